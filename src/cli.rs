@@ -1,0 +1,131 @@
+//! Flags as they are typed. What they mean is decided behind the doors.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+/// Tells whether the CCASS 2FA login server can be reached from here, and if not, which layer fails,
+/// why, and whom to ask. It never logs in.
+///
+/// Without a command it serves. Exit codes: 0 good, 1 the answer is no, 2 usage or configuration,
+/// 3 a failure of its own.
+#[derive(Debug, Parser)]
+#[command(
+    name = "ccass-2fa-exporter",
+    version,
+    propagate_version = true,
+    max_term_width = 100
+)]
+pub struct Cli {
+    #[command(subcommand)]
+    pub command: Option<Command>,
+    #[command(flatten)]
+    pub flags: Flags,
+}
+
+/// Flags that every command takes, in Prometheus's style.
+#[derive(Debug, Args)]
+pub struct Flags {
+    /// The configuration; without it the built-in one.
+    #[arg(
+        long = "config.file",
+        env = "CCASS2FA_CONFIG_FILE",
+        global = true,
+        value_name = "FILE"
+    )]
+    pub config_file: Option<PathBuf>,
+    /// Where to listen; repeat it for several, or separate them by commas.
+    #[arg(
+        long = "web.listen-address",
+        env = "CCASS2FA_WEB_LISTEN_ADDRESS",
+        global = true,
+        value_name = "ADDRESS",
+        value_delimiter = ',',
+        default_value = DEFAULT_LISTEN_ADDRESS
+    )]
+    pub web_listen_address: Vec<String>,
+    /// How much to log.
+    #[arg(
+        long = "log.level",
+        env = "CCASS2FA_LOG_LEVEL",
+        global = true,
+        value_name = "LEVEL",
+        default_value = "info"
+    )]
+    pub log_level: LogLevel,
+    /// The form of the log, which goes to standard error.
+    #[arg(
+        long = "log.format",
+        env = "CCASS2FA_LOG_FORMAT",
+        global = true,
+        value_name = "FORMAT",
+        default_value = "logfmt"
+    )]
+    pub log_format: LogFormat,
+}
+
+/// 10000 + 0x2FA.
+pub const DEFAULT_LISTEN_ADDRESS: &str = ":10762";
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum LogLevel {
+    Error,
+    Warn,
+    Info,
+    Debug,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum LogFormat {
+    Logfmt,
+    Json,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Probes on schedule and serves /metrics (the default).
+    Serve,
+    /// Probes once now and tells what was seen, layer by layer, and whom to ask.
+    Verify(Verify),
+    /// The circular's dates and where they stand.
+    Timetable(TimetableArgs),
+    /// Reads every file and says each mistake in it, and what the configuration will do.
+    Check,
+    /// Asks the exporter on this host whether it is alive.
+    Healthcheck,
+}
+
+#[derive(Debug, Args)]
+pub struct Verify {
+    /// A configured target's name, or an https address; without it every configured target.
+    pub target: Option<String>,
+    #[arg(long, value_name = "FORMAT", default_value = "text")]
+    pub format: VerifyFormat,
+    /// Write there instead of to standard output.
+    #[arg(long, value_name = "FILE")]
+    pub output: Option<PathBuf>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum VerifyFormat {
+    Text,
+    Json,
+}
+
+#[derive(Debug, Args)]
+pub struct TimetableArgs {
+    #[arg(long, value_name = "FORMAT", default_value = "text")]
+    pub format: TimetableFormat,
+    /// Show the circular's sentence and what is read in it.
+    #[arg(long)]
+    pub explain: bool,
+    /// As of a date (00:00 in Hong Kong) or an instant (RFC 3339), instead of now.
+    #[arg(long, value_name = "DATE")]
+    pub at: Option<String>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum TimetableFormat {
+    Text,
+    Json,
+}

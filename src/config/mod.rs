@@ -1,0 +1,498 @@
+//! What was asked: the configuration file and what it means.
+//!
+//! In: a file in YAML, or none. Out: a [`Config`] whose values cannot be wrong, or [`Mistakes`] that
+//! name file, line, column and key of each. `written` is the file as it stands; the other modules
+//! make it what it is meant to be. Nothing downstream checks again.
+
+pub mod mistake;
+mod module;
+mod target;
+mod value;
+mod written;
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::civil::Date;
+use serde_saphyr::Spanned;
+use thiserror::Error;
+
+use crate::calendar::Calendar;
+use crate::report::Role;
+use crate::report::advice::Contact;
+use crate::timetable::{Answers, Timetable};
+use mistake::Mistakes;
+pub use module::{
+    CaFile, HttpPolicy, MinVersion, PageChecks, ProbeModule, Redirects, Resolver, Route, Severity,
+    SystemResolvers, TlsPolicy, Transport,
+};
+pub use target::{LOGIN_MODULE, LOGIN_TARGET, LOGIN_URL, Scheme, Target};
+use written::{Text, Written};
+
+/// The configuration as it is meant.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// This vantage's name.
+    pub site: Option<String>,
+    pub contacts: Contacts,
+    pub probe: ProbeLimits,
+    pub modules: BTreeMap<String, Arc<ProbeModule>>,
+    /// Login targets first, then controls; names are unique.
+    pub targets: Vec<Arc<Target>>,
+    pub calendar: Calendar,
+    /// With the user's answers in it.
+    pub timetable: Timetable,
+}
+
+/// How often and how long.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ProbeLimits {
+    /// At least [`MIN_INTERVAL`].
+    pub interval: Duration,
+    /// At most the interval.
+    pub timeout: Duration,
+    /// Probes under way at once, over all targets.
+    pub concurrency: usize,
+}
+
+/// Below this a probe would be a nuisance.
+pub const MIN_INTERVAL: Duration = Duration::from_secs(10);
+
+impl Default for ProbeLimits {
+    fn default() -> Self {
+        Self {
+            interval: Duration::from_secs(60),
+            timeout: Duration::from_secs(10),
+            concurrency: 64,
+        }
+    }
+}
+
+/// Names and numbers of the people who can help; shown to people, never in metrics.
+#[derive(Clone, Debug)]
+pub struct Contacts(BTreeMap<Contact, String>);
+
+/// The circular's enquiry line (CD/OES/CCASS/013/2023).
+const HOTLINE: &str = "CCASS Hotline 2979 7111, clearingps@hkex.com.hk";
+
+impl Contacts {
+    pub fn of(&self, contact: Contact) -> Option<&str> {
+        self.0.get(&contact).map(String::as_str)
+    }
+}
+
+impl Default for Contacts {
+    fn default() -> Self {
+        Self(BTreeMap::from([(Contact::Hkex, HOTLINE.to_owned())]))
+    }
+}
+
+/// Why there is no configuration.
+#[derive(Debug, Error)]
+pub enum ConfigError {
+    #[error("cannot read {}: {source}", path.display())]
+    Unreadable { path: PathBuf, source: io::Error },
+    #[error("{0}")]
+    Mistaken(Mistakes),
+}
+
+impl Config {
+    /// Reads `path`, or takes the defaults where there is none.
+    ///
+    /// # Errors
+    /// The file cannot be read, or holds mistakes: all of them, except that a file whose form is
+    /// wrong yields the first alone.
+    pub fn load(path: Option<&Path>) -> Result<Self, ConfigError> {
+        let Some(path) = path else {
+            return Self::parse("", Path::new("built-in"));
+        };
+        let text = fs::read_to_string(path).map_err(|source| ConfigError::Unreadable {
+            path: path.to_owned(),
+            source,
+        })?;
+        Self::parse(&text, path)
+    }
+
+    /// Reads `text`, which stands in `path`; other files are sought beside it.
+    ///
+    /// # Errors
+    /// The text holds mistakes.
+    pub fn parse(text: &str, path: &Path) -> Result<Self, ConfigError> {
+        let mut mistakes = Mistakes::of(path, text);
+        let options = serde_saphyr::options! { strict_booleans: true };
+        let written = match serde_saphyr::from_str_with_options::<Written>(text, options) {
+            Ok(written) => written,
+            Err(error) => {
+                mistakes.syntax(&error);
+                return Err(ConfigError::Mistaken(mistakes));
+            }
+        };
+        let directory = path.parent().unwrap_or(Path::new(""));
+        let config = understand(&written, directory, &mut mistakes);
+        match config {
+            Some(config) if mistakes.is_empty() => Ok(config),
+            _ => Err(ConfigError::Mistaken(mistakes)),
+        }
+    }
+
+    /// The target of that name.
+    pub fn target(&self, name: &str) -> Option<&Arc<Target>> {
+        self.targets.iter().find(|target| target.name == name)
+    }
+}
+
+fn understand(written: &Written, directory: &Path, mistakes: &mut Mistakes) -> Option<Config> {
+    refuse_later(written, mistakes);
+    if let Some(site) = &written.site
+        && let Err(message) = value::label(&site.value)
+    {
+        mistakes.at(site, "site", message);
+    }
+    let probe = probe_limits(&written.probe, mistakes);
+    let modules = modules(&written.modules, directory, mistakes);
+    let targets = targets(written, &modules, probe.timeout, mistakes);
+    let calendar = calendar(&written.calendar, directory, mistakes);
+    let timetable = timetable(&written.timetable, directory, mistakes);
+    Some(Config {
+        site: written.site.as_ref().map(|site| site.value.clone()),
+        contacts: contacts(&written.contacts, mistakes),
+        probe,
+        modules,
+        targets,
+        calendar: calendar?,
+        timetable: timetable?,
+    })
+}
+
+fn refuse_later(written: &Written, mistakes: &mut Mistakes) {
+    for (key, value, neutral) in [
+        ("expected_sites", &written.expected_sites, &[][..]),
+        ("data_directory", &written.data_directory, &[]),
+        ("service_hours", &written.service_hours, &["always"]),
+        ("maintenance", &written.maintenance, &[]),
+        (
+            "probe_endpoint.allowed_hosts",
+            &written.probe_endpoint.allowed_hosts,
+            &[],
+        ),
+        ("readiness.file", &written.readiness.file, &[]),
+        ("readiness.max_age", &written.readiness.max_age, &["5d"]),
+        (
+            "readiness.expected_total",
+            &written.readiness.expected_total,
+            &[],
+        ),
+        ("evidence.terminals", &written.evidence.terminals, &[]),
+    ] {
+        value::later(mistakes, key, value, neutral);
+    }
+}
+
+fn probe_limits(written: &written::Probe, mistakes: &mut Mistakes) -> ProbeLimits {
+    let defaults = ProbeLimits::default();
+    let mut span = |text: &Option<Text>, key: &str, default: Duration| {
+        let Some(text) = text else { return default };
+        value::duration(&text.value).unwrap_or_else(|message| {
+            mistakes.at(text, key, message);
+            default
+        })
+    };
+    let limits = ProbeLimits {
+        interval: span(&written.interval, "probe.interval", defaults.interval),
+        timeout: span(&written.timeout, "probe.timeout", defaults.timeout),
+        concurrency: defaults.concurrency,
+    };
+    if let Some(text) = &written.interval
+        && limits.interval < MIN_INTERVAL
+    {
+        mistakes.at(
+            text,
+            "probe.interval",
+            format!(
+                "{} is too often; the login server is probed at most every {}s",
+                text.value,
+                MIN_INTERVAL.as_secs()
+            ),
+        );
+    }
+    if let Some(text) = written.timeout.as_ref().or(written.interval.as_ref()) {
+        if limits.timeout < Duration::from_millis(100) {
+            mistakes.at(text, "probe.timeout", "a probe needs at least 100ms");
+        } else if limits.timeout > limits.interval && limits.interval >= MIN_INTERVAL {
+            mistakes.at(
+                text,
+                "probe.timeout",
+                format!(
+                    "the limit of a probe ({:?}) is longer than the interval ({:?})",
+                    limits.timeout, limits.interval
+                ),
+            );
+        }
+    }
+    match &written.concurrency {
+        None => limits,
+        Some(count) => {
+            if !(1..=1024).contains(&count.value) {
+                mistakes.at(count, "probe.concurrency", "write a number from 1 to 1024");
+            }
+            ProbeLimits {
+                concurrency: count.value.clamp(1, 1024) as usize,
+                ..limits
+            }
+        }
+    }
+}
+
+fn contacts(written: &written::Contacts, mistakes: &mut Mistakes) -> Contacts {
+    let mut contacts = Contacts::default();
+    for (contact, text) in [
+        (Contact::Dns, &written.dns),
+        (Contact::Firewall, &written.firewall),
+        (Contact::Proxy, &written.proxy),
+        (Contact::Security, &written.security),
+        (Contact::Desk, &written.desk),
+        (Contact::Hkex, &written.hkex),
+    ] {
+        let Some(text) = text else { continue };
+        if text.value.chars().any(char::is_control) || text.value.chars().count() > 200 {
+            let key = format!("contacts.{}", contact.code());
+            mistakes.at(text, key, "a contact is one line of at most 200 characters");
+        }
+        contacts.0.insert(contact, text.value.clone());
+    }
+    contacts
+}
+
+fn modules(
+    written: &BTreeMap<String, written::Module>,
+    directory: &Path,
+    mistakes: &mut Mistakes,
+) -> BTreeMap<String, Arc<ProbeModule>> {
+    let mut modules = BTreeMap::from([(
+        LOGIN_MODULE.to_owned(),
+        Arc::new(ProbeModule::built_in(LOGIN_MODULE)),
+    )]);
+    for (name, module) in written {
+        let module = ProbeModule::understand(name, module, directory, mistakes);
+        modules.insert(name.clone(), Arc::new(module));
+    }
+    modules
+}
+
+fn targets(
+    written: &Written,
+    modules: &BTreeMap<String, Arc<ProbeModule>>,
+    timeout: Duration,
+    mistakes: &mut Mistakes,
+) -> Vec<Arc<Target>> {
+    let surroundings = target::Surroundings { modules, timeout };
+    let mut targets = match &written.targets {
+        Some(list) => target::understand(list, Role::Login, &surroundings, mistakes),
+        None => modules
+            .get(LOGIN_MODULE)
+            .and_then(|module| Target::built_in(Arc::clone(module), timeout).ok())
+            .into_iter()
+            .collect(),
+    };
+    targets.extend(target::understand(
+        &written.controls,
+        Role::Control,
+        &surroundings,
+        mistakes,
+    ));
+    refuse_twins(written, mistakes);
+    targets.into_iter().map(Arc::new).collect()
+}
+
+fn refuse_twins(written: &Written, mistakes: &mut Mistakes) {
+    let mut seen: BTreeMap<&str, u64> = BTreeMap::new();
+    if written.targets.is_none() {
+        seen.insert(LOGIN_TARGET, 0);
+    }
+    let lists = [
+        ("targets", written.targets.as_deref()),
+        ("controls", Some(&*written.controls)),
+    ];
+    for (list, targets) in lists {
+        for (index, target) in targets.unwrap_or_default().iter().enumerate() {
+            let name = target.name.value.as_str();
+            let line = target.name.referenced.line();
+            match seen.insert(name, line) {
+                None => {}
+                Some(0) => mistakes.at(
+                    &target.name,
+                    format!("{list}[{index}].name"),
+                    format!("{name:?} is the built-in target's name; choose another"),
+                ),
+                Some(first) => mistakes.at(
+                    &target.name,
+                    format!("{list}[{index}].name"),
+                    format!(
+                        "{name:?} is the name of the target in line {first} too; choose another"
+                    ),
+                ),
+            }
+        }
+    }
+}
+
+fn read_beside(
+    file: &Text,
+    key: &str,
+    directory: &Path,
+    mistakes: &mut Mistakes,
+) -> Option<(PathBuf, String)> {
+    let path = directory.join(&file.value);
+    fs::read_to_string(&path)
+        .map_err(|error| {
+            mistakes.at(
+                file,
+                key,
+                format!("cannot read {}: {error}", path.display()),
+            )
+        })
+        .ok()
+        .map(|text| (path, text))
+}
+
+fn calendar(
+    written: &written::Calendar,
+    directory: &Path,
+    mistakes: &mut Mistakes,
+) -> Option<Calendar> {
+    let mut dates = |key: &str, list: &[Text]| -> Vec<Date> {
+        let mut dates = Vec::with_capacity(list.len());
+        for (index, text) in list.iter().enumerate() {
+            match date(&text.value) {
+                Ok(date) => dates.push(date),
+                Err(message) => mistakes.at(text, format!("calendar.{key}[{index}]"), message),
+            }
+        }
+        dates
+    };
+    let closed = dates("extra_closed", &written.extra_closed);
+    let open = dates("extra_open", &written.extra_open);
+    let mut calendar = match &written.file {
+        None => Calendar::embedded(),
+        Some(file) => {
+            let (path, text) = read_beside(file, "calendar.file", directory, mistakes)?;
+            Calendar::parse(&text)
+                .map_err(|error| {
+                    mistakes.at(
+                        file,
+                        "calendar.file",
+                        format!("{}: {error}", path.display()),
+                    );
+                })
+                .ok()?
+        }
+    };
+    // Each exception is tried by itself, so that a mistake is told of the line it stands in.
+    for (key, list, dates, is_open) in [
+        ("extra_closed", &written.extra_closed, &closed, false),
+        ("extra_open", &written.extra_open, &open, true),
+    ] {
+        for (index, (text, date)) in list.iter().zip(dates).enumerate() {
+            let (closed, open) = match is_open {
+                true => (None, Some(*date)),
+                false => (Some(*date), None),
+            };
+            match calendar.clone().with_overrides(closed, open) {
+                Ok(with) => calendar = with,
+                Err(error) => {
+                    mistakes.at(text, format!("calendar.{key}[{index}]"), error.to_string());
+                }
+            }
+        }
+    }
+    Some(calendar)
+}
+
+fn timetable(
+    written: &written::Timetable,
+    directory: &Path,
+    mistakes: &mut Mistakes,
+) -> Option<Timetable> {
+    let timetable = match &written.file {
+        None => Timetable::embedded(),
+        Some(file) => {
+            let (path, text) = read_beside(file, "timetable.file", directory, mistakes)?;
+            Timetable::parse(&text)
+                .map_err(|error| {
+                    mistakes.at(
+                        file,
+                        "timetable.file",
+                        format!("{}: {error}", path.display()),
+                    );
+                })
+                .ok()?
+        }
+    };
+    let mut answers = Answers::default();
+    // Each answer is tried by itself, so that a mistake is told of the line it stands in.
+    for (id, done) in &written.done {
+        let mut one = Answers::default();
+        one.done.insert(id.clone(), done.value);
+        if answered(
+            &timetable,
+            &one,
+            done,
+            &format!("timetable.done.{id}"),
+            mistakes,
+        ) {
+            answers.done.insert(id.clone(), done.value);
+        }
+    }
+    for (id, text) in &written.actual {
+        let key = format!("timetable.actual.{id}");
+        match date(&text.value) {
+            Err(message) => mistakes.at(text, key, message),
+            Ok(date) => {
+                let mut one = Answers::default();
+                one.actual.insert(id.clone(), date);
+                if answered(&timetable, &one, text, &key, mistakes) {
+                    answers.actual.insert(id.clone(), date);
+                }
+            }
+        }
+    }
+    for (id, count) in &written.attendees {
+        let mut one = Answers::default();
+        one.attendees.insert(id.clone(), count.value);
+        if answered(
+            &timetable,
+            &one,
+            count,
+            &format!("timetable.attendees.{id}"),
+            mistakes,
+        ) {
+            answers.attendees.insert(id.clone(), count.value);
+        }
+    }
+    timetable.with_answers(&answers).ok()
+}
+
+fn answered<T>(
+    timetable: &Timetable,
+    answer: &Answers,
+    value: &Spanned<T>,
+    key: &str,
+    mistakes: &mut Mistakes,
+) -> bool {
+    match timetable.clone().with_answers(answer) {
+        Ok(_) => true,
+        Err(error) => {
+            mistakes.at(value, key, error.to_string());
+            false
+        }
+    }
+}
+
+fn date(text: &str) -> Result<Date, String> {
+    text.parse::<Date>()
+        .map_err(|_| format!("{text:?} is not a date; write for example 2023-05-22"))
+}

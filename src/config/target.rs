@@ -1,0 +1,201 @@
+//! A target as it is meant: what is probed, by which module, and what should be seen there.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use url::Url;
+
+use super::mistake::Mistakes;
+use super::module::ProbeModule;
+use super::written;
+use crate::report::{Expectation, Role};
+
+/// The login server that the circular names (CD/OES/CCASS/013/2023, Appendix, step 1).
+pub const LOGIN_URL: &str = "https://sso.hkexposttrade.com.hk/sso";
+/// The built-in target's name.
+pub const LOGIN_TARGET: &str = "sso";
+/// The built-in module's name.
+pub const LOGIN_MODULE: &str = "login_page";
+
+/// What is probed.
+#[derive(Clone, Debug)]
+pub struct Target {
+    pub name: String,
+    /// https, or http where the target allows it; without credentials.
+    pub url: Url,
+    pub role: Role,
+    pub module: Arc<ProbeModule>,
+    pub expect: Expectation,
+    /// Targets of one group are ways to one page.
+    pub group: Option<String>,
+    pub scheme: Scheme,
+    /// The limit that one probe shares among its layers.
+    pub timeout: Duration,
+}
+
+/// Whether plain http is allowed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Scheme {
+    #[default]
+    HttpsOnly,
+    HttpAllowed,
+}
+
+impl Target {
+    /// A target that stands in no file: a URL given on the command line.
+    ///
+    /// # Errors
+    /// What is wrong with the URL.
+    pub fn ad_hoc(url: &str, module: Arc<ProbeModule>, timeout: Duration) -> Result<Self, String> {
+        Ok(Self {
+            name: url.to_owned(),
+            url: probe_url(url, Scheme::HttpsOnly)?,
+            role: Role::Login,
+            module,
+            expect: Expectation::Reachable,
+            group: None,
+            scheme: Scheme::HttpsOnly,
+            timeout,
+        })
+    }
+
+    pub(super) fn built_in(module: Arc<ProbeModule>, timeout: Duration) -> Result<Self, String> {
+        Ok(Self {
+            name: LOGIN_TARGET.to_owned(),
+            group: Some(LOGIN_TARGET.to_owned()),
+            ..Self::ad_hoc(LOGIN_URL, module, timeout)?
+        })
+    }
+}
+
+/// What all targets of a file share.
+pub(super) struct Surroundings<'a> {
+    pub modules: &'a BTreeMap<String, Arc<ProbeModule>>,
+    pub timeout: Duration,
+}
+
+/// The targets of one list of the file.
+pub(super) fn understand(
+    list: &[written::Target],
+    role: Role,
+    surroundings: &Surroundings<'_>,
+    mistakes: &mut Mistakes,
+) -> Vec<Target> {
+    let key = match role {
+        Role::Login => "targets",
+        Role::Control => "controls",
+    };
+    list.iter()
+        .enumerate()
+        .filter_map(|(index, one)| {
+            understand_one(
+                &format!("{key}[{index}]"),
+                one,
+                role,
+                surroundings,
+                mistakes,
+            )
+        })
+        .collect()
+}
+
+fn understand_one(
+    key: &str,
+    written: &written::Target,
+    role: Role,
+    surroundings: &Surroundings<'_>,
+    mistakes: &mut Mistakes,
+) -> Option<Target> {
+    let label = |text: &written::Text, key: String, mistakes: &mut Mistakes| {
+        if let Err(message) = super::value::label(&text.value) {
+            mistakes.at(text, key, message);
+        }
+    };
+    label(&written.name, format!("{key}.name"), mistakes);
+    if let Some(group) = &written.group {
+        label(group, format!("{key}.group"), mistakes);
+    }
+    let scheme = match written.allow_http {
+        true => Scheme::HttpAllowed,
+        false => Scheme::HttpsOnly,
+    };
+    let url = probe_url(&written.url.value, scheme)
+        .map_err(|message| match written.url.value.contains('@') {
+            true => mistakes.at_secret(&written.url, format!("{key}.url"), message),
+            false => mistakes.at(&written.url, format!("{key}.url"), message),
+        })
+        .ok();
+    let module = match &written.module {
+        None => surroundings.modules.get(LOGIN_MODULE).cloned(),
+        Some(name) => {
+            let module = surroundings.modules.get(&name.value).cloned();
+            if module.is_none() {
+                let known: Vec<_> = surroundings.modules.keys().cloned().collect();
+                mistakes.at(
+                    name,
+                    format!("{key}.module"),
+                    format!(
+                        "there is no module {:?}; there are {}",
+                        name.value,
+                        known.join(", ")
+                    ),
+                );
+            }
+            module
+        }
+    };
+    let expect = match written
+        .expect
+        .as_ref()
+        .map(|text| (text, text.value.as_str()))
+    {
+        None | Some((_, "reachable")) => Expectation::Reachable,
+        Some((_, "unreachable")) => Expectation::Unreachable,
+        Some((text, _)) => {
+            mistakes.at(
+                text,
+                format!("{key}.expect"),
+                "write one of reachable, unreachable",
+            );
+            Expectation::Reachable
+        }
+    };
+    Some(Target {
+        name: written.name.value.clone(),
+        url: url?,
+        role,
+        module: module?,
+        expect,
+        group: written.group.as_ref().map(|group| group.value.clone()),
+        scheme,
+        timeout: surroundings.timeout,
+    })
+}
+
+fn probe_url(text: &str, scheme: Scheme) -> Result<Url, String> {
+    let url = Url::parse(text)
+        .map_err(|error| format!("not an address ({error}); write for example {LOGIN_URL}"))?;
+    if !url.username().is_empty() || url.password().is_some() {
+        return Err(
+            "credentials in the address are refused: this program never logs in".to_owned(),
+        );
+    }
+    match (url.scheme(), scheme) {
+        ("https", _) | ("http", Scheme::HttpAllowed) => {}
+        ("http", Scheme::HttpsOnly) => {
+            return Err(
+                "plain http is refused; a target may ask for it with allow_http: true".to_owned(),
+            );
+        }
+        (other, _) => {
+            return Err(format!(
+                "{other} is refused; the address begins with https://"
+            ));
+        }
+    }
+    if url.host().is_none() {
+        return Err("the address names no host".to_owned());
+    }
+    Ok(url)
+}

@@ -1,0 +1,279 @@
+//! What each command does: read, call, render, and say how it ended.
+
+use std::fs;
+use std::io::{self, Write};
+use std::path::Path;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context;
+use jiff::Timestamp;
+use jiff::civil::Date;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+use tracing::info;
+
+use crate::calendar::midnight;
+use crate::cli::{Flags, TimetableArgs, TimetableFormat, Verify, VerifyFormat};
+use crate::clock::Clock;
+use crate::config::{Config, LOGIN_MODULE, Target};
+use crate::probe::{Engine, Roots};
+use crate::render;
+use crate::render::timetable::Explain;
+use crate::report::Report;
+use crate::serve as service;
+
+/// How a command ended, and its exit code.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ending {
+    /// 0
+    Good,
+    /// 1: the answer is no.
+    No,
+    /// 2: usage or configuration.
+    Mistaken,
+    /// 3: a failure of our own.
+    OwnFailure,
+}
+
+impl From<Ending> for ExitCode {
+    fn from(ending: Ending) -> Self {
+        Self::from(match ending {
+            Ending::Good => 0,
+            Ending::No => 1,
+            Ending::Mistaken => 2,
+            Ending::OwnFailure => 3,
+        })
+    }
+}
+
+/// Serves until SIGTERM or Ctrl-C.
+///
+/// # Errors
+/// A listen address cannot be bound.
+pub async fn serve(flags: &Flags, clock: Clock) -> anyhow::Result<Ending> {
+    let Some(config) = configuration(flags) else {
+        return Ok(Ending::Mistaken);
+    };
+    let mut listeners = Vec::new();
+    for address in &flags.web_listen_address {
+        let listener = service::bind(address).await;
+        let listener = listener.with_context(|| format!("cannot listen on {address}"))?;
+        info!(address = %listener.local_addr()?, "listening");
+        listeners.push(listener);
+    }
+    let targets = config.targets.len();
+    info!(version = env!("CARGO_PKG_VERSION"), targets, "started");
+    let stop = CancellationToken::new();
+    tokio::spawn(stop_on_signal(stop.clone()));
+    service::run(config, listeners, clock, stop).await;
+    info!("stopped");
+    Ok(Ending::Good)
+}
+
+#[cfg(unix)]
+async fn stop_on_signal(stop: CancellationToken) {
+    use tokio::signal::unix::{SignalKind, signal};
+    match signal(SignalKind::terminate()) {
+        Ok(mut terminate) => {
+            tokio::select! {
+                _ = terminate.recv() => {}
+                _ = tokio::signal::ctrl_c() => {}
+            }
+        }
+        Err(error) => {
+            tracing::warn!(%error, "cannot wait for SIGTERM");
+            let _ = tokio::signal::ctrl_c().await;
+        }
+    }
+    stop.cancel();
+}
+
+#[cfg(not(unix))]
+async fn stop_on_signal(stop: CancellationToken) {
+    let _ = tokio::signal::ctrl_c().await;
+    stop.cancel();
+}
+
+/// Probes once and tells.
+///
+/// # Errors
+/// The output cannot be written.
+pub async fn verify(flags: &Flags, args: &Verify, clock: Clock) -> anyhow::Result<Ending> {
+    let Some(config) = configuration(flags) else {
+        return Ok(Ending::Mistaken);
+    };
+    let targets = match chosen(&config, args.target.as_deref()) {
+        Ok(targets) => targets,
+        Err(message) => {
+            eprintln!("{message}");
+            return Ok(Ending::Mistaken);
+        }
+    };
+    let roots = Roots::load();
+    let engine = Engine::new(&config.modules, &roots, config.site.clone(), clock);
+    let reports = probe_all(&engine, &targets).await;
+    let text = match args.format {
+        VerifyFormat::Text => render::text::reports(&reports, &config.contacts),
+        VerifyFormat::Json => render::json::reports(&reports, &config.contacts, clock.now())?,
+    };
+    put(&text, args.output.as_deref())?;
+    Ok(
+        match reports.iter().all(|report| report.verdict.is_good()) {
+            true => Ending::Good,
+            false => Ending::No,
+        },
+    )
+}
+
+/// The targets that the argument means.
+fn chosen(config: &Config, argument: Option<&str>) -> Result<Vec<Arc<Target>>, String> {
+    let Some(argument) = argument else {
+        return match config.targets.is_empty() {
+            false => Ok(config.targets.clone()),
+            true => Err("no target is configured; name an https address".to_owned()),
+        };
+    };
+    if let Some(target) = config.target(argument) {
+        return Ok(vec![Arc::clone(target)]);
+    }
+    let names: Vec<_> = config
+        .targets
+        .iter()
+        .map(|target| target.name.as_str())
+        .collect();
+    let unknown = || {
+        format!(
+            "{argument:?} is neither a configured target ({}) nor an https address",
+            names.join(", ")
+        )
+    };
+    let module = config
+        .modules
+        .get(LOGIN_MODULE)
+        .filter(|_| argument.contains("://"));
+    let module = module.ok_or_else(unknown)?;
+    let target = Target::ad_hoc(argument, Arc::clone(module), config.probe.timeout)?;
+    Ok(vec![Arc::new(target)])
+}
+
+async fn probe_all(engine: &Engine, targets: &[Arc<Target>]) -> Vec<Report> {
+    let mut probes = JoinSet::new();
+    for (index, target) in targets.iter().enumerate() {
+        let (engine, target) = (engine.clone(), Arc::clone(target));
+        probes.spawn(async move { (index, engine.probe(&target).await) });
+    }
+    let mut reports = probes.join_all().await;
+    reports.sort_by_key(|(index, _)| *index);
+    reports.into_iter().map(|(_, report)| report).collect()
+}
+
+/// Shows the circular's dates.
+///
+/// # Errors
+/// The output cannot be written.
+pub fn timetable(flags: &Flags, args: &TimetableArgs, clock: Clock) -> anyhow::Result<Ending> {
+    let Some(config) = configuration(flags) else {
+        return Ok(Ending::Mistaken);
+    };
+    let at = match args.at.as_deref().map(instant) {
+        None => clock.now(),
+        Some(Ok(at)) => at,
+        Some(Err(message)) => {
+            eprintln!("--at: {message}");
+            return Ok(Ending::Mistaken);
+        }
+    };
+    let standing = config.timetable.standing(at, &config.calendar);
+    let text = match args.format {
+        TimetableFormat::Text => {
+            let explain = match args.explain {
+                true => Explain::WithSentences,
+                false => Explain::DatesOnly,
+            };
+            render::timetable::text(&config.timetable, &standing, explain)
+        }
+        TimetableFormat::Json => {
+            let value = render::timetable::json(&config.timetable, &standing);
+            format!("{value:#}\n")
+        }
+    };
+    put(&text, None)?;
+    Ok(Ending::Good)
+}
+
+/// A date means its first instant in Hong Kong.
+fn instant(text: &str) -> Result<Timestamp, String> {
+    if let Ok(instant) = text.parse::<Timestamp>() {
+        return Ok(instant);
+    }
+    text.parse::<Date>().map(midnight).map_err(|_| {
+        format!(
+            "{text:?} is neither a date (2023-04-27) nor an instant (2023-04-27T08:05:00+08:00)"
+        )
+    })
+}
+
+/// Reads every file; a mistake in any is told on standard error.
+///
+/// # Errors
+/// The output cannot be written.
+pub fn check(flags: &Flags, clock: Clock) -> anyhow::Result<Ending> {
+    let Some(config) = configuration(flags) else {
+        return Ok(Ending::Mistaken);
+    };
+    put(&render::text::summary(&config, clock.now()), None)?;
+    Ok(Ending::Good)
+}
+
+/// Asks the first listen address on this host.
+///
+/// # Errors
+/// The question cannot be put at all.
+pub async fn healthcheck(flags: &Flags) -> anyhow::Result<Ending> {
+    let address = flags.web_listen_address.first().map_or("", String::as_str);
+    let authority = match address.rsplit_once(':') {
+        Some(("" | "0.0.0.0" | "[::]", port)) => format!("localhost:{port}"),
+        Some(_) | None => address.to_owned(),
+    };
+    let client = reqwest::Client::builder()
+        .timeout(Duration::from_secs(5))
+        .no_proxy()
+        .build()?;
+    let url = format!("http://{authority}/-/healthy");
+    match client
+        .get(&url)
+        .send()
+        .await
+        .and_then(|answer| answer.error_for_status())
+    {
+        Ok(_) => Ok(Ending::Good),
+        Err(error) => {
+            eprintln!("{error}");
+            Ok(Ending::No)
+        }
+    }
+}
+
+/// The configuration, or its mistakes on standard error.
+fn configuration(flags: &Flags) -> Option<Config> {
+    Config::load(flags.config_file.as_deref())
+        .map_err(|error| eprintln!("{error}"))
+        .ok()
+}
+
+/// Writes text that may hold colours: they stay on a terminal only.
+fn put(text: &str, file: Option<&Path>) -> anyhow::Result<()> {
+    match file {
+        Some(path) => {
+            let plain = anstream::adapter::strip_str(text).to_string();
+            fs::write(path, plain).with_context(|| format!("cannot write {}", path.display()))
+        }
+        None => match anstream::stdout().write_all(text.as_bytes()) {
+            // Whoever reads has seen enough.
+            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+            other => other.context("cannot write to standard output"),
+        },
+    }
+}

@@ -1,0 +1,36 @@
+//! Prometheus exporter for the CCASS 2FA login server.
+//!
+//! The layout, in the order in which data flows:
+//!
+//! * [`config`]: what was asked; files become types that cannot be wrong
+//! * [`probe`]: what happened; one engine, which knows none of its doors
+//! * [`report`]: what is known; the one value that everything renders
+//! * [`render`]: how it is said; metrics, text, JSON
+//! * [`serve`]: the scheduler, the board of latest reports, the listener
+//! * [`doors`]: what each command does
+//! * [`timetable`], [`calendar`]: the circular's dates and Hong Kong's business days; they know
+//!   nothing of the probe
+//! * [`cli`]: flags as they are typed
+//! * [`clock`]: the only place that asks for the time
+
+// Nothing panics here; an exception is #[expect(.., reason = "..")] with its invariant.
+#![cfg_attr(
+    not(test),
+    deny(
+        clippy::unwrap_used,
+        clippy::expect_used,
+        clippy::panic,
+        clippy::indexing_slicing
+    )
+)]
+
+pub mod calendar;
+pub mod cli;
+pub mod clock;
+pub mod config;
+pub mod doors;
+pub mod probe;
+pub mod render;
+pub mod report;
+pub mod serve;
+pub mod timetable;

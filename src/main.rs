@@ -1,0 +1,78 @@
+//! The door of the program: reads the command line, starts a runtime, and turns the end into an
+//! exit code.
+
+use std::process::ExitCode;
+
+use ccass_2fa_exporter::cli::{Cli, Command, Flags, LogFormat, LogLevel};
+use ccass_2fa_exporter::clock::Clock;
+use ccass_2fa_exporter::doors::{self, Ending};
+use clap::Parser;
+use tracing::level_filters::LevelFilter;
+use tracing_subscriber::prelude::*;
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    log_to_standard_error(&cli.flags);
+    let runtime = match tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+    {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            eprintln!("cannot start: {error}");
+            return Ending::OwnFailure.into();
+        }
+    };
+    let ending = runtime.block_on(run(cli));
+    // What is still under way has had its time.
+    runtime.shutdown_background();
+    match ending {
+        Ok(ending) => ending.into(),
+        Err(error) => {
+            eprintln!("{error:#}");
+            Ending::OwnFailure.into()
+        }
+    }
+}
+
+async fn run(cli: Cli) -> anyhow::Result<Ending> {
+    let flags = &cli.flags;
+    match cli.command.unwrap_or(Command::Serve) {
+        Command::Serve => doors::serve(flags, Clock::System).await,
+        Command::Verify(verify) => doors::verify(flags, &verify, Clock::System).await,
+        Command::Timetable(timetable) => doors::timetable(flags, &timetable, Clock::System),
+        Command::Check => doors::check(flags, Clock::System),
+        Command::Healthcheck => doors::healthcheck(flags).await,
+    }
+}
+
+fn log_to_standard_error(flags: &Flags) {
+    let level = match flags.log_level {
+        LogLevel::Error => LevelFilter::ERROR,
+        LogLevel::Warn => LevelFilter::WARN,
+        LogLevel::Info => LevelFilter::INFO,
+        LogLevel::Debug => LevelFilter::DEBUG,
+    };
+    // The libraries below speak of every packet.
+    let ours = tracing_subscriber::filter::Targets::new()
+        .with_target("ccass_2fa_exporter", level)
+        .with_default(level.min(LevelFilter::ERROR));
+    let registry = tracing_subscriber::registry().with(ours);
+    match flags.log_format {
+        LogFormat::Logfmt => registry
+            .with(
+                tracing_logfmt::builder()
+                    .with_target(false)
+                    .layer()
+                    .with_writer(std::io::stderr),
+            )
+            .init(),
+        LogFormat::Json => registry
+            .with(
+                tracing_subscriber::fmt::layer()
+                    .json()
+                    .with_writer(std::io::stderr),
+            )
+            .init(),
+    }
+}

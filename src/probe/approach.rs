@@ -1,0 +1,224 @@
+//! The way to one address: tcp, then tls on it. Every address of a name is approached at once.
+
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+use std::time::Duration;
+
+use rustls::pki_types::ServerName;
+use tokio::net::TcpStream;
+use tokio::task::JoinSet;
+use tokio_rustls::client::TlsStream;
+
+use super::http::Protocol;
+use super::tcp::{self, Way};
+use super::tls;
+use crate::clock::{Stopwatch, TimeLimit};
+use crate::report::{AddressAttempt, AnsweredBy, Handshake, Ran, Reason, TcpFacts, TlsFacts};
+
+/// Addresses beyond this are left alone, and counted.
+const MAX_APPROACHED: usize = 16;
+
+/// What every approach of a hop shares.
+#[derive(Clone)]
+pub(super) struct Plan {
+    pub port: u16,
+    pub source: Option<IpAddr>,
+    /// `None` for plain http, and where only the connection is of interest.
+    pub session: Option<(Arc<tls::Client>, ServerName<'static>)>,
+    pub limit: TimeLimit,
+}
+
+/// How one address went.
+pub(super) struct Approach {
+    tcp: AddressAttempt,
+    tls: Option<Handshake>,
+    stream: Option<Stream>,
+}
+
+/// A connection that a request can be sent over.
+pub(super) enum Stream {
+    Plain(TcpStream),
+    Tls(Box<TlsStream<TcpStream>>),
+}
+
+/// The approaches of one hop: those done and those that go on beside the pipe.
+pub(super) struct Approaches {
+    order: Vec<IpAddr>,
+    left_out: usize,
+    port: u16,
+    watch: Stopwatch,
+    done: Vec<Approach>,
+    running: JoinSet<Approach>,
+    chosen: Option<IpAddr>,
+    /// Until the first connection stood.
+    connected_after: Option<Duration>,
+    with_tls: bool,
+}
+
+/// The first approach that came through.
+pub(super) struct Winner {
+    pub stream: Stream,
+    pub answered_by: AnsweredBy,
+    pub protocol: Protocol,
+}
+
+impl Approaches {
+    /// Starts on every address.
+    pub fn start(addresses: &[IpAddr], plan: &Plan) -> Self {
+        let order: Vec<IpAddr> = addresses.iter().copied().take(MAX_APPROACHED).collect();
+        let mut running = JoinSet::new();
+        for address in &order {
+            let plan = plan.clone();
+            let way = Way {
+                address: SocketAddr::new(*address, plan.port),
+                source: plan.source,
+            };
+            running.spawn(async move { approach(way, plan).await });
+        }
+        Self {
+            left_out: addresses.len() - order.len(),
+            order,
+            port: plan.port,
+            watch: Stopwatch::start(),
+            done: Vec::new(),
+            running,
+            chosen: None,
+            connected_after: None,
+            with_tls: plan.session.is_some(),
+        }
+    }
+
+    /// Waits for the first that comes through; `None` when all have failed. Each ends by itself
+    /// within the limit.
+    pub async fn first(&mut self) -> Option<Winner> {
+        while let Some(Ok(mut approach)) = self.running.join_next().await {
+            if approach.tcp.failure.is_none() {
+                let after = approach.tcp.duration;
+                self.connected_after =
+                    Some(self.connected_after.map_or(after, |least| least.min(after)));
+            }
+            let stream = approach.stream.take();
+            let address = approach.tcp.address;
+            let answered_by = answered_by(approach.tls.as_ref());
+            let protocol = protocol(approach.tls.as_ref());
+            self.done.push(approach);
+            if let Some(stream) = stream {
+                self.chosen = Some(address);
+                return Some(Winner {
+                    stream,
+                    answered_by,
+                    protocol,
+                });
+            }
+        }
+        None
+    }
+
+    /// What came after the handshake shows that the chosen session was not good.
+    pub fn fail_chosen(&mut self, reason: Reason, detail: String) {
+        let chosen = self.chosen;
+        let handshake = self
+            .done
+            .iter_mut()
+            .filter_map(|one| one.tls.as_mut())
+            .find(|handshake| Some(handshake.address) == chosen);
+        if let Some(handshake) = handshake {
+            handshake.failure = Some(reason);
+            handshake.detail = Some(detail);
+        }
+    }
+
+    /// Waits for all of them.
+    pub async fn all(&mut self) {
+        while let Some(Ok(approach)) = self.running.join_next().await {
+            self.done.push(approach);
+        }
+        let place = |address: IpAddr| self.order.iter().position(|one| *one == address);
+        self.done
+            .sort_by_key(|approach| place(approach.tcp.address));
+    }
+
+    /// The tcp layer as it stands.
+    pub fn tcp(&self) -> Ran<TcpFacts> {
+        let connected = self.done.iter().any(|one| one.tcp.failure.is_none());
+        let first_failure = self.order.iter().find_map(|address| {
+            let one = self.done.iter().find(|one| one.tcp.address == *address)?;
+            one.tcp.failure
+        });
+        let longest = self.done.iter().map(|one| one.tcp.duration).max();
+        Ran {
+            duration: self
+                .connected_after
+                .or(longest)
+                .unwrap_or_else(|| self.watch.elapsed()),
+            failure: if connected { None } else { first_failure },
+            facts: TcpFacts {
+                port: self.port,
+                addresses: self.done.iter().map(|one| one.tcp.clone()).collect(),
+                addresses_left_out: self.left_out,
+            },
+        }
+    }
+
+    /// The tls layer as it stands; `None` where no address connected, or none was asked for TLS.
+    pub fn tls(&self) -> Option<Ran<TlsFacts>> {
+        if !self.with_tls {
+            return None;
+        }
+        let handshakes: Vec<Handshake> =
+            self.done.iter().filter_map(|one| one.tls.clone()).collect();
+        let telling = handshakes
+            .iter()
+            .find(|one| Some(one.address) == self.chosen)
+            .or_else(|| {
+                let first =
+                    |address: &IpAddr| handshakes.iter().find(|one| one.address == *address);
+                self.order.iter().find_map(first)
+            })?;
+        Some(Ran {
+            duration: telling.duration,
+            failure: telling.failure,
+            facts: TlsFacts {
+                chosen: self.chosen,
+                handshakes: handshakes.clone(),
+            },
+        })
+    }
+}
+
+async fn approach(way: Way, plan: Plan) -> Approach {
+    let share = plan.limit.at_most(plan.limit.total() / 2);
+    let (attempt, stream) = tcp::connect(&way, share).await;
+    let (tls, stream) = match (stream, &plan.session) {
+        (Some(stream), Some((client, host))) => {
+            let (handshake, stream) = client.handshake(stream, &way, host, plan.limit).await;
+            (
+                Some(handshake),
+                stream.map(|stream| Stream::Tls(Box::new(stream))),
+            )
+        }
+        (Some(stream), None) => (None, Some(Stream::Plain(stream))),
+        (None, _) => (None, None),
+    };
+    Approach {
+        tcp: attempt,
+        tls,
+        stream,
+    }
+}
+
+/// Whom a session that passed proves to be answering.
+fn answered_by(handshake: Option<&Handshake>) -> AnsweredBy {
+    match handshake {
+        None => AnsweredBy::Unknown,
+        Some(handshake) if handshake.intercepted => AnsweredBy::Interceptor,
+        Some(_) => AnsweredBy::Origin,
+    }
+}
+
+fn protocol(handshake: Option<&Handshake>) -> Protocol {
+    match handshake.and_then(|handshake| handshake.alpn.as_deref()) {
+        Some("h2") => Protocol::Http2,
+        Some(_) | None => Protocol::Http1,
+    }
+}

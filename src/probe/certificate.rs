@@ -1,0 +1,164 @@
+//! Reads what a certificate says of itself. Its bytes come from anybody: everything is bounded.
+
+use std::net::IpAddr;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use jiff::Timestamp;
+use rustls::pki_types::CertificateDer;
+use sha2::{Digest, Sha256};
+use x509_parser::certificate::X509Certificate;
+use x509_parser::der_parser::oid;
+use x509_parser::der_parser::oid::Oid;
+use x509_parser::extensions::{GeneralName, ParsedExtension};
+use x509_parser::prelude::FromDer;
+use x509_parser::public_key::PublicKey;
+use x509_parser::x509::X509Name;
+
+use super::bounded;
+use crate::report::Certificate;
+
+/// What is kept of a chain and of a certificate's names.
+pub(super) const MAX_CHAIN: usize = 10;
+const MAX_NAMES: usize = 64;
+/// NIST SP 800-131A and the CA/Browser Forum's Baseline Requirements, 6.1.5.
+const LEAST_RSA_BITS: usize = 2048;
+const CA_ISSUERS: Oid<'static> = oid!(1.3.6.1.5.5.7.48.2);
+
+/// A certificate with what judging a chain needs beside the facts.
+pub(super) struct Parsed {
+    pub facts: Certificate,
+    pub self_issued: bool,
+    /// The raw names, to tell whether an issuer was presented.
+    pub subject: Vec<u8>,
+    pub issuer: Vec<u8>,
+    /// It says where its issuer's certificate can be had (AIA caIssuers).
+    pub names_its_issuer: bool,
+}
+
+/// The fields of a certificate; `None` where it cannot be read.
+pub(super) fn parse(der: &CertificateDer<'_>) -> Option<Parsed> {
+    let (_, certificate) = X509Certificate::from_der(der).ok()?;
+    let subject = certificate.subject().as_raw().to_vec();
+    let issuer = certificate.issuer().as_raw().to_vec();
+    let facts = Certificate {
+        subject: bounded(&certificate.subject().to_string()),
+        issuer: bounded(&certificate.issuer().to_string()),
+        issuer_names: common_names(certificate.issuer()),
+        serial: hex(certificate.raw_serial()),
+        not_before: instant(certificate.validity().not_before.timestamp()),
+        not_after: instant(certificate.validity().not_after.timestamp()),
+        names: names(&certificate),
+        fingerprint_sha256: hex(&Sha256::digest(der.as_ref())),
+        pin: format!(
+            "sha256/{}",
+            STANDARD.encode(Sha256::digest(certificate.public_key().raw))
+        ),
+        key: key(&certificate),
+        signature: signature(&certificate),
+        weakness: weakness(&certificate),
+    };
+    Some(Parsed {
+        self_issued: subject == issuer,
+        names_its_issuer: names_its_issuer(&certificate),
+        facts,
+        subject,
+        issuer,
+    })
+}
+
+/// Lower-case hexadecimal.
+pub(super) fn hex(bytes: &[u8]) -> String {
+    bytes
+        .iter()
+        .fold(String::with_capacity(bytes.len() * 2), |mut out, byte| {
+            for nibble in [byte >> 4, byte & 0xf] {
+                out.push(char::from_digit(u32::from(nibble), 16).unwrap_or('0'));
+            }
+            out
+        })
+}
+
+fn instant(unix: i64) -> Timestamp {
+    Timestamp::from_second(unix).unwrap_or(if unix < 0 {
+        Timestamp::MIN
+    } else {
+        Timestamp::MAX
+    })
+}
+
+fn common_names(name: &X509Name<'_>) -> Vec<String> {
+    name.iter_common_name()
+        .chain(name.iter_organization())
+        .filter_map(|attribute| attribute.as_str().ok())
+        .take(4)
+        .map(bounded)
+        .collect()
+}
+
+fn names(certificate: &X509Certificate<'_>) -> Vec<String> {
+    let Ok(Some(extension)) = certificate.subject_alternative_name() else {
+        return Vec::new();
+    };
+    extension
+        .value
+        .general_names
+        .iter()
+        .filter_map(|name| match name {
+            GeneralName::DNSName(name) => Some(bounded(name)),
+            GeneralName::IPAddress(bytes) => address(bytes).map(|ip| ip.to_string()),
+            _ => None,
+        })
+        .take(MAX_NAMES)
+        .collect()
+}
+
+fn address(bytes: &[u8]) -> Option<IpAddr> {
+    <[u8; 4]>::try_from(bytes)
+        .map(IpAddr::from)
+        .or_else(|_| <[u8; 16]>::try_from(bytes).map(IpAddr::from))
+        .ok()
+}
+
+fn key(certificate: &X509Certificate<'_>) -> String {
+    match certificate.public_key().parsed() {
+        Ok(PublicKey::RSA(key)) => format!("RSA {}", key.key_size()),
+        Ok(PublicKey::EC(point)) => match point.key_size() {
+            // The size of an uncompressed point's coordinate, rounded up to whole bytes.
+            528 | 521 => "ECDSA P-521".to_owned(),
+            bits => format!("ECDSA P-{bits}"),
+        },
+        Ok(_) | Err(_) => bounded(&algorithm(&certificate.public_key().algorithm.algorithm)),
+    }
+}
+
+fn signature(certificate: &X509Certificate<'_>) -> String {
+    bounded(&algorithm(&certificate.signature_algorithm.algorithm))
+}
+
+fn algorithm(oid: &Oid<'_>) -> String {
+    x509_parser::objects::oid2sn(oid, x509_parser::objects::oid_registry())
+        .map_or_else(|_| oid.to_id_string(), str::to_owned)
+}
+
+fn weakness(certificate: &X509Certificate<'_>) -> Option<String> {
+    if let Ok(PublicKey::RSA(key)) = certificate.public_key().parsed()
+        && key.key_size() < LEAST_RSA_BITS
+    {
+        return Some(format!("an RSA key of {} bits", key.key_size()));
+    }
+    let signature = signature(certificate).to_lowercase();
+    let self_issued = certificate.subject() == certificate.issuer();
+    // Nobody verifies a root's signature over itself.
+    ["md5", "sha1"]
+        .into_iter()
+        .find(|hash| !self_issued && signature.contains(hash))
+        .map(|hash| format!("a signature over {hash}"))
+}
+
+fn names_its_issuer(certificate: &X509Certificate<'_>) -> bool {
+    certificate.extensions().iter().any(|extension| {
+        matches!(extension.parsed_extension(), ParsedExtension::AuthorityInfoAccess(access)
+            if access.accessdescs.iter().any(|one| one.access_method == CA_ISSUERS))
+    })
+}

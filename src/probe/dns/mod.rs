@@ -1,0 +1,328 @@
+//! The dns layer: from a name to addresses.
+//!
+//! Two measurements stand side by side. The *followed* answer is what the connection uses: asked as
+//! a system asks, by hickory-resolver, hosts file included, again when a packet is lost. The
+//! *lookups* ask every name server by itself, one packet a question: no retry, no cache, no joining
+//! of equal questions. They run beside the pipe and never decide a probe.
+
+mod lookup;
+mod socket;
+
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+use std::time::Duration;
+
+use hickory_net::{DnsError, NetError};
+use hickory_proto::op::ResponseCode;
+use hickory_proto::rr::Name;
+use hickory_resolver::Resolver as SystemResolver;
+use hickory_resolver::config::{
+    ConnectionConfig, LookupIpStrategy, NameServerConfig, ResolveHosts, ResolverConfig,
+    ResolverOpts,
+};
+use tokio::task::JoinSet;
+
+use crate::clock::{Stopwatch, TimeLimit};
+use crate::config::{ProbeModule, Resolver, Route, SystemResolvers, Transport};
+use crate::report::{Family, Followed, Lookup, Ran, Reason, Record};
+use socket::ConnectedRuntime;
+
+/// How long one round of the followed resolution waits, and how many follow the first: about as
+/// patient as a system's resolver with its second try.
+const ROUND: Duration = Duration::from_millis(1500);
+const FURTHER_ROUNDS: usize = 3;
+/// What is kept of an answer.
+const MAX_ADDRESSES: usize = 64;
+
+/// The answer that the connection follows.
+pub(super) async fn follow(module: &ProbeModule, host: &str, limit: TimeLimit) -> Ran<Followed> {
+    let watch = Stopwatch::start();
+    let mut followed = Followed {
+        route: match &module.route {
+            Route::System => "system".to_owned(),
+            Route::Resolver(resolver) => resolver.to_string(),
+        },
+        ..Followed::default()
+    };
+    let answer = tokio::time::timeout(limit.remaining(), resolve(module, host)).await;
+    let failure = match answer {
+        Err(_) => Some(Reason::DnsTimedOut),
+        Ok(Err(error)) => {
+            followed.detail = match module.route == Route::System && system_servers().is_empty() {
+                true => Some("no name server is configured on this host".to_owned()),
+                false => detail(&error),
+            };
+            Some(reason(&error))
+        }
+        Ok(Ok(addresses)) => {
+            followed.expected = expected(module, &addresses);
+            followed.addresses = addresses;
+            Judge::of_route(module, host)
+                .is_sinkhole(&followed.addresses)
+                .then_some(Reason::DnsSinkhole)
+        }
+    };
+    Ran {
+        duration: watch.elapsed(),
+        failure,
+        facts: followed,
+    }
+}
+
+async fn resolve(module: &ProbeModule, host: &str) -> Result<Vec<IpAddr>, NetError> {
+    let (config, hosts) = match &module.route {
+        // Without any name server the hosts file may still know the name.
+        Route::System => (
+            hickory_resolver::system_conf::read_system_conf().map_or_else(
+                |_| ResolverConfig::from_parts(None, Vec::new(), Vec::new()),
+                |(config, _)| config,
+            ),
+            ResolveHosts::Always,
+        ),
+        Route::Resolver(resolver) => (
+            ResolverConfig::from_name_servers(vec![name_server(resolver)]),
+            ResolveHosts::Never,
+        ),
+    };
+    let mut options = ResolverOpts::default();
+    options.timeout = ROUND;
+    options.attempts = FURTHER_ROUNDS;
+    options.cache_size = 0;
+    options.use_hosts_file = hosts;
+    options.os_port_selection = true;
+    options.ip_strategy = match module.family {
+        None => LookupIpStrategy::Ipv4AndIpv6,
+        Some(Family::V4) => LookupIpStrategy::Ipv4Only,
+        Some(Family::V6) => LookupIpStrategy::Ipv6Only,
+    };
+    // One resolver a probe: a shared one joins equal questions that are under way.
+    let resolver = SystemResolver::builder_with_config(config, ConnectedRuntime::default())
+        .with_options(options)
+        .build()?;
+    let answer = resolver.lookup_ip(name(host)?).await?;
+    let mut addresses = Vec::new();
+    for address in answer.iter() {
+        if !addresses.contains(&address) && addresses.len() < MAX_ADDRESSES {
+            addresses.push(address);
+        }
+    }
+    Ok(addresses)
+}
+
+fn name_server(resolver: &Resolver) -> NameServerConfig {
+    let mut connections = match resolver.transport {
+        Transport::Udp => vec![ConnectionConfig::udp(), ConnectionConfig::tcp()],
+        Transport::Tcp => vec![ConnectionConfig::tcp()],
+    };
+    for connection in &mut connections {
+        connection.port = resolver.address.port();
+    }
+    NameServerConfig::new(resolver.address.ip(), true, connections)
+}
+
+/// A name with a dot is whole; a bare one goes through the system's search list.
+fn name(host: &str) -> Result<Name, NetError> {
+    let mut name = Name::from_ascii(host)?;
+    if host.contains('.') {
+        name.set_fqdn(true);
+    }
+    Ok(name)
+}
+
+/// Starts the question for each record to each name server. Each ends by itself within the limit.
+pub(super) fn ask_each(module: &Arc<ProbeModule>, host: &str, limit: TimeLimit) -> JoinSet<Lookup> {
+    let mut lookups = JoinSet::new();
+    let Ok(mut name) = name(host) else {
+        return lookups;
+    };
+    name.set_fqdn(true);
+    let share = limit.at_most(limit.total() / 2);
+    let records: &[Record] = match module.family {
+        None => &[Record::A, Record::Aaaa],
+        Some(Family::V4) => &[Record::A],
+        Some(Family::V6) => &[Record::Aaaa],
+    };
+    for (resolver, origin) in resolvers(module) {
+        for record in records {
+            let question = lookup::Question {
+                resolver,
+                name: name.clone(),
+                record: *record,
+                limit: share,
+            };
+            let judge = Judge {
+                trusted_loopback: origin == Origin::Configured
+                    && resolver.address.ip().is_loopback(),
+                host: host.to_owned(),
+                sinkholes: module.sinkhole_addresses.clone(),
+            };
+            let module = Arc::clone(module);
+            lookups.spawn(async move {
+                let mut lookup = lookup::ask(&question).await;
+                lookup.expected = expected(&module, &lookup.answers);
+                if lookup.failure.is_none() && judge.is_sinkhole(&lookup.answers) {
+                    lookup.failure = Some(Reason::DnsSinkhole);
+                }
+                lookup
+            });
+        }
+    }
+    lookups
+}
+
+/// Whether each address lies in the expected ranges; `None` where there is nothing to compare.
+fn expected(module: &ProbeModule, addresses: &[IpAddr]) -> Option<bool> {
+    let ranges = &module.expected_addresses;
+    (!ranges.is_empty() && !addresses.is_empty()).then(|| {
+        addresses
+            .iter()
+            .all(|address| ranges.iter().any(|network| network.contains(address)))
+    })
+}
+
+/// Marks the lookups of each resolver that knows the name but has no address of any family asked.
+pub(super) fn mark_no_data(lookups: &mut [Lookup]) {
+    let empty_handed = |resolver: &str, lookups: &[Lookup]| {
+        lookups
+            .iter()
+            .filter(|lookup| lookup.resolver == resolver)
+            .all(|lookup| lookup.failure.is_none() && lookup.answers.is_empty())
+    };
+    let marks: Vec<bool> = lookups
+        .iter()
+        .map(|lookup| empty_handed(&lookup.resolver, lookups))
+        .collect();
+    for (lookup, mark) in lookups.iter_mut().zip(marks) {
+        if mark {
+            lookup.failure = Some(Reason::DnsNoData);
+        }
+    }
+}
+
+/// Where a resolver's address comes from.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Origin {
+    System,
+    Configured,
+}
+
+/// The system's name servers and the configured ones, each once.
+fn resolvers(module: &ProbeModule) -> Vec<(Resolver, Origin)> {
+    let mut all: Vec<(Resolver, Origin)> = Vec::new();
+    let configured = module.resolvers.iter().chain(route_resolver(module));
+    for resolver in configured {
+        if !all.iter().any(|(known, _)| known == resolver) {
+            all.push((*resolver, Origin::Configured));
+        }
+    }
+    if module.system_resolvers == SystemResolvers::Ask {
+        for server in system_servers() {
+            let resolver = Resolver {
+                transport: Transport::Udp,
+                address: SocketAddr::new(server.ip, 53),
+            };
+            if !all.iter().any(|(known, _)| *known == resolver) {
+                all.push((resolver, Origin::System));
+            }
+        }
+    }
+    all
+}
+
+/// The name servers of the system's configuration as it is now.
+fn system_servers() -> Vec<NameServerConfig> {
+    hickory_resolver::system_conf::read_system_conf()
+        .map(|(config, _)| config.name_servers().to_vec())
+        .unwrap_or_default()
+}
+
+/// How many name servers a module asks by themselves on this host as it is now.
+pub fn resolver_count(module: &ProbeModule) -> usize {
+    resolvers(module).len()
+}
+
+fn route_resolver(module: &ProbeModule) -> Option<&Resolver> {
+    match &module.route {
+        Route::System => None,
+        Route::Resolver(resolver) => Some(resolver),
+    }
+}
+
+/// The followed addresses that are worth connecting to: all but sinkholes.
+pub(super) fn usable(module: &ProbeModule, host: &str, addresses: &[IpAddr]) -> Vec<IpAddr> {
+    let judge = Judge::of_route(module, host);
+    let mut usable = addresses.to_vec();
+    usable.retain(|address| !judge.swallows(*address));
+    usable
+}
+
+/// Tells an address that cannot be the server.
+struct Judge {
+    /// The resolver is one of the configuration's own and on loopback itself: a laboratory.
+    trusted_loopback: bool,
+    host: String,
+    sinkholes: Vec<ipnet::IpNet>,
+}
+
+impl Judge {
+    fn of_route(module: &ProbeModule, host: &str) -> Self {
+        let loopback = |resolver: &Resolver| resolver.address.ip().is_loopback();
+        Self {
+            trusted_loopback: route_resolver(module).is_some_and(loopback),
+            host: host.to_owned(),
+            sinkholes: module.sinkhole_addresses.clone(),
+        }
+    }
+
+    /// There are answers, and each of them is a sinkhole.
+    fn is_sinkhole(&self, answers: &[IpAddr]) -> bool {
+        !answers.is_empty() && answers.iter().all(|address| self.swallows(*address))
+    }
+
+    fn swallows(&self, address: IpAddr) -> bool {
+        let address = address.to_canonical();
+        let stray_loopback =
+            address.is_loopback() && !self.trusted_loopback && self.host != "localhost";
+        address.is_unspecified()
+            || stray_loopback
+            || self
+                .sinkholes
+                .iter()
+                .any(|network| network.contains(&address))
+    }
+}
+
+/// What an error of the DNS library means.
+fn reason(error: &NetError) -> Reason {
+    match error {
+        NetError::Timeout | NetError::Busy => Reason::DnsTimedOut,
+        NetError::Dns(DnsError::NoRecordsFound(none)) => match none.response_code {
+            ResponseCode::NXDomain => Reason::DnsNxdomain,
+            ResponseCode::NoError => Reason::DnsNoData,
+            code => rcode_reason(code),
+        },
+        NetError::Dns(DnsError::ResponseCode(code)) => rcode_reason(*code),
+        NetError::Io(_) | NetError::NoConnections => Reason::DnsUnreachable,
+        _ => Reason::DnsMalformed,
+    }
+}
+
+/// What the reason does not say already.
+fn detail(error: &NetError) -> Option<String> {
+    match error {
+        NetError::Timeout
+        | NetError::Busy
+        | NetError::NoConnections
+        | NetError::Dns(DnsError::NoRecordsFound(_)) => None,
+        NetError::Dns(DnsError::ResponseCode(code)) => Some(lookup::rcode_name(*code)),
+        other => Some(super::bounded(&other.to_string())),
+    }
+}
+
+fn rcode_reason(code: ResponseCode) -> Reason {
+    match code {
+        ResponseCode::NXDomain => Reason::DnsNxdomain,
+        ResponseCode::Refused | ResponseCode::NotAuth => Reason::DnsRefused,
+        _ => Reason::DnsServfail,
+    }
+}

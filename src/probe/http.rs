@@ -1,0 +1,466 @@
+//! The http layer: one GET on a session that stands, its response timed in two parts.
+//!
+//! HTTP/2 or 1.1 as the session negotiated. Headers, body and decoded body are bounded. What a
+//! redirect means is left to [`super::redirect`], what the page means to [`super::page`].
+
+use std::error::Error as _;
+use std::io::{self, Read};
+use std::time::Duration;
+
+use bytes::Bytes;
+use cookie_store::{CookieStore, RawCookie};
+use http_body_util::{BodyExt, Empty};
+use hyper::body::{Body, Incoming};
+use hyper::header::{self, HeaderMap, HeaderValue};
+use hyper::{Request, Response, Uri, Version};
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio_util::task::AbortOnDropHandle;
+use url::Url;
+
+use super::bounded;
+use crate::clock::{Clock, Stopwatch, TimeLimit};
+use crate::config::HttpPolicy;
+use crate::report::{AnsweredBy, HttpFacts, Ran, Reason};
+
+const MAX_HEADER_BYTES: usize = 64 * 1024;
+/// How the TLS library begins to tell of an alert.
+const ALERT_WORDS: &str = "received fatal alert";
+const MAX_HEADERS: usize = 128;
+const MAX_COOKIES: usize = 32;
+/// Nobody is left alone for longer than this, whatever they ask.
+const MAX_RETRY_AFTER: Duration = Duration::from_secs(3600);
+/// How long a finished connection may take to say goodbye.
+const FAREWELL: Duration = Duration::from_millis(50);
+
+/// The protocol that the session negotiated.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Protocol {
+    Http1,
+    Http2,
+}
+
+/// What to ask for, and how.
+pub(super) struct Question<'a> {
+    pub url: &'a Url,
+    pub policy: &'a HttpPolicy,
+    pub protocol: Protocol,
+    /// Whom the session proves to be answering.
+    pub answered_by: AnsweredBy,
+    pub limit: TimeLimit,
+    pub clock: Clock,
+}
+
+/// What came back.
+pub(super) struct Answer {
+    pub layer: Ran<HttpFacts>,
+    /// The decoded body, where it came whole.
+    pub body: Option<Vec<u8>>,
+    /// The server ended the session with a TLS alert once it could (it wanted a client certificate,
+    /// say): that is the tls layer's failure.
+    pub tls_alert: Option<String>,
+}
+
+/// Asks once.
+pub(super) async fn ask<IO>(io: IO, question: &Question<'_>, cookies: &mut CookieStore) -> Answer
+where
+    IO: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let watch = Stopwatch::start();
+    let mut facts = HttpFacts {
+        answered_by: question.answered_by,
+        status: None,
+        version: None,
+        first_byte: None,
+        transfer: None,
+        body_bytes: 0,
+        content_type: None,
+        server: None,
+        location: None,
+        clock_skew_seconds: None,
+        retry_after: None,
+        detail: None,
+    };
+    let exchange = exchange(io, question, cookies, &mut facts);
+    let outcome = tokio::time::timeout(question.limit.remaining(), exchange).await;
+    let (body, trouble) = match outcome {
+        Err(_) => (None, Some(Trouble::plain(Reason::HttpTimedOut))),
+        Ok(Err(trouble)) => (None, Some(trouble)),
+        Ok(Ok(body)) => (Some(body), None),
+    };
+    let (failure, tls_alert) = match trouble {
+        None => (None, None),
+        Some(trouble) => {
+            facts.detail = trouble.detail;
+            (Some(trouble.reason), trouble.tls_alert)
+        }
+    };
+    Answer {
+        layer: Ran {
+            duration: watch.elapsed(),
+            failure,
+            facts,
+        },
+        body,
+        tls_alert,
+    }
+}
+
+async fn exchange<IO>(
+    io: IO,
+    question: &Question<'_>,
+    cookies: &mut CookieStore,
+    facts: &mut HttpFacts,
+) -> Result<Vec<u8>, Trouble>
+where
+    IO: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let request = request(question, cookies)?;
+    let watch = Stopwatch::start();
+    let (response, connection) = send(io, question.protocol, request)
+        .await
+        .map_err(|error| Trouble::of(&error, Phase::Head))?;
+    facts.first_byte = Some(watch.elapsed());
+    read_head(&response, question, cookies, facts);
+
+    let watch = Stopwatch::start();
+    let encoding = content_encoding(response.headers());
+    let delimited_by_close = response.version() < Version::HTTP_2
+        && response.body().size_hint().exact().is_none()
+        && !response.headers().contains_key(header::TRANSFER_ENCODING);
+    let read = read_body(
+        response.into_body(),
+        question.policy.max_body,
+        &mut facts.body_bytes,
+    )
+    .await;
+    facts.transfer = Some(watch.elapsed());
+    let wire = match read {
+        Ok(wire) => wire,
+        // Many servers close such a body without TLS's farewell; browsers take it.
+        Err((wire, trouble)) if delimited_by_close && trouble.reason == Reason::HttpTruncated => {
+            wire
+        }
+        Err((_, trouble)) => return Err(trouble),
+    };
+    let _ = tokio::time::timeout(FAREWELL, connection).await;
+    let body = decode(&encoding, wire, question.policy.max_body)?;
+    let status = facts.status.unwrap_or_default();
+    let is_redirect = (300..400).contains(&status) && facts.location.is_some();
+    if !question.policy.valid_status.contains(&status) && !is_redirect {
+        return Err(Trouble::plain(Reason::HttpStatus));
+    }
+    Ok(body)
+}
+
+fn request(
+    question: &Question<'_>,
+    cookies: &CookieStore,
+) -> Result<Request<Empty<Bytes>>, Trouble> {
+    let url = question.url;
+    let malformed = |error: &dyn std::fmt::Display| Trouble {
+        reason: Reason::HttpMalformed,
+        detail: Some(bounded(&error.to_string())),
+        tls_alert: None,
+    };
+    let mut path = url.path().to_owned();
+    if let Some(query) = url.query() {
+        path.push('?');
+        path.push_str(query);
+    }
+    let authority = match url.port() {
+        None => url.host_str().unwrap_or_default().to_owned(),
+        Some(port) => format!("{}:{port}", url.host_str().unwrap_or_default()),
+    };
+    let uri = match question.protocol {
+        Protocol::Http1 => path.parse::<Uri>(),
+        Protocol::Http2 => format!("{}://{authority}{path}", url.scheme()).parse::<Uri>(),
+    }
+    .map_err(|error| malformed(&error))?;
+    let mut request = Request::get(uri)
+        .body(Empty::new())
+        .map_err(|error| malformed(&error))?;
+    let headers = request.headers_mut();
+    if question.protocol == Protocol::Http1 {
+        let host = HeaderValue::from_str(&authority).map_err(|error| malformed(&error))?;
+        headers.insert(header::HOST, host);
+    }
+    headers.insert(header::USER_AGENT, question.policy.user_agent.clone());
+    headers.insert(
+        header::ACCEPT,
+        HeaderValue::from_static("text/html,*/*;q=0.8"),
+    );
+    headers.insert(
+        header::ACCEPT_ENCODING,
+        HeaderValue::from_static("gzip, br, deflate"),
+    );
+    for (name, value) in &question.policy.headers {
+        headers.insert(name.clone(), value.clone());
+    }
+    let jar: Vec<_> = cookies
+        .get_request_values(url)
+        .take(MAX_COOKIES)
+        .map(|(name, value)| format!("{name}={value}"))
+        .collect();
+    if !jar.is_empty()
+        && let Ok(value) = HeaderValue::from_str(&jar.join("; "))
+    {
+        headers.insert(header::COOKIE, value);
+    }
+    Ok(request)
+}
+
+type Connection = AbortOnDropHandle<()>;
+
+async fn send<IO>(
+    io: IO,
+    protocol: Protocol,
+    request: Request<Empty<Bytes>>,
+) -> hyper::Result<(Response<Incoming>, Connection)>
+where
+    IO: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let io = TokioIo::new(io);
+    match protocol {
+        Protocol::Http1 => {
+            let (mut sender, connection) = hyper::client::conn::http1::Builder::new()
+                .max_buf_size(MAX_HEADER_BYTES)
+                .max_headers(MAX_HEADERS)
+                .handshake(io)
+                .await?;
+            // What goes wrong on the connection comes back through the request.
+            let connection = AbortOnDropHandle::new(tokio::spawn(async { drop(connection.await) }));
+            let response = sender.send_request(request).await?;
+            Ok((response, connection))
+        }
+        Protocol::Http2 => {
+            let (mut sender, connection) =
+                hyper::client::conn::http2::Builder::new(TokioExecutor::new())
+                    .max_header_list_size(MAX_HEADER_BYTES as u32)
+                    .handshake(io)
+                    .await?;
+            let connection = AbortOnDropHandle::new(tokio::spawn(async { drop(connection.await) }));
+            let response = sender.send_request(request).await?;
+            Ok((response, connection))
+        }
+    }
+}
+
+fn read_head(
+    response: &Response<Incoming>,
+    question: &Question<'_>,
+    cookies: &mut CookieStore,
+    facts: &mut HttpFacts,
+) {
+    let headers = response.headers();
+    let now = question.clock.now();
+    let text = |name| {
+        headers
+            .get(name)
+            .map(|value: &HeaderValue| bounded(&String::from_utf8_lossy(value.as_bytes())))
+    };
+    facts.status = Some(response.status().as_u16());
+    facts.version = Some(
+        format!("{:?}", response.version())
+            .replace("HTTP/", "")
+            .replace("2.0", "2"),
+    );
+    facts.content_type = text(header::CONTENT_TYPE);
+    facts.server = text(header::SERVER);
+    facts.location = response
+        .status()
+        .is_redirection()
+        .then(|| text(header::LOCATION))
+        .flatten();
+    let date = |value: &HeaderValue| {
+        let date = httpdate::parse_http_date(value.to_str().ok()?).ok()?;
+        jiff::Timestamp::try_from(date).ok()
+    };
+    facts.clock_skew_seconds = headers
+        .get(header::DATE)
+        .and_then(date)
+        .map(|date| date.duration_since(now).as_secs_f64());
+    facts.retry_after = match response.status().as_u16() {
+        429 | 503 => headers.get(header::RETRY_AFTER).and_then(|value| {
+            let seconds = value
+                .to_str()
+                .ok()
+                .and_then(|text| text.trim().parse::<u64>().ok());
+            seconds
+                .map(Duration::from_secs)
+                .or_else(|| Duration::try_from(date(value)?.duration_since(now)).ok())
+                .map(|wait| wait.min(MAX_RETRY_AFTER))
+        }),
+        _ => None,
+    };
+    let fresh = headers
+        .get_all(header::SET_COOKIE)
+        .iter()
+        .take(MAX_COOKIES)
+        .filter_map(|value| RawCookie::parse(value.to_str().ok()?.to_owned()).ok());
+    cookies.store_response_cookies(fresh, question.url);
+}
+
+async fn read_body(
+    mut body: Incoming,
+    bound: usize,
+    count: &mut u64,
+) -> Result<Vec<u8>, (Vec<u8>, Trouble)> {
+    let mut wire = Vec::new();
+    while let Some(frame) = body.frame().await {
+        let frame = match frame {
+            Ok(frame) => frame,
+            Err(error) => return Err((wire, Trouble::of(&error, Phase::Body))),
+        };
+        let Ok(data) = frame.into_data() else {
+            continue;
+        };
+        *count += data.len() as u64;
+        if wire.len() + data.len() > bound {
+            return Err((wire, Trouble::plain(Reason::HttpBodyTooLarge)));
+        }
+        wire.extend_from_slice(&data);
+    }
+    Ok(wire)
+}
+
+fn content_encoding(headers: &HeaderMap) -> String {
+    headers
+        .get(header::CONTENT_ENCODING)
+        .and_then(|value| value.to_str().ok())
+        .unwrap_or_default()
+        .trim()
+        .to_ascii_lowercase()
+}
+
+fn decode(encoding: &str, wire: Vec<u8>, bound: usize) -> Result<Vec<u8>, Trouble> {
+    let inflate = |reader: &mut dyn Read| {
+        let mut out = Vec::new();
+        reader
+            .take(bound as u64 + 1)
+            .read_to_end(&mut out)
+            .map(|_| out)
+    };
+    let decoded = match encoding {
+        "" | "identity" => return Ok(wire),
+        _ if wire.is_empty() => return Ok(wire),
+        "gzip" | "x-gzip" => inflate(&mut flate2::read::MultiGzDecoder::new(&*wire)),
+        "br" => inflate(&mut brotli_decompressor::Decompressor::new(&*wire, 4096)),
+        // Servers mean either form by this word.
+        "deflate" => inflate(&mut flate2::read::ZlibDecoder::new(&*wire))
+            .or_else(|_| inflate(&mut flate2::read::DeflateDecoder::new(&*wire))),
+        other => {
+            return Err(Trouble {
+                reason: Reason::HttpMalformed,
+                detail: Some(bounded(&format!(
+                    "the content encoding {other} was not asked for"
+                ))),
+                tls_alert: None,
+            });
+        }
+    };
+    match decoded {
+        Ok(body) if body.len() > bound => Err(Trouble::plain(Reason::HttpBodyTooLarge)),
+        Ok(body) => Ok(body),
+        Err(error) => Err(Trouble {
+            reason: match error.kind() {
+                io::ErrorKind::UnexpectedEof => Reason::HttpTruncated,
+                _ => Reason::HttpMalformed,
+            },
+            detail: Some(bounded(&error.to_string())),
+            tls_alert: None,
+        }),
+    }
+}
+
+/// How far an exchange had come when it failed.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Phase {
+    Head,
+    Body,
+}
+
+/// Why an exchange did not come to its end.
+struct Trouble {
+    reason: Reason,
+    detail: Option<String>,
+    tls_alert: Option<String>,
+}
+
+impl Trouble {
+    fn plain(reason: Reason) -> Self {
+        Self {
+            reason,
+            detail: None,
+            tls_alert: None,
+        }
+    }
+
+    fn of(error: &hyper::Error, phase: Phase) -> Self {
+        let ended = match phase {
+            Phase::Head => Reason::HttpClosed,
+            Phase::Body => Reason::HttpTruncated,
+        };
+        let mut trouble = Self {
+            reason: if error.is_incomplete_message() || error.is_canceled() || error.is_closed() {
+                ended
+            } else {
+                Reason::HttpMalformed
+            },
+            detail: Some(bounded(&innermost(error))),
+            tls_alert: None,
+        };
+        let mut source = error.source();
+        while let Some(inner) = source {
+            if let Some(http2) = inner.downcast_ref::<h2::Error>() {
+                trouble.reason = http2_reason(http2, ended);
+                if let Some(io) = http2.get_io() {
+                    trouble.read_io(io, ended);
+                }
+            }
+            if let Some(io) = inner.downcast_ref::<io::Error>() {
+                trouble.read_io(io, ended);
+            }
+            source = inner.source();
+        }
+        trouble
+    }
+
+    fn read_io(&mut self, error: &io::Error, ended: Reason) {
+        let tls = error
+            .get_ref()
+            .and_then(|inner| inner.downcast_ref::<rustls::Error>());
+        let text = error.to_string();
+        // HTTP/2's library keeps only the words of the error.
+        if matches!(tls, Some(rustls::Error::AlertReceived(_))) || text.starts_with(ALERT_WORDS) {
+            self.tls_alert = Some(bounded(&text));
+        }
+        self.reason = match error.kind() {
+            io::ErrorKind::ConnectionReset
+            | io::ErrorKind::ConnectionAborted
+            | io::ErrorKind::BrokenPipe => Reason::HttpReset,
+            io::ErrorKind::UnexpectedEof => ended,
+            _ => self.reason,
+        };
+    }
+}
+
+fn http2_reason(error: &h2::Error, ended: Reason) -> Reason {
+    if error.is_reset() && error.is_remote() {
+        Reason::HttpReset
+    } else if error.is_go_away() && error.is_remote() {
+        ended
+    } else {
+        Reason::HttpMalformed
+    }
+}
+
+fn innermost(error: &hyper::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(inner) = source {
+        text = inner.to_string();
+        source = inner.source();
+    }
+    text
+}

@@ -1,0 +1,58 @@
+//! Whether a redirect is followed, and to where. GET only, https only, and only to the same host or
+//! a listed one.
+
+use std::collections::BTreeSet;
+
+use cookie_store::CookieStore;
+use url::Url;
+
+use crate::config::{HttpPolicy, Redirects, Scheme};
+use crate::report::Reason;
+
+/// Where a probe has been.
+#[derive(Default)]
+pub(super) struct Trail {
+    seen: BTreeSet<(String, String)>,
+}
+
+impl Trail {
+    /// Notes that `url` is asked for with these cookies. `false` if it was before: a sign-on page
+    /// may lead to itself once it has set a cookie, but not again with the same ones.
+    pub fn visit(&mut self, url: &Url, cookies: &CookieStore) -> bool {
+        let mut jar: Vec<_> = cookies
+            .get_request_values(url)
+            .map(|(name, value)| format!("{name}={value}"))
+            .collect();
+        jar.sort();
+        self.seen.insert((url.as_str().to_owned(), jar.join("; ")))
+    }
+}
+
+/// What to do with a response that names a location.
+pub(super) enum Step {
+    /// It is the answer.
+    Stay,
+    Follow(Url),
+    Fail(Reason),
+}
+
+/// Decides on `location`, found at `url`.
+pub(super) fn step(url: &Url, location: &str, policy: &HttpPolicy, scheme: Scheme) -> Step {
+    if policy.redirects == Redirects::None {
+        return Step::Stay;
+    }
+    let Ok(next) = url.join(location) else {
+        return Step::Fail(Reason::HttpMalformed);
+    };
+    let host = next.host_str().unwrap_or_default().to_lowercase();
+    let known = next.host() == url.host() || policy.allowed_hosts.contains(&host);
+    let secure = next.scheme() == "https"
+        || (next.scheme() == "http" && url.scheme() == "http" && scheme == Scheme::HttpAllowed);
+    if !known {
+        return Step::Fail(Reason::HttpRedirectOffHost);
+    }
+    if !secure || !next.username().is_empty() || next.password().is_some() {
+        return Step::Fail(Reason::HttpRedirectInsecure);
+    }
+    Step::Follow(next)
+}

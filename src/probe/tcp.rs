@@ -1,0 +1,67 @@
+//! The tcp layer: one connection to one address.
+
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
+
+use tokio::net::{TcpSocket, TcpStream};
+
+use crate::clock::Stopwatch;
+use crate::report::{AddressAttempt, Reason};
+
+/// From where to where.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Way {
+    pub address: SocketAddr,
+    pub source: Option<IpAddr>,
+}
+
+/// Connects within `limit`.
+pub(super) async fn connect(way: &Way, limit: Duration) -> (AddressAttempt, Option<TcpStream>) {
+    let watch = Stopwatch::start();
+    let outcome = tokio::time::timeout(limit, dial(way)).await;
+    let (failure, stream) = match outcome {
+        Err(_) => (Some(Reason::TcpTimedOut), None),
+        Ok(Err(error)) => (Some(reason(&error)), None),
+        Ok(Ok(stream)) => (None, Some(stream)),
+    };
+    let attempt = AddressAttempt {
+        address: way.address.ip(),
+        duration: watch.elapsed(),
+        failure,
+    };
+    (attempt, stream)
+}
+
+async fn dial(way: &Way) -> io::Result<TcpStream> {
+    let Way { address, source } = *way;
+    let socket = match address {
+        SocketAddr::V4(_) => TcpSocket::new_v4()?,
+        SocketAddr::V6(_) => TcpSocket::new_v6()?,
+    };
+    // A source of the other family says nothing about this address.
+    if let Some(source) = source
+        && source.is_ipv4() == address.is_ipv4()
+    {
+        socket.bind(SocketAddr::new(source, 0))?;
+    }
+    let stream = socket.connect(address).await?;
+    stream.set_nodelay(true)?;
+    Ok(stream)
+}
+
+/// What an error of the system means. Linux says EHOSTUNREACH of an IPv4 reject with
+/// "administratively prohibited" and EACCES of an IPv6 one.
+fn reason(error: &io::Error) -> Reason {
+    match error.kind() {
+        io::ErrorKind::ConnectionRefused => Reason::TcpRefused,
+        io::ErrorKind::ConnectionReset | io::ErrorKind::ConnectionAborted => Reason::TcpReset,
+        io::ErrorKind::TimedOut => Reason::TcpTimedOut,
+        io::ErrorKind::HostUnreachable => Reason::TcpHostUnreachable,
+        io::ErrorKind::NetworkUnreachable | io::ErrorKind::NetworkDown => {
+            Reason::TcpNetworkUnreachable
+        }
+        io::ErrorKind::PermissionDenied => Reason::TcpProhibited,
+        _ => Reason::TcpLocal,
+    }
+}

@@ -1,0 +1,351 @@
+//! The tls layer: a full handshake on one connection, recorded whatever the verdict.
+//!
+//! The verifier accepts every chain and keeps it, and checks only the handshake's signature; trust
+//! is judged afterwards by [`super::trust`]. So the facts of an expired or unknown certificate are
+//! there like any other's. Nothing is sent over a session that was not judged good.
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use rustls::client::Resumption;
+use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::crypto::{CryptoProvider, aws_lc_rs};
+use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
+use rustls::{
+    AlertDescription, ClientConfig, DigitallySignedStruct, Error as TlsError, InvalidMessage,
+    PeerIncompatible, SignatureScheme, SupportedProtocolVersion, version,
+};
+use tokio::net::TcpStream;
+use tokio_rustls::TlsConnector;
+use tokio_rustls::client::TlsStream;
+
+use super::bounded;
+use super::tcp::{self, Way};
+use super::trust::{self, Anchors, Judgement, Roots};
+use crate::clock::{Clock, Stopwatch, TimeLimit};
+use crate::config::{MinVersion, ProbeModule, TlsPolicy};
+use crate::report::{Handshake, Reason};
+
+/// What a module's handshakes share.
+#[derive(Clone, Debug)]
+pub(super) struct Client {
+    /// The ClientHello as current browsers send it: with a post-quantum key share, larger than one
+    /// packet.
+    large: Arc<CryptoProvider>,
+    /// The classic one, which fits into a packet.
+    small: Arc<CryptoProvider>,
+    versions: &'static [&'static SupportedProtocolVersion],
+    policy: TlsPolicy,
+    anchors: Anchors,
+    clock: Clock,
+}
+
+const FROM_TLS12: &[&SupportedProtocolVersion] = &[&version::TLS13, &version::TLS12];
+const FROM_TLS13: &[&SupportedProtocolVersion] = &[&version::TLS13];
+
+impl Client {
+    pub fn of(module: &ProbeModule, roots: &Roots, clock: Clock) -> Self {
+        use aws_lc_rs::kx_group::{SECP256R1, SECP384R1, X25519};
+        let large = aws_lc_rs::default_provider();
+        let small = CryptoProvider {
+            kx_groups: vec![X25519, SECP256R1, SECP384R1],
+            ..aws_lc_rs::default_provider()
+        };
+        Self {
+            large: Arc::new(large),
+            small: Arc::new(small),
+            versions: match module.tls.min_version {
+                MinVersion::Tls12 => FROM_TLS12,
+                MinVersion::Tls13 => FROM_TLS13,
+            },
+            policy: module.tls.clone(),
+            anchors: Anchors::of(module, roots),
+            clock,
+        }
+    }
+
+    /// Shakes hands over `stream`, which stands on `way`. Where the large ClientHello gets no answer,
+    /// a second connection tries the small one: that tells a middlebox that drops large ones.
+    pub async fn handshake(
+        &self,
+        stream: TcpStream,
+        way: &Way,
+        host: &ServerName<'static>,
+        limit: TimeLimit,
+    ) -> (Handshake, Option<TlsStream<TcpStream>>) {
+        let watch = Stopwatch::start();
+        let first = self
+            .attempt(&self.large, stream, host, limit.remaining() / 2)
+            .await;
+        let mut handshake = self.record(way.address, &first, host);
+        handshake.duration = watch.elapsed();
+        let unanswered = matches!(
+            handshake.failure,
+            Some(Reason::TlsTimedOut | Reason::TlsReset | Reason::TlsClosed)
+        );
+        if unanswered
+            && first.presented.is_none()
+            && let (_, Some(stream)) = tcp::connect(way, limit.remaining() / 2).await
+        {
+            let second = self
+                .attempt(&self.small, stream, host, limit.remaining())
+                .await;
+            if second.presented.is_some() {
+                handshake = self.record(way.address, &second, host);
+                handshake.duration = watch.elapsed();
+                handshake.large_hello_dropped = true;
+                handshake.failure = Some(Reason::TlsLargeHelloDropped);
+            }
+        }
+        let stream = match handshake.failure {
+            None => first.session.ok(),
+            Some(_) => None,
+        };
+        (handshake, stream)
+    }
+
+    async fn attempt(
+        &self,
+        provider: &Arc<CryptoProvider>,
+        stream: TcpStream,
+        host: &ServerName<'static>,
+        limit: Duration,
+    ) -> Attempt {
+        let recorder = Arc::new(Recorder::new(Arc::clone(provider)));
+        let session = match self.config(provider, &recorder) {
+            Err(error) => Err(Trouble::of(io::Error::other(error))),
+            Ok(config) => {
+                let connect = TlsConnector::from(Arc::new(config)).connect(host.clone(), stream);
+                match tokio::time::timeout(limit, connect).await {
+                    Err(_) => Err(Trouble {
+                        reason: Reason::TlsTimedOut,
+                        detail: None,
+                    }),
+                    Ok(Err(error)) => Err(Trouble::of(error)),
+                    Ok(Ok(stream)) => Ok(stream),
+                }
+            }
+        };
+        Attempt {
+            session,
+            presented: recorder.take(),
+        }
+    }
+
+    fn config(
+        &self,
+        provider: &Arc<CryptoProvider>,
+        recorder: &Arc<Recorder>,
+    ) -> Result<ClientConfig, TlsError> {
+        let verifier: Arc<dyn ServerCertVerifier> = Arc::clone(recorder) as _;
+        let mut config = ClientConfig::builder_with_provider(Arc::clone(provider))
+            .with_protocol_versions(self.versions)?
+            .dangerous()
+            .with_custom_certificate_verifier(verifier)
+            .with_no_client_auth();
+        config.resumption = Resumption::disabled();
+        config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+        Ok(config)
+    }
+
+    fn record(
+        &self,
+        address: SocketAddr,
+        attempt: &Attempt,
+        host: &ServerName<'static>,
+    ) -> Handshake {
+        let presented = attempt.presented.as_ref();
+        let judgement = presented.map_or_else(Judgement::default, |presented| {
+            trust::judge(
+                &presented.chain,
+                host,
+                &self.policy,
+                &self.anchors,
+                self.large.signature_verification_algorithms,
+                self.clock.now(),
+            )
+        });
+        let connection = attempt
+            .session
+            .as_ref()
+            .ok()
+            .map(|stream| stream.get_ref().1);
+        let trouble = attempt.session.as_ref().err();
+        Handshake {
+            address: address.ip(),
+            duration: Duration::ZERO,
+            failure: trouble.map(|trouble| trouble.reason).or(judgement.failure),
+            detail: trouble
+                .and_then(|trouble| trouble.detail.clone())
+                .or(judgement.detail),
+            version: connection
+                .and_then(|connection| connection.protocol_version())
+                .and_then(|version| version.as_str())
+                .map(version_name),
+            cipher: connection
+                .and_then(|connection| connection.negotiated_cipher_suite())
+                .and_then(|suite| suite.suite().as_str())
+                .map(cipher_name),
+            key_exchange: connection
+                .and_then(|connection| connection.negotiated_key_exchange_group())
+                .and_then(|group| group.name().as_str())
+                .map(str::to_owned),
+            alpn: connection
+                .and_then(|connection| connection.alpn_protocol())
+                .map(|protocol| bounded(&String::from_utf8_lossy(protocol))),
+            chain: judgement.chain,
+            trust: judgement.trust,
+            ocsp_stapled: presented.is_some_and(|presented| presented.ocsp_stapled),
+            pin_matched: judgement.pin_matched,
+            intercepted: judgement.intercepted,
+            large_hello_dropped: false,
+        }
+    }
+}
+
+/// `TLSv1_3` as people write it.
+fn version_name(name: &str) -> String {
+    name.replace("TLSv1_", "TLS 1.")
+}
+
+/// `TLS13_AES_128_GCM_SHA256` by its registered name.
+fn cipher_name(name: &str) -> String {
+    name.replace("TLS13_", "TLS_")
+}
+
+/// One handshake as it went.
+struct Attempt {
+    session: Result<TlsStream<TcpStream>, Trouble>,
+    presented: Option<Presented>,
+}
+
+/// Why a handshake did not come to its end.
+pub(super) struct Trouble {
+    pub reason: Reason,
+    pub detail: Option<String>,
+}
+
+impl Trouble {
+    fn of(error: io::Error) -> Self {
+        let tls = error
+            .get_ref()
+            .and_then(|inner| inner.downcast_ref::<TlsError>());
+        let reason = match (tls, error.kind()) {
+            (Some(tls), _) => tls_reason(tls),
+            (None, io::ErrorKind::UnexpectedEof) => Reason::TlsClosed,
+            (
+                None,
+                io::ErrorKind::ConnectionReset
+                | io::ErrorKind::ConnectionAborted
+                | io::ErrorKind::BrokenPipe,
+            ) => Reason::TlsReset,
+            (None, io::ErrorKind::TimedOut) => Reason::TlsTimedOut,
+            (None, _) => Reason::TlsReset,
+        };
+        Self {
+            reason,
+            detail: Some(bounded(&error.to_string())),
+        }
+    }
+}
+
+fn tls_reason(error: &TlsError) -> Reason {
+    match error {
+        TlsError::AlertReceived(
+            AlertDescription::ProtocolVersion | AlertDescription::InsufficientSecurity,
+        )
+        | TlsError::PeerIncompatible(
+            PeerIncompatible::ServerDoesNotSupportTls12Or13
+            | PeerIncompatible::ServerTlsVersionIsDisabledByOurConfig
+            | PeerIncompatible::Tls12NotOfferedOrEnabled,
+        ) => Reason::TlsVersion,
+        TlsError::AlertReceived(_) => Reason::TlsAlert,
+        TlsError::InvalidMessage(
+            InvalidMessage::InvalidContentType
+            | InvalidMessage::UnknownProtocolVersion
+            | InvalidMessage::MessageTooLarge,
+        ) => Reason::TlsNotTls,
+        TlsError::InvalidCertificate(_)
+        | TlsError::DecryptError
+        | TlsError::NoCertificatesPresented => Reason::TlsBadSignature,
+        TlsError::PeerIncompatible(_) => Reason::TlsVersion,
+        _ => Reason::TlsNotTls,
+    }
+}
+
+/// What the server showed.
+struct Presented {
+    chain: Vec<CertificateDer<'static>>,
+    ocsp_stapled: bool,
+}
+
+/// A verifier that keeps the chain and leaves the verdict on it to others.
+#[derive(Debug)]
+struct Recorder {
+    provider: Arc<CryptoProvider>,
+    seen: Mutex<Option<(Vec<CertificateDer<'static>>, bool)>>,
+}
+
+impl Recorder {
+    fn new(provider: Arc<CryptoProvider>) -> Self {
+        Self {
+            provider,
+            seen: Mutex::new(None),
+        }
+    }
+
+    fn take(&self) -> Option<Presented> {
+        let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        seen.take().map(|(chain, ocsp_stapled)| Presented {
+            chain,
+            ocsp_stapled,
+        })
+    }
+}
+
+impl ServerCertVerifier for Recorder {
+    fn verify_server_cert(
+        &self,
+        end_entity: &CertificateDer<'_>,
+        intermediates: &[CertificateDer<'_>],
+        _server_name: &ServerName<'_>,
+        ocsp_response: &[u8],
+        _now: UnixTime,
+    ) -> Result<ServerCertVerified, TlsError> {
+        let chain = std::iter::once(end_entity)
+            .chain(intermediates.iter().take(super::MAX_CHAIN))
+            .map(|one| one.clone().into_owned())
+            .collect();
+        let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        *seen = Some((chain, !ocsp_response.is_empty()));
+        Ok(ServerCertVerified::assertion())
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        cert: &CertificateDer<'_>,
+        dss: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, TlsError> {
+        let algorithms = &self.provider.signature_verification_algorithms;
+        rustls::crypto::verify_tls12_signature(message, cert, dss, algorithms)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        cert: &CertificateDer<'_>,
+        dss: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, TlsError> {
+        let algorithms = &self.provider.signature_verification_algorithms;
+        rustls::crypto::verify_tls13_signature(message, cert, dss, algorithms)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.provider
+            .signature_verification_algorithms
+            .supported_schemes()
+    }
+}

@@ -1,0 +1,245 @@
+//! Judges a presented chain: by which roots it is trusted, for which name, and what that means.
+//!
+//! The sets of roots are loaded once; a chain is judged by each of them with the same rules, so that
+//! only the roots make the difference.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use rustls::client::{verify_server_cert_signed_by_trust_anchor, verify_server_name};
+use rustls::crypto::WebPkiSupportedAlgorithms;
+use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
+use rustls::server::ParsedCertificate;
+use rustls::{CertificateError, Error as TlsError, RootCertStore};
+
+use super::certificate::{self, Parsed};
+use super::{MAX_CHAIN, bounded};
+use crate::config::{ProbeModule, Severity, TlsPolicy};
+use crate::report::{Certificate, Reason, RootSet, Trust};
+
+/// The roots that every target shares.
+#[derive(Clone, Debug)]
+pub struct Roots {
+    platform: Arc<RootCertStore>,
+    public_web: Arc<RootCertStore>,
+}
+
+impl Roots {
+    /// Loads this host's roots and the public web's. A host without any has an empty store: that
+    /// is a finding, not an error.
+    pub fn load() -> Self {
+        let mut platform = RootCertStore::empty();
+        let native = rustls_native_certs::load_native_certs();
+        for error in &native.errors {
+            tracing::warn!(%error, "some of this host's root certificates cannot be read");
+        }
+        let (added, ignored) = platform.add_parsable_certificates(native.certs);
+        tracing::debug!(added, ignored, "loaded this host's root certificates");
+        Self {
+            platform: Arc::new(platform),
+            public_web: Arc::new(RootCertStore::from_iter(
+                webpki_roots::TLS_SERVER_ROOTS.iter().cloned(),
+            )),
+        }
+    }
+
+    /// This host trusts nothing by itself.
+    pub fn platform_is_empty(&self) -> bool {
+        self.platform.is_empty()
+    }
+}
+
+/// The roots of one module: the shared ones and its own file's.
+#[derive(Clone, Debug)]
+pub(super) struct Anchors {
+    stores: Vec<(RootSet, Arc<RootCertStore>)>,
+}
+
+impl Anchors {
+    pub fn of(module: &ProbeModule, roots: &Roots) -> Self {
+        let mut stores = vec![
+            (RootSet::Platform, Arc::clone(&roots.platform)),
+            (RootSet::PublicWeb, Arc::clone(&roots.public_web)),
+        ];
+        if let Some(ca_file) = &module.tls.ca_file {
+            let mut store = RootCertStore::empty();
+            store.add_parsable_certificates(ca_file.certificates.iter().cloned());
+            stores.push((RootSet::CaFile, Arc::new(store)));
+        }
+        Self { stores }
+    }
+}
+
+/// What a chain turned out to be.
+#[derive(Default)]
+pub(super) struct Judgement {
+    pub chain: Vec<Certificate>,
+    pub trust: Vec<Trust>,
+    pub pin_matched: Option<bool>,
+    pub intercepted: bool,
+    pub failure: Option<Reason>,
+    pub detail: Option<String>,
+}
+
+/// Judges `chain`, presented for `host`, at the instant `now`.
+pub(super) fn judge(
+    chain: &[CertificateDer<'static>],
+    host: &ServerName<'static>,
+    policy: &TlsPolicy,
+    anchors: &Anchors,
+    algorithms: WebPkiSupportedAlgorithms,
+    now: Timestamp,
+) -> Judgement {
+    let parsed: Vec<Parsed> = chain
+        .iter()
+        .take(MAX_CHAIN)
+        .filter_map(certificate::parse)
+        .collect();
+    let mut judgement = Judgement {
+        chain: parsed.iter().map(|one| one.facts.clone()).collect(),
+        ..Judgement::default()
+    };
+    let verdicts: Vec<(RootSet, Result<(), TlsError>)> = anchors
+        .stores
+        .iter()
+        .map(|(set, store)| (*set, verify(chain, store, algorithms, now)))
+        .collect();
+    judgement.trust = verdicts
+        .iter()
+        .map(|(roots, verdict)| Trust {
+            roots: *roots,
+            trusted: verdict.is_ok(),
+            failure: verdict
+                .as_ref()
+                .err()
+                .map(|error| chain_reason(error, &parsed)),
+        })
+        .collect();
+    let chain_error = listed_error(&verdicts, policy);
+    let name_error = chain.first().and_then(|leaf| {
+        let leaf = ParsedCertificate::try_from(leaf).ok()?;
+        verify_server_name(&leaf, host).err()
+    });
+    judgement.pin_matched = (!policy.pins.is_empty()).then(|| {
+        parsed
+            .iter()
+            .any(|one| policy.pins.contains(&one.facts.pin))
+    });
+    judgement.intercepted = is_intercepted(&judgement, policy);
+
+    if let Some(error) = chain_error {
+        judgement.failure = Some(chain_reason(error, &parsed));
+        judgement.detail = Some(bounded(&error.to_string()));
+    } else if let Some(error) = name_error {
+        judgement.failure = Some(Reason::TlsNameMismatch);
+        judgement.detail = Some(bounded(&error.to_string()));
+    } else if judgement.intercepted && policy.on_interception == Severity::Fail {
+        judgement.failure = Some(Reason::TlsIntercepted);
+    } else if judgement.pin_matched == Some(false) && policy.on_pin_mismatch == Severity::Fail {
+        judgement.failure = Some(Reason::TlsPinMismatch);
+    }
+    judgement
+}
+
+fn verify(
+    chain: &[CertificateDer<'static>],
+    roots: &RootCertStore,
+    algorithms: WebPkiSupportedAlgorithms,
+    now: Timestamp,
+) -> Result<(), TlsError> {
+    let (leaf, intermediates) = chain
+        .split_first()
+        .ok_or(TlsError::NoCertificatesPresented)?;
+    let leaf = ParsedCertificate::try_from(leaf)?;
+    let now = Duration::from_secs(u64::try_from(now.as_second()).unwrap_or(0));
+    verify_server_cert_signed_by_trust_anchor(
+        &leaf,
+        roots,
+        intermediates,
+        UnixTime::since_unix_epoch(now),
+        algorithms.all,
+    )
+}
+
+/// `None` if one of the listed roots trusts the chain; else the error that tells most.
+fn listed_error<'a>(
+    verdicts: &'a [(RootSet, Result<(), TlsError>)],
+    policy: &TlsPolicy,
+) -> Option<&'a TlsError> {
+    let listed = || {
+        verdicts
+            .iter()
+            .filter(|(set, _)| policy.roots.contains(set))
+    };
+    if listed().any(|(_, verdict)| verdict.is_ok()) {
+        return None;
+    }
+    // A root that knows the issuer says more than one that does not.
+    listed()
+        .filter_map(|(_, verdict)| verdict.as_ref().err())
+        .min_by_key(|error| is_unknown_issuer(error))
+}
+
+fn is_unknown_issuer(error: &TlsError) -> bool {
+    matches!(
+        error,
+        TlsError::InvalidCertificate(CertificateError::UnknownIssuer)
+    )
+}
+
+fn chain_reason(error: &TlsError, chain: &[Parsed]) -> Reason {
+    let TlsError::InvalidCertificate(error) = error else {
+        return Reason::TlsBadSignature;
+    };
+    match error {
+        CertificateError::Expired | CertificateError::ExpiredContext { .. } => Reason::TlsExpired,
+        CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. } => {
+            Reason::TlsNotYetValid
+        }
+        CertificateError::UnknownIssuer if lacks_its_issuer(chain) => Reason::TlsIncompleteChain,
+        CertificateError::UnknownIssuer
+        | CertificateError::InvalidPurpose
+        | CertificateError::InvalidPurposeContext { .. }
+        // A CA's own certificate shown as a server's: self-signed.
+        | CertificateError::Other(_) => Reason::TlsUnknownIssuer,
+        _ => Reason::TlsBadSignature,
+    }
+}
+
+/// The leaf's issuer was not presented although the leaf says where it can be had. A leaf straight
+/// from an unknown root looks the same but for that address, which private CAs seldom give.
+fn lacks_its_issuer(chain: &[Parsed]) -> bool {
+    let Some((leaf, others)) = chain.split_first() else {
+        return false;
+    };
+    let presented = others.iter().any(|one| one.subject == leaf.issuer);
+    !leaf.self_issued && !presented && leaf.names_its_issuer
+}
+
+/// A listed root of this host's trusts the chain while the public web does not, or no presented
+/// issuer is one of those expected. The firm's own `ca_file` alone proves nothing: who lists it
+/// expects a private CA.
+fn is_intercepted(judgement: &Judgement, policy: &TlsPolicy) -> bool {
+    let trusted = |set: RootSet| {
+        judgement
+            .trust
+            .iter()
+            .any(|one| one.roots == set && one.trusted)
+    };
+    let issued_by = |names: &[String]| {
+        judgement
+            .chain
+            .iter()
+            .any(|one| one.issuer_names.iter().any(|name| names.contains(name)))
+    };
+    if judgement.chain.is_empty() || issued_by(&policy.accepted_interceptors) {
+        return false;
+    }
+    let own_root_only = policy.roots.contains(&RootSet::Platform)
+        && trusted(RootSet::Platform)
+        && !trusted(RootSet::PublicWeb)
+        && !(policy.roots.contains(&RootSet::CaFile) && trusted(RootSet::CaFile));
+    let unexpected = !policy.expected_issuers.is_empty() && !issued_by(&policy.expected_issuers);
+    own_root_only || unexpected
+}

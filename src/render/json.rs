@@ -1,0 +1,87 @@
+//! Reports as JSON: the report as it is, with the advice beside it.
+
+use jiff::Timestamp;
+use serde::Serialize;
+
+use crate::config::Contacts;
+use crate::report::advice::{self, Contact};
+use crate::report::{Finding, Report};
+
+/// Raised when a field changes its meaning or goes away.
+const SCHEMA: u32 = 1;
+
+#[derive(Serialize)]
+struct Document<'a> {
+    schema: u32,
+    generated: Timestamp,
+    reports: Vec<Told<'a>>,
+}
+
+#[derive(Serialize)]
+struct Told<'a> {
+    #[serde(flatten)]
+    report: &'a Report,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    advice: Option<Advice<'a>>,
+    finding_advice: Vec<FindingAdvice<'a>>,
+    not_checked: Vec<String>,
+    manual_step: String,
+}
+
+#[derive(Serialize)]
+struct Advice<'a> {
+    meaning: &'static str,
+    ask: Contact,
+    /// The configured name and number of whom to ask.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    contact: Option<&'a str>,
+    hand_over: &'static str,
+}
+
+#[derive(Serialize)]
+struct FindingAdvice<'a> {
+    finding: Finding,
+    #[serde(flatten)]
+    advice: Advice<'a>,
+}
+
+/// The reports as one document.
+///
+/// # Errors
+/// A value cannot be written: a defect of ours.
+pub fn reports(
+    reports: &[Report],
+    contacts: &Contacts,
+    generated: Timestamp,
+) -> serde_json::Result<String> {
+    let with_contact = |advice: advice::Advice| Advice {
+        meaning: advice.meaning,
+        ask: advice.ask,
+        contact: contacts.of(advice.ask),
+        hand_over: advice.hand_over,
+    };
+    let document = Document {
+        schema: SCHEMA,
+        generated,
+        reports: reports
+            .iter()
+            .map(|report| Told {
+                report,
+                advice: advice::of_report(report).map(with_contact),
+                finding_advice: report
+                    .findings
+                    .iter()
+                    .map(|found| FindingAdvice {
+                        finding: found.finding,
+                        advice: with_contact(advice::of_finding(found.finding)),
+                    })
+                    .collect(),
+                not_checked: super::text::not_checked(report),
+                manual_step: super::text::manual_step(report),
+            })
+            .collect(),
+    };
+    let mut text = serde_json::to_string_pretty(&document)?;
+    text.push('\n');
+    Ok(text)
+}

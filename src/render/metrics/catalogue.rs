@@ -1,0 +1,72 @@
+//! Every metric of ours, once. `docs/metrics.md` repeats this table, and a test holds that.
+
+use super::family::Definition;
+
+macro_rules! catalogue {
+    ($($name:ident = $kind:ident($($part:expr),* $(,)?);)*) => {
+        $(pub(super) const $name: Definition = Definition::$kind($($part),*);)*
+        /// In the order of the documentation.
+        pub const CATALOGUE: &[Definition] = &[$($name),*];
+    };
+}
+
+catalogue! {
+    PROBE_SUCCESS = gauge("probe_success", &["target", "role"], "1 if every layer to the last was good in the latest probe; the last is http where no page check is configured.");
+    FINDING_INFO = gauge("finding_info", &["target", "finding"], "1 while a finding holds: what a person should know but what does not stop a login.");
+    TARGET_INFO = gauge("target_info", &["target", "role", "url", "module"], "What is probed.");
+    PROBE_LAYER_SUCCESS = gauge("probe_layer_success", &["target", "layer"], "1 if the layer was good in the latest probe; absent for a layer that was not reached or is not configured.");
+    PROBE_LAYER_DURATION = gauge("probe_layer_duration_seconds", &["target", "layer"], "What the layer took in the latest probe, over all hops.");
+    PROBE_FAILURE_INFO = gauge("probe_failure_info", &["target", "layer", "reason"], "1 while the latest probe fails: its first failing layer and why.");
+    PROBE_ATTEMPTS = counter("probe_attempts_total", &["target"], "Probes since start.");
+    PROBE_SUCCESSES = counter("probe_successes_total", &["target"], "Probes since start that were good.");
+    PROBE_FAILURES = counter("probe_failures_total", &["target", "layer", "reason"], "Probes since start that failed, by first failing layer and reason.");
+    PROBE_DURATION = histogram("probe_duration_seconds", &["target"], "What probes took until their verdict.");
+    PROBE_TIMEOUT = gauge("probe_timeout_seconds", &["target"], "The limit that one probe shares among its layers.");
+    PROBE_LAST_RUN = gauge("probe_last_run_timestamp_seconds", &["target"], "When the latest probe began.");
+    PROBE_LAST_SUCCESS = gauge("probe_last_success_timestamp_seconds", &["target"], "When the latest good probe began; absent until there was one.");
+    PROBE_INTERVAL = gauge("probe_interval_seconds", &["target"], "How often the target is probed.");
+    PROBE_MISSED = counter("probe_missed_total", &["target", "cause"], "Cycles not run in their time: overrun, limit or backoff.");
+    DNS_LOOKUP_SUCCESS = gauge("dns_lookup_success", &["target", "resolver", "record"], "1 if the resolver, asked by itself, gave a usable answer; an empty one beside a good one of the other family is usable.");
+    DNS_LOOKUP_DURATION = gauge("dns_lookup_duration_seconds", &["target", "resolver", "record"], "What the one question took.");
+    DNS_ANSWERS = gauge("dns_answers", &["target", "resolver", "record"], "Addresses in the answer; absent without an answer.");
+    DNS_MIN_TTL = gauge("dns_min_ttl_seconds", &["target", "resolver", "record"], "The smallest time to live among the addresses in the answer.");
+    DNS_LOOKUP_FAILURE_INFO = gauge("dns_lookup_failure_info", &["target", "resolver", "record", "reason"], "1 while the resolver's latest answer is not usable, and why.");
+    DNS_ANSWER_EXPECTED = gauge("dns_answer_expected", &["target", "resolver"], "1 if each address in the resolver's answer lies in the expected ranges; only where expected_addresses are configured.");
+    DNS_RESOLVERS_AGREE = gauge("dns_resolvers_agree", &["target"], "1 if the resolvers that answered give the same addresses; absent with fewer than two.");
+    DNS_ANSWER_CHANGES = counter("dns_answer_changes_total", &["target"], "How often the set of followed addresses changed since start.");
+    ADDRESS_INFO = gauge("address_info", &["target", "address", "family"], "The addresses in use.");
+    TCP_CONNECT_SUCCESS = gauge("tcp_connect_success", &["target", "address"], "1 if the address accepted a connection.");
+    TCP_CONNECT_DURATION = gauge("tcp_connect_duration_seconds", &["target", "address"], "What the connection took, or how long it was waited for.");
+    TLS_HANDSHAKE_SUCCESS = gauge("tls_handshake_success", &["target", "address"], "1 if the handshake and the certificate were good.");
+    TLS_HANDSHAKE_DURATION = gauge("tls_handshake_duration_seconds", &["target", "address"], "What the handshake took.");
+    TLS_INFO = gauge("tls_info", &["target", "address", "version", "cipher", "key_exchange", "alpn"], "The parameters of the session.");
+    TLS_TRUSTED = gauge("tls_trusted", &["target", "roots"], "1 if the presented chain is trusted by these roots: platform (this host's), public_web, ca_file. The name is judged apart.");
+    TLS_INTERCEPTED = gauge("tls_intercepted", &["target"], "1 if something between here and the server is suspected to sign in its place.");
+    TLS_CERT_NOT_AFTER = gauge("tls_cert_not_after_timestamp_seconds", &["target", "host", "position"], "The last instant of the certificate's validity; position 0 is the leaf; the smallest over addresses.");
+    TLS_CERT_NOT_BEFORE = gauge("tls_cert_not_before_timestamp_seconds", &["target", "host", "position"], "The first instant of the certificate's validity; position 0 is the leaf; the smallest over addresses.");
+    TLS_CERT_INFO = gauge("tls_cert_info", &["target", "host", "position", "subject", "issuer", "serial", "fingerprint_sha256"], "A presented certificate, whatever the verdict on it.");
+    TLS_OCSP_STAPLED = gauge("tls_ocsp_stapled", &["target"], "1 if an OCSP response came with the certificate; it is not verified.");
+    TLS_PIN_MATCHED = gauge("tls_pin_matched", &["target"], "1 if one of the configured keys is in the chain; absent without pins.");
+    HTTP_STATUS_CODE = gauge("http_status_code", &["target"], "The status of the last response; absent where none came.");
+    HTTP_REDIRECTS = gauge("http_redirects", &["target"], "Redirects followed; absent where no response came.");
+    HTTP_RESPONSE_BYTES = gauge("http_response_bytes", &["target"], "The last response's body as it came over the wire.");
+    HTTP_CLOCK_SKEW = gauge("http_clock_skew_seconds", &["target"], "The server's clock minus this host's, from the Date header (whole seconds).");
+    HTTP_DURATION = gauge("http_duration_seconds", &["target", "phase"], "first_byte: from the request to the response's head; transfer: the body; both summed over hops.");
+    PAGE_CHECK_SUCCESS = gauge("page_check_success", &["target", "check"], "1 if the page passes the check: title, contains_1, not_contains_1, matches_1, form_field_1, block_marker_1.");
+    DEADLINE_TIMESTAMP = gauge("deadline_timestamp_seconds", &["deadline", "bound"], "When the deadline is over: strict by the circular's text, outer by its table.");
+    DEADLINE_ALERT_UNTIL = gauge("deadline_alert_until_timestamp_seconds", &["deadline"], "When a missed deadline stops to matter.");
+    DEADLINE_BUSINESS_DAYS_LEFT = gauge("deadline_business_days_left", &["deadline"], "Hong Kong business days to the last day to act, today included; absent outside the calendar.");
+    DEADLINE_DONE = gauge("deadline_done", &["deadline"], "1 if the configuration says that it is done.");
+    EVENT_START = gauge("event_start_timestamp_seconds", &["event"], "When a briefing or milestone begins, at the earliest.");
+    EVENT_END = gauge("event_end_timestamp_seconds", &["event"], "When a briefing or milestone is over, at the latest.");
+    EVENT_BUSINESS_DAYS_LEFT = gauge("event_business_days_left", &["event"], "Hong Kong business days to the event's first day; absent outside the calendar.");
+    EVENT_INFO = gauge("event_info", &["event", "precision", "status"], "How precise the date is, and whether it is tentative.");
+    PHASE = gauge("phase", &["phase"], "1 for the phase of the migration that holds now: preparation, parallel_run, sole_2fa; a tentative later phase holds from its earliest start.");
+    PHASE_CERTAIN = gauge("phase_certain", &[], "0 between the earliest and the latest start of a tentative phase, unless its actual date is configured.");
+    TIMETABLE_INFO = gauge("timetable_info", &["reference", "issued", "status", "hash"], "The timetable in force.");
+    CALENDAR_VALID_UNTIL = gauge("calendar_valid_until_timestamp_seconds", &[], "The end of the table of Hong Kong's general holidays; business days after it are absent.");
+    CONFIG_RELOAD_SUCCESSFUL = gauge("config_last_reload_successful", &[], "1 if the configuration was read without a mistake.");
+    CONFIG_RELOAD_TIMESTAMP = gauge("config_last_reload_success_timestamp_seconds", &[], "When the configuration in force was read.");
+    BUILD_INFO = gauge("build_info", &["version"], "The exporter's version.");
+    EXPORTER_TIME = gauge("exporter_time_seconds", &[], "The exporter's clock at the scrape.");
+}

@@ -1,0 +1,65 @@
+//! The circular's dates, the phase and the calendar, as series.
+
+use jiff::Timestamp;
+
+use super::catalogue::*;
+use super::family::Families;
+use super::unix;
+use crate::config::Config;
+use crate::timetable::{DeadlineStanding, EventStanding, Phase, Timetable};
+
+/// Adds the dates as they stand `now`.
+pub(super) fn add(families: &mut Families, config: &Config, now: Timestamp) {
+    let standing = config.timetable.standing(now, &config.calendar);
+    header(families, &config.timetable);
+    for one in &standing.deadlines {
+        deadline(families, one);
+    }
+    for one in &standing.events {
+        event(families, one);
+    }
+    for phase in Phase::ALL {
+        let holds = f64::from(u8::from(phase == standing.phase));
+        families.add(&PHASE, &[phase.code()], holds);
+    }
+    let certain = f64::from(u8::from(standing.phase_certain));
+    families.add(&PHASE_CERTAIN, &[], certain);
+    families.add(
+        &CALENDAR_VALID_UNTIL,
+        &[],
+        unix(config.calendar.valid_until()),
+    );
+}
+
+fn header(families: &mut Families, timetable: &Timetable) {
+    let header = &timetable.header;
+    families.add_info(
+        &TIMETABLE_INFO,
+        &[
+            &header.reference,
+            &header.issued.to_string(),
+            header.status.code(),
+            timetable.hash(),
+        ],
+    );
+}
+
+fn deadline(families: &mut Families, standing: &DeadlineStanding) {
+    let id = standing.id.as_str();
+    families.add(&DEADLINE_TIMESTAMP, &[id, "strict"], unix(standing.strict));
+    families.add(&DEADLINE_TIMESTAMP, &[id, "outer"], unix(standing.outer));
+    families.add(&DEADLINE_ALERT_UNTIL, &[id], unix(standing.alert_until));
+    let left = standing.business_days_left.map(f64::from);
+    families.add_some(&DEADLINE_BUSINESS_DAYS_LEFT, &[id], left);
+    families.add(&DEADLINE_DONE, &[id], f64::from(u8::from(standing.done)));
+}
+
+fn event(families: &mut Families, standing: &EventStanding) {
+    let id = standing.id.as_str();
+    families.add(&EVENT_START, &[id], unix(standing.start));
+    families.add(&EVENT_END, &[id], unix(standing.end));
+    let left = standing.business_days_left.map(f64::from);
+    families.add_some(&EVENT_BUSINESS_DAYS_LEFT, &[id], left);
+    let labels = [id, standing.precision.code(), standing.status.code()];
+    families.add_info(&EVENT_INFO, &labels);
+}

@@ -1,0 +1,319 @@
+//! What the probes saw, as series.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::catalogue::*;
+use super::family::Families;
+use super::unix;
+use crate::config::Target;
+use crate::report::{
+    Certificate, DnsFacts, Family, Handshake, Hop, LayerName, Missed, Report, Tally,
+};
+
+/// Adds the series of one target.
+pub(super) fn add(
+    families: &mut Families,
+    target: &Arc<Target>,
+    tally: &Tally,
+    interval: Duration,
+) {
+    let name = target.name.as_str();
+    let role = target.role.code();
+    families.add_info(
+        &TARGET_INFO,
+        &[name, role, target.url.as_str(), &target.module.name],
+    );
+    families.add(&PROBE_INTERVAL, &[name], interval.as_secs_f64());
+    families.add(&PROBE_TIMEOUT, &[name], target.timeout.as_secs_f64());
+    counters(families, name, tally);
+    let Some(report) = &tally.latest else { return };
+    let success = f64::from(u8::from(report.verdict.is_good()));
+    families.add(&PROBE_SUCCESS, &[name, role], success);
+    families.add(&PROBE_LAST_RUN, &[name], unix(report.started));
+    verdict(families, name, report);
+    if let Some(facts) = report.hops.first().and_then(|hop| hop.dns.facts()) {
+        dns(families, name, facts);
+    }
+    addresses(families, name, &report.hops);
+    certificates(families, name, &report.hops);
+    sessions(families, name, &report.hops);
+    responses(families, name, report);
+}
+
+fn counters(families: &mut Families, name: &str, tally: &Tally) {
+    families.add(&PROBE_ATTEMPTS, &[name], tally.attempts as f64);
+    families.add(&PROBE_SUCCESSES, &[name], tally.successes as f64);
+    for (reason, count) in &tally.failures {
+        let labels = [name, reason.layer().code(), reason.code()];
+        families.add(&PROBE_FAILURES, &labels, *count as f64);
+    }
+    for cause in Missed::ALL {
+        let count = tally.missed.get(&cause).copied().unwrap_or_default();
+        families.add(&PROBE_MISSED, &[name, cause.code()], count as f64);
+    }
+    families.add_histogram(&PROBE_DURATION, &[name], &tally.durations);
+    families.add_some(&PROBE_LAST_SUCCESS, &[name], tally.last_success.map(unix));
+    families.add(&DNS_ANSWER_CHANGES, &[name], tally.answer_changes as f64);
+}
+
+fn verdict(families: &mut Families, name: &str, report: &Report) {
+    if let Some(reason) = report.verdict.reason() {
+        families.add_info(
+            &PROBE_FAILURE_INFO,
+            &[name, reason.layer().code(), reason.code()],
+        );
+    }
+    for layer in LayerName::ALL {
+        if let Some(outcome) = report.layer(layer) {
+            let labels = [name, layer.code()];
+            families.add(
+                &PROBE_LAYER_SUCCESS,
+                &labels,
+                flag(outcome.failure.is_none()),
+            );
+            families.add(
+                &PROBE_LAYER_DURATION,
+                &labels,
+                outcome.duration.as_secs_f64(),
+            );
+        }
+    }
+    for found in &report.findings {
+        families.add_info(&FINDING_INFO, &[name, found.finding.code()]);
+    }
+}
+
+fn dns(families: &mut Families, name: &str, facts: &DnsFacts) {
+    let mut expected: BTreeMap<&str, bool> = BTreeMap::new();
+    for lookup in &facts.lookups {
+        let labels = [name, lookup.resolver.as_str(), lookup.record.code()];
+        families.add(&DNS_LOOKUP_SUCCESS, &labels, flag(lookup.failure.is_none()));
+        families.add(&DNS_LOOKUP_DURATION, &labels, lookup.duration.as_secs_f64());
+        if lookup.rcode.is_some() {
+            families.add(&DNS_ANSWERS, &labels, lookup.answers.len() as f64);
+        }
+        families.add_some(&DNS_MIN_TTL, &labels, lookup.min_ttl.map(f64::from));
+        if let Some(reason) = lookup.failure {
+            let [target, resolver, record] = labels;
+            families.add_info(
+                &DNS_LOOKUP_FAILURE_INFO,
+                &[target, resolver, record, reason.code()],
+            );
+        }
+        if let Some(one) = lookup.expected {
+            *expected.entry(&lookup.resolver).or_insert(true) &= one;
+        }
+    }
+    for (resolver, all) in expected {
+        families.add(&DNS_ANSWER_EXPECTED, &[name, resolver], flag(all));
+    }
+    families.add_some(
+        &DNS_RESOLVERS_AGREE,
+        &[name],
+        facts.resolvers_agree().map(flag),
+    );
+    for address in &facts.followed.addresses {
+        let family = Family::of(*address).code();
+        families.add_info(&ADDRESS_INFO, &[name, &address.to_string(), family]);
+    }
+}
+
+/// An address that more than one hop uses counts as good only if it is so each time; its time is
+/// the first one's.
+fn addresses(families: &mut Families, name: &str, hops: &[Hop]) {
+    let mut connects: BTreeMap<String, (bool, Duration)> = BTreeMap::new();
+    let mut handshakes: BTreeMap<String, (bool, Duration)> = BTreeMap::new();
+    for hop in hops {
+        for one in hop
+            .tcp
+            .facts()
+            .into_iter()
+            .flat_map(|facts| &facts.addresses)
+        {
+            merge(
+                &mut connects,
+                one.address.to_string(),
+                one.failure.is_none(),
+                one.duration,
+            );
+        }
+        for one in hop
+            .tls
+            .facts()
+            .into_iter()
+            .flat_map(|facts| &facts.handshakes)
+        {
+            merge(
+                &mut handshakes,
+                one.address.to_string(),
+                one.failure.is_none(),
+                one.duration,
+            );
+        }
+    }
+    for (address, (good, duration)) in &connects {
+        families.add(&TCP_CONNECT_SUCCESS, &[name, address], flag(*good));
+        families.add(
+            &TCP_CONNECT_DURATION,
+            &[name, address],
+            duration.as_secs_f64(),
+        );
+    }
+    for (address, (good, duration)) in &handshakes {
+        families.add(&TLS_HANDSHAKE_SUCCESS, &[name, address], flag(*good));
+        families.add(
+            &TLS_HANDSHAKE_DURATION,
+            &[name, address],
+            duration.as_secs_f64(),
+        );
+    }
+}
+
+fn merge(
+    all: &mut BTreeMap<String, (bool, Duration)>,
+    address: String,
+    good: bool,
+    duration: Duration,
+) {
+    all.entry(address)
+        .and_modify(|(all_good, _)| *all_good &= good)
+        .or_insert((good, duration));
+}
+
+fn handshakes(hops: &[Hop]) -> impl Iterator<Item = (&Hop, &Handshake)> {
+    hops.iter().flat_map(|hop| {
+        let facts = hop.tls.facts().into_iter();
+        facts
+            .flat_map(|facts| &facts.handshakes)
+            .map(move |handshake| (hop, handshake))
+    })
+}
+
+fn certificates(families: &mut Families, name: &str, hops: &[Hop]) {
+    let mut infos: BTreeMap<[String; 6], ()> = BTreeMap::new();
+    let mut validity: BTreeMap<(String, usize), (f64, f64)> = BTreeMap::new();
+    for (hop, handshake) in handshakes(hops) {
+        for (position, certificate) in handshake.chain.iter().enumerate() {
+            let (after, before) = (unix(certificate.not_after), unix(certificate.not_before));
+            validity
+                .entry((hop.host.clone(), position))
+                .and_modify(|(least_after, least_before)| {
+                    *least_after = least_after.min(after);
+                    *least_before = least_before.min(before);
+                })
+                .or_insert((after, before));
+            infos.insert(info_labels(hop, position, certificate), ());
+        }
+    }
+    for ((host, position), (after, before)) in &validity {
+        let labels = [name, host.as_str(), &position.to_string()];
+        families.add(&TLS_CERT_NOT_AFTER, &labels, *after);
+        families.add(&TLS_CERT_NOT_BEFORE, &labels, *before);
+    }
+    for [host, position, subject, issuer, serial, fingerprint] in infos.keys() {
+        families.add_info(
+            &TLS_CERT_INFO,
+            &[name, host, position, subject, issuer, serial, fingerprint],
+        );
+    }
+}
+
+fn info_labels(hop: &Hop, position: usize, certificate: &Certificate) -> [String; 6] {
+    [
+        hop.host.clone(),
+        position.to_string(),
+        certificate.subject.clone(),
+        certificate.issuer.clone(),
+        certificate.serial.clone(),
+        certificate.fingerprint_sha256.clone(),
+    ]
+}
+
+/// What holds of all sessions together: trusted and pinned only if each is, intercepted if one is.
+fn sessions(families: &mut Families, name: &str, hops: &[Hop]) {
+    let mut trusted = BTreeMap::new();
+    let mut stapled: Option<bool> = None;
+    let mut pinned: Option<bool> = None;
+    let mut intercepted: Option<bool> = None;
+    let mut parameters: BTreeMap<String, [&str; 4]> = BTreeMap::new();
+    for (_, handshake) in handshakes(hops) {
+        for one in &handshake.trust {
+            *trusted.entry(one.roots).or_insert(true) &= one.trusted;
+        }
+        if !handshake.chain.is_empty() {
+            stapled = Some(stapled.unwrap_or(true) && handshake.ocsp_stapled);
+            intercepted = Some(intercepted.unwrap_or(false) || handshake.intercepted);
+        }
+        if let Some(matched) = handshake.pin_matched {
+            pinned = Some(pinned.unwrap_or(true) && matched);
+        }
+        if let (Some(version), Some(cipher)) = (&handshake.version, &handshake.cipher) {
+            let key_exchange = handshake.key_exchange.as_deref().unwrap_or_default();
+            let alpn = handshake.alpn.as_deref().unwrap_or_default();
+            parameters.entry(handshake.address.to_string()).or_insert([
+                version,
+                cipher,
+                key_exchange,
+                alpn,
+            ]);
+        }
+    }
+    for (address, [version, cipher, key_exchange, alpn]) in &parameters {
+        families.add_info(
+            &TLS_INFO,
+            &[name, address, version, cipher, key_exchange, alpn],
+        );
+    }
+    for (roots, all) in trusted {
+        families.add(&TLS_TRUSTED, &[name, roots.code()], flag(all));
+    }
+    families.add_some(&TLS_INTERCEPTED, &[name], intercepted.map(flag));
+    families.add_some(&TLS_OCSP_STAPLED, &[name], stapled.map(flag));
+    families.add_some(&TLS_PIN_MATCHED, &[name], pinned.map(flag));
+}
+
+fn responses(families: &mut Families, name: &str, report: &Report) {
+    let mut first_byte: Option<Duration> = None;
+    let mut transfer: Option<Duration> = None;
+    for facts in report.hops.iter().filter_map(|hop| hop.http.facts()) {
+        for (sum, one) in [
+            (&mut first_byte, facts.first_byte),
+            (&mut transfer, facts.transfer),
+        ] {
+            if let Some(one) = one {
+                *sum = Some(sum.unwrap_or_default() + one);
+            }
+        }
+    }
+    for (phase, sum) in [("first_byte", first_byte), ("transfer", transfer)] {
+        let seconds = sum.map(|duration| duration.as_secs_f64());
+        families.add_some(&HTTP_DURATION, &[name, phase], seconds);
+    }
+    let Some(facts) = report.response() else {
+        return;
+    };
+    families.add_some(&HTTP_STATUS_CODE, &[name], facts.status.map(f64::from));
+    if facts.status.is_some() {
+        families.add(&HTTP_REDIRECTS, &[name], (report.hops.len() - 1) as f64);
+        families.add(&HTTP_RESPONSE_BYTES, &[name], facts.body_bytes as f64);
+    }
+    families.add_some(&HTTP_CLOCK_SKEW, &[name], facts.clock_skew_seconds);
+    for check in report
+        .page
+        .facts()
+        .into_iter()
+        .flat_map(|facts| &facts.checks)
+    {
+        families.add(
+            &PAGE_CHECK_SUCCESS,
+            &[name, &check.check],
+            flag(check.passed),
+        );
+    }
+}
+
+fn flag(value: bool) -> f64 {
+    f64::from(u8::from(value))
+}

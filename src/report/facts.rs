@@ -1,0 +1,360 @@
+//! What each layer saw. Plain values: bounded, serialisable, kept whether the layer failed or not.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use serde::Serialize;
+
+use super::{Reason, seconds};
+
+/// What the name servers said.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct DnsFacts {
+    /// The answer that the connection follows.
+    pub followed: Followed,
+    /// Each name server by itself; empty on a hop whose name was asked before.
+    pub lookups: Vec<Lookup>,
+}
+
+impl DnsFacts {
+    /// The answer of each resolver over the records asked, as a set; `None` for one that failed.
+    pub fn answers_by_resolver(&self) -> BTreeMap<&str, Option<BTreeSet<IpAddr>>> {
+        let mut by_resolver = BTreeMap::new();
+        for lookup in &self.lookups {
+            let answer = by_resolver
+                .entry(lookup.resolver.as_str())
+                .or_insert_with(|| Some(BTreeSet::new()));
+            match (answer.as_mut(), lookup.failure) {
+                (Some(set), None) => set.extend(lookup.answers.iter().copied()),
+                _ => *answer = None,
+            }
+        }
+        by_resolver
+    }
+
+    /// Whether the resolvers that answered give the same set; `None` with fewer than two of them.
+    pub fn resolvers_agree(&self) -> Option<bool> {
+        let sets: Vec<_> = self.answers_by_resolver().into_values().flatten().collect();
+        let (first, rest) = sets.split_first()?;
+        (!rest.is_empty()).then(|| rest.iter().all(|set| set == first))
+    }
+}
+
+/// The resolution that the connection follows.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct Followed {
+    /// `system`, or the resolver in the form `udp://10.1.2.3:53`.
+    pub route: String,
+    /// In the order in which they are tried; bounded.
+    pub addresses: Vec<IpAddr>,
+    /// Whether each address lies in the expected ranges; absent where none are configured.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub expected: Option<bool>,
+    /// What went wrong, in the resolver's words.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub detail: Option<String>,
+}
+
+/// The type of record that was asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+pub enum Record {
+    A,
+    #[serde(rename = "AAAA")]
+    Aaaa,
+}
+
+impl Record {
+    /// The value of the `record` label.
+    pub fn code(self) -> &'static str {
+        match self {
+            Self::A => "A",
+            Self::Aaaa => "AAAA",
+        }
+    }
+}
+
+/// One question to one name server: one packet, no retry, no cache.
+#[derive(Clone, Debug, Serialize)]
+pub struct Lookup {
+    /// `udp://10.1.2.3:53` and the like.
+    pub resolver: String,
+    pub record: Record,
+    #[serde(rename = "duration_seconds", serialize_with = "seconds")]
+    pub duration: Duration,
+    /// The response code in the field's words (`NOERROR`, `NXDOMAIN`); absent without an answer.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rcode: Option<String>,
+    pub answers: Vec<IpAddr>,
+    /// Whether each answer lies in the expected ranges; absent where none are configured, and
+    /// without an answer.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub expected: Option<bool>,
+    /// The aliases on the way, in order.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub cnames: Vec<String>,
+    /// The smallest time to live among the answers, in seconds.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub min_ttl: Option<u32>,
+    /// The server says that it validated the answer (the AD flag).
+    pub authenticated: bool,
+    /// The answer came over TCP because the one over UDP was cut.
+    pub truncated: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub failure: Option<Reason>,
+}
+
+/// An address family.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+pub enum Family {
+    #[serde(rename = "4")]
+    V4,
+    #[serde(rename = "6")]
+    V6,
+}
+
+impl Family {
+    pub fn of(address: IpAddr) -> Self {
+        if address.is_ipv4() {
+            Self::V4
+        } else {
+            Self::V6
+        }
+    }
+
+    /// The value of the `family` label.
+    pub fn code(self) -> &'static str {
+        match self {
+            Self::V4 => "4",
+            Self::V6 => "6",
+        }
+    }
+}
+
+/// The connections to every address.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct TcpFacts {
+    pub port: u16,
+    pub addresses: Vec<AddressAttempt>,
+    /// Addresses in the answer beyond the bound, which were left alone.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub addresses_left_out: usize,
+}
+
+fn is_zero(count: &usize) -> bool {
+    *count == 0
+}
+
+/// One connection.
+#[derive(Clone, Debug, Serialize)]
+pub struct AddressAttempt {
+    pub address: IpAddr,
+    #[serde(rename = "duration_seconds", serialize_with = "seconds")]
+    pub duration: Duration,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub failure: Option<Reason>,
+}
+
+/// The handshakes on every connected address.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct TlsFacts {
+    pub handshakes: Vec<Handshake>,
+    /// The address that the request was sent to.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub chosen: Option<IpAddr>,
+}
+
+impl TlsFacts {
+    /// The handshake to speak of: the chosen one, else the first that saw a certificate.
+    pub fn telling(&self) -> Option<&Handshake> {
+        self.handshakes
+            .iter()
+            .find(|one| self.chosen == Some(one.address))
+            .or_else(|| self.handshakes.iter().find(|one| !one.chain.is_empty()))
+            .or_else(|| self.handshakes.first())
+    }
+}
+
+/// One TLS handshake with what the server presented, whatever the verdict.
+#[derive(Clone, Debug, Serialize)]
+pub struct Handshake {
+    pub address: IpAddr,
+    #[serde(rename = "duration_seconds", serialize_with = "seconds")]
+    pub duration: Duration,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub failure: Option<Reason>,
+    /// What went wrong, in the words of the TLS library.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub detail: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub version: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cipher: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub key_exchange: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub alpn: Option<String>,
+    /// As presented, the leaf first; bounded.
+    pub chain: Vec<Certificate>,
+    /// The verdict of each set of roots on the presented chain; empty where none was presented.
+    pub trust: Vec<Trust>,
+    /// An OCSP response came with the certificate (it is not verified).
+    pub ocsp_stapled: bool,
+    /// Whether one of the configured pins is in the chain; absent where none is configured.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub pin_matched: Option<bool>,
+    /// A listed root trusts the chain and the public web does not, or its issuer is not one of
+    /// those expected.
+    pub intercepted: bool,
+    /// Only the second handshake, with a small ClientHello, got an answer.
+    pub large_hello_dropped: bool,
+}
+
+/// A set of trust anchors.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RootSet {
+    /// What this host trusts.
+    Platform,
+    /// The public web's roots.
+    PublicWeb,
+    /// The configured `ca_file`.
+    CaFile,
+}
+
+impl RootSet {
+    /// The value of the `roots` label and of the configuration's `roots`.
+    pub fn code(self) -> &'static str {
+        match self {
+            Self::Platform => "platform",
+            Self::PublicWeb => "public_web",
+            Self::CaFile => "ca_file",
+        }
+    }
+}
+
+/// What one set of roots says of a chain. The name is judged apart.
+#[derive(Clone, Debug, Serialize)]
+pub struct Trust {
+    pub roots: RootSet,
+    pub trusted: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub failure: Option<Reason>,
+}
+
+/// What a certificate says of itself. Strings are bounded and free of control characters.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Certificate {
+    pub subject: String,
+    pub issuer: String,
+    /// The common name and organisation of the issuer, which expectations are compared with.
+    pub issuer_names: Vec<String>,
+    /// Lower-case hexadecimal.
+    pub serial: String,
+    pub not_before: Timestamp,
+    pub not_after: Timestamp,
+    /// DNS names and addresses it is valid for; bounded.
+    pub names: Vec<String>,
+    /// SHA-256 of the certificate, lower-case hexadecimal.
+    pub fingerprint_sha256: String,
+    /// `sha256/BASE64` of the public key.
+    pub pin: String,
+    /// The public key, for example `RSA 2048` or `ECDSA P-256`.
+    pub key: String,
+    pub signature: String,
+    /// A key or a signature below today's floor.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub weakness: Option<String>,
+}
+
+/// Who gave an answer, as far as the session shows.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum AnsweredBy {
+    /// A server whose certificate is trusted, with no sign of inspection.
+    Origin,
+    /// Something whose certificate shows that it stands between us and the server.
+    Interceptor,
+    /// Nothing proves who it was.
+    #[default]
+    Unknown,
+}
+
+/// One response.
+#[derive(Clone, Debug, Serialize)]
+pub struct HttpFacts {
+    pub answered_by: AnsweredBy,
+    /// Absent where no response came.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub status: Option<u16>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub version: Option<String>,
+    #[serde(
+        rename = "first_byte_seconds",
+        serialize_with = "optional_seconds",
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub first_byte: Option<Duration>,
+    #[serde(
+        rename = "transfer_seconds",
+        serialize_with = "optional_seconds",
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub transfer: Option<Duration>,
+    /// The body as it came over the wire, in bytes.
+    pub body_bytes: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub content_type: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub server: Option<String>,
+    /// Where a redirect led, whether it was followed or not.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub location: Option<String>,
+    /// The server's clock minus this host's, in seconds, from the `Date` header (whole seconds).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub clock_skew_seconds: Option<f64>,
+    /// How long the server asked to be left alone.
+    #[serde(
+        rename = "retry_after_seconds",
+        serialize_with = "optional_seconds",
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub retry_after: Option<Duration>,
+    /// What went wrong, in the words of the HTTP library.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub detail: Option<String>,
+}
+
+fn optional_seconds<S: serde::Serializer>(
+    duration: &Option<Duration>,
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
+    match duration {
+        Some(duration) => seconds(duration, serializer),
+        None => serializer.serialize_none(),
+    }
+}
+
+/// What the page is, and which of the configured checks it passes.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct PageFacts {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub title: Option<String>,
+    /// Names of the form fields present; bounded.
+    pub form_fields: Vec<String>,
+    /// The decoded body, in bytes.
+    pub bytes: usize,
+    /// SHA-256 of the decoded body, lower-case hexadecimal.
+    pub sha256: String,
+    /// Empty where the page is not configured.
+    pub checks: Vec<PageCheck>,
+}
+
+/// One configured check, by a name that does not tell the pattern.
+#[derive(Clone, Debug, Serialize)]
+pub struct PageCheck {
+    /// `title`, `contains_1`, `form_field_2` and the like.
+    pub check: String,
+    pub passed: bool,
+}

@@ -1,0 +1,238 @@
+//! What is known: the one value that a probe yields and that everything renders.
+//!
+//! In: nothing. Out: [`Report`] and its parts. It leaves measuring to `probe` and words for
+//! metrics, text and JSON to `render`. The types force the pipe's order: a [`Hop`] has a layer each
+//! for name, addresses, session and response, and a layer that was not reached holds no facts.
+
+pub mod advice;
+mod facts;
+mod finding;
+mod reason;
+mod tally;
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+use serde::Serialize;
+
+pub use facts::{
+    AddressAttempt, AnsweredBy, Certificate, DnsFacts, Family, Followed, Handshake, HttpFacts,
+    Lookup, PageCheck, PageFacts, Record, RootSet, TcpFacts, TlsFacts, Trust,
+};
+pub use finding::{Finding, Found};
+pub use reason::{LayerName, Reason};
+pub use tally::{DURATION_BUCKETS, Durations, Missed, Tally};
+
+/// Whether a target is the login itself, or a control that answers "is it us or them?".
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Role {
+    Login,
+    Control,
+}
+
+impl Role {
+    /// The value of the `role` label.
+    pub fn code(self) -> &'static str {
+        match self {
+            Self::Login => "login",
+            Self::Control => "control",
+        }
+    }
+}
+
+/// What should be seen at a target.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Expectation {
+    #[default]
+    Reachable,
+    /// The target must not accept a connection: it proves that a firewall is closed.
+    Unreachable,
+}
+
+/// What one probe of one target saw.
+#[derive(Clone, Debug, Serialize)]
+pub struct Report {
+    pub target: String,
+    pub url: String,
+    pub role: Role,
+    pub module: String,
+    pub expect: Expectation,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub group: Option<String>,
+    /// This vantage's name, where configured.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub site: Option<String>,
+    pub started: Timestamp,
+    /// Until the verdict was known; measurements beside the pipe may have gone on.
+    #[serde(rename = "duration_seconds", serialize_with = "seconds")]
+    pub duration: Duration,
+    #[serde(rename = "timeout_seconds", serialize_with = "seconds")]
+    pub timeout: Duration,
+    pub verdict: Verdict,
+    /// At least one; each redirect that was followed adds one.
+    pub hops: Vec<Hop>,
+    pub page: Layer<PageFacts>,
+    pub findings: Vec<Found>,
+}
+
+/// One request on the way to the page: the pipe from its name to its response.
+#[derive(Clone, Debug, Serialize)]
+pub struct Hop {
+    pub url: String,
+    pub host: String,
+    pub dns: Layer<DnsFacts>,
+    pub tcp: Layer<TcpFacts>,
+    pub tls: Layer<TlsFacts>,
+    pub http: Layer<HttpFacts>,
+}
+
+/// A layer of one hop.
+#[derive(Clone, Debug, Default, Serialize)]
+#[serde(rename_all = "snake_case", tag = "state")]
+pub enum Layer<Facts> {
+    /// An earlier layer failed.
+    #[default]
+    NotReached,
+    /// It has no part here: the name of an address literal, the TLS of a plain http target.
+    NotNeeded,
+    Ran(Ran<Facts>),
+}
+
+/// A layer that ran: how long, what it saw, and why it failed if it did.
+#[derive(Clone, Debug, Serialize)]
+pub struct Ran<Facts> {
+    #[serde(rename = "duration_seconds", serialize_with = "seconds")]
+    pub duration: Duration,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub failure: Option<Reason>,
+    pub facts: Facts,
+}
+
+impl<Facts> Layer<Facts> {
+    pub fn ran(&self) -> Option<&Ran<Facts>> {
+        match self {
+            Self::Ran(ran) => Some(ran),
+            Self::NotReached | Self::NotNeeded => None,
+        }
+    }
+
+    pub fn facts(&self) -> Option<&Facts> {
+        self.ran().map(|ran| &ran.facts)
+    }
+
+    fn outcome(&self) -> Option<LayerOutcome> {
+        self.ran().map(|ran| LayerOutcome {
+            duration: ran.duration,
+            failure: ran.failure,
+        })
+    }
+}
+
+/// How a layer ended, without its facts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LayerOutcome {
+    pub duration: Duration,
+    pub failure: Option<Reason>,
+}
+
+/// The answer of a probe.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case", tag = "outcome")]
+pub enum Verdict {
+    /// Every layer to the last is good.
+    Good { page: PageVerdict },
+    /// The first failing layer and why.
+    Failed { layer: LayerName, reason: Reason },
+}
+
+/// Whether a good verdict includes the page.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum PageVerdict {
+    /// Checks were configured and hold: a full pass.
+    Checked,
+    /// No check is configured; HTTP was the last layer.
+    Unchecked,
+}
+
+impl Verdict {
+    pub fn of(reason: Reason) -> Self {
+        Self::Failed {
+            layer: reason.layer(),
+            reason,
+        }
+    }
+
+    pub fn is_good(&self) -> bool {
+        matches!(self, Self::Good { .. })
+    }
+
+    /// Every layer good and the page checked: what counts as verification of the connection
+    /// (the circular's Appendix: "the below screen should be seen").
+    pub fn is_full_pass(&self) -> bool {
+        matches!(
+            self,
+            Self::Good {
+                page: PageVerdict::Checked
+            }
+        )
+    }
+
+    pub fn reason(&self) -> Option<Reason> {
+        match self {
+            Self::Good { .. } => None,
+            Self::Failed { reason, .. } => Some(*reason),
+        }
+    }
+}
+
+impl Report {
+    /// A layer over all hops: the time they took together and the first failure. `None` where no
+    /// hop reached it, and for a page without checks.
+    pub fn layer(&self, name: LayerName) -> Option<LayerOutcome> {
+        let of_hop = |hop: &Hop| match name {
+            LayerName::Dns => hop.dns.outcome(),
+            LayerName::Tcp => hop.tcp.outcome(),
+            LayerName::Tls => hop.tls.outcome(),
+            LayerName::Http => hop.http.outcome(),
+            LayerName::Page => None,
+        };
+        if name == LayerName::Page {
+            return self
+                .page
+                .facts()
+                .filter(|facts| !facts.checks.is_empty())
+                .and_then(|_| self.page.outcome());
+        }
+        self.hops
+            .iter()
+            .filter_map(of_hop)
+            .reduce(|sum, one| LayerOutcome {
+                duration: sum.duration + one.duration,
+                failure: sum.failure.or(one.failure),
+            })
+    }
+
+    /// The response that ended the probe, if one came.
+    pub fn response(&self) -> Option<&HttpFacts> {
+        self.hops.last().and_then(|hop| hop.http.facts())
+    }
+
+    /// Who gave the last answer; `Unknown` where none came.
+    pub fn answered_by(&self) -> AnsweredBy {
+        self.response()
+            .map_or(AnsweredBy::Unknown, |facts| facts.answered_by)
+    }
+
+    pub fn has(&self, finding: Finding) -> bool {
+        self.findings.iter().any(|found| found.finding == finding)
+    }
+}
+
+fn seconds<S: serde::Serializer>(duration: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
+    // Microseconds are the resolution of what was measured.
+    let seconds = (duration.as_secs_f64() * 1e6).round() / 1e6;
+    serializer.serialize_f64(seconds)
+}

@@ -1,0 +1,144 @@
+//! The scheduler: probes each target once an interval, however often anybody scrapes.
+//!
+//! One task a target, so that a target is never probed twice at once. The targets' first cycles are
+//! spread over the interval, and each cycle has a little jitter. A cycle that cannot run in its time
+//! is counted, never made up for.
+
+use std::hash::{BuildHasher, RandomState};
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::Semaphore;
+use tokio::task::JoinSet;
+use tokio::time::{Instant, sleep_until, timeout};
+use tokio_util::sync::CancellationToken;
+use tracing::{debug, info, warn};
+
+use super::board::Board;
+use crate::clock::monotonic_now;
+use crate::config::{ProbeLimits, Target};
+use crate::probe::Engine;
+use crate::report::{Missed, Report, Verdict};
+
+/// How long a probe that is under way may go on after the stop.
+const GRACE: Duration = Duration::from_secs(2);
+/// A cycle's jitter is at most this share of the interval, and at most [`MAX_JITTER`].
+const JITTER_SHARE: u32 = 20;
+const MAX_JITTER: Duration = Duration::from_secs(3);
+
+/// What the tasks share.
+struct Round {
+    engine: Engine,
+    board: Arc<Board>,
+    limits: ProbeLimits,
+    places: Semaphore,
+    stop: CancellationToken,
+}
+
+/// Probes `targets` until `stop`; then waits for probes under way, but not for long.
+pub async fn run(
+    targets: &[Arc<Target>],
+    limits: ProbeLimits,
+    engine: Engine,
+    board: Arc<Board>,
+    stop: CancellationToken,
+) {
+    let round = Arc::new(Round {
+        engine,
+        board,
+        limits,
+        places: Semaphore::new(limits.concurrency),
+        stop: stop.clone(),
+    });
+    let mut tasks = JoinSet::new();
+    let start = monotonic_now();
+    for (index, target) in targets.iter().enumerate() {
+        let offset = limits.interval.mul_f64(index as f64 / targets.len() as f64);
+        tasks.spawn(keep_probing(
+            Arc::clone(&round),
+            Arc::clone(target),
+            start + offset,
+        ));
+    }
+    stop.cancelled().await;
+    let all = async { while tasks.join_next().await.is_some() {} };
+    if timeout(GRACE, all).await.is_err() {
+        debug!("abandoned probes that were under way");
+    }
+}
+
+async fn keep_probing(round: Arc<Round>, target: Arc<Target>, start: Instant) {
+    let interval = round.limits.interval;
+    let mut cycle: u32 = 0;
+    loop {
+        let due = start + interval * cycle;
+        tokio::select! {
+            () = sleep_until(due + jitter(interval, cycle)) => {}
+            () = round.stop.cancelled() => return,
+        }
+        let retry_after = match timeout(interval, round.places.acquire()).await {
+            Ok(Ok(_place)) => probe(&round, &target).await,
+            Ok(Err(_)) => return,
+            Err(_) => {
+                round.board.miss(&target.name, Missed::Limit, 1);
+                None
+            }
+        };
+        let next = cycles_until(start, interval, monotonic_now()).max(cycle + 1);
+        round
+            .board
+            .miss(&target.name, Missed::Overrun, u64::from(next - cycle - 1));
+        cycle = match retry_after {
+            None => next,
+            Some(wait) => {
+                let resume = cycles_until(start, interval, monotonic_now() + wait).max(next);
+                round
+                    .board
+                    .miss(&target.name, Missed::Backoff, u64::from(resume - next));
+                resume
+            }
+        };
+    }
+}
+
+/// The first cycle that is due at or after `instant`.
+fn cycles_until(start: Instant, interval: Duration, instant: Instant) -> u32 {
+    let passed = instant.saturating_duration_since(start);
+    (passed.as_secs_f64() / interval.as_secs_f64()).ceil() as u32
+}
+
+/// None for the first cycle: a newcomer wants to see something at once.
+fn jitter(interval: Duration, cycle: u32) -> Duration {
+    if cycle == 0 {
+        return Duration::ZERO;
+    }
+    let share = (interval / JITTER_SHARE).min(MAX_JITTER);
+    let random = RandomState::new().hash_one(cycle);
+    share.mul_f64(random as f64 / u64::MAX as f64)
+}
+
+/// Probes once; says how long the server asked to be left alone.
+async fn probe(round: &Round, target: &Target) -> Option<Duration> {
+    let report = Arc::new(round.engine.probe(target).await);
+    let retry_after = report.response().and_then(|response| response.retry_after);
+    let before = round.board.take(Arc::clone(&report));
+    tell(&report, before.as_deref());
+    retry_after
+}
+
+/// Logs what changed; what stays as it was is for those who debug.
+fn tell(report: &Report, before: Option<&Report>) {
+    let target = report.target.as_str();
+    let seconds = report.duration.as_secs_f64();
+    match (report.verdict, before.map(|before| before.verdict)) {
+        (now, Some(then)) if now == then => debug!(target_name = target, ?now, seconds, "probed"),
+        (Verdict::Good { .. }, _) => info!(target_name = target, seconds, "the probe is good"),
+        (Verdict::Failed { layer, reason }, _) => warn!(
+            target_name = target,
+            layer = layer.code(),
+            reason = reason.code(),
+            seconds,
+            "the probe fails"
+        ),
+    }
+}

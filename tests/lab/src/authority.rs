@@ -1,0 +1,310 @@
+//! A certificate authority with an intermediate, and the identities it issues.
+//!
+//! In: what a leaf should say. Out: chain and key, as rustls takes them or as PEM files for
+//! another server. Which of them a server presents, and when, is left to the caller.
+//!
+//! # Panics
+//! Key generation and signing panic if the cryptographic library refuses, which is our own
+//! failure: nothing that a client sends gets here.
+
+use std::io;
+use std::net::IpAddr;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
+
+use rcgen::{
+    BasicConstraints, CertificateParams, CustomExtension, DistinguishedName, DnType,
+    ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair, KeyUsagePurpose, PublicKeyData, SanType,
+};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
+
+const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// A root with one intermediate below it, which signs the leaves.
+pub struct Authority {
+    name: String,
+    root: CertificateDer<'static>,
+    intermediate: CertificateDer<'static>,
+    issuer: Issuer<'static, KeyPair>,
+}
+
+impl Authority {
+    /// A fresh authority: `name` is its organisation (O), and begins the common names of its
+    /// root and its intermediate.
+    pub fn new(name: &str) -> Self {
+        let now = SystemTime::now();
+        let root_key = KeyPair::generate().expect("a P-256 key is generated");
+        let mut root = ca_params(name, "Root CA", BasicConstraints::Unconstrained);
+        root.not_before = (now - 3650 * DAY).into();
+        root.not_after = (now + 3650 * DAY).into();
+        let root_der = root.self_signed(&root_key).expect("the root signs itself");
+        let root_issuer = Issuer::new(root, root_key);
+
+        let key = KeyPair::generate().expect("a P-256 key is generated");
+        let mut intermediate = ca_params(name, "Issuing CA", BasicConstraints::Constrained(0));
+        intermediate.not_before = (now - 730 * DAY).into();
+        intermediate.not_after = (now + 1825 * DAY).into();
+        intermediate.use_authority_key_identifier_extension = true;
+        intermediate.custom_extensions = vec![authority_information_access("root")];
+        let intermediate_der = intermediate
+            .signed_by(&key, &root_issuer)
+            .expect("the root signs the intermediate");
+
+        Self {
+            name: name.to_owned(),
+            root: root_der.der().clone(),
+            intermediate: intermediate_der.der().clone(),
+            issuer: Issuer::new(intermediate, key),
+        }
+    }
+
+    /// Another authority with the same subject names and other keys: a client that trusts
+    /// `authority` finds a known issuer and a signature that is not its own.
+    pub fn impostor_of(authority: &Self) -> Self {
+        Self::new(&authority.name)
+    }
+
+    /// The organisation (O) of root and intermediate.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    pub fn root_pem(&self) -> String {
+        certificate_pem(&self.root)
+    }
+
+    pub fn root_der(&self) -> CertificateDer<'static> {
+        self.root.clone()
+    }
+
+    /// Issues `leaf` with a new key, signed by the intermediate.
+    pub fn issue(&self, leaf: &Leaf) -> Identity {
+        let key = leaf.key.generate();
+        let certificate = leaf
+            .params()
+            .signed_by(&key, &self.issuer)
+            .expect("the intermediate signs the leaf");
+        Identity::new(
+            vec![certificate.der().clone(), self.intermediate.clone()],
+            &key,
+        )
+    }
+}
+
+/// What a server's certificate is to say.
+#[derive(Clone, Debug)]
+pub struct Leaf {
+    /// Subject alternative names: DNS names, or IP addresses as text. The first is the CN.
+    pub names: Vec<String>,
+    pub organisation: String,
+    pub not_before: SystemTime,
+    pub not_after: SystemTime,
+    pub key: LeafKey,
+}
+
+impl Leaf {
+    /// A leaf as public authorities issue them: P-256, 30 days old, good for 335 more.
+    pub fn for_name(name: &str) -> Self {
+        let now = SystemTime::now();
+        Self {
+            names: vec![name.to_owned()],
+            organisation: "CCASS Lab Login".to_owned(),
+            not_before: now - 30 * DAY,
+            not_after: now + 335 * DAY,
+            key: LeafKey::EcdsaP256,
+        }
+    }
+
+    /// Adds a subject alternative name.
+    pub fn also(mut self, name: &str) -> Self {
+        self.names.push(name.to_owned());
+        self
+    }
+
+    /// Ended three days ago.
+    pub fn expired(mut self) -> Self {
+        let now = SystemTime::now();
+        self.not_before = now - 368 * DAY;
+        self.not_after = now - 3 * DAY;
+        self
+    }
+
+    /// Begins in three days.
+    pub fn not_yet_valid(mut self) -> Self {
+        let now = SystemTime::now();
+        self.not_before = now + 3 * DAY;
+        self.not_after = now + 368 * DAY;
+        self
+    }
+
+    /// Ends `from_now`, as a certificate that somebody should renew.
+    pub fn ending_in(mut self, from_now: Duration) -> Self {
+        self.not_after = SystemTime::now() + from_now;
+        self
+    }
+
+    /// With an RSA key of 2048 bits.
+    pub fn rsa(mut self) -> Self {
+        self.key = LeafKey::Rsa2048;
+        self
+    }
+
+    fn params(&self) -> CertificateParams {
+        let mut params = CertificateParams::default();
+        params.distinguished_name = DistinguishedName::new();
+        params
+            .distinguished_name
+            .push(DnType::CountryName, "HK".to_owned());
+        params
+            .distinguished_name
+            .push(DnType::OrganizationName, self.organisation.clone());
+        if let Some(name) = self.names.first() {
+            params
+                .distinguished_name
+                .push(DnType::CommonName, name.clone());
+        }
+        params.subject_alt_names = self.names.iter().map(|name| alt_name(name)).collect();
+        params.not_before = self.not_before.into();
+        params.not_after = self.not_after.into();
+        params.is_ca = IsCa::ExplicitNoCa;
+        params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
+        params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
+        params.use_authority_key_identifier_extension = true;
+        params.custom_extensions = vec![authority_information_access("issuing")];
+        params
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LeafKey {
+    EcdsaP256,
+    Rsa2048,
+}
+
+impl LeafKey {
+    fn generate(self) -> KeyPair {
+        match self {
+            Self::EcdsaP256 => KeyPair::generate(),
+            Self::Rsa2048 => KeyPair::generate_for(&rcgen::PKCS_RSA_SHA256),
+        }
+        .expect("the leaf's key is generated")
+    }
+}
+
+/// What a server presents: the chain, leaf first and without the root, and the leaf's key.
+#[derive(Debug)]
+pub struct Identity {
+    pub chain: Vec<CertificateDer<'static>>,
+    pub key: PrivateKeyDer<'static>,
+    /// The leaf's public key as DER (SubjectPublicKeyInfo): what a pin is the hash of.
+    pub public_key: Vec<u8>,
+    /// An OCSP response to staple, unread by the lab; empty for none.
+    pub staple: Vec<u8>,
+}
+
+impl Identity {
+    fn new(chain: Vec<CertificateDer<'static>>, key: &KeyPair) -> Self {
+        Self {
+            chain,
+            key: PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(key.serialize_der())),
+            public_key: key.subject_public_key_info(),
+            staple: Vec::new(),
+        }
+    }
+
+    /// A certificate that no authority signed.
+    pub fn self_signed(leaf: &Leaf) -> Self {
+        let key = leaf.key.generate();
+        let mut params = leaf.params();
+        params.custom_extensions.clear();
+        params.use_authority_key_identifier_extension = false;
+        let certificate = params.self_signed(&key).expect("the leaf signs itself");
+        Self::new(vec![certificate.der().clone()], &key)
+    }
+
+    /// Only the leaf, as a server that was set up without the chain file.
+    pub fn without_intermediate(mut self) -> Self {
+        self.chain.truncate(1);
+        self
+    }
+
+    pub fn with_staple(mut self, staple: Vec<u8>) -> Self {
+        self.staple = staple;
+        self
+    }
+
+    /// Writes `chain.pem` and `key.pem` into `directory`, as nginx takes them.
+    ///
+    /// # Errors
+    /// When a file cannot be written.
+    pub fn write_pem(&self, directory: &Path) -> io::Result<(PathBuf, PathBuf)> {
+        let chain: String = self.chain.iter().map(certificate_pem).collect();
+        let key = pem::encode(&pem::Pem::new("PRIVATE KEY", self.key.secret_der()));
+        let paths = (directory.join("chain.pem"), directory.join("key.pem"));
+        std::fs::write(&paths.0, chain)?;
+        std::fs::write(&paths.1, key)?;
+        Ok(paths)
+    }
+}
+
+impl Clone for Identity {
+    fn clone(&self) -> Self {
+        Self {
+            chain: self.chain.clone(),
+            key: self.key.clone_key(),
+            public_key: self.public_key.clone(),
+            staple: self.staple.clone(),
+        }
+    }
+}
+
+fn ca_params(name: &str, role: &str, constraints: BasicConstraints) -> CertificateParams {
+    let mut params = CertificateParams::default();
+    params.distinguished_name = DistinguishedName::new();
+    params
+        .distinguished_name
+        .push(DnType::CountryName, "HK".to_owned());
+    params
+        .distinguished_name
+        .push(DnType::OrganizationName, name.to_owned());
+    params
+        .distinguished_name
+        .push(DnType::CommonName, format!("{name} {role}"));
+    params.is_ca = IsCa::Ca(constraints);
+    params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
+    params
+}
+
+fn alt_name(name: &str) -> SanType {
+    match name.parse::<IpAddr>() {
+        Ok(ip) => SanType::IpAddress(ip),
+        Err(_) => SanType::DnsName(name.try_into().expect("a DNS name is ASCII")),
+    }
+}
+
+/// Where the issuer's certificate is to be had (RFC 5280, 4.2.2.1). The address has no
+/// server behind it: whoever follows it goes nowhere.
+fn authority_information_access(issuer: &str) -> CustomExtension {
+    const ACCESS: &[u64] = &[1, 3, 6, 1, 5, 5, 7, 1, 1];
+    const CA_ISSUERS: &[u64] = &[1, 3, 6, 1, 5, 5, 7, 48, 2];
+    let location = format!("http://ca.lab.test/{issuer}.crt");
+    let content = yasna::construct_der(|writer| {
+        writer.write_sequence_of(|writer| {
+            writer.next().write_sequence(|writer| {
+                writer
+                    .next()
+                    .write_oid(&yasna::models::ObjectIdentifier::from_slice(CA_ISSUERS));
+                writer
+                    .next()
+                    .write_tagged_implicit(yasna::Tag::context(6), |writer| {
+                        writer.write_ia5_string(&location)
+                    });
+            });
+        });
+    });
+    CustomExtension::from_oid_content(ACCESS, content)
+}
+
+fn certificate_pem(certificate: &CertificateDer<'static>) -> String {
+    pem::encode(&pem::Pem::new("CERTIFICATE", certificate.as_ref()))
+}

@@ -1,0 +1,157 @@
+//! The whole loopback world: an authority, a name server and a login server that know each
+//! other, and a configuration with which the exporter probes them.
+
+use std::io;
+use std::net::IpAddr;
+use std::path::{Path, PathBuf};
+use std::sync::Mutex;
+
+use tempfile::TempDir;
+
+use crate::authority::{Authority, Identity, Leaf};
+use crate::locked;
+use crate::login_server::{Alpn, LoginServer};
+use crate::name_server::NameServer;
+use crate::page::TITLE;
+use crate::scenarios::Scenario;
+
+/// The login server's name.
+pub const HOST: &str = "sso.lab.test";
+
+const LOGIN_PATH: &str = crate::answers::LOGIN_PATH;
+
+/// A running lab; it stops when it is dropped.
+pub struct Lab {
+    pub authority: Authority,
+    /// A web filter's authority, which the lab's `ca.pem` trusts too: what it issues is an
+    /// interception that the trusted roots alone do not show.
+    pub interceptor: Authority,
+    pub name_server: NameServer,
+    pub login_server: LoginServer,
+    identity: Identity,
+    directory: Directory,
+    current: Mutex<Option<&'static str>>,
+}
+
+enum Directory {
+    Given(PathBuf),
+    Temporary(TempDir),
+}
+
+impl Lab {
+    /// Starts with a temporary directory, which goes when the lab goes.
+    ///
+    /// # Errors
+    /// When a port cannot be bound or `ca.pem` cannot be written.
+    pub async fn start() -> io::Result<Self> {
+        Self::build(Directory::Temporary(tempfile::tempdir()?)).await
+    }
+
+    /// Starts with its files in `directory`, which exists and stays.
+    ///
+    /// # Errors
+    /// As `start`.
+    pub async fn start_in(directory: &Path) -> io::Result<Self> {
+        Self::build(Directory::Given(directory.canonicalize()?)).await
+    }
+
+    async fn build(directory: Directory) -> io::Result<Self> {
+        let authority = Authority::new("CCASS Lab");
+        let interceptor = Authority::new("Example Web Filter");
+        let identity = authority.issue(&Leaf::for_name(HOST));
+        let login_server = LoginServer::start(identity.clone()).await?;
+        let name_server = NameServer::start().await?;
+        let lab = Self {
+            authority,
+            interceptor,
+            name_server,
+            login_server,
+            identity,
+            directory,
+            current: Mutex::new(None),
+        };
+        lab.name_server.answer(HOST, &[lab.login_address()]);
+        let roots = lab.authority.root_pem() + &lab.interceptor.root_pem();
+        std::fs::write(lab.ca_file(), roots)?;
+        Ok(lab)
+    }
+
+    /// What the exporter is to probe.
+    pub fn url(&self) -> String {
+        self.login_server.url(HOST, LOGIN_PATH)
+    }
+
+    pub fn directory(&self) -> &Path {
+        match &self.directory {
+            Directory::Given(path) => path,
+            Directory::Temporary(directory) => directory.path(),
+        }
+    }
+
+    /// The roots to trust: the lab's own and the interceptor's.
+    pub fn ca_file(&self) -> PathBuf {
+        self.directory().join("ca.pem")
+    }
+
+    /// The exporter's configuration, as YAML, for a lab without faults and for most scenarios.
+    pub fn config(&self) -> String {
+        self.render("", "", "")
+    }
+
+    /// The configuration under which `scenario` shows its reason.
+    pub fn config_for(&self, scenario: &Scenario) -> String {
+        self.render(scenario.module, scenario.tls, scenario.target)
+    }
+
+    /// Heals, then makes `scenario` true.
+    pub fn provoke(&self, scenario: &Scenario) {
+        self.heal();
+        (scenario.provoke)(self);
+        *locked(&self.current) = Some(scenario.name);
+    }
+
+    /// Makes everything good again.
+    pub fn heal(&self) {
+        self.name_server.clear();
+        self.name_server.answer(HOST, &[self.login_address()]);
+        self.login_server.clear();
+        self.login_server.set_alpn(Alpn::Both);
+        self.login_server.set_identity(self.identity.clone());
+        *locked(&self.current) = None;
+    }
+
+    /// The name of the scenario that holds.
+    pub fn current(&self) -> Option<&'static str> {
+        *locked(&self.current)
+    }
+
+    /// What the exporter did that it promises not to do.
+    pub fn violations(&self) -> Vec<String> {
+        self.login_server.violations()
+    }
+
+    pub(crate) fn login_address(&self) -> IpAddr {
+        self.login_server.addr().ip()
+    }
+
+    fn render(&self, module: &str, tls: &str, target: &str) -> String {
+        let resolver = self.name_server.addr();
+        let url = self.url();
+        // A JSON string is a YAML string, whatever is in the path.
+        let ca_file = serde_json::Value::from(self.ca_file().to_string_lossy()).to_string();
+        let organisation = self.authority.name();
+        format!(
+            "probe: {{interval: 10s, timeout: 4s}}
+modules:
+  lab_page:
+    system_resolvers: ignore
+    resolvers: [\"{resolver}\"]
+    route: \"{resolver}\"
+{module}    tls: {{roots: [ca_file], ca_file: {ca_file}, expected_issuers: [\"{organisation}\"]{tls}}}
+    page: {{title: \"{TITLE}\", contains: [\"username\"], form_fields: [username, password]}}
+targets:
+  - {{name: sso, url: \"{url}\", module: lab_page{target}}}
+"
+        )
+    }
+}

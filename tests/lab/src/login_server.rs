@@ -1,0 +1,317 @@
+//! A login server over TLS on loopback that misbehaves when told to.
+//!
+//! In: an identity, and at most one fault. Out: a page at `/sso`, or the fault, on real
+//! sockets; and what the guard saw. Each connection keeps the fault that held when it came.
+
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::sync::Arc;
+use std::time::Duration;
+
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::server::conn::auto;
+use tokio::io::AsyncWriteExt;
+use tokio::net::TcpStream;
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+use tokio::time::timeout;
+use tokio_rustls::TlsAcceptor;
+use tokio_rustls::server::TlsStream;
+
+use crate::answers::{self, Place};
+use crate::authority::Identity;
+use crate::faults::{Fault, TcpFault};
+use crate::guard::{Guard, Seen};
+use crate::hello::{Hello, Rewound};
+use crate::port::TcpPort;
+use crate::tasks::Task;
+use crate::{ACCEPT_PAUSE, HOLD, raw, session};
+
+/// A ClientHello above this many bytes, on the wire, no longer fits one packet.
+pub const LARGE_HELLO: usize = 1400;
+
+const MAX_CONNECTIONS: usize = 512;
+const HEAD_LIMIT: Duration = Duration::from_secs(30);
+
+/// A login server; it stops when it is dropped.
+pub struct LoginServer {
+    state: Arc<State>,
+    _accepting: Task,
+}
+
+/// What a server offers by ALPN.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Alpn {
+    /// h2 and http/1.1.
+    Both,
+    /// http/1.1 alone.
+    Http1,
+    /// The extension is left out.
+    Absent,
+}
+
+struct State {
+    port: Arc<TcpPort>,
+    settings: watch::Sender<Settings>,
+    guard: Arc<Guard>,
+}
+
+#[derive(Clone)]
+pub(crate) struct Settings {
+    pub(crate) identity: Arc<Identity>,
+    pub(crate) alpn: Alpn,
+    pub(crate) fault: Option<Fault>,
+}
+
+impl LoginServer {
+    /// Starts on 127.0.0.1.
+    ///
+    /// # Errors
+    /// When the address cannot be bound, or the identity's key is not its certificate's.
+    pub async fn start(identity: Identity) -> io::Result<Self> {
+        Self::start_on(Ipv4Addr::LOCALHOST.into(), identity).await
+    }
+
+    /// Starts on `ip`, which is to be a loopback address, on a free port.
+    ///
+    /// # Errors
+    /// As `start`.
+    pub async fn start_on(ip: IpAddr, identity: Identity) -> io::Result<Self> {
+        Self::start_on_port(ip, 0, identity).await
+    }
+
+    /// Starts on this very port. Another process may have it: `start_on_each` tries again.
+    ///
+    /// # Errors
+    /// As `start`.
+    pub async fn start_on_port(ip: IpAddr, port: u16, identity: Identity) -> io::Result<Self> {
+        Self::open(SocketAddr::new(ip, port), identity, Guard::default())
+    }
+
+    /// One server an address, all on one port, as a name with several addresses has them.
+    /// Each has its own fault and its own counts; a cookie of one is good at all.
+    ///
+    /// # Errors
+    /// As `start`, or when no port is free on all addresses.
+    pub async fn start_on_each(ips: &[IpAddr], identity: &Identity) -> io::Result<Vec<Self>> {
+        const ATTEMPTS: usize = 64;
+        let mut last = io::Error::from(io::ErrorKind::InvalidInput);
+        for _ in 0..ATTEMPTS {
+            let guard = Guard::default();
+            let mut servers: Vec<Self> = Vec::new();
+            for ip in ips {
+                let port = servers.first().map_or(0, |server| server.addr().port());
+                let addr = SocketAddr::new(*ip, port);
+                match Self::open(addr, identity.clone(), guard.sibling()) {
+                    Ok(server) => servers.push(server),
+                    Err(error) => last = error,
+                }
+            }
+            if !servers.is_empty() && servers.len() == ips.len() {
+                return Ok(servers);
+            }
+        }
+        Err(last)
+    }
+
+    fn open(addr: SocketAddr, identity: Identity, guard: Guard) -> io::Result<Self> {
+        let settings = Settings {
+            identity: Arc::new(identity),
+            alpn: Alpn::Both,
+            fault: None,
+        };
+        session::config(&settings).map_err(io::Error::other)?;
+        let state = Arc::new(State {
+            port: TcpPort::open(addr)?,
+            settings: watch::Sender::new(settings),
+            guard: Arc::new(guard),
+        });
+        Ok(Self {
+            _accepting: Task::spawn(accept(Arc::clone(&state))),
+            state,
+        })
+    }
+
+    pub fn addr(&self) -> SocketAddr {
+        self.state.port.addr()
+    }
+
+    /// The address of `path` (with its slash) on this server's port, under `host`.
+    pub fn url(&self, host: &str, path: &str) -> String {
+        format!("https://{host}:{}{path}", self.addr().port())
+    }
+
+    /// Misbehaves from the next connection on; idle connections are ended.
+    pub fn set_fault(&self, fault: impl Into<Fault>) {
+        self.put(Some(fault.into()));
+    }
+
+    /// Behaves again.
+    pub fn clear(&self) {
+        self.put(None);
+    }
+
+    /// Presents `identity` from the next connection on.
+    pub fn set_identity(&self, identity: Identity) {
+        self.state
+            .settings
+            .send_modify(|settings| settings.identity = Arc::new(identity));
+    }
+
+    pub fn set_alpn(&self, alpn: Alpn) {
+        self.state
+            .settings
+            .send_modify(|settings| settings.alpn = alpn);
+    }
+
+    /// What was not polite, in the order it came; at most 256.
+    pub fn violations(&self) -> Vec<String> {
+        self.state.guard.violations()
+    }
+
+    /// The requests, oldest first; at most the last 4096.
+    pub fn requests(&self) -> Vec<Seen> {
+        self.state.guard.requests()
+    }
+
+    /// How many connections were accepted.
+    pub fn connections(&self) -> u64 {
+        self.state.guard.connections()
+    }
+
+    /// The sizes of the ClientHellos on the wire, in bytes; at most the last 4096.
+    pub fn hellos(&self) -> Vec<usize> {
+        self.state.guard.hellos()
+    }
+
+    fn put(&self, fault: Option<Fault>) {
+        let refuse = fault == Some(Fault::Tcp(TcpFault::Refuse));
+        self.state
+            .settings
+            .send_modify(|settings| settings.fault = fault);
+        if refuse {
+            self.state.port.close();
+        } else {
+            self.state.port.reopen();
+        }
+    }
+}
+
+impl Drop for LoginServer {
+    /// Refuses at once; what still runs ends at its next step.
+    fn drop(&mut self) {
+        self.state.port.close();
+    }
+}
+
+async fn accept(state: Arc<State>) {
+    let mut connections = JoinSet::new();
+    loop {
+        let Ok((stream, _)) = state.port.accept().await else {
+            // Out of descriptors, as a rule: the queue waits until some are back.
+            tokio::time::sleep(ACCEPT_PAUSE).await;
+            continue;
+        };
+        while connections.try_join_next().is_some() {}
+        // As web servers do; else a small answer waits for an acknowledgement.
+        let _gone = stream.set_nodelay(true);
+        let number = state.guard.connection();
+        if connections.len() < MAX_CONNECTIONS {
+            let state = Arc::clone(&state);
+            connections.spawn(timeout(2 * HOLD, async move {
+                let _gone = serve(&state, stream, number).await;
+            }));
+        }
+    }
+}
+
+/// One connection, layer by layer.
+async fn serve(state: &State, mut stream: TcpStream, number: u64) -> io::Result<()> {
+    let changes = state.settings.subscribe();
+    let settings = changes.borrow().clone();
+    if let Some(Fault::Tcp(fault)) = &settings.fault {
+        return tcp_fault(fault, stream).await;
+    }
+    let hello = timeout(HOLD, Hello::read(&mut stream)).await??;
+    if hello.is_tls {
+        state.guard.hello(hello.bytes.len());
+    }
+    if let Some(Fault::Tls(fault)) = &settings.fault
+        && let Some(act) = session::act(fault, hello.bytes.len())
+    {
+        return tls_fault(act, stream).await;
+    }
+    let config = session::config(&settings).map_err(io::Error::other)?;
+    let accepting = TlsAcceptor::from(Arc::new(config)).accept(Rewound::new(hello, stream));
+    let tls = match timeout(HOLD, accepting.into_fallible()).await? {
+        Ok(tls) => tls,
+        Err((_, rewound)) => return raw::end(rewound).await,
+    };
+    let place = Place {
+        connection: number,
+        server_name: tls.get_ref().1.server_name().map(ToOwned::to_owned),
+    };
+    match &settings.fault {
+        Some(fault) if raw::is_raw(fault) => raw::serve(&state.guard, fault, place, tls).await,
+        _ => http(state, settings, changes, place, tls).await,
+    }
+}
+
+async fn tcp_fault(fault: &TcpFault, stream: TcpStream) -> io::Result<()> {
+    match fault {
+        // The connection came before the port closed.
+        TcpFault::Refuse | TcpFault::ResetOnAccept => stream.set_zero_linger(),
+        TcpFault::AcceptAndSayNothing => raw::hold(stream).await,
+        TcpFault::CloseOnAccept => raw::end(stream).await,
+    }
+}
+
+async fn tls_fault(act: session::Act, mut stream: TcpStream) -> io::Result<()> {
+    match act {
+        session::Act::Say(bytes) => {
+            stream.write_all(&bytes).await?;
+            raw::end(stream).await
+        }
+        session::Act::Reset => stream.set_zero_linger(),
+        session::Act::Close => raw::end(stream).await,
+        session::Act::Silence => raw::hold(stream).await,
+    }
+}
+
+async fn http(
+    state: &State,
+    settings: Settings,
+    mut changes: watch::Receiver<Settings>,
+    place: Place,
+    tls: TlsStream<Rewound>,
+) -> io::Result<()> {
+    let fault = Arc::new(settings.fault);
+    let service = service_fn(|request| {
+        let (guard, fault) = (Arc::clone(&state.guard), Arc::clone(&fault));
+        let place = place.clone();
+        async move {
+            let response = answers::answer(&guard, fault.as_ref().as_ref(), place, request).await;
+            Ok::<_, std::convert::Infallible>(response)
+        }
+    });
+    let mut builder = auto::Builder::new(TokioExecutor::new());
+    builder
+        .http1()
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEAD_LIMIT);
+    let connection = builder.serve_connection(TokioIo::new(tls), service);
+    tokio::pin!(connection);
+    let ended = tokio::select! {
+        ended = connection.as_mut() => Some(ended),
+        _changed = changes.changed() => None,
+    };
+    let ended = match ended {
+        Some(ended) => ended,
+        None => {
+            connection.as_mut().graceful_shutdown();
+            connection.await
+        }
+    };
+    ended.map_err(io::Error::other)
+}

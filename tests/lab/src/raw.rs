@@ -1,0 +1,173 @@
+//! Answers that break HTTP/1.1, written as bytes over TLS.
+//!
+//! In: a TLS stream and one of the faults that `is_raw` names. Out: one answer or none, and
+//! the end of the connection in the way the fault says. Sound answers are in `answers`.
+
+use std::io;
+use std::time::{Duration, SystemTime};
+
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::time::timeout;
+use tokio_rustls::server::TlsStream;
+
+use crate::answers::{Place, token};
+use crate::faults::{Fault, HttpFault, PageFault};
+use crate::guard::{Answered, Guard, Seen};
+use crate::hello::Rewound;
+use crate::{HOLD, page};
+
+const MAX_HEAD: usize = 16 * 1024;
+const MAX_HEADERS: usize = 64;
+const BOMB_HEADERS: usize = 4096;
+/// How long a client may take to end a connection that we have ended.
+const LINGER: Duration = Duration::from_secs(30);
+
+/// Whether `fault` needs this file, and so HTTP/1.1.
+pub(crate) fn is_raw(fault: &Fault) -> bool {
+    matches!(
+        fault,
+        Fault::Http(
+            HttpFault::SilentAfterRequest
+                | HttpFault::ResetAfterRequest
+                | HttpFault::CloseAfterRequest
+                | HttpFault::Malformed
+                | HttpFault::HeaderBomb
+        ) | Fault::Page(
+            PageFault::CutShort
+                | PageFault::ChunkedCutShort
+                | PageFault::Chunked
+                | PageFault::NoContentLength
+        )
+    )
+}
+
+/// Reads one request and misbehaves.
+pub(crate) async fn serve(
+    guard: &Guard,
+    fault: &Fault,
+    place: Place,
+    mut stream: TlsStream<Rewound>,
+) -> io::Result<()> {
+    let Some(seen) = read_request(&mut stream, place).await? else {
+        return end(stream).await;
+    };
+    let admitted = guard.admit(seen);
+    guard.answered(&admitted, Answered::Last);
+    match fault {
+        Fault::Http(HttpFault::SilentAfterRequest) => return hold(stream).await,
+        Fault::Http(HttpFault::ResetAfterRequest) => {
+            let (rewound, _) = stream.into_inner();
+            return rewound.into_inner().set_zero_linger();
+        }
+        Fault::Http(HttpFault::Malformed) => {
+            stream.write_all(b"SSH-2.0-OpenSSH_9.2p1\r\n\r\n").await?;
+        }
+        Fault::Http(HttpFault::HeaderBomb) => {
+            stream.write_all(b"HTTP/1.1 200 OK\r\n").await?;
+            let value = "x".repeat(1000);
+            for number in 0..BOMB_HEADERS {
+                let line = format!("X-Lab-{number}: {value}\r\n");
+                stream.write_all(line.as_bytes()).await?;
+            }
+            stream.write_all(b"\r\n").await?;
+        }
+        Fault::Page(fault) => stream.write_all(&broken_page(guard, fault)).await?,
+        Fault::Http(_) | Fault::Tcp(_) | Fault::Tls(_) => {}
+    }
+    stream.flush().await?;
+    end(stream).await
+}
+
+fn broken_page(guard: &Guard, fault: &PageFault) -> Vec<u8> {
+    let page = page::login(&token(guard));
+    let half = page.len() / 2;
+    let (head, body) = match fault {
+        PageFault::CutShort => (
+            format!("Content-Length: {}", page.len()),
+            page[..half].to_vec(),
+        ),
+        PageFault::ChunkedCutShort => {
+            let mut body = format!("{:x}\r\n", page.len()).into_bytes();
+            body.extend_from_slice(&page[..half]);
+            ("Transfer-Encoding: chunked".to_owned(), body)
+        }
+        PageFault::Chunked => {
+            let mut body = Vec::new();
+            for piece in page.chunks(100) {
+                body.extend_from_slice(format!("{:x}\r\n", piece.len()).as_bytes());
+                body.extend_from_slice(piece);
+                body.extend_from_slice(b"\r\n");
+            }
+            body.extend_from_slice(b"0\r\n\r\n");
+            ("Transfer-Encoding: chunked".to_owned(), body)
+        }
+        _ => ("X-Lab: no length".to_owned(), page.to_vec()),
+    };
+    let date = httpdate::fmt_http_date(SystemTime::now());
+    let mut bytes = format!(
+        "HTTP/1.1 200 OK\r\nDate: {date}\r\nContent-Type: text/html; charset=utf-8\r\n\
+         Connection: close\r\n{head}\r\n\r\n"
+    )
+    .into_bytes();
+    bytes.extend_from_slice(&body);
+    bytes
+}
+
+/// The head of the first request; `None` if the client ends, or says what is no request.
+async fn read_request(stream: &mut TlsStream<Rewound>, place: Place) -> io::Result<Option<Seen>> {
+    let mut head = Vec::new();
+    while head.len() < MAX_HEAD {
+        if stream.read_buf(&mut head).await? == 0 {
+            return Ok(None);
+        }
+        let mut headers = [httparse::EMPTY_HEADER; MAX_HEADERS];
+        let mut request = httparse::Request::new(&mut headers);
+        match request.parse(&head) {
+            Ok(httparse::Status::Partial) => {}
+            Ok(httparse::Status::Complete(_)) => return Ok(Some(seen(place, &request))),
+            Err(_) => return Ok(None),
+        }
+    }
+    Ok(None)
+}
+
+fn seen(place: Place, request: &httparse::Request<'_, '_>) -> Seen {
+    let headers: Vec<(String, String)> = request
+        .headers
+        .iter()
+        .map(|header| {
+            let value = String::from_utf8_lossy(header.value).into_owned();
+            (header.name.to_ascii_lowercase(), value)
+        })
+        .collect();
+    Seen {
+        at: SystemTime::now(),
+        method: request.method.unwrap_or_default().to_owned(),
+        path: request.path.unwrap_or_default().to_owned(),
+        host: headers
+            .iter()
+            .find(|(name, _)| name == "host")
+            .map_or_else(String::new, |(_, value)| value.clone()),
+        headers,
+        version: format!("HTTP/1.{}", request.version.unwrap_or(1)),
+        connection: place.connection,
+        server_name: place.server_name,
+    }
+}
+
+/// Ends our side in order, and reads what the client still sends, so that no reset overtakes
+/// what we wrote.
+pub(crate) async fn end(mut stream: impl AsyncRead + AsyncWrite + Unpin) -> io::Result<()> {
+    stream.shutdown().await?;
+    timeout(LINGER, discard(stream)).await?
+}
+
+/// Says nothing until the client ends the connection.
+pub(crate) async fn hold(stream: impl AsyncRead + Unpin) -> io::Result<()> {
+    timeout(HOLD, discard(stream)).await?
+}
+
+async fn discard(mut stream: impl AsyncRead + Unpin) -> io::Result<()> {
+    tokio::io::copy(&mut stream, &mut tokio::io::sink()).await?;
+    Ok(())
+}

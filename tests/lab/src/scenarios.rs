@@ -1,0 +1,219 @@
+//! Which fault shows which reason: one table for tests to walk and for the control endpoint.
+//!
+//! Missing are the reasons of a proxy, and those that loopback cannot show without a firewall:
+//! `tcp_host_unreachable`, `tcp_network_unreachable`, `tcp_prohibited`, `tcp_timed_out`.
+
+use std::net::{IpAddr, Ipv4Addr};
+use std::time::Duration;
+
+use crate::authority::{Authority, Identity, Leaf};
+use crate::faults::{DnsFault, Encoding, HttpFault, PageFault, TcpFault, TlsFault};
+use crate::lab::{HOST, Lab};
+use crate::login_server::Alpn;
+
+/// One way for the lab to be, and what the exporter is to make of it.
+#[derive(Clone, Copy, Debug)]
+pub struct Scenario {
+    /// In kebab case, after its layer: `dns-nxdomain`.
+    pub name: &'static str,
+    /// The code of the exporter's reason; `none` where the probe is to stay good.
+    pub reason: &'static str,
+    /// Other codes that are right too, where time decides between them.
+    pub also: &'static [&'static str],
+    /// A finding that the exporter is to report.
+    pub finding: Option<&'static str>,
+    /// One line for people.
+    pub about: &'static str,
+    /// What the configuration needs beside the usual: lines of the module, with their breaks,
+    pub(crate) module: &'static str,
+    /// entries of its `tls`, after a comma,
+    pub(crate) tls: &'static str,
+    /// and entries of the target, after a comma.
+    pub(crate) target: &'static str,
+    pub(crate) provoke: fn(&Lab),
+}
+
+impl Scenario {
+    /// Whether `code` is a right name for what the exporter meets here.
+    pub fn allows(&self, code: &str) -> bool {
+        self.reason == code || self.also.contains(&code)
+    }
+
+    /// Whether it needs `Lab::config_for` in place of `Lab::config`.
+    pub fn needs_config(&self) -> bool {
+        !(self.module.is_empty() && self.tls.is_empty() && self.target.is_empty())
+    }
+
+    const fn new(
+        name: &'static str,
+        reason: &'static str,
+        about: &'static str,
+        provoke: fn(&Lab),
+    ) -> Self {
+        Self {
+            name,
+            reason,
+            also: &[],
+            finding: None,
+            about,
+            module: "",
+            tls: "",
+            target: "",
+            provoke,
+        }
+    }
+
+    const fn or(self, also: &'static [&'static str]) -> Self {
+        Self { also, ..self }
+    }
+
+    const fn with_finding(self, finding: &'static str) -> Self {
+        Self {
+            finding: Some(finding),
+            ..self
+        }
+    }
+
+    const fn with_module(self, module: &'static str) -> Self {
+        Self { module, ..self }
+    }
+
+    const fn with_tls(self, tls: &'static str) -> Self {
+        Self { tls, ..self }
+    }
+
+    const fn with_target(self, target: &'static str) -> Self {
+        Self { target, ..self }
+    }
+}
+
+/// The scenarios in which a probe fails, in the order of the layers; each reason that loopback
+/// can show has at least one.
+pub fn scenarios() -> &'static [Scenario] {
+    FAILING
+}
+
+/// The scenarios in which a probe is to stay good though the world is odd.
+pub fn variations() -> &'static [Scenario] {
+    GOOD
+}
+
+/// The scenario or variation of this name.
+pub fn scenario(name: &str) -> Option<&'static Scenario> {
+    FAILING
+        .iter()
+        .chain(GOOD)
+        .find(|scenario| scenario.name == name)
+}
+
+const SOURCE_OF_NOBODY: &str = "    source_address: 192.0.2.1\n";
+const PIN_OF_NOBODY: &str =
+    ", pins: [\"sha256/AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=\"], on_pin_mismatch: fail";
+
+#[rustfmt::skip]
+static FAILING: &[Scenario] = &[
+    Scenario::new("dns-nxdomain", "dns_nxdomain", "the name does not exist", |lab| lab.name_server.set_fault(DnsFault::NxDomain)),
+    Scenario::new("dns-no-data", "dns_no_data", "the name has no address of any family", |lab| lab.name_server.set_fault(DnsFault::NoData)),
+    Scenario::new("dns-servfail", "dns_servfail", "the resolver fails", |lab| lab.name_server.set_fault(DnsFault::ServFail)),
+    Scenario::new("dns-refused", "dns_refused", "the resolver refuses to answer us", |lab| lab.name_server.set_fault(DnsFault::Refused)),
+    Scenario::new("dns-timed-out", "dns_timed_out", "the resolver is silent", |lab| lab.name_server.set_fault(DnsFault::Silent)),
+    Scenario::new("dns-wrong-id", "dns_timed_out", "only answers to other questions arrive", |lab| lab.name_server.set_fault(DnsFault::WrongId)).or(&["dns_malformed"]),
+    Scenario::new("dns-unreachable", "dns_unreachable", "no resolver listens on the port", |lab| lab.name_server.close()),
+    Scenario::new("dns-malformed", "dns_malformed", "the answer cannot be read", |lab| lab.name_server.set_fault(DnsFault::Malformed)),
+    Scenario::new("dns-sinkhole", "dns_sinkhole", "a filter answers with 0.0.0.0", |lab| lab.name_server.set_fault(DnsFault::Answer(vec![IpAddr::V4(Ipv4Addr::UNSPECIFIED)]))),
+
+    Scenario::new("tcp-refused", "tcp_refused", "nothing listens on the port", |lab| lab.login_server.set_fault(TcpFault::Refuse)),
+    Scenario::new("tcp-reset", "tcp_reset", "a reset as soon as the connection stands", |lab| lab.login_server.set_fault(TcpFault::ResetOnAccept)).or(&["tls_reset"]),
+    Scenario::new("tcp-local", "tcp_local", "the configured source address is not this host's", |_| {}).with_module(SOURCE_OF_NOBODY),
+    Scenario::new("tcp-unexpectedly-open", "tcp_unexpectedly_open", "what should be unreachable is reached", |_| {}).with_target(", expect: unreachable"),
+
+    Scenario::new("tls-timed-out", "tls_timed_out", "silence after the ClientHello", |lab| lab.login_server.set_fault(TlsFault::SilentAfterHello)),
+    Scenario::new("tls-say-nothing", "tls_timed_out", "accepted, and never answered", |lab| lab.login_server.set_fault(TcpFault::AcceptAndSayNothing)),
+    Scenario::new("tls-reset", "tls_reset", "a reset after the ClientHello", |lab| lab.login_server.set_fault(TlsFault::ResetAfterHello)),
+    Scenario::new("tls-closed", "tls_closed", "an orderly end after the ClientHello", |lab| lab.login_server.set_fault(TlsFault::CloseAfterHello)),
+    Scenario::new("tls-closed-on-accept", "tls_closed", "an orderly end before anything was said", |lab| lab.login_server.set_fault(TcpFault::CloseOnAccept)),
+    Scenario::new("tls-plain-http", "tls_not_tls", "the port answers in plain HTTP", |lab| lab.login_server.set_fault(TlsFault::PlainHttp)),
+    Scenario::new("tls-garbage", "tls_not_tls", "the port answers in no known protocol", |lab| lab.login_server.set_fault(TlsFault::Garbage)),
+    Scenario::new("tls-version", "tls_version", "the alert of a server that knows only TLS 1.0", |lab| lab.login_server.set_fault(TlsFault::Tls10Only)),
+    Scenario::new("tls-version-hello", "tls_version", "a ServerHello of TLS 1.0", |lab| lab.login_server.set_fault(TlsFault::Tls10Hello)),
+    Scenario::new("tls-alert", "tls_alert", "the alert handshake_failure", |lab| lab.login_server.set_fault(TlsFault::Alert(40))),
+    Scenario::new("tls-unrecognised-name", "tls_alert", "the alert unrecognized_name", |lab| lab.login_server.set_fault(TlsFault::Alert(112))),
+    Scenario::new("tls-client-certificate", "tls_alert", "a client certificate is demanded; in TLS 1.3 the alert comes after the handshake", |lab| lab.login_server.set_fault(TlsFault::RequireClientCertificate)).or(&["http_closed", "http_reset"]),
+    Scenario::new("tls-expired", "tls_expired", "the certificate ended three days ago", |lab| present(lab, &Leaf::for_name(HOST).expired())),
+    Scenario::new("tls-not-yet-valid", "tls_not_yet_valid", "the certificate begins in three days", |lab| present(lab, &Leaf::for_name(HOST).not_yet_valid())),
+    Scenario::new("tls-unknown-issuer", "tls_unknown_issuer", "the certificate is of an unknown authority", |lab| lab.login_server.set_identity(Authority::new("Example Stranger").issue(&Leaf::for_name(HOST)))),
+    Scenario::new("tls-self-signed", "tls_unknown_issuer", "the certificate signs itself", |lab| lab.login_server.set_identity(Identity::self_signed(&Leaf::for_name(HOST)))),
+    Scenario::new("tls-incomplete-chain", "tls_incomplete_chain", "the intermediate certificate is missing", |lab| lab.login_server.set_identity(lab.authority.issue(&Leaf::for_name(HOST)).without_intermediate())),
+    Scenario::new("tls-name-mismatch", "tls_name_mismatch", "the certificate is for another name", |lab| present(lab, &Leaf::for_name("other.lab.test"))),
+    Scenario::new("tls-bad-signature", "tls_bad_signature", "an authority with our root's name and another key", |lab| lab.login_server.set_identity(Authority::impostor_of(&lab.authority).issue(&Leaf::for_name(HOST)))),
+    Scenario::new("tls-pin-mismatch", "tls_pin_mismatch", "the public key is not the pinned one", |_| {}).with_tls(PIN_OF_NOBODY),
+    Scenario::new("tls-intercepted", "tls_intercepted", "a trusted web filter issued the certificate", intercept).with_tls(", on_interception: fail"),
+    Scenario::new("tls-large-hello-dropped", "tls_large_hello_dropped", "a ClientHello above one packet is dropped", |lab| lab.login_server.set_fault(TlsFault::DropLargeHello)),
+    Scenario::new("tls-large-hello-reset", "tls_large_hello_dropped", "a ClientHello above one packet is reset", |lab| lab.login_server.set_fault(TlsFault::ResetLargeHello)),
+
+    Scenario::new("http-timed-out", "http_timed_out", "silence after the request", |lab| lab.login_server.set_fault(HttpFault::SilentAfterRequest)),
+    Scenario::new("http-slow", "http_timed_out", "an answer after a minute", |lab| lab.login_server.set_fault(HttpFault::Slow(Duration::from_secs(60)))),
+    Scenario::new("http-endless", "http_timed_out", "a body of one byte a second", |lab| lab.login_server.set_fault(PageFault::Endless)),
+    Scenario::new("http-reset", "http_reset", "a reset after the request", |lab| lab.login_server.set_fault(HttpFault::ResetAfterRequest)),
+    Scenario::new("http-closed", "http_closed", "an orderly end after the request", |lab| lab.login_server.set_fault(HttpFault::CloseAfterRequest)),
+    Scenario::new("http-malformed", "http_malformed", "an answer that is not HTTP", |lab| lab.login_server.set_fault(HttpFault::Malformed)),
+    Scenario::new("http-header-bomb", "http_malformed", "headers of 4 MiB", |lab| lab.login_server.set_fault(HttpFault::HeaderBomb)),
+    Scenario::new("http-403", "http_status", "forbidden", |lab| lab.login_server.set_fault(HttpFault::Status(403))),
+    Scenario::new("http-429", "http_status", "too many requests, retry after 120 s", |lab| retry_after(lab, 429)),
+    Scenario::new("http-500", "http_status", "internal server error", |lab| lab.login_server.set_fault(HttpFault::Status(500))),
+    Scenario::new("http-503", "http_status", "under maintenance, retry after 120 s", |lab| retry_after(lab, 503)),
+    Scenario::new("http-redirect-off-host", "http_redirect_off_host", "a redirect to another host", |lab| lab.login_server.set_fault(HttpFault::Redirect(302, "https://elsewhere.lab.test/".to_owned()))),
+    Scenario::new("http-redirect-insecure", "http_redirect_insecure", "a redirect to http", |lab| lab.login_server.set_fault(HttpFault::Redirect(302, format!("http://{HOST}/sso")))),
+    Scenario::new("http-redirect-loop", "http_redirect_loop", "two pages that redirect to each other", |lab| lab.login_server.set_fault(HttpFault::RedirectLoop)),
+    Scenario::new("http-too-many-redirects", "http_too_many_redirects", "twenty redirects, each to a new page", |lab| lab.login_server.set_fault(HttpFault::RedirectChain(20))),
+    Scenario::new("http-body-too-large", "http_body_too_large", "a body of 8 MiB", |lab| lab.login_server.set_fault(PageFault::TooLarge(8 * 1024 * 1024))),
+    Scenario::new("http-gzip-bomb", "http_body_too_large", "a small body that decodes to 128 MiB", |lab| lab.login_server.set_fault(PageFault::GzipBomb)),
+    Scenario::new("http-truncated", "http_truncated", "less body than its Content-Length says", |lab| lab.login_server.set_fault(PageFault::CutShort)),
+
+    Scenario::new("page-mismatch", "page_mismatch", "another page than the login page", |lab| lab.login_server.set_fault(PageFault::Text("<html><head><title>Scheduled maintenance</title></head><body><p>Please come back later.</p></body></html>".to_owned()))),
+    Scenario::new("page-block", "page_block_page", "a web filter's page with status 200", |lab| lab.login_server.set_fault(PageFault::BlockPage)),
+    Scenario::new("page-empty", "page_empty", "nothing with status 200", |lab| lab.login_server.set_fault(PageFault::Empty)),
+];
+
+#[rustfmt::skip]
+static GOOD: &[Scenario] = &[
+    Scenario::new("dns-slow", "none", "the resolver takes half a second", |lab| lab.name_server.set_fault(DnsFault::Slow(Duration::from_millis(500)))),
+    Scenario::new("dns-lossy", "none", "every third question is lost", |lab| lab.name_server.set_fault(DnsFault::DropEvery(3))),
+    Scenario::new("dns-truncated", "none", "the answer comes over TCP only", |lab| lab.name_server.set_fault(DnsFault::Truncated)),
+    Scenario::new("dns-alias", "none", "the name is an alias of another", alias),
+    Scenario::new("tls-12-only", "none", "the server knows nothing above TLS 1.2", |lab| lab.login_server.set_fault(TlsFault::Tls12Only)),
+    Scenario::new("tls-rsa", "none", "an RSA certificate", |lab| present(lab, &Leaf::for_name(HOST).rsa())),
+    Scenario::new("tls-ending-soon", "none", "the certificate ends in two days", |lab| present(lab, &Leaf::for_name(HOST).ending_in(Duration::from_secs(2 * 86_400)))),
+    Scenario::new("tls-interception-suspected", "none", "a trusted web filter issued the certificate", intercept).with_finding("intercepted"),
+    Scenario::new("http-1-only", "none", "no HTTP/2", |lab| lab.login_server.set_alpn(Alpn::Http1)),
+    Scenario::new("http-slow-answer", "none", "the answer takes a second", |lab| lab.login_server.set_fault(HttpFault::Slow(Duration::from_secs(1)))),
+    Scenario::new("http-redirects", "none", "three redirects, then the page", |lab| lab.login_server.set_fault(HttpFault::RedirectChain(3))),
+    Scenario::new("http-cookie-gate", "none", "the page comes only with a cookie that it sets first", |lab| lab.login_server.set_fault(HttpFault::CookieGate)),
+    Scenario::new("http-date-skew", "none", "the server's clock is an hour behind", |lab| lab.login_server.set_fault(HttpFault::DateSkew(-3600))).with_finding("clock_skew"),
+    Scenario::new("page-gzip", "none", "the page in gzip", |lab| lab.login_server.set_fault(PageFault::Encoded(Encoding::Gzip))),
+    Scenario::new("page-deflate", "none", "the page in deflate", |lab| lab.login_server.set_fault(PageFault::Encoded(Encoding::Deflate))),
+    Scenario::new("page-br", "none", "the page in br", |lab| lab.login_server.set_fault(PageFault::Encoded(Encoding::Brotli))),
+    Scenario::new("page-chunked", "none", "the page in chunks", |lab| lab.login_server.set_fault(PageFault::Chunked)),
+    Scenario::new("page-no-length", "none", "the page ends with the connection", |lab| lab.login_server.set_fault(PageFault::NoContentLength)),
+];
+
+fn present(lab: &Lab, leaf: &Leaf) {
+    lab.login_server.set_identity(lab.authority.issue(leaf));
+}
+
+fn intercept(lab: &Lab) {
+    lab.login_server
+        .set_identity(lab.interceptor.issue(&Leaf::for_name(HOST)));
+}
+
+fn retry_after(lab: &Lab, status: u16) {
+    let headers = vec![("retry-after".to_owned(), "120".to_owned())];
+    lab.login_server
+        .set_fault(HttpFault::StatusWith(status, headers));
+}
+
+fn alias(lab: &Lab) {
+    const TARGET: &str = "login.lab.test";
+    lab.name_server.answer(TARGET, &[lab.login_address()]);
+    lab.name_server.cname(HOST, TARGET);
+}
