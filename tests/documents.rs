@@ -1,0 +1,116 @@
+//! What the documents say is what the program does. `UPDATE_DOCUMENTS=1 cargo test --test documents`
+//! writes those that repeat a table of the code; read the difference before you commit it.
+
+use std::fmt::Write as _;
+use std::path::PathBuf;
+
+use ccass_2fa_exporter::render::metrics::{CATALOGUE, PREFIX};
+use ccass_2fa_exporter::report::advice::{self, Advice, Contact};
+use ccass_2fa_exporter::report::{Finding, LayerName, Reason};
+
+fn repository(path: &str) -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join(path)
+}
+
+fn read(path: &str) -> String {
+    std::fs::read_to_string(repository(path)).unwrap_or_else(|error| panic!("{path}: {error}"))
+}
+
+#[track_caller]
+fn assert_document(path: &str, expected: &str) {
+    if std::env::var_os("UPDATE_DOCUMENTS").is_some() {
+        std::fs::write(repository(path), expected).unwrap();
+    }
+    assert!(
+        read(path) == expected,
+        "{path} differs from the code; run UPDATE_DOCUMENTS=1 cargo test --test documents"
+    );
+}
+
+fn section(code: &str, advice: Advice) -> String {
+    format!(
+        "### `{code}`\n\n{}\n\n**Ask** {}. **Hand over:** {}\n\n",
+        advice.meaning,
+        whom(advice.ask),
+        advice.hand_over
+    )
+}
+
+fn whom(contact: Contact) -> String {
+    match contact {
+        Contact::Hkex => "the CCASS Hotline 2979 7111, clearingps@hkex.com.hk".to_owned(),
+        other => format!("{} (`contacts.{}`)", other.team(), other.code()),
+    }
+}
+
+#[test]
+fn each_reason_and_finding_has_its_heading_with_the_advice_of_the_code() {
+    let mut text = String::from(
+        "# Reasons and findings\n\n\
+         Every failed probe has one first failing layer and one reason out of this list. The code is\n\
+         the value of the `reason` label, the JSON value and the heading here. Over HTTP and for the\n\
+         page, nobody is sent to the Hotline unless the certificate proves that the login server\n\
+         itself answered; then the security team is asked first.\n\n",
+    );
+    for layer in LayerName::ALL {
+        writeln!(text, "## {}\n", layer.code()).unwrap();
+        for reason in Reason::ALL
+            .into_iter()
+            .filter(|reason| reason.layer() == layer)
+        {
+            text += &section(reason.code(), advice::of_reason(reason));
+        }
+    }
+    text += "## Findings\n\n\
+             A finding does not fail a probe: the login may work. It has an alert of its own.\n\n";
+    for finding in Finding::ALL {
+        text += &section(finding.code(), advice::of_finding(finding));
+    }
+    assert_document("docs/reasons.md", &format!("{}\n", text.trim_end()));
+}
+
+#[test]
+fn each_metric_stands_in_the_documentation_with_its_labels_and_help() {
+    let mut text = format!(
+        "# Metrics\n\n\
+         Every metric of `/metrics` begins with `{PREFIX}`, which is left out here. Labels besides\n\
+         these come from the scrape. An absent fact is an absent series, never a 0. The usual\n\
+         `process_*` of a Prometheus client stand beside them (on Linux).\n\n\
+         | metric | type | labels | meaning |\n|---|---|---|---|\n"
+    );
+    for definition in CATALOGUE {
+        let labels: Vec<_> = definition
+            .labels
+            .iter()
+            .map(|label| format!("`{label}`"))
+            .collect();
+        writeln!(
+            text,
+            "| `{}` | {} | {} | {} |",
+            definition.name,
+            definition.kind.name(),
+            labels.join(", "),
+            definition.help
+        )
+        .unwrap();
+    }
+    assert_document("docs/metrics.md", &text);
+}
+
+#[test]
+fn each_metric_is_defined_once_and_named_as_the_field_names_them() {
+    for (index, definition) in CATALOGUE.iter().enumerate() {
+        assert!(
+            CATALOGUE[..index]
+                .iter()
+                .all(|other| other.name != definition.name)
+        );
+        assert_eq!(
+            definition.name.ends_with("_total"),
+            definition.kind == ccass_2fa_exporter::render::metrics::Kind::Counter,
+            "{}",
+            definition.name
+        );
+        assert!(definition.help.ends_with('.'), "{}", definition.name);
+    }
+}

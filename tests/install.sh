@@ -1,0 +1,54 @@
+#!/usr/bin/env bash
+# Installs from Debian what the tests run against, if it is not there: real servers, not imitations.
+set -euo pipefail
+
+# program package
+needed="
+nginx       nginx-light
+unbound     unbound
+prometheus  prometheus
+promtool    prometheus
+nft         nftables
+ip          iproute2
+unshare     util-linux
+nsenter     util-linux
+curl        curl
+python3     python3
+cc          gcc
+"
+
+export PATH="$PATH:/usr/sbin:/sbin"
+packages=$(while read -r program package; do
+  [ -z "$program" ] || command -v "$program" >/dev/null || echo "$package"
+done <<<"$needed" | sort -u)
+
+if [ -z "$packages" ]; then
+  exit 0
+fi
+if ! command -v apt-get >/dev/null; then
+  echo "the tests need these programs, and this machine has no apt-get to install them:" >&2
+  echo "$packages" >&2
+  exit 1
+fi
+as_root=()
+if [ "$(id -u)" != 0 ]; then
+  as_root=(sudo)
+fi
+echo "installing:" $packages
+# Nothing that is installed here may start as a service.
+policy=/usr/sbin/policy-rc.d
+if [ ! -e "$policy" ]; then
+  printf '#!/bin/sh\nexit 101\n' | "${as_root[@]}" tee "$policy" >/dev/null
+  "${as_root[@]}" chmod +x "$policy"
+  trap '"${as_root[@]}" rm -f "$policy"' EXIT
+fi
+"${as_root[@]}" apt-get update -qq
+"${as_root[@]}" env DEBIAN_FRONTEND=noninteractive \
+  apt-get install -y -qq --no-install-recommends $packages >/dev/null
+
+while read -r program package; do
+  if [ -n "$program" ] && ! command -v "$program" >/dev/null; then
+    echo "$program is still missing although $package was installed" >&2
+    exit 1
+  fi
+done <<<"$needed"
