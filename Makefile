@@ -1,0 +1,36 @@
+# One word a chore; CI calls the same words.
+
+CARGO ?= cargo
+
+.PHONY: help run test lint deny image documents notices clean
+
+help:           ## this list
+	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' Makefile
+
+run:            ## serve on port 10762 with the built-in configuration
+	$(CARGO) run --release --locked
+
+test:           ## every test, after installing from Debian what they need
+	tests/install.sh
+	$(CARGO) test --workspace --locked
+
+lint:           ## format, clippy, licences of what is linked in
+	$(CARGO) fmt --all -- --check
+	$(CARGO) clippy --workspace --all-targets --locked -- --deny warnings
+	tests/notices.py
+
+deny:           ## advisories, licences and sources by cargo-deny, which it installs
+	$(CARGO) deny --version >/dev/null 2>&1 || $(CARGO) install --locked cargo-deny
+	$(CARGO) deny --workspace check
+
+image:          ## the container image
+	docker build --tag ccass-2fa-exporter .
+
+documents:      ## write the documents that repeat tables of the code
+	UPDATE_DOCUMENTS=1 $(CARGO) test --locked --test documents
+
+notices:        ## write THIRD-PARTY-NOTICES.md
+	tests/notices.py --write
+
+clean:          ## remove what was built
+	$(CARGO) clean
