@@ -12,6 +12,7 @@ run:            ## serve on port 10762 with the built-in configuration
 
 test:           ## every test, after installing from Debian what they need
 	tests/install.sh
+	$(CARGO) build --release --locked
 	$(CARGO) test --workspace --locked
 
 lint:           ## format, clippy, licences of what is linked in

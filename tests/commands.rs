@@ -73,6 +73,25 @@ async fn an_answer_that_the_server_may_not_have_given_sends_nobody_to_the_hotlin
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn an_accepted_interceptor_is_no_finding_but_its_answers_are_not_the_servers() {
+    let lab = Lab::start().await.unwrap();
+    lab.provoke(ccass_2fa_lab::scenario("tls-interception-suspected").unwrap());
+    lab.login_server
+        .set_fault(ccass_2fa_lab::HttpFault::Status(502));
+    let accepted = "tls: {accepted_interceptors: [\"Example Web Filter\"], ";
+    let config = ConfigFile::new(&lab.config().replace("tls: {", accepted));
+    let (_, report) = exporter::verify(&config).await;
+    assert_eq!(
+        report["findings"].as_array().unwrap().len(),
+        0,
+        "{report:#}"
+    );
+    let handshake = &report["hops"][0]["tls"]["facts"]["handshakes"][0];
+    assert_eq!(handshake["interception"], "accepted");
+    assert_eq!(report["advice"]["ask"], "security", "{report:#}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn every_verdict_fits_a_hundred_columns_and_has_no_colours_in_a_pipe() {
     for name in [
         "dns-nxdomain",

@@ -114,3 +114,82 @@ fn each_metric_is_defined_once_and_named_as_the_field_names_them() {
         assert!(definition.help.ends_with('.'), "{}", definition.name);
     }
 }
+
+/// The code blocks of a document in that language.
+fn blocks<'a>(text: &'a str, language: &str) -> Vec<&'a str> {
+    let fence = format!("```{language}\n");
+    text.split(fence.as_str())
+        .skip(1)
+        .map(|rest| rest.split("```").next().unwrap())
+        .collect()
+}
+
+#[test]
+fn the_configuration_in_the_readme_loads() {
+    let readme = read("README.md");
+    let blocks = blocks(&readme, "yaml");
+    let block = blocks.first().expect("a configuration");
+    let config = ccass_2fa_exporter::config::Config::parse(block, &repository("README.md"));
+    let config = config.unwrap_or_else(|error| panic!("{error}"));
+    assert_eq!(config.site.as_deref(), Some("central"));
+}
+
+#[test]
+fn each_flag_and_command_in_the_readme_is_one_of_the_programs() {
+    let help = |arguments: &[&str]| {
+        let output = std::process::Command::new(env!("CARGO_BIN_EXE_ccass-2fa-exporter"))
+            .args(arguments)
+            .output()
+            .unwrap();
+        String::from_utf8(output.stdout).unwrap()
+    };
+    let all = ["serve", "verify", "timetable", "check", "healthcheck"]
+        .map(|command| help(&[command, "--help"]))
+        .join("\n");
+    let readme = read("README.md");
+    let words = readme.split(|c: char| c.is_whitespace() || "`(),;=".contains(c));
+    let mut count = 0;
+    for word in words.filter(|word| word.starts_with("--") && word.len() > 2) {
+        if !["--release", "--locked", "--help"].contains(&word) {
+            assert!(
+                all.contains(word),
+                "{word} is in the README and not in the help"
+            );
+            count += 1;
+        }
+    }
+    assert!(count > 4, "only {count} flags");
+    let overview = help(&["--help"]);
+    for line in overview
+        .lines()
+        .skip_while(|line| *line != "Commands:")
+        .skip(1)
+    {
+        let Some(command) = line.split_whitespace().next() else {
+            break;
+        };
+        if command != "help" {
+            assert!(
+                readme.contains(&format!("`{command}")),
+                "{command} is not in the README"
+            );
+        }
+    }
+}
+
+#[test]
+fn links_between_documents_lead_somewhere() {
+    for document in ["README.md", "ARCHITECTURE.md", "CONTRIBUTING.md"] {
+        let text = read(document);
+        for link in text
+            .split("](")
+            .skip(1)
+            .map(|rest| rest.split(')').next().unwrap())
+        {
+            if !link.contains("://") && !link.starts_with('#') {
+                let path = link.split('#').next().unwrap();
+                assert!(repository(path).exists(), "{document} links to {link}");
+            }
+        }
+    }
+}

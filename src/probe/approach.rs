@@ -13,7 +13,9 @@ use super::http::Protocol;
 use super::tcp::{self, Way};
 use super::tls;
 use crate::clock::{Stopwatch, TimeLimit};
-use crate::report::{AddressAttempt, AnsweredBy, Handshake, Ran, Reason, TcpFacts, TlsFacts};
+use crate::report::{
+    AddressAttempt, AnsweredBy, Handshake, Interception, Ran, Reason, TcpFacts, TlsFacts,
+};
 
 /// Addresses beyond this are left alone, and counted.
 const MAX_APPROACHED: usize = 16;
@@ -211,7 +213,7 @@ async fn approach(way: Way, plan: Plan) -> Approach {
 fn answered_by(handshake: Option<&Handshake>) -> AnsweredBy {
     match handshake {
         None => AnsweredBy::Unknown,
-        Some(handshake) if handshake.intercepted => AnsweredBy::Interceptor,
+        Some(handshake) if handshake.interception != Interception::None => AnsweredBy::Interceptor,
         Some(_) => AnsweredBy::Origin,
     }
 }

@@ -6,7 +6,8 @@ use std::net::IpAddr;
 use super::bounded;
 use crate::config::{ProbeModule, TlsPolicy};
 use crate::report::{
-    DnsFacts, Finding, Found, Handshake, Hop, HttpFacts, Reason, RootSet, TcpFacts, TlsFacts,
+    DnsFacts, Finding, Found, Handshake, Hop, HttpFacts, Interception, Reason, RootSet, TcpFacts,
+    TlsFacts,
 };
 
 /// Beyond this the clocks disagree: one-time codes are valid for about as long.
@@ -59,7 +60,9 @@ impl List {
 
 fn certificates(facts: &TlsFacts, policy: &TlsPolicy, list: &mut List) {
     for handshake in &facts.handshakes {
-        if handshake.intercepted && handshake.failure != Some(Reason::TlsIntercepted) {
+        if handshake.interception == Interception::Suspected
+            && handshake.failure != Some(Reason::TlsIntercepted)
+        {
             list.add(
                 Finding::Intercepted,
                 &format!("issued by {}", leaf_issuer(handshake)),
@@ -75,6 +78,7 @@ fn certificates(facts: &TlsFacts, policy: &TlsPolicy, list: &mut List) {
         }
         let expected = policy.expected_issuers.is_empty()
             || handshake.chain.is_empty()
+            || handshake.interception == Interception::Accepted
             || handshake.chain.iter().any(|one| {
                 one.issuer_names
                     .iter()

@@ -1,7 +1,7 @@
 //! The tcp layer: one connection to one address.
 
 use std::io;
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 use std::time::Duration;
 
 use tokio::net::{TcpSocket, TcpStream};
@@ -27,6 +27,10 @@ pub(super) async fn connect(way: &Way, limit: Duration) -> (AddressAttempt, Opti
     };
     let attempt = AddressAttempt {
         address: way.address.ip(),
+        source: match &stream {
+            Some(stream) => stream.local_addr().ok().map(|local| local.ip()),
+            None => source(way),
+        },
         duration: watch.elapsed(),
         failure,
     };
@@ -48,6 +52,18 @@ async fn dial(way: &Way) -> io::Result<TcpStream> {
     let stream = socket.connect(address).await?;
     stream.set_nodelay(true)?;
     Ok(stream)
+}
+
+/// The address that the system would connect from. A UDP socket that is connected and says nothing
+/// tells it without a packet.
+fn source(way: &Way) -> Option<IpAddr> {
+    let any: IpAddr = match way.address {
+        SocketAddr::V4(_) => Ipv4Addr::UNSPECIFIED.into(),
+        SocketAddr::V6(_) => Ipv6Addr::UNSPECIFIED.into(),
+    };
+    let socket = UdpSocket::bind(SocketAddr::new(way.source.unwrap_or(any), 0)).ok()?;
+    socket.connect(way.address).ok()?;
+    socket.local_addr().ok().map(|local| local.ip())
 }
 
 /// What an error of the system means. Linux says EHOSTUNREACH of an IPv4 reject with

@@ -199,7 +199,7 @@ impl Client {
             trust: judgement.trust,
             ocsp_stapled: presented.is_some_and(|presented| presented.ocsp_stapled),
             pin_matched: judgement.pin_matched,
-            intercepted: judgement.intercepted,
+            interception: judgement.interception,
             large_hello_dropped: false,
         }
     }

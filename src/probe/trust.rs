@@ -16,7 +16,7 @@ use rustls::{CertificateError, Error as TlsError, RootCertStore};
 use super::certificate::{self, Parsed};
 use super::{MAX_CHAIN, bounded};
 use crate::config::{ProbeModule, Severity, TlsPolicy};
-use crate::report::{Certificate, Reason, RootSet, Trust};
+use crate::report::{Certificate, Interception, Reason, RootSet, Trust};
 
 /// The roots that every target shares.
 #[derive(Clone, Debug)]
@@ -77,7 +77,7 @@ pub(super) struct Judgement {
     pub chain: Vec<Certificate>,
     pub trust: Vec<Trust>,
     pub pin_matched: Option<bool>,
-    pub intercepted: bool,
+    pub interception: Interception,
     pub failure: Option<Reason>,
     pub detail: Option<String>,
 }
@@ -126,7 +126,7 @@ pub(super) fn judge(
             .iter()
             .any(|one| policy.pins.contains(&one.facts.pin))
     });
-    judgement.intercepted = is_intercepted(&judgement, policy);
+    judgement.interception = interception(&judgement, policy);
 
     if let Some(error) = chain_error {
         judgement.failure = Some(chain_reason(error, &parsed));
@@ -134,7 +134,9 @@ pub(super) fn judge(
     } else if let Some(error) = name_error {
         judgement.failure = Some(Reason::TlsNameMismatch);
         judgement.detail = Some(bounded(&error.to_string()));
-    } else if judgement.intercepted && policy.on_interception == Severity::Fail {
+    } else if judgement.interception == Interception::Suspected
+        && policy.on_interception == Severity::Fail
+    {
         judgement.failure = Some(Reason::TlsIntercepted);
     } else if judgement.pin_matched == Some(false) && policy.on_pin_mismatch == Severity::Fail {
         judgement.failure = Some(Reason::TlsPinMismatch);
@@ -220,7 +222,7 @@ fn lacks_its_issuer(chain: &[Parsed]) -> bool {
 /// A listed root of this host's trusts the chain while the public web does not, or no presented
 /// issuer is one of those expected. The firm's own `ca_file` alone proves nothing: who lists it
 /// expects a private CA.
-fn is_intercepted(judgement: &Judgement, policy: &TlsPolicy) -> bool {
+fn interception(judgement: &Judgement, policy: &TlsPolicy) -> Interception {
     let trusted = |set: RootSet| {
         judgement
             .trust
@@ -233,13 +235,18 @@ fn is_intercepted(judgement: &Judgement, policy: &TlsPolicy) -> bool {
             .iter()
             .any(|one| one.issuer_names.iter().any(|name| names.contains(name)))
     };
-    if judgement.chain.is_empty() || issued_by(&policy.accepted_interceptors) {
-        return false;
+    if issued_by(&policy.accepted_interceptors) {
+        return Interception::Accepted;
     }
     let own_root_only = policy.roots.contains(&RootSet::Platform)
         && trusted(RootSet::Platform)
         && !trusted(RootSet::PublicWeb)
         && !(policy.roots.contains(&RootSet::CaFile) && trusted(RootSet::CaFile));
-    let unexpected = !policy.expected_issuers.is_empty() && !issued_by(&policy.expected_issuers);
-    own_root_only || unexpected
+    let unexpected = !policy.expected_issuers.is_empty()
+        && !judgement.chain.is_empty()
+        && !issued_by(&policy.expected_issuers);
+    match own_root_only || unexpected {
+        true => Interception::Suspected,
+        false => Interception::None,
+    }
 }

@@ -14,8 +14,8 @@ use crate::config::{Config, Contacts, Route};
 use crate::probe::resolver_count;
 use crate::report::advice::{self, Contact};
 use crate::report::{
-    Certificate, DnsFacts, Expectation, Handshake, Hop, HttpFacts, Layer, Lookup, PageFacts,
-    PageVerdict, Reason, Report, Role, RootSet, TcpFacts, TlsFacts, Verdict,
+    Certificate, DnsFacts, Expectation, Handshake, Hop, HttpFacts, Interception, Layer, Lookup,
+    PageFacts, PageVerdict, Reason, Report, Role, RootSet, TcpFacts, TlsFacts, Verdict,
 };
 
 const WIDTH: usize = 100;
@@ -53,11 +53,13 @@ pub fn not_checked(report: &Report) -> Vec<String> {
                     .to_owned(),
             );
         }
-        if report
-            .findings
-            .iter()
-            .any(|found| found.finding.code() == "intercepted")
-        {
+        let inspected = |hop: &Hop| {
+            let handshakes = hop.tls.facts().map_or(&[][..], |facts| &facts.handshakes);
+            handshakes
+                .iter()
+                .any(|one| one.interception != Interception::None)
+        };
+        if report.hops.iter().any(inspected) {
             list.push(
                 "What lies behind the inspecting proxy: the certificate seen here is the proxy's."
                     .to_owned(),
@@ -428,8 +430,11 @@ fn tcp_facts(facts: &TcpFacts) -> Vec<String> {
                 None => "connected".to_owned(),
                 some => failed(some),
             };
+            let source = one
+                .source
+                .map_or(String::new(), |source| format!(" from {source}"));
             format!(
-                "{} port {}: {state}, {}",
+                "{} port {}{source}: {state}, {}",
                 one.address,
                 facts.port,
                 span(one.duration)

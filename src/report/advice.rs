@@ -376,8 +376,9 @@ pub fn of_reason(reason: Reason) -> Advice {
 pub fn of_finding(finding: Finding) -> Advice {
     let (meaning, ask, hand_over) = match finding {
         Finding::Intercepted => (
-            "This host trusts the certificate, but the public web would not: a device of your own \
-             probably inspects TLS. The login may still work.",
+            "Something between here and the server seems to sign in its place: this host trusts the \
+             chain while the public web does not, or its issuer is none of those expected. A device \
+             of your own probably inspects TLS; the login may still work.",
             Contact::Security,
             "The issuer's name. Ask whether the login server is meant to be inspected; if so, list \
              it under `accepted_interceptors`.",

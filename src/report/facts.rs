@@ -150,6 +150,10 @@ fn is_zero(count: &usize) -> bool {
 #[derive(Clone, Debug, Serialize)]
 pub struct AddressAttempt {
     pub address: IpAddr,
+    /// The address of this host that the system connects from, before any translation on the way;
+    /// absent where there is no route.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub source: Option<IpAddr>,
     #[serde(rename = "duration_seconds", serialize_with = "seconds")]
     pub duration: Duration,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -204,11 +208,21 @@ pub struct Handshake {
     /// Whether one of the configured pins is in the chain; absent where none is configured.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub pin_matched: Option<bool>,
-    /// A listed root trusts the chain and the public web does not, or its issuer is not one of
-    /// those expected.
-    pub intercepted: bool,
+    pub interception: Interception,
     /// Only the second handshake, with a small ClientHello, got an answer.
     pub large_hello_dropped: bool,
+}
+
+/// Whether something between here and the server seems to sign in its place: a listed root of this
+/// host's trusts the chain and the public web does not, or no issuer is one of those expected.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Interception {
+    #[default]
+    None,
+    /// It is one of the configuration's `accepted_interceptors`.
+    Accepted,
+    Suspected,
 }
 
 /// A set of trust anchors.

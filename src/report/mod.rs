@@ -17,7 +17,7 @@ use serde::Serialize;
 
 pub use facts::{
     AddressAttempt, AnsweredBy, Certificate, DnsFacts, Family, Followed, Handshake, HttpFacts,
-    Lookup, PageCheck, PageFacts, Record, RootSet, TcpFacts, TlsFacts, Trust,
+    Interception, Lookup, PageCheck, PageFacts, Record, RootSet, TcpFacts, TlsFacts, Trust,
 };
 pub use finding::{Finding, Found};
 pub use reason::{LayerName, Reason};

@@ -9,7 +9,7 @@ use super::family::Families;
 use super::unix;
 use crate::config::Target;
 use crate::report::{
-    Certificate, DnsFacts, Family, Handshake, Hop, LayerName, Missed, Report, Tally,
+    Certificate, DnsFacts, Family, Handshake, Hop, Interception, LayerName, Missed, Report, Tally,
 };
 
 /// Adds the series of one target.
@@ -244,7 +244,8 @@ fn sessions(families: &mut Families, name: &str, hops: &[Hop]) {
         }
         if !handshake.chain.is_empty() {
             stapled = Some(stapled.unwrap_or(true) && handshake.ocsp_stapled);
-            intercepted = Some(intercepted.unwrap_or(false) || handshake.intercepted);
+            let suspected = handshake.interception == Interception::Suspected;
+            intercepted = Some(intercepted.unwrap_or(false) || suspected);
         }
         if let Some(matched) = handshake.pin_matched {
             pinned = Some(pinned.unwrap_or(true) && matched);
