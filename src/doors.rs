@@ -223,7 +223,7 @@ pub fn check(flags: &Flags, clock: Clock) -> anyhow::Result<Ending> {
     let Some(config) = configuration(flags) else {
         return Ok(Ending::Mistaken);
     };
-    put(&render::text::summary(&config, clock.now()), None)?;
+    put(&render::summary::of(&config, clock.now()), None)?;
     Ok(Ending::Good)
 }
 

@@ -10,6 +10,7 @@
 //! * [`doors`]: what each command does
 //! * [`timetable`], [`calendar`]: the circular's dates and Hong Kong's business days; they know
 //!   nothing of the probe
+//! * [`service_hours`]: when an outage is a page and when it can wait
 //! * [`cli`]: flags as they are typed
 //! * [`clock`]: the only place that asks for the time
 
@@ -33,4 +34,5 @@ pub mod probe;
 pub mod render;
 pub mod report;
 pub mod serve;
+pub mod service_hours;
 pub mod timetable;

@@ -215,7 +215,27 @@ const MISTAKES: &[(&str, &[&str])] = &[
     ),
     (
         "service_hours: {days: business}\n",
-        &["1:16: service_hours: this version cannot do that yet; write always or leave it out"],
+        &[
+            "1:16: service_hours: from is not a time of day; write always, or {days: business, from: \"07:00\", to: \"20:00\"} (days: business or every)",
+        ],
+    ),
+    (
+        "service_hours: {days: business, from: \"20:00\", to: \"07:00\"}\n",
+        &["1:16: service_hours: the hours end before they begin"],
+    ),
+    (
+        "maintenance: [{from: tomorrow, to: \"2026-12-05T08:00+08:00\"}]\n",
+        &[
+            "1:22: maintenance[0].from: \"tomorrow\" is not an instant with its offset; write for example 2026-12-05T08:00+08:00",
+        ],
+    ),
+    (
+        "expected_sites: 0\n",
+        &["1:17: expected_sites: at least one site should report"],
+    ),
+    (
+        "data_directory: /var/lib/ccass\n",
+        &["1:17: data_directory: this version cannot do that yet; leave it out"],
     ),
     (
         "contacts: {dns: \"two\\nlines\"}\n",

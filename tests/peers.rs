@@ -362,7 +362,7 @@ fn config() -> String {
     let tls = "roots: [ca_file], ca_file: ca.pem";
     let pin = "pins: [\"sha256/AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=\"]";
     let mut text = format!(
-        "probe: {{interval: 60s, timeout: 4s}}\nmodules:\n\
+        "expected_sites: 3\nprobe: {{interval: 60s, timeout: 4s}}\nmodules:\n\
          \x20 page: {{tls: {{{tls}}}, expected_addresses: [203.0.113.0/24], {page}}}\n\
          \x20 two_resolvers: {{resolvers: [{OTHER_RESOLVER}], tls: {{{tls}}}, {page}}}\n\
          \x20 silent_resolver: {{resolvers: [{SILENT_RESOLVER}], tls: {{{tls}}}, {page}}}\n\

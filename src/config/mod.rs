@@ -4,6 +4,7 @@
 //! name file, line, column and key of each. `written` is the file as it stands; the other modules
 //! make it what it is meant to be. Nothing downstream checks again.
 
+mod dates;
 pub mod mistake;
 mod module;
 mod target;
@@ -17,14 +18,13 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use jiff::civil::Date;
-use serde_saphyr::Spanned;
 use thiserror::Error;
 
 use crate::calendar::Calendar;
 use crate::report::Role;
 use crate::report::advice::Contact;
-use crate::timetable::{Answers, Timetable};
+use crate::service_hours::ServiceHours;
+use crate::timetable::Timetable;
 use mistake::Mistakes;
 pub use module::{
     CaFile, HttpPolicy, MinVersion, PageChecks, ProbeModule, Redirects, Resolver, Route, Severity,
@@ -46,6 +46,9 @@ pub struct Config {
     pub calendar: Calendar,
     /// With the user's answers in it.
     pub timetable: Timetable,
+    pub service_hours: ServiceHours,
+    /// How many sites should report, where that is configured.
+    pub expected_sites: Option<u32>,
 }
 
 /// How often and how long.
@@ -155,8 +158,8 @@ fn understand(written: &Written, directory: &Path, mistakes: &mut Mistakes) -> O
     let probe = probe_limits(&written.probe, mistakes);
     let modules = modules(&written.modules, directory, mistakes);
     let targets = targets(written, &modules, probe.timeout, mistakes);
-    let calendar = calendar(&written.calendar, directory, mistakes);
-    let timetable = timetable(&written.timetable, directory, mistakes);
+    let calendar = dates::calendar(&written.calendar, directory, mistakes);
+    let timetable = dates::timetable(&written.timetable, directory, mistakes);
     Some(Config {
         site: written.site.as_ref().map(|site| site.value.clone()),
         contacts: contacts(&written.contacts, mistakes),
@@ -165,15 +168,14 @@ fn understand(written: &Written, directory: &Path, mistakes: &mut Mistakes) -> O
         targets,
         calendar: calendar?,
         timetable: timetable?,
+        service_hours: dates::service_hours(written, mistakes),
+        expected_sites: expected_sites(written, mistakes),
     })
 }
 
 fn refuse_later(written: &Written, mistakes: &mut Mistakes) {
     for (key, value, neutral) in [
-        ("expected_sites", &written.expected_sites, &[][..]),
-        ("data_directory", &written.data_directory, &[]),
-        ("service_hours", &written.service_hours, &["always"]),
-        ("maintenance", &written.maintenance, &[]),
+        ("data_directory", &written.data_directory, &[][..]),
         (
             "probe_endpoint.allowed_hosts",
             &written.probe_endpoint.allowed_hosts,
@@ -190,6 +192,14 @@ fn refuse_later(written: &Written, mistakes: &mut Mistakes) {
     ] {
         value::later(mistakes, key, value, neutral);
     }
+}
+
+fn expected_sites(written: &Written, mistakes: &mut Mistakes) -> Option<u32> {
+    let count = written.expected_sites.as_ref()?;
+    if count.value == 0 {
+        mistakes.at(count, "expected_sites", "at least one site should report");
+    }
+    Some(count.value)
 }
 
 fn probe_limits(written: &written::Probe, mistakes: &mut Mistakes) -> ProbeLimits {
@@ -338,161 +348,4 @@ fn refuse_twins(written: &Written, mistakes: &mut Mistakes) {
             }
         }
     }
-}
-
-fn read_beside(
-    file: &Text,
-    key: &str,
-    directory: &Path,
-    mistakes: &mut Mistakes,
-) -> Option<(PathBuf, String)> {
-    let path = directory.join(&file.value);
-    fs::read_to_string(&path)
-        .map_err(|error| {
-            mistakes.at(
-                file,
-                key,
-                format!("cannot read {}: {error}", path.display()),
-            )
-        })
-        .ok()
-        .map(|text| (path, text))
-}
-
-fn calendar(
-    written: &written::Calendar,
-    directory: &Path,
-    mistakes: &mut Mistakes,
-) -> Option<Calendar> {
-    let mut dates = |key: &str, list: &[Text]| -> Vec<Date> {
-        let mut dates = Vec::with_capacity(list.len());
-        for (index, text) in list.iter().enumerate() {
-            match date(&text.value) {
-                Ok(date) => dates.push(date),
-                Err(message) => mistakes.at(text, format!("calendar.{key}[{index}]"), message),
-            }
-        }
-        dates
-    };
-    let closed = dates("extra_closed", &written.extra_closed);
-    let open = dates("extra_open", &written.extra_open);
-    let mut calendar = match &written.file {
-        None => Calendar::embedded(),
-        Some(file) => {
-            let (path, text) = read_beside(file, "calendar.file", directory, mistakes)?;
-            Calendar::parse(&text)
-                .map_err(|error| {
-                    mistakes.at(
-                        file,
-                        "calendar.file",
-                        format!("{}: {error}", path.display()),
-                    );
-                })
-                .ok()?
-        }
-    };
-    // Each exception is tried by itself, so that a mistake is told of the line it stands in.
-    for (key, list, dates, is_open) in [
-        ("extra_closed", &written.extra_closed, &closed, false),
-        ("extra_open", &written.extra_open, &open, true),
-    ] {
-        for (index, (text, date)) in list.iter().zip(dates).enumerate() {
-            let (closed, open) = match is_open {
-                true => (None, Some(*date)),
-                false => (Some(*date), None),
-            };
-            match calendar.clone().with_overrides(closed, open) {
-                Ok(with) => calendar = with,
-                Err(error) => {
-                    mistakes.at(text, format!("calendar.{key}[{index}]"), error.to_string());
-                }
-            }
-        }
-    }
-    Some(calendar)
-}
-
-fn timetable(
-    written: &written::Timetable,
-    directory: &Path,
-    mistakes: &mut Mistakes,
-) -> Option<Timetable> {
-    let timetable = match &written.file {
-        None => Timetable::embedded(),
-        Some(file) => {
-            let (path, text) = read_beside(file, "timetable.file", directory, mistakes)?;
-            Timetable::parse(&text)
-                .map_err(|error| {
-                    mistakes.at(
-                        file,
-                        "timetable.file",
-                        format!("{}: {error}", path.display()),
-                    );
-                })
-                .ok()?
-        }
-    };
-    let mut answers = Answers::default();
-    // Each answer is tried by itself, so that a mistake is told of the line it stands in.
-    for (id, done) in &written.done {
-        let mut one = Answers::default();
-        one.done.insert(id.clone(), done.value);
-        if answered(
-            &timetable,
-            &one,
-            done,
-            &format!("timetable.done.{id}"),
-            mistakes,
-        ) {
-            answers.done.insert(id.clone(), done.value);
-        }
-    }
-    for (id, text) in &written.actual {
-        let key = format!("timetable.actual.{id}");
-        match date(&text.value) {
-            Err(message) => mistakes.at(text, key, message),
-            Ok(date) => {
-                let mut one = Answers::default();
-                one.actual.insert(id.clone(), date);
-                if answered(&timetable, &one, text, &key, mistakes) {
-                    answers.actual.insert(id.clone(), date);
-                }
-            }
-        }
-    }
-    for (id, count) in &written.attendees {
-        let mut one = Answers::default();
-        one.attendees.insert(id.clone(), count.value);
-        if answered(
-            &timetable,
-            &one,
-            count,
-            &format!("timetable.attendees.{id}"),
-            mistakes,
-        ) {
-            answers.attendees.insert(id.clone(), count.value);
-        }
-    }
-    timetable.with_answers(&answers).ok()
-}
-
-fn answered<T>(
-    timetable: &Timetable,
-    answer: &Answers,
-    value: &Spanned<T>,
-    key: &str,
-    mistakes: &mut Mistakes,
-) -> bool {
-    match timetable.clone().with_answers(answer) {
-        Ok(_) => true,
-        Err(error) => {
-            mistakes.at(value, key, error.to_string());
-            false
-        }
-    }
-}
-
-fn date(text: &str) -> Result<Date, String> {
-    text.parse::<Date>()
-        .map_err(|_| format!("{text:?} is not a date; write for example 2023-05-22"))
 }

@@ -42,6 +42,15 @@ pub(super) fn label(text: &str) -> Result<(), String> {
     Ok(())
 }
 
+/// A ticket or a circular, out of a character set that no name or address fits into.
+pub(super) fn reference(text: &str) -> Result<(), String> {
+    let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.' | '/' | '#');
+    if text.is_empty() || text.len() > 64 || !text.chars().all(allowed) {
+        return Err("a reference has 1 to 64 letters, digits and . - _ / #".to_owned());
+    }
+    Ok(())
+}
+
 /// A pattern over the page. People write them as Go's `regexp` takes them, where a brace that
 /// begins no repetition stands for itself; it does here too.
 pub(super) fn pattern(text: &str) -> Result<Regex, String> {

@@ -17,12 +17,13 @@ pub type Later = Option<Spanned<serde_json::Value>>;
 #[serde(deny_unknown_fields, default)]
 pub struct Written {
     pub site: Option<Text>,
-    pub expected_sites: Later,
+    pub expected_sites: Option<Spanned<u32>>,
     pub contacts: Contacts,
     pub data_directory: Later,
     pub probe: Probe,
-    pub service_hours: Later,
-    pub maintenance: Later,
+    /// A word, or a map; understood by hand, since either form may hold the mistake.
+    pub service_hours: Option<Spanned<serde_json::Value>>,
+    pub maintenance: Vec<Maintenance>,
     pub modules: BTreeMap<String, Module>,
     pub targets: Option<Vec<Target>>,
     pub controls: Vec<Target>,
@@ -50,6 +51,15 @@ pub struct Probe {
     pub interval: Option<Text>,
     pub timeout: Option<Text>,
     pub concurrency: Option<Spanned<u64>>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Maintenance {
+    pub from: Text,
+    pub to: Text,
+    #[serde(default)]
+    pub reference: Option<Text>,
 }
 
 #[derive(Debug, Default, Deserialize)]

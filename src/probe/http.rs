@@ -3,15 +3,16 @@
 //! HTTP/2 or 1.1 as the session negotiated. Headers, body and decoded body are bounded. What a
 //! redirect means is left to [`super::redirect`], what the page means to [`super::page`].
 
-use std::error::Error as _;
-use std::io::{self, Read};
+mod body;
+mod trouble;
+
 use std::time::Duration;
 
 use bytes::Bytes;
 use cookie_store::{CookieStore, RawCookie};
-use http_body_util::{BodyExt, Empty};
+use http_body_util::Empty;
 use hyper::body::{Body, Incoming};
-use hyper::header::{self, HeaderMap, HeaderValue};
+use hyper::header::{self, HeaderValue};
 use hyper::{Request, Response, Uri, Version};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -22,10 +23,9 @@ use super::bounded;
 use crate::clock::{Clock, Stopwatch, TimeLimit};
 use crate::config::HttpPolicy;
 use crate::report::{AnsweredBy, HttpFacts, Ran, Reason};
+use trouble::{Phase, Trouble};
 
 const MAX_HEADER_BYTES: usize = 64 * 1024;
-/// How the TLS library begins to tell of an alert.
-const ALERT_WORDS: &str = "received fatal alert";
 const MAX_HEADERS: usize = 128;
 const MAX_COOKIES: usize = 32;
 /// Nobody is left alone for longer than this, whatever they ask.
@@ -124,11 +124,11 @@ where
     read_head(&response, question, cookies, facts);
 
     let watch = Stopwatch::start();
-    let encoding = content_encoding(response.headers());
+    let encoding = body::encoding(response.headers());
     let delimited_by_close = response.version() < Version::HTTP_2
         && response.body().size_hint().exact().is_none()
         && !response.headers().contains_key(header::TRANSFER_ENCODING);
-    let read = read_body(
+    let read = body::read(
         response.into_body(),
         question.policy.max_body,
         &mut facts.body_bytes,
@@ -144,7 +144,7 @@ where
         Err((_, trouble)) => return Err(trouble),
     };
     let _ = tokio::time::timeout(FAREWELL, connection).await;
-    let body = decode(&encoding, wire, question.policy.max_body)?;
+    let body = body::decode(&encoding, wire, question.policy.max_body)?;
     let status = facts.status.unwrap_or_default();
     let is_redirect = (300..400).contains(&status) && facts.location.is_some();
     if !question.policy.valid_status.contains(&status) && !is_redirect {
@@ -299,168 +299,4 @@ fn read_head(
         .take(MAX_COOKIES)
         .filter_map(|value| RawCookie::parse(value.to_str().ok()?.to_owned()).ok());
     cookies.store_response_cookies(fresh, question.url);
-}
-
-async fn read_body(
-    mut body: Incoming,
-    bound: usize,
-    count: &mut u64,
-) -> Result<Vec<u8>, (Vec<u8>, Trouble)> {
-    let mut wire = Vec::new();
-    while let Some(frame) = body.frame().await {
-        let frame = match frame {
-            Ok(frame) => frame,
-            Err(error) => return Err((wire, Trouble::of(&error, Phase::Body))),
-        };
-        let Ok(data) = frame.into_data() else {
-            continue;
-        };
-        *count += data.len() as u64;
-        if wire.len() + data.len() > bound {
-            return Err((wire, Trouble::plain(Reason::HttpBodyTooLarge)));
-        }
-        wire.extend_from_slice(&data);
-    }
-    Ok(wire)
-}
-
-fn content_encoding(headers: &HeaderMap) -> String {
-    headers
-        .get(header::CONTENT_ENCODING)
-        .and_then(|value| value.to_str().ok())
-        .unwrap_or_default()
-        .trim()
-        .to_ascii_lowercase()
-}
-
-fn decode(encoding: &str, wire: Vec<u8>, bound: usize) -> Result<Vec<u8>, Trouble> {
-    let inflate = |reader: &mut dyn Read| {
-        let mut out = Vec::new();
-        reader
-            .take(bound as u64 + 1)
-            .read_to_end(&mut out)
-            .map(|_| out)
-    };
-    let decoded = match encoding {
-        "" | "identity" => return Ok(wire),
-        _ if wire.is_empty() => return Ok(wire),
-        "gzip" | "x-gzip" => inflate(&mut flate2::read::MultiGzDecoder::new(&*wire)),
-        "br" => inflate(&mut brotli_decompressor::Decompressor::new(&*wire, 4096)),
-        // Servers mean either form by this word.
-        "deflate" => inflate(&mut flate2::read::ZlibDecoder::new(&*wire))
-            .or_else(|_| inflate(&mut flate2::read::DeflateDecoder::new(&*wire))),
-        other => {
-            return Err(Trouble {
-                reason: Reason::HttpMalformed,
-                detail: Some(bounded(&format!(
-                    "the content encoding {other} was not asked for"
-                ))),
-                tls_alert: None,
-            });
-        }
-    };
-    match decoded {
-        Ok(body) if body.len() > bound => Err(Trouble::plain(Reason::HttpBodyTooLarge)),
-        Ok(body) => Ok(body),
-        Err(error) => Err(Trouble {
-            reason: match error.kind() {
-                io::ErrorKind::UnexpectedEof => Reason::HttpTruncated,
-                _ => Reason::HttpMalformed,
-            },
-            detail: Some(bounded(&error.to_string())),
-            tls_alert: None,
-        }),
-    }
-}
-
-/// How far an exchange had come when it failed.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Phase {
-    Head,
-    Body,
-}
-
-/// Why an exchange did not come to its end.
-struct Trouble {
-    reason: Reason,
-    detail: Option<String>,
-    tls_alert: Option<String>,
-}
-
-impl Trouble {
-    fn plain(reason: Reason) -> Self {
-        Self {
-            reason,
-            detail: None,
-            tls_alert: None,
-        }
-    }
-
-    fn of(error: &hyper::Error, phase: Phase) -> Self {
-        let ended = match phase {
-            Phase::Head => Reason::HttpClosed,
-            Phase::Body => Reason::HttpTruncated,
-        };
-        let mut trouble = Self {
-            reason: if error.is_incomplete_message() || error.is_canceled() || error.is_closed() {
-                ended
-            } else {
-                Reason::HttpMalformed
-            },
-            detail: Some(bounded(&innermost(error))),
-            tls_alert: None,
-        };
-        let mut source = error.source();
-        while let Some(inner) = source {
-            if let Some(http2) = inner.downcast_ref::<h2::Error>() {
-                trouble.reason = http2_reason(http2, ended);
-                if let Some(io) = http2.get_io() {
-                    trouble.read_io(io, ended);
-                }
-            }
-            if let Some(io) = inner.downcast_ref::<io::Error>() {
-                trouble.read_io(io, ended);
-            }
-            source = inner.source();
-        }
-        trouble
-    }
-
-    fn read_io(&mut self, error: &io::Error, ended: Reason) {
-        let tls = error
-            .get_ref()
-            .and_then(|inner| inner.downcast_ref::<rustls::Error>());
-        let text = error.to_string();
-        // HTTP/2's library keeps only the words of the error.
-        if matches!(tls, Some(rustls::Error::AlertReceived(_))) || text.starts_with(ALERT_WORDS) {
-            self.tls_alert = Some(bounded(&text));
-        }
-        self.reason = match error.kind() {
-            io::ErrorKind::ConnectionReset
-            | io::ErrorKind::ConnectionAborted
-            | io::ErrorKind::BrokenPipe => Reason::HttpReset,
-            io::ErrorKind::UnexpectedEof => ended,
-            _ => self.reason,
-        };
-    }
-}
-
-fn http2_reason(error: &h2::Error, ended: Reason) -> Reason {
-    if error.is_reset() && error.is_remote() {
-        Reason::HttpReset
-    } else if error.is_go_away() && error.is_remote() {
-        ended
-    } else {
-        Reason::HttpMalformed
-    }
-}
-
-fn innermost(error: &hyper::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(inner) = source {
-        text = inner.to_string();
-        source = inner.source();
-    }
-    text
 }

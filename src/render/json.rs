@@ -5,7 +5,7 @@ use serde::Serialize;
 
 use crate::config::Contacts;
 use crate::report::advice::{self, Contact};
-use crate::report::{Finding, Report};
+use crate::report::{Finding, Report, limits};
 
 /// Raised when a field changes its meaning or goes away.
 const SCHEMA: u32 = 1;
@@ -76,8 +76,8 @@ pub fn reports(
                         advice: with_contact(advice::of_finding(found.finding)),
                     })
                     .collect(),
-                not_checked: super::text::not_checked(report),
-                manual_step: super::text::manual_step(report),
+                not_checked: limits::not_checked(report),
+                manual_step: limits::manual_step(report),
             })
             .collect(),
     };

@@ -7,6 +7,7 @@
 pub mod advice;
 mod facts;
 mod finding;
+pub mod limits;
 mod reason;
 mod tally;
 

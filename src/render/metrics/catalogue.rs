@@ -65,6 +65,8 @@ catalogue! {
     PHASE_CERTAIN = gauge("phase_certain", &[], "0 between the earliest and the latest start of a tentative phase, unless its actual date is configured.");
     TIMETABLE_INFO = gauge("timetable_info", &["reference", "issued", "status", "hash"], "The timetable in force.");
     CALENDAR_VALID_UNTIL = gauge("calendar_valid_until_timestamp_seconds", &[], "The end of the table of Hong Kong's general holidays; business days after it are absent.");
+    SERVICE_OPEN = gauge("service_open", &[], "1 inside the service hours and outside announced maintenance.");
+    EXPECTED_SITES = gauge("expected_sites", &[], "How many sites should report; only where configured.");
     CONFIG_RELOAD_SUCCESSFUL = gauge("config_last_reload_successful", &[], "1 if the configuration was read without a mistake.");
     CONFIG_RELOAD_TIMESTAMP = gauge("config_last_reload_success_timestamp_seconds", &[], "When the configuration in force was read.");
     BUILD_INFO = gauge("build_info", &["version"], "The exporter's version.");

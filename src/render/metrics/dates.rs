@@ -24,6 +24,9 @@ pub(super) fn add(families: &mut Families, config: &Config, now: Timestamp) {
     }
     let certain = f64::from(u8::from(standing.phase_certain));
     families.add(&PHASE_CERTAIN, &[], certain);
+    let open = config.service_hours.open(now, &config.calendar);
+    families.add(&SERVICE_OPEN, &[], f64::from(u8::from(open)));
+    families.add_some(&EXPECTED_SITES, &[], config.expected_sites.map(f64::from));
     families.add(
         &CALENDAR_VALID_UNTIL,
         &[],

@@ -1,0 +1,385 @@
+//! Makes a module as it is written what it is meant to be.
+
+use std::net::IpAddr;
+use std::path::Path;
+
+use base64::Engine as _;
+use hyper::header::{HeaderName, HeaderValue};
+use ipnet::IpNet;
+use rustls::pki_types::{CertificateDer, pem::PemObject};
+use serde_saphyr::Spanned;
+
+use super::{
+    CaFile, HttpPolicy, MinVersion, PageChecks, ProbeModule, Redirects, Resolver, Route, Severity,
+    SystemResolvers, TlsPolicy,
+};
+use crate::config::mistake::Mistakes;
+use crate::config::value::{later, pattern, size};
+use crate::config::written::{self, Text};
+use crate::report::{Family, RootSet};
+
+/// The widest bounds that a configuration may ask for.
+const MAX_BODY_BOUND: usize = 64 * 1024 * 1024;
+const MAX_REDIRECTS_BOUND: u64 = 20;
+
+impl ProbeModule {
+    /// The module `name` as it is meant; files are sought beside `directory`.
+    pub(in crate::config) fn understand(
+        name: &str,
+        written: &written::Module,
+        directory: &Path,
+        mistakes: &mut Mistakes,
+    ) -> Self {
+        let mut reader = Reader {
+            key: format!("modules.{name}"),
+            directory,
+            mistakes,
+        };
+        reader.later("proxy", &written.proxy, &["none"]);
+        reader.later(
+            "proxy_credentials_file",
+            &written.proxy_credentials_file,
+            &[],
+        );
+        Self {
+            name: name.to_owned(),
+            resolvers: reader.each("resolvers", &written.resolvers, Resolver::parse),
+            system_resolvers: reader.choice(
+                "system_resolvers",
+                &written.system_resolvers,
+                &[
+                    ("ask", SystemResolvers::Ask),
+                    ("ignore", SystemResolvers::Ignore),
+                ],
+            ),
+            route: reader
+                .one("route", &written.route, |text| match text {
+                    "system" => Ok(Route::System),
+                    other => Resolver::parse(other)
+                        .map(Route::Resolver)
+                        .map_err(|error| format!("{error}, or system")),
+                })
+                .unwrap_or(Route::System),
+            family: reader.choice(
+                "ip_family",
+                &written.ip_family,
+                &[
+                    ("any", None),
+                    ("4", Some(Family::V4)),
+                    ("6", Some(Family::V6)),
+                ],
+            ),
+            source_address: reader.one("source_address", &written.source_address, |text| {
+                text.parse()
+                    .map_err(|_| format!("{text:?} is not an IP address of this host"))
+            }),
+            expected_addresses: reader.each(
+                "expected_addresses",
+                &written.expected_addresses,
+                network,
+            ),
+            sinkhole_addresses: reader.each(
+                "sinkhole_addresses",
+                &written.sinkhole_addresses,
+                network,
+            ),
+            tls: reader.tls(&written.tls),
+            http: reader.http(&written.http),
+            page: reader.page(&written.page),
+        }
+    }
+
+    /// The module that is there without any configuration.
+    pub(in crate::config) fn built_in(name: &str) -> Self {
+        let mut mistakes = Mistakes::of(Path::new("built-in"), "");
+        Self::understand(
+            name,
+            &written::Module::default(),
+            Path::new("."),
+            &mut mistakes,
+        )
+    }
+}
+
+fn network(text: &str) -> Result<IpNet, String> {
+    text.parse::<IpNet>()
+        .or_else(|_| text.parse::<IpAddr>().map(IpNet::from))
+        .map_err(|_| format!("{text:?} is not a network; write for example 10.1.0.0/16"))
+}
+
+/// Reads the keys of one module.
+struct Reader<'a> {
+    key: String,
+    directory: &'a Path,
+    mistakes: &'a mut Mistakes,
+}
+
+impl Reader<'_> {
+    fn path(&self, key: &str) -> String {
+        format!("{}.{key}", self.key)
+    }
+
+    fn later(&mut self, key: &str, value: &written::Later, neutral: &[&str]) {
+        later(self.mistakes, &self.path(key), value, neutral);
+    }
+
+    fn one<T>(
+        &mut self,
+        key: &str,
+        value: &Option<Text>,
+        parse: impl Fn(&str) -> Result<T, String>,
+    ) -> Option<T> {
+        let text = value.as_ref()?;
+        parse(&text.value)
+            .map_err(|message| self.mistakes.at(text, self.path(key), message))
+            .ok()
+    }
+
+    fn each<T>(
+        &mut self,
+        key: &str,
+        values: &[Text],
+        parse: impl Fn(&str) -> Result<T, String>,
+    ) -> Vec<T> {
+        let mut list = Vec::with_capacity(values.len());
+        for (index, text) in values.iter().enumerate() {
+            match parse(&text.value) {
+                Ok(value) => list.push(value),
+                Err(message) => {
+                    let path = self.path(&format!("{key}[{index}]"));
+                    self.mistakes.at(text, path, message);
+                }
+            }
+        }
+        list
+    }
+
+    fn choice<T: Copy + Default>(
+        &mut self,
+        key: &str,
+        value: &Option<Text>,
+        choices: &[(&str, T)],
+    ) -> T {
+        let parse = |text: &str| {
+            choices
+                .iter()
+                .find(|(word, _)| *word == text)
+                .map(|(_, value)| *value)
+                .ok_or_else(|| {
+                    let words: Vec<_> = choices.iter().map(|(word, _)| *word).collect();
+                    format!("{text:?} is not known; write one of {}", words.join(", "))
+                })
+        };
+        self.one(key, value, parse).unwrap_or_default()
+    }
+
+    fn tls(&mut self, written: &written::Tls) -> TlsPolicy {
+        let ca_file = self.ca_file(&written.ca_file);
+        let severity = [("warn", Severity::Warn), ("fail", Severity::Fail)];
+        TlsPolicy {
+            roots: self.roots(&written.roots, written.ca_file.is_some()),
+            ca_file,
+            expected_issuers: written.expected_issuers.clone(),
+            accepted_interceptors: written.accepted_interceptors.clone(),
+            on_interception: self.choice(
+                "tls.on_interception",
+                &written.on_interception,
+                &severity,
+            ),
+            pins: self.each("tls.pins", &written.pins, pin),
+            on_pin_mismatch: self.choice(
+                "tls.on_pin_mismatch",
+                &written.on_pin_mismatch,
+                &severity,
+            ),
+            min_version: self.choice(
+                "tls.min_version",
+                &written.min_version,
+                &[("1.2", MinVersion::Tls12), ("1.3", MinVersion::Tls13)],
+            ),
+        }
+    }
+
+    fn roots(&mut self, written: &Option<Spanned<Vec<Text>>>, has_ca_file: bool) -> Vec<RootSet> {
+        let Some(list) = written else {
+            return vec![if has_ca_file {
+                RootSet::CaFile
+            } else {
+                RootSet::Platform
+            }];
+        };
+        let roots = self.each("tls.roots", &list.value, |text| match text {
+            "platform" => Ok(RootSet::Platform),
+            "public_web" => Ok(RootSet::PublicWeb),
+            "ca_file" if has_ca_file => Ok(RootSet::CaFile),
+            "ca_file" => Err("ca_file is listed, but tls.ca_file names no file".to_owned()),
+            other => Err(format!(
+                "{other:?} is not a set of roots; write one of platform, public_web, ca_file"
+            )),
+        });
+        if list.value.is_empty() {
+            let path = self.path("tls.roots");
+            self.mistakes.at(
+                list,
+                path,
+                "no root is listed: nothing could ever be trusted",
+            );
+        }
+        roots
+    }
+
+    fn ca_file(&mut self, written: &Option<Text>) -> Option<CaFile> {
+        let directory = self.directory;
+        self.one("tls.ca_file", written, |text| {
+            let path = directory.join(text);
+            let certificates = CertificateDer::pem_file_iter(&path)
+                .and_then(Iterator::collect::<Result<Vec<_>, _>>)
+                .map_err(|error| format!("cannot read {}: {error}", path.display()))?;
+            if certificates.is_empty() {
+                return Err(format!(
+                    "{} holds no certificate; it must be PEM (BEGIN CERTIFICATE)",
+                    path.display()
+                ));
+            }
+            let mut store = rustls::RootCertStore::empty();
+            for certificate in &certificates {
+                store.add(certificate.clone()).map_err(|error| {
+                    format!(
+                        "{} holds a certificate that cannot be used: {error}",
+                        path.display()
+                    )
+                })?;
+            }
+            Ok(CaFile { path, certificates })
+        })
+    }
+
+    fn http(&mut self, written: &written::Http) -> HttpPolicy {
+        let valid_status = match &written.valid_status {
+            None => vec![200],
+            Some(list) => {
+                for (index, status) in list.value.iter().enumerate() {
+                    if !(200..=599).contains(&status.value) {
+                        let path = self.path(&format!("http.valid_status[{index}]"));
+                        self.mistakes
+                            .at(status, path, "a status lies between 200 and 599");
+                    }
+                }
+                if list.value.is_empty() {
+                    let path = self.path("http.valid_status");
+                    self.mistakes
+                        .at(list, path, "no status is listed: every answer would fail");
+                }
+                list.value.iter().map(|status| status.value).collect()
+            }
+        };
+        let max_redirects = match &written.max_redirects {
+            None => 5,
+            Some(count) if count.value <= MAX_REDIRECTS_BOUND => count.value as usize,
+            Some(count) => {
+                let path = self.path("http.max_redirects");
+                self.mistakes.at(
+                    count,
+                    path,
+                    format!("at most {MAX_REDIRECTS_BOUND} are followed"),
+                );
+                0
+            }
+        };
+        HttpPolicy {
+            valid_status,
+            redirects: self.choice(
+                "http.redirects",
+                &written.redirects,
+                &[
+                    ("same_host", Redirects::SameHost),
+                    ("none", Redirects::None),
+                ],
+            ),
+            allowed_hosts: written
+                .allowed_hosts
+                .iter()
+                .map(|host| host.to_lowercase())
+                .collect(),
+            max_redirects,
+            max_body: self
+                .one("http.max_body", &written.max_body, |text| {
+                    size(text).and_then(|bytes| match bytes {
+                        1..=MAX_BODY_BOUND => Ok(bytes),
+                        _ => Err("a body's bound lies between 1B and 64MiB".to_owned()),
+                    })
+                })
+                .unwrap_or(1024 * 1024),
+            user_agent: self
+                .one("http.user_agent", &written.user_agent, header_value)
+                .unwrap_or_else(|| HeaderValue::from_static(USER_AGENT)),
+            headers: written
+                .headers
+                .iter()
+                .filter_map(|(name, value)| self.header(name, value))
+                .collect(),
+        }
+    }
+
+    fn header(&mut self, name: &str, value: &Text) -> Option<(HeaderName, HeaderValue)> {
+        let path = self.path(&format!("http.headers.{name}"));
+        let Ok(header) = HeaderName::try_from(name) else {
+            self.mistakes
+                .at(value, path, format!("{name:?} is not a header's name"));
+            return None;
+        };
+        match header.as_str() {
+            "authorization" | "proxy-authorization" | "cookie" => {
+                let message = "is refused: this program never logs in and sends no credentials";
+                self.mistakes.at_secret(value, path, message);
+                None
+            }
+            "host" | "content-length" | "transfer-encoding" | "connection" | "upgrade" => {
+                self.mistakes
+                    .at(value, path, "is set by the program itself");
+                None
+            }
+            _ => header_value(&value.value)
+                .map_err(|message| self.mistakes.at(value, path, message))
+                .ok()
+                .map(|value| (header, value)),
+        }
+    }
+
+    fn page(&mut self, written: &written::Page) -> PageChecks {
+        let text = |text: &str| match text {
+            "" => Err("an empty text stands in every page".to_owned()),
+            text => Ok(text.to_owned()),
+        };
+        PageChecks {
+            title: written.title.clone(),
+            contains: self.each("page.contains", &written.contains, text),
+            not_contains: self.each("page.not_contains", &written.not_contains, text),
+            matches: self.each("page.matches", &written.matches, pattern),
+            form_fields: self.each("page.form_fields", &written.form_fields, text),
+            block_markers: self.each("page.block_markers", &written.block_markers, text),
+        }
+    }
+}
+
+const USER_AGENT: &str = concat!(
+    "ccass-2fa-exporter/",
+    env!("CARGO_PKG_VERSION"),
+    " (connectivity probe; never logs in)"
+);
+
+fn header_value(text: &str) -> Result<HeaderValue, String> {
+    HeaderValue::from_str(text)
+        .map_err(|_| "a header's value is one line of visible text".to_owned())
+}
+
+fn pin(text: &str) -> Result<String, String> {
+    let form = || {
+        "a pin is sha256/ and 44 characters of base64, as verify --format json prints it".to_owned()
+    };
+    let hash = text.strip_prefix("sha256/").ok_or_else(form)?;
+    match base64::engine::general_purpose::STANDARD.decode(hash) {
+        Ok(bytes) if bytes.len() == 32 => Ok(text.to_owned()),
+        _ => Err(form()),
+    }
+}

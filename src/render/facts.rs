@@ -1,0 +1,265 @@
+//! What each layer saw, line by line, for a person.
+
+use std::fmt::{self, Write};
+
+use super::page::{BAD, FAINT, STRONG, WARN, date, span};
+use crate::report::{
+    Certificate, DnsFacts, Handshake, HttpFacts, Lookup, PageFacts, Reason, RootSet, TcpFacts,
+    TlsFacts,
+};
+
+fn failed(failure: Option<Reason>) -> String {
+    failure.map_or(String::new(), |reason| {
+        format!("{BAD}{}{BAD:#}", reason.code())
+    })
+}
+
+pub(super) fn dns(facts: &DnsFacts, failure: Option<Reason>) -> Vec<String> {
+    let addresses: Vec<_> = facts
+        .followed
+        .addresses
+        .iter()
+        .map(ToString::to_string)
+        .collect();
+    let mut first = format!("{} → ", facts.followed.route);
+    if failure.is_some() {
+        write_all(&mut first, format_args!("{} ", failed(failure)));
+    }
+    first.push_str(&addresses.join(", "));
+    if let Some(detail) = &facts.followed.detail {
+        write_all(&mut first, format_args!("{FAINT}{detail}{FAINT:#}"));
+    }
+    let mut lines = vec![first];
+    lines.extend(facts.lookups.iter().map(lookup));
+    lines
+}
+
+fn lookup(lookup: &Lookup) -> String {
+    let mut line = format!(
+        "{FAINT}{}{FAINT:#} {:<4} ",
+        lookup.resolver,
+        lookup.record.code()
+    );
+    let answers: Vec<_> = lookup.answers.iter().map(ToString::to_string).collect();
+    match (lookup.failure, answers.is_empty()) {
+        (Some(reason), _) => {
+            line.push_str(&failed(Some(reason)));
+            if !answers.is_empty() {
+                line.push_str(&format!(" {}", answers.join(", ")));
+            }
+        }
+        (None, true) => line.push_str("none"),
+        (None, false) => line.push_str(&answers.join(", ")),
+    }
+    for alias in &lookup.cnames {
+        line.push_str(&format!(" via {alias}"));
+    }
+    if let Some(ttl) = lookup.min_ttl {
+        line.push_str(&format!(", ttl {ttl} s"));
+    }
+    if lookup.authenticated {
+        line.push_str(", validated");
+    }
+    if lookup.truncated {
+        line.push_str(", over TCP");
+    }
+    if lookup.expected == Some(false) {
+        line.push_str(&format!(", {WARN}not in the expected ranges{WARN:#}"));
+    }
+    line.push_str(&format!(", {}", span(lookup.duration)));
+    line
+}
+
+pub(super) fn tcp(facts: &TcpFacts) -> Vec<String> {
+    let mut lines: Vec<String> = facts
+        .addresses
+        .iter()
+        .map(|one| {
+            let state = match one.failure {
+                None => "connected".to_owned(),
+                some => failed(some),
+            };
+            let source = one
+                .source
+                .map_or(String::new(), |source| format!(" from {source}"));
+            format!(
+                "{} port {}{source}: {state}, {}",
+                one.address,
+                facts.port,
+                span(one.duration)
+            )
+        })
+        .collect();
+    if facts.addresses_left_out > 0 {
+        lines.push(format!(
+            "{} further addresses were left alone",
+            facts.addresses_left_out
+        ));
+    }
+    lines
+}
+
+pub(super) fn tls(facts: &TlsFacts) -> Vec<String> {
+    let mut lines = Vec::new();
+    for one in &facts.handshakes {
+        lines.push(session(one));
+        if let (Some(detail), Some(_)) = (&one.detail, one.failure) {
+            lines.push(format!("{FAINT}{detail}{FAINT:#}"));
+        }
+    }
+    if let Some(telling) = facts.telling() {
+        for (position, certificate) in telling.chain.iter().enumerate() {
+            lines.extend(self::certificate(position, certificate));
+        }
+        if !telling.trust.is_empty() {
+            lines.push(trust(telling));
+        }
+        if let Some(matched) = telling.pin_matched {
+            let leaf = telling.chain.first().map_or("", |leaf| leaf.pin.as_str());
+            lines.push(match matched {
+                true => "a pinned key is in the chain".to_owned(),
+                false => format!("no pinned key is in the chain; the leaf's is {leaf}"),
+            });
+        }
+    }
+    lines
+}
+
+fn session(handshake: &Handshake) -> String {
+    let parameters: Vec<_> = [
+        &handshake.version,
+        &handshake.cipher,
+        &handshake.key_exchange,
+        &handshake.alpn,
+    ]
+    .into_iter()
+    .flatten()
+    .map(String::as_str)
+    .collect();
+    let mut line = format!("{}: ", handshake.address);
+    match handshake.failure {
+        None => {}
+        some => write_all(&mut line, format_args!("{} ", failed(some))),
+    }
+    write_all(&mut line, format_args!("{}", parameters.join(", ")));
+    line
+}
+
+fn write_all(line: &mut String, text: fmt::Arguments<'_>) {
+    // Writing to a string cannot fail.
+    let _ = line.write_fmt(text);
+}
+
+fn certificate(position: usize, certificate: &Certificate) -> Vec<String> {
+    let role = if position == 0 {
+        "certificate"
+    } else {
+        "sent with it"
+    };
+    let mut lines = vec![
+        format!("{role}: {}", certificate.subject),
+        format!("  issued by {STRONG}{}{STRONG:#}", certificate.issuer),
+        format!(
+            "  valid {} to {}, {}",
+            date(certificate.not_before),
+            date(certificate.not_after),
+            certificate.key
+        ),
+    ];
+    if position == 0 {
+        if !certificate.names.is_empty() {
+            lines.push(format!("  for {}", shortened(&certificate.names)));
+        }
+        lines.push(format!(
+            "  {FAINT}sha256 {}{FAINT:#}",
+            certificate.fingerprint_sha256
+        ));
+    }
+    lines
+}
+
+fn shortened(names: &[String]) -> String {
+    let shown: Vec<_> = names.iter().take(4).map(String::as_str).collect();
+    match names.len() - shown.len() {
+        0 => shown.join(", "),
+        more => format!("{} and {more} more", shown.join(", ")),
+    }
+}
+
+fn trust(handshake: &Handshake) -> String {
+    let verdicts: Vec<_> = handshake
+        .trust
+        .iter()
+        .map(|one| {
+            let whose = match one.roots {
+                RootSet::Platform => "this host",
+                RootSet::PublicWeb => "the public web",
+                RootSet::CaFile => "the ca_file",
+            };
+            format!("{whose} {}", if one.trusted { "yes" } else { "no" })
+        })
+        .collect();
+    format!("trusted by: {}", verdicts.join(", "))
+}
+
+pub(super) fn http(facts: &HttpFacts, failure: Option<Reason>) -> Vec<String> {
+    let mut lines = Vec::new();
+    if failure.is_some() {
+        lines.push(failed(failure));
+    }
+    if let Some(status) = facts.status {
+        let mut line = format!(
+            "HTTP/{} status {status}",
+            facts.version.as_deref().unwrap_or("?")
+        );
+        if let (Some(first), Some(transfer)) = (facts.first_byte, facts.transfer) {
+            write_all(
+                &mut line,
+                format_args!(", first byte {}, transfer {}", span(first), span(transfer)),
+            );
+        }
+        write_all(&mut line, format_args!(", {} bytes", facts.body_bytes));
+        lines.push(line);
+    }
+    if let Some(location) = &facts.location {
+        lines.push(format!("leads to {location}"));
+    }
+    if let Some(wait) = facts.retry_after {
+        lines.push(format!("asks to be left alone for {}", span(wait)));
+    }
+    if let Some(detail) = &facts.detail {
+        lines.push(format!("{FAINT}{detail}{FAINT:#}"));
+    }
+    lines
+}
+
+pub(super) fn page(facts: &PageFacts, failure: Option<Reason>) -> Vec<String> {
+    let mut lines = Vec::new();
+    if failure.is_some() {
+        lines.push(failed(failure));
+    }
+    lines.push(match &facts.title {
+        Some(title) => format!("title {title:?}"),
+        None => "no title".to_owned(),
+    });
+    lines.push(match facts.form_fields.is_empty() {
+        true => "no form fields".to_owned(),
+        false => format!("form fields {}", facts.form_fields.join(", ")),
+    });
+    lines.push(format!("{FAINT}{} bytes{FAINT:#}", facts.bytes));
+    lines.push(format!("{FAINT}sha256 {}{FAINT:#}", facts.sha256));
+    let missed: Vec<_> = facts.checks.iter().filter(|check| !check.passed).collect();
+    match (facts.checks.len(), missed.len()) {
+        (0, _) => {}
+        (all, 0) => lines.push(format!("{all} of {all} checks hold")),
+        (all, _) => {
+            let names: Vec<_> = missed.iter().map(|check| check.check.as_str()).collect();
+            lines.push(format!(
+                "{} of {all} checks fail: {}",
+                missed.len(),
+                names.join(", ")
+            ));
+        }
+    }
+    lines
+}

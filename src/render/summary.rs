@@ -1,0 +1,70 @@
+//! What a configuration will do, for `check`.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+use super::page::{GOOD, Page, STRONG, WARN, date, span};
+use crate::config::{Config, Route};
+use crate::probe::resolver_count;
+use crate::report::Expectation;
+
+/// The summary as of `now`.
+pub fn of(config: &Config, now: Timestamp) -> String {
+    let mut page = Page::default();
+    page.line(&format!("{GOOD}The configuration is good.{GOOD:#}"));
+    let day = Duration::from_secs(24 * 3600).as_secs_f64();
+    let probes = (day / config.probe.interval.as_secs_f64()).ceil();
+    for target in &config.targets {
+        let resolvers = resolver_count(&target.module);
+        let route = match &target.module.route {
+            Route::System => "the system's resolution".to_owned(),
+            Route::Resolver(resolver) => resolver.to_string(),
+        };
+        page.line("");
+        page.line(&format!(
+            "{STRONG}{}{STRONG:#}  {}",
+            target.name, target.url
+        ));
+        page.paragraph(
+            2,
+            &format!(
+                "probed every {}, at most {} at a time; follows {route}",
+                span(config.probe.interval),
+                span(target.timeout),
+            ),
+        );
+        page.paragraph(
+            2,
+            &format!(
+                "a day: {probes} probes, each with one connection to every address of the name \
+                 ({probes} connections where it has one, and as many more for each redirect), and \
+                 {} questions to {resolvers} resolver{} besides the resolution itself",
+                probes * 2.0 * resolvers as f64,
+                if resolvers == 1 { "" } else { "s" },
+            ),
+        );
+        if target.module.page.is_empty() && target.expect == Expectation::Reachable {
+            page.paragraph(
+                2,
+                &format!(
+                    "{WARN}the page is not checked{WARN:#}: add page checks to the module {} once \
+                     you have seen the page",
+                    target.module.name
+                ),
+            );
+        }
+    }
+    if config.targets.is_empty() {
+        page.line("No target is probed.");
+    }
+    page.line("");
+    let until = config.calendar.valid_until();
+    page.line(&format!("holidays known until {}", date(until)));
+    if until < now {
+        page.line(&format!(
+            "{WARN}the table of holidays has ended{WARN:#}: name a calendar.file"
+        ));
+    }
+    page.0
+}
