@@ -91,6 +91,8 @@ pub enum Command {
     Timetable(TimetableArgs),
     /// Reads every file and says each mistake in it, and what the configuration will do.
     Check,
+    /// Sends a labelled test alert the real way, sees it in Alertmanager, and resolves it.
+    Drill(DrillArgs),
     /// Asks the exporter on this host whether it is alive.
     Healthcheck,
 }
@@ -110,6 +112,46 @@ pub struct Verify {
 pub enum VerifyFormat {
     Text,
     Json,
+}
+
+#[derive(Debug, Args)]
+pub struct DrillArgs {
+    /// Alertmanager's address.
+    #[arg(long, value_name = "URL")]
+    pub alertmanager: String,
+    /// How grave: critical rehearses the pager itself.
+    #[arg(long, value_name = "SEVERITY", default_value = "critical")]
+    pub severity: Severity,
+    /// How long the alert stands: longer than the route's group_wait.
+    #[arg(long, value_name = "DURATION", default_value = "60s")]
+    pub hold: String,
+    /// For basic authentication at Alertmanager.
+    #[arg(long, value_name = "NAME", requires = "password_file")]
+    pub username: Option<String>,
+    /// A file that holds the password.
+    #[arg(long, value_name = "FILE", requires = "username")]
+    pub password_file: Option<PathBuf>,
+    /// A CA that Alertmanager's certificate is of, beside those of this host.
+    #[arg(long, value_name = "FILE")]
+    pub ca_file: Option<PathBuf>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Severity {
+    Critical,
+    Warning,
+    Info,
+}
+
+impl Severity {
+    /// The value of the `severity` label.
+    pub fn code(self) -> &'static str {
+        match self {
+            Self::Critical => "critical",
+            Self::Warning => "warning",
+            Self::Info => "info",
+        }
+    }
 }
 
 #[derive(Debug, Args)]

@@ -15,9 +15,10 @@ use tokio_util::sync::CancellationToken;
 use tracing::info;
 
 use crate::calendar::midnight;
-use crate::cli::{Flags, TimetableArgs, TimetableFormat, Verify, VerifyFormat};
+use crate::cli::{DrillArgs, Flags, TimetableArgs, TimetableFormat, Verify, VerifyFormat};
 use crate::clock::Clock;
-use crate::config::{Config, LOGIN_MODULE, Target};
+use crate::config::{Config, LOGIN_MODULE, Target, duration};
+use crate::drill::{self, Access, Drill};
 use crate::probe::{Engine, Roots};
 use crate::render;
 use crate::render::timetable::Explain;
@@ -225,6 +226,49 @@ pub fn check(flags: &Flags, clock: Clock) -> anyhow::Result<Ending> {
     };
     put(&render::summary::of(&config, clock.now()), None)?;
     Ok(Ending::Good)
+}
+
+/// Rehearses the alarm.
+///
+/// # Errors
+/// Standard output cannot be written.
+pub async fn drill(flags: &Flags, args: &DrillArgs, clock: Clock) -> anyhow::Result<Ending> {
+    let Some(config) = configuration(flags) else {
+        return Ok(Ending::Mistaken);
+    };
+    let (alertmanager, hold) = match (args.alertmanager.parse(), duration(&args.hold)) {
+        (Ok(url), Ok(hold)) => (url, hold),
+        (Err(error), _) => {
+            eprintln!("--alertmanager: {error}; write for example http://localhost:9093");
+            return Ok(Ending::Mistaken);
+        }
+        (_, Err(message)) => {
+            eprintln!("--hold: {message}");
+            return Ok(Ending::Mistaken);
+        }
+    };
+    let drill = Drill {
+        alertmanager,
+        severity: args.severity.code().to_owned(),
+        site: config.site,
+        hold,
+        access: Access {
+            username: args.username.clone(),
+            password_file: args.password_file.clone(),
+            ca_file: args.ca_file.clone(),
+        },
+    };
+    match drill::run(&drill, clock, |step| {
+        let _ = writeln!(io::stdout(), "{step}");
+    })
+    .await
+    {
+        Ok(()) => Ok(Ending::Good),
+        Err(error) => {
+            eprintln!("{error:#}");
+            Ok(Ending::No)
+        }
+    }
 }
 
 /// Asks the first listen address on this host.

@@ -11,6 +11,7 @@
 //! * [`timetable`], [`calendar`]: the circular's dates and Hong Kong's business days; they know
 //!   nothing of the probe
 //! * [`service_hours`]: when an outage is a page and when it can wait
+//! * [`drill`]: a rehearsal of the alarm, to Alertmanager and back
 //! * [`cli`]: flags as they are typed
 //! * [`clock`]: the only place that asks for the time
 
@@ -30,6 +31,7 @@ pub mod cli;
 pub mod clock;
 pub mod config;
 pub mod doors;
+pub mod drill;
 pub mod probe;
 pub mod render;
 pub mod report;

@@ -42,6 +42,7 @@ async fn run(cli: Cli) -> anyhow::Result<Ending> {
         Command::Verify(verify) => doors::verify(flags, &verify, Clock::System).await,
         Command::Timetable(timetable) => doors::timetable(flags, &timetable, Clock::System),
         Command::Check => doors::check(flags, Clock::System),
+        Command::Drill(drill) => doors::drill(flags, &drill, Clock::System).await,
         Command::Healthcheck => doors::healthcheck(flags).await,
     }
 }

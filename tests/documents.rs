@@ -143,9 +143,16 @@ fn each_flag_and_command_in_the_readme_is_one_of_the_programs() {
             .unwrap();
         String::from_utf8(output.stdout).unwrap()
     };
-    let all = ["serve", "verify", "timetable", "check", "healthcheck"]
-        .map(|command| help(&[command, "--help"]))
-        .join("\n");
+    let all = [
+        "serve",
+        "verify",
+        "timetable",
+        "check",
+        "drill",
+        "healthcheck",
+    ]
+    .map(|command| help(&[command, "--help"]))
+    .join("\n");
     let readme = read("README.md");
     let words = readme.split(|c: char| c.is_whitespace() || "`(),;=".contains(c));
     let mut count = 0;

@@ -8,6 +8,8 @@ nginx       nginx-light
 unbound     unbound
 prometheus  prometheus
 promtool    prometheus
+amtool      prometheus-alertmanager
+prometheus-alertmanager prometheus-alertmanager
 nft         nftables
 ip          iproute2
 unshare     util-linux

@@ -31,6 +31,7 @@ pub use module::{
     SystemResolvers, TlsPolicy, Transport,
 };
 pub use target::{LOGIN_MODULE, LOGIN_TARGET, LOGIN_URL, Scheme, Target};
+pub use value::duration;
 use written::{Text, Written};
 
 /// The configuration as it is meant.

@@ -9,7 +9,10 @@ use super::mistake::Mistakes;
 use super::written::Later;
 
 /// A span of time such as `60s`, `1m 30s` or `500ms`.
-pub(super) fn duration(text: &str) -> Result<Duration, String> {
+///
+/// # Errors
+/// What would be right.
+pub fn duration(text: &str) -> Result<Duration, String> {
     text.parse::<SignedDuration>()
         .ok()
         .and_then(|span| Duration::try_from(span).ok())
