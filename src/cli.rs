@@ -161,6 +161,9 @@ pub struct TimetableArgs {
     /// Show the circular's sentence and what is read in it.
     #[arg(long)]
     pub explain: bool,
+    /// Of which years the holidays are wanted (alertmanager); this one and the next by default.
+    #[arg(long, value_name = "YEAR")]
+    pub year: Vec<i16>,
     /// As of a date (00:00 in Hong Kong) or an instant (RFC 3339), instead of now.
     #[arg(long, value_name = "DATE")]
     pub at: Option<String>,
@@ -170,4 +173,6 @@ pub struct TimetableArgs {
 pub enum TimetableFormat {
     Text,
     Json,
+    /// Time intervals for Alertmanager: business hours and general holidays.
+    Alertmanager,
 }

@@ -24,6 +24,7 @@ use crate::render;
 use crate::render::timetable::Explain;
 use crate::report::Report;
 use crate::serve as service;
+use crate::timetable::Standing;
 
 /// How a command ended, and its exit code.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -199,9 +200,37 @@ pub fn timetable(flags: &Flags, args: &TimetableArgs, clock: Clock) -> anyhow::R
             let value = render::timetable::json(&config.timetable, &standing);
             format!("{value:#}\n")
         }
+        TimetableFormat::Alertmanager => match years(&args.year, &standing, &config) {
+            Ok(years) => render::timetable::alertmanager(&config.calendar, &years),
+            Err(message) => {
+                eprintln!("--year: {message}");
+                return Ok(Ending::Mistaken);
+            }
+        },
     };
     put(&text, None)?;
     Ok(Ending::Good)
+}
+
+/// The years asked for; without any, this one and the next, as far as the calendar goes.
+fn years(asked: &[i16], standing: &Standing, config: &Config) -> Result<Vec<i16>, String> {
+    let known = config.calendar.years();
+    let outside = asked.iter().find(|year| !known.contains(year));
+    match (outside, asked.is_empty()) {
+        (Some(year), _) => Err(format!(
+            "the calendar has no holidays of {year}; it goes from {} to {}",
+            known.start(),
+            known.end()
+        )),
+        (None, false) => Ok(asked.to_vec()),
+        (None, true) => {
+            let this = standing.today.year();
+            Ok([this, this + 1]
+                .into_iter()
+                .filter(|year| known.contains(year))
+                .collect())
+        }
+    }
 }
 
 /// A date means its first instant in Hong Kong.

@@ -4,6 +4,7 @@
 //! the words of someone who runs a settlement desk, or a JSON document. Nothing
 //! is computed here; calendar and monitoring formats are left to other files.
 
+mod alertmanager;
 mod columns;
 mod json;
 mod row;
@@ -16,6 +17,7 @@ use columns::{entry, paragraph, rule};
 use row::{rows, time_left};
 use words::{clock, day, last_day};
 
+pub use alertmanager::alertmanager;
 pub use json::json;
 
 /// Whether the circular's sentences and our reading of them are told as well.
