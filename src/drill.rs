@@ -9,9 +9,7 @@ use std::time::Duration;
 
 use anyhow::{Context, bail};
 use jiff::{SignedDuration, Timestamp};
-use reqwest::{Client, RequestBuilder, Url};
-use rustls::pki_types::{CertificateDer, pem::PemObject};
-use rustls::{ClientConfig, RootCertStore};
+use reqwest::{Certificate, Client, RequestBuilder, Url};
 use serde::{Deserialize, Serialize};
 
 use crate::clock::{Clock, Stopwatch};
@@ -258,21 +256,12 @@ fn secret(path: &Path) -> anyhow::Result<String> {
 
 /// A client that trusts this host's roots, and the CA file's where one is named.
 fn client(ca_file: Option<&Path>) -> anyhow::Result<Client> {
-    let mut roots = RootCertStore::empty();
-    roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+    let mut builder = Client::builder().timeout(PATIENCE);
     if let Some(path) = ca_file {
-        let certificates = CertificateDer::pem_file_iter(path)
-            .and_then(Iterator::collect::<Result<Vec<_>, _>>)
-            .with_context(|| format!("cannot read {}", path.display()))?;
-        roots.add_parsable_certificates(certificates);
+        let pem = std::fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
+        let certificates = Certificate::from_pem_bundle(&pem)
+            .with_context(|| format!("{} holds no certificate", path.display()))?;
+        builder = builder.tls_certs_merge(certificates);
     }
-    let provider = rustls::crypto::aws_lc_rs::default_provider();
-    let tls = ClientConfig::builder_with_provider(provider.into())
-        .with_safe_default_protocol_versions()?
-        .with_root_certificates(roots)
-        .with_no_client_auth();
-    Ok(Client::builder()
-        .timeout(PATIENCE)
-        .tls_backend_preconfigured(tls)
-        .build()?)
+    Ok(builder.build()?)
 }

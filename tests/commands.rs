@@ -92,6 +92,20 @@ async fn an_accepted_interceptor_is_no_finding_but_its_answers_are_not_the_serve
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_bad_status_counts_more_than_its_body_and_shows_the_title_of_its_page() {
+    let lab = Lab::start().await.unwrap();
+    let config = ConfigFile::new(&lab.config());
+    lab.login_server
+        .set_fault(ccass_2fa_lab::HttpFault::Status(403));
+    let (_, report) = exporter::verify(&config).await;
+    assert_eq!(report["verdict"]["reason"], "http_status");
+    let title = report["hops"][0]["http"]["facts"]["title"]
+        .as_str()
+        .unwrap();
+    assert!(title.contains("403"), "{title}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn every_verdict_fits_a_hundred_columns_and_has_no_colours_in_a_pipe() {
     for name in [
         "dns-nxdomain",

@@ -20,6 +20,7 @@ use tokio_util::task::AbortOnDropHandle;
 use url::Url;
 
 use super::bounded;
+use super::page;
 use crate::clock::{Clock, Stopwatch, TimeLimit};
 use crate::config::HttpPolicy;
 use crate::report::{AnsweredBy, HttpFacts, Ran, Reason};
@@ -79,6 +80,7 @@ where
         location: None,
         clock_skew_seconds: None,
         retry_after: None,
+        title: None,
         detail: None,
     };
     let exchange = exchange(io, question, cookies, &mut facts);
@@ -122,7 +124,25 @@ where
         .map_err(|error| Trouble::of(&error, Phase::Head))?;
     facts.first_byte = Some(watch.elapsed());
     read_head(&response, question, cookies, facts);
+    let status = response.status();
+    let is_redirect = status.is_redirection() && facts.location.is_some();
+    let expected = question.policy.valid_status.contains(&status.as_u16()) || is_redirect;
+    let body = receive(response, connection, question, facts).await;
+    if expected {
+        return body;
+    }
+    // Whatever became of its body, the status says more; its title tells whose page it is.
+    facts.title = body.ok().and_then(|body| page::title(&body));
+    Err(Trouble::plain(Reason::HttpStatus))
+}
 
+/// Reads the body and lets the connection go.
+async fn receive(
+    response: Response<Incoming>,
+    connection: Connection,
+    question: &Question<'_>,
+    facts: &mut HttpFacts,
+) -> Result<Vec<u8>, Trouble> {
     let watch = Stopwatch::start();
     let encoding = body::encoding(response.headers());
     let delimited_by_close = response.version() < Version::HTTP_2
@@ -144,13 +164,7 @@ where
         Err((_, trouble)) => return Err(trouble),
     };
     let _ = tokio::time::timeout(FAREWELL, connection).await;
-    let body = body::decode(&encoding, wire, question.policy.max_body)?;
-    let status = facts.status.unwrap_or_default();
-    let is_redirect = (300..400).contains(&status) && facts.location.is_some();
-    if !question.policy.valid_status.contains(&status) && !is_redirect {
-        return Err(Trouble::plain(Reason::HttpStatus));
-    }
-    Ok(body)
+    body::decode(&encoding, wire, question.policy.max_body)
 }
 
 fn request(

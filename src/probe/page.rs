@@ -111,6 +111,11 @@ fn mark<T>(
     all
 }
 
+/// The title of a page that is not judged.
+pub(super) fn title(body: &[u8]) -> Option<String> {
+    title_and_fields(&String::from_utf8_lossy(body)).0
+}
+
 /// The title, white space folded, and the names of the form fields in their order.
 fn title_and_fields(html: &str) -> (Option<String>, Vec<String>) {
     let mut emitter = DefaultEmitter::default();

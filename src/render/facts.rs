@@ -221,6 +221,9 @@ pub(super) fn http(facts: &HttpFacts, failure: Option<Reason>) -> Vec<String> {
         write_all(&mut line, format_args!(", {} bytes", facts.body_bytes));
         lines.push(line);
     }
+    if let Some(title) = &facts.title {
+        lines.push(format!("title {title:?}"));
+    }
     if let Some(location) = &facts.location {
         lines.push(format!("leads to {location}"));
     }

@@ -335,6 +335,9 @@ pub struct HttpFacts {
         skip_serializing_if = "Option::is_none"
     )]
     pub retry_after: Option<Duration>,
+    /// The title of a page that came with a status that is not the expected one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub title: Option<String>,
     /// What went wrong, in the words of the HTTP library.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub detail: Option<String>,
