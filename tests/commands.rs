@@ -223,3 +223,16 @@ async fn check_says_how_many_connections_a_day_a_configuration_makes() {
     assert!(folded.contains("the page is not checked"), "{told}");
     assert!(folded.contains("holidays known until 2028-01-01"), "{told}");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_that_a_server_says_steers_the_terminal() {
+    let lab = Lab::start().await.unwrap();
+    let title = "<title>\u{1b}[2J\u{202e}gnirts \u{7}\u{9b}31m</title>";
+    lab.login_server
+        .set_fault(ccass_2fa_lab::PageFault::Text(title.to_owned()));
+    let config = ConfigFile::new(&lab.config());
+    let told = text(run(&[&config.argument(), "verify"]).await.stdout);
+    assert!(told.contains("gnirts"), "{told}");
+    let steers = |c: char| c != '\n' && (c.is_control() || c == '\u{202e}');
+    assert!(!told.chars().any(steers), "{told:?}");
+}

@@ -57,10 +57,15 @@ pub struct Engine {
 /// Strings from outside are cut to this many characters.
 const MAX_TEXT: usize = 256;
 
-/// `text` without control characters, cut to a length that a label or a line can bear.
+/// `text` without what moves a cursor or turns the direction of writing, cut to a length that a
+/// label or a line can bear.
 fn bounded(text: &str) -> String {
+    let steers = |c: char| {
+        c.is_control()
+            || matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+    };
     text.chars()
-        .map(|c| if c.is_control() { ' ' } else { c })
+        .map(|c| if steers(c) { ' ' } else { c })
         .take(MAX_TEXT)
         .collect()
 }
