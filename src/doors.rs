@@ -77,16 +77,23 @@ pub async fn serve(flags: &Flags, clock: Clock) -> anyhow::Result<Ending> {
 #[cfg(unix)]
 async fn stop_on_signal(stop: CancellationToken) {
     use tokio::signal::unix::{SignalKind, signal};
-    match signal(SignalKind::terminate()) {
-        Ok(mut terminate) => {
-            tokio::select! {
-                _ = terminate.recv() => {}
-                _ = tokio::signal::ctrl_c() => {}
+    let signals = (
+        signal(SignalKind::terminate()),
+        signal(SignalKind::hangup()),
+    );
+    let (Ok(mut terminate), Ok(mut hangup)) = signals else {
+        tracing::warn!("cannot wait for signals other than Ctrl-C");
+        let _ = tokio::signal::ctrl_c().await;
+        stop.cancel();
+        return;
+    };
+    loop {
+        tokio::select! {
+            _ = hangup.recv() => {
+                tracing::warn!("SIGHUP: this version does not reload; restart it to read the files again");
             }
-        }
-        Err(error) => {
-            tracing::warn!(%error, "cannot wait for SIGTERM");
-            let _ = tokio::signal::ctrl_c().await;
+            _ = terminate.recv() => break,
+            _ = tokio::signal::ctrl_c() => break,
         }
     }
     stop.cancel();

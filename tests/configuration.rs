@@ -36,6 +36,16 @@ fn the_example_names_every_key_that_the_reader_knows() {
     assert!(count > 60, "only {count} keys");
 }
 
+#[test]
+fn a_key_with_nothing_behind_it_is_as_good_as_none() {
+    let text = "contacts:\nprobe:\nmodules:\n  login_page:\ncontrols:\ntimetable:\n  done:\n";
+    let config = Config::parse(text, Path::new("ccass.yml")).unwrap_or_else(|e| panic!("{e}"));
+    assert_eq!(
+        format!("{config:?}"),
+        format!("{:?}", Config::load(None).unwrap())
+    );
+}
+
 /// A file, and each line that `check` says of it without the file's name and the lines shown.
 const MISTAKES: &[(&str, &[&str])] = &[
     (

@@ -279,7 +279,7 @@ fn contacts(written: &written::Contacts, mistakes: &mut Mistakes) -> Contacts {
 }
 
 fn modules(
-    written: &BTreeMap<String, written::Module>,
+    written: &BTreeMap<String, Option<written::Module>>,
     directory: &Path,
     mistakes: &mut Mistakes,
 ) -> BTreeMap<String, Arc<ProbeModule>> {
@@ -287,7 +287,9 @@ fn modules(
         LOGIN_MODULE.to_owned(),
         Arc::new(ProbeModule::built_in(LOGIN_MODULE)),
     )]);
+    let nothing = written::Module::default();
     for (name, module) in written {
+        let module = module.as_ref().unwrap_or(&nothing);
         let module = ProbeModule::understand(name, module, directory, mistakes);
         modules.insert(name.clone(), Arc::new(module));
     }

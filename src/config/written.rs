@@ -6,8 +6,17 @@
 
 use std::collections::BTreeMap;
 
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer};
 use serde_saphyr::Spanned;
+
+/// A key with nothing behind it, all its own keys commented out perhaps, is as good as none.
+fn or_default<'de, D, T>(deserializer: D) -> Result<T, D::Error>
+where
+    D: Deserializer<'de>,
+    T: Default + Deserialize<'de>,
+{
+    Option::deserialize(deserializer).map(Option::unwrap_or_default)
+}
 
 pub type Text = Spanned<String>;
 /// A key whose capability this version does not have.
@@ -18,19 +27,29 @@ pub type Later = Option<Spanned<serde_json::Value>>;
 pub struct Written {
     pub site: Option<Text>,
     pub expected_sites: Option<Spanned<u32>>,
+    #[serde(deserialize_with = "or_default")]
     pub contacts: Contacts,
     pub data_directory: Later,
+    #[serde(deserialize_with = "or_default")]
     pub probe: Probe,
     /// A word, or a map; understood by hand, since either form may hold the mistake.
     pub service_hours: Option<Spanned<serde_json::Value>>,
+    #[serde(deserialize_with = "or_default")]
     pub maintenance: Vec<Maintenance>,
-    pub modules: BTreeMap<String, Module>,
+    #[serde(deserialize_with = "or_default")]
+    pub modules: BTreeMap<String, Option<Module>>,
     pub targets: Option<Vec<Target>>,
+    #[serde(deserialize_with = "or_default")]
     pub controls: Vec<Target>,
+    #[serde(deserialize_with = "or_default")]
     pub probe_endpoint: ProbeEndpoint,
+    #[serde(deserialize_with = "or_default")]
     pub timetable: Timetable,
+    #[serde(deserialize_with = "or_default")]
     pub calendar: Calendar,
+    #[serde(deserialize_with = "or_default")]
     pub readiness: Readiness,
+    #[serde(deserialize_with = "or_default")]
     pub evidence: Evidence,
 }
 
@@ -65,6 +84,7 @@ pub struct Maintenance {
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Module {
+    #[serde(deserialize_with = "or_default")]
     pub resolvers: Vec<Text>,
     pub system_resolvers: Option<Text>,
     pub route: Option<Text>,
@@ -72,10 +92,15 @@ pub struct Module {
     pub source_address: Option<Text>,
     pub proxy: Later,
     pub proxy_credentials_file: Later,
+    #[serde(deserialize_with = "or_default")]
     pub expected_addresses: Vec<Text>,
+    #[serde(deserialize_with = "or_default")]
     pub sinkhole_addresses: Vec<Text>,
+    #[serde(deserialize_with = "or_default")]
     pub tls: Tls,
+    #[serde(deserialize_with = "or_default")]
     pub http: Http,
+    #[serde(deserialize_with = "or_default")]
     pub page: Page,
 }
 
@@ -84,9 +109,12 @@ pub struct Module {
 pub struct Tls {
     pub roots: Option<Spanned<Vec<Text>>>,
     pub ca_file: Option<Text>,
+    #[serde(deserialize_with = "or_default")]
     pub expected_issuers: Vec<String>,
+    #[serde(deserialize_with = "or_default")]
     pub accepted_interceptors: Vec<String>,
     pub on_interception: Option<Text>,
+    #[serde(deserialize_with = "or_default")]
     pub pins: Vec<Text>,
     pub on_pin_mismatch: Option<Text>,
     pub min_version: Option<Text>,
@@ -97,10 +125,12 @@ pub struct Tls {
 pub struct Http {
     pub valid_status: Option<Spanned<Vec<Spanned<u16>>>>,
     pub redirects: Option<Text>,
+    #[serde(deserialize_with = "or_default")]
     pub allowed_hosts: Vec<String>,
     pub max_redirects: Option<Spanned<u64>>,
     pub max_body: Option<Text>,
     pub user_agent: Option<Text>,
+    #[serde(deserialize_with = "or_default")]
     pub headers: BTreeMap<String, Text>,
 }
 
@@ -108,10 +138,15 @@ pub struct Http {
 #[serde(deny_unknown_fields, default)]
 pub struct Page {
     pub title: Option<String>,
+    #[serde(deserialize_with = "or_default")]
     pub contains: Vec<Text>,
+    #[serde(deserialize_with = "or_default")]
     pub not_contains: Vec<Text>,
+    #[serde(deserialize_with = "or_default")]
     pub matches: Vec<Text>,
+    #[serde(deserialize_with = "or_default")]
     pub form_fields: Vec<Text>,
+    #[serde(deserialize_with = "or_default")]
     pub block_markers: Vec<Text>,
 }
 
@@ -140,8 +175,11 @@ pub struct ProbeEndpoint {
 #[serde(deny_unknown_fields, default)]
 pub struct Timetable {
     pub file: Option<Text>,
+    #[serde(deserialize_with = "or_default")]
     pub done: BTreeMap<String, Spanned<bool>>,
+    #[serde(deserialize_with = "or_default")]
     pub actual: BTreeMap<String, Text>,
+    #[serde(deserialize_with = "or_default")]
     pub attendees: BTreeMap<String, Spanned<u32>>,
 }
 
@@ -149,7 +187,9 @@ pub struct Timetable {
 #[serde(deny_unknown_fields, default)]
 pub struct Calendar {
     pub file: Option<Text>,
+    #[serde(deserialize_with = "or_default")]
     pub extra_closed: Vec<Text>,
+    #[serde(deserialize_with = "or_default")]
     pub extra_open: Vec<Text>,
 }
 
