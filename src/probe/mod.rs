@@ -366,7 +366,10 @@ impl Probe<'_> {
                     tls.facts = all.facts;
                 }
             }
-            let mut lookups = walked.lookups.join_all().await;
+            let mut lookups = Vec::new();
+            while let Some(joined) = walked.lookups.join_next().await {
+                lookups.extend(joined);
+            }
             lookups.sort_by(|a, b| (&a.resolver, a.record).cmp(&(&b.resolver, b.record)));
             dns::mark_no_data(&mut lookups);
             if let Layer::Ran(dns) = &mut walked.hop.dns {

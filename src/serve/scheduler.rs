@@ -12,7 +12,8 @@ use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
-use tracing::{debug, info, warn};
+use tokio_util::task::AbortOnDropHandle;
+use tracing::{debug, error, info, warn};
 
 use super::board::Board;
 use crate::clock::monotonic_now;
@@ -28,7 +29,7 @@ const MAX_JITTER: Duration = Duration::from_secs(3);
 
 /// What the tasks share.
 struct Round {
-    engine: Engine,
+    engine: Arc<Engine>,
     board: Arc<Board>,
     limits: ProbeLimits,
     places: Semaphore,
@@ -44,7 +45,7 @@ pub async fn run(
     stop: CancellationToken,
 ) {
     let round = Arc::new(Round {
-        engine,
+        engine: Arc::new(engine),
         board,
         limits,
         places: Semaphore::new(limits.concurrency),
@@ -117,9 +118,18 @@ fn jitter(interval: Duration, cycle: u32) -> Duration {
     share.mul_f64(random as f64 / u64::MAX as f64)
 }
 
-/// Probes once; says how long the server asked to be left alone.
-async fn probe(round: &Round, target: &Target) -> Option<Duration> {
-    let report = Arc::new(round.engine.probe(target).await);
+/// Probes once; says how long the server asked to be left alone. A probe that panics, by a defect of
+/// ours or of a library, is told and ends alone: the next cycle comes.
+async fn probe(round: &Round, target: &Arc<Target>) -> Option<Duration> {
+    let (engine, asked) = (Arc::clone(&round.engine), Arc::clone(target));
+    let probe = tokio::spawn(async move { engine.probe(&asked).await });
+    let report = match AbortOnDropHandle::new(probe).await {
+        Ok(report) => Arc::new(report),
+        Err(cause) => {
+            error!(target_name = target.name, %cause, "a probe broke: this is a defect, please report it");
+            return None;
+        }
+    };
     let retry_after = report.response().and_then(|response| response.retry_after);
     let before = round.board.take(Arc::clone(&report));
     tell(&report, before.as_deref());
