@@ -93,7 +93,8 @@ impl Approaches {
     /// Waits for the first that comes through; `None` when all have failed. Each ends by itself
     /// within the limit.
     pub async fn first(&mut self) -> Option<Winner> {
-        while let Some(Ok(mut approach)) = self.running.join_next().await {
+        while let Some(joined) = self.running.join_next().await {
+            let Ok(mut approach) = joined else { continue };
             if approach.tcp.failure.is_none() {
                 let after = approach.tcp.duration;
                 self.connected_after =
@@ -132,8 +133,8 @@ impl Approaches {
 
     /// Waits for all of them.
     pub async fn all(&mut self) {
-        while let Some(Ok(approach)) = self.running.join_next().await {
-            self.done.push(approach);
+        while let Some(joined) = self.running.join_next().await {
+            self.done.extend(joined);
         }
         let place = |address: IpAddr| self.order.iter().position(|one| *one == address);
         self.done
