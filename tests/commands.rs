@@ -236,3 +236,23 @@ async fn nothing_that_a_server_says_steers_the_terminal() {
     let steers = |c: char| c != '\n' && (c.is_control() || c == '\u{202e}');
     assert!(!told.chars().any(steers), "{told:?}");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_long_redirect_is_followed_whole_and_none_is_followed_where_none_may_be() {
+    let lab = Lab::start().await.unwrap();
+    let long = format!("/sso?SAMLRequest={}", "A".repeat(700));
+    lab.login_server
+        .set_fault(ccass_2fa_lab::HttpFault::Redirect(302, long.clone()));
+    let config = ConfigFile::new(&lab.config());
+    let (_, report) = exporter::verify(&config).await;
+    assert_eq!(
+        report["verdict"]["reason"], "http_redirect_loop",
+        "{report:#}"
+    );
+    assert_eq!(lab.login_server.requests()[1].path, long);
+    let text = lab
+        .config()
+        .replace("    page: {", "    http: {redirects: none}\n    page: {");
+    let (_, report) = exporter::verify(&ConfigFile::new(&text)).await;
+    assert_eq!(report["verdict"]["reason"], "http_status", "{report:#}");
+}

@@ -45,7 +45,8 @@ pub(super) fn parse(der: &CertificateDer<'_>) -> Option<Parsed> {
         subject: bounded(&certificate.subject().to_string()),
         issuer: bounded(&certificate.issuer().to_string()),
         issuer_names: common_names(certificate.issuer()),
-        serial: hex(certificate.raw_serial()),
+        // RFC 5280 allows 20 octets; who sends more is cut.
+        serial: bounded(&hex(certificate.raw_serial())),
         not_before: instant(certificate.validity().not_before.timestamp()),
         not_after: instant(certificate.validity().not_after.timestamp()),
         names: names(&certificate),

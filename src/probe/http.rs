@@ -22,7 +22,7 @@ use url::Url;
 use super::bounded;
 use super::page;
 use crate::clock::{Clock, Stopwatch, TimeLimit};
-use crate::config::HttpPolicy;
+use crate::config::{HttpPolicy, Redirects};
 use crate::report::{AnsweredBy, HttpFacts, Ran, Reason};
 use trouble::{Phase, Trouble};
 
@@ -55,8 +55,8 @@ pub(super) struct Question<'a> {
 /// What came back.
 pub(super) struct Answer {
     pub layer: Ran<HttpFacts>,
-    /// The decoded body, where it came whole.
-    pub body: Option<Vec<u8>>,
+    /// The decoded body, where it came whole, and where it leads if it is a redirect to follow.
+    pub body: Option<(Vec<u8>, Option<String>)>,
     /// The server ended the session with a TLS alert once it could (it wanted a client certificate,
     /// say): that is the tls layer's failure.
     pub tls_alert: Option<String>,
@@ -113,7 +113,7 @@ async fn exchange<IO>(
     question: &Question<'_>,
     cookies: &mut CookieStore,
     facts: &mut HttpFacts,
-) -> Result<Vec<u8>, Trouble>
+) -> Result<(Vec<u8>, Option<String>), Trouble>
 where
     IO: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
@@ -124,12 +124,13 @@ where
         .map_err(|error| Trouble::of(&error, Phase::Head))?;
     facts.first_byte = Some(watch.elapsed());
     read_head(&response, question, cookies, facts);
+    let location = location(&response);
     let status = response.status();
-    let is_redirect = status.is_redirection() && facts.location.is_some();
+    let is_redirect = question.policy.redirects != Redirects::None && location.is_some();
     let expected = question.policy.valid_status.contains(&status.as_u16()) || is_redirect;
     let body = receive(response, connection, question, facts).await;
     if expected {
-        return body;
+        return body.map(|body| (body, location.filter(|_| is_redirect)));
     }
     // Whatever became of its body, the status says more; its title tells whose page it is.
     facts.title = body.ok().and_then(|body| page::title(&body));
@@ -260,6 +261,15 @@ where
     }
 }
 
+/// Where a redirect leads, whole; sign-on pages carry much in it.
+fn location(response: &Response<Incoming>) -> Option<String> {
+    if !matches!(response.status().as_u16(), 301 | 302 | 303 | 307 | 308) {
+        return None;
+    }
+    let value = response.headers().get(header::LOCATION)?;
+    Some(String::from_utf8_lossy(value.as_bytes()).into_owned())
+}
+
 fn read_head(
     response: &Response<Incoming>,
     question: &Question<'_>,
@@ -281,11 +291,7 @@ fn read_head(
     );
     facts.content_type = text(header::CONTENT_TYPE);
     facts.server = text(header::SERVER);
-    facts.location = response
-        .status()
-        .is_redirection()
-        .then(|| text(header::LOCATION))
-        .flatten();
+    facts.location = location(response).map(|location| bounded(&location));
     let date = |value: &HeaderValue| {
         let date = httpdate::parse_http_date(value.to_str().ok()?).ok()?;
         jiff::Timestamp::try_from(date).ok()

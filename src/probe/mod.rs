@@ -325,7 +325,7 @@ impl Probe<'_> {
         let ending = match (layer.failure, answer.body) {
             (Some(reason), _) => Ending::Failed(reason),
             (None, None) => Ending::Failed(Reason::HttpMalformed),
-            (None, Some(body)) => self.next(url, layer.facts.location.as_deref(), body),
+            (None, Some((body, location))) => self.next(url, location.as_deref(), body),
         };
         if let Ending::Failed(reason) = ending {
             layer.failure = Some(reason);
@@ -340,8 +340,7 @@ impl Probe<'_> {
             return Ending::Body(body);
         };
         let policy = &self.target.module.http;
-        match redirect::step(url, location, policy, self.target.scheme) {
-            Step::Stay => Ending::Body(body),
+        match redirect::step(url, location, self.target) {
             Step::Fail(reason) => Ending::Failed(reason),
             Step::Follow(next) if !self.trail.visit(&next, &self.cookies) => {
                 Ending::Failed(Reason::HttpRedirectLoop)

@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use cookie_store::CookieStore;
 use url::Url;
 
-use crate::config::{HttpPolicy, Redirects, Scheme};
+use crate::config::{Scheme, Target};
 use crate::report::Reason;
 
 /// Where a probe has been.
@@ -30,24 +30,24 @@ impl Trail {
 
 /// What to do with a response that names a location.
 pub(super) enum Step {
-    /// It is the answer.
-    Stay,
     Follow(Url),
     Fail(Reason),
 }
 
-/// Decides on `location`, found at `url`.
-pub(super) fn step(url: &Url, location: &str, policy: &HttpPolicy, scheme: Scheme) -> Step {
-    if policy.redirects == Redirects::None {
-        return Step::Stay;
-    }
+/// Decides on `location`, found at `url` on the way to `target`.
+pub(super) fn step(url: &Url, location: &str, target: &Target) -> Step {
+    let policy = &target.module.http;
     let Ok(next) = url.join(location) else {
         return Step::Fail(Reason::HttpMalformed);
     };
     let host = next.host_str().unwrap_or_default().to_lowercase();
-    let known = next.host() == url.host() || policy.allowed_hosts.contains(&host);
+    // A sign-on page leads elsewhere and back.
+    let known = [url.host(), target.url.host()].contains(&next.host())
+        || policy.allowed_hosts.contains(&host);
     let secure = next.scheme() == "https"
-        || (next.scheme() == "http" && url.scheme() == "http" && scheme == Scheme::HttpAllowed);
+        || (next.scheme() == "http"
+            && url.scheme() == "http"
+            && target.scheme == Scheme::HttpAllowed);
     if !known {
         return Step::Fail(Reason::HttpRedirectOffHost);
     }

@@ -27,10 +27,10 @@ use crate::config::{ProbeModule, Resolver, Route, SystemResolvers, Transport};
 use crate::report::{Family, Followed, Lookup, Ran, Reason, Record};
 use socket::ConnectedRuntime;
 
-/// How long one round of the followed resolution waits, and how many follow the first: about as
-/// patient as a system's resolver with its second try.
+/// How long one question of the followed resolution waits, and how many there are at the most, or
+/// one to each name server where there are more: about as patient as a system's resolver.
 const ROUND: Duration = Duration::from_millis(1500);
-const FURTHER_ROUNDS: usize = 3;
+const QUESTIONS: usize = 4;
 /// What is kept of an answer.
 const MAX_ADDRESSES: usize = 64;
 
@@ -69,24 +69,42 @@ pub(super) async fn follow(module: &ProbeModule, host: &str, limit: TimeLimit) -
     }
 }
 
+/// Walks the name servers in their order, as a system's resolver does: an answer is final, and so is
+/// a name that does not exist; silence, an error or a refusal goes on to the next, and round again.
 async fn resolve(module: &ProbeModule, host: &str) -> Result<Vec<IpAddr>, NetError> {
-    let (config, hosts) = match &module.route {
-        // Without any name server the hosts file may still know the name.
-        Route::System => (
-            hickory_resolver::system_conf::read_system_conf().map_or_else(
-                |_| ResolverConfig::from_parts(None, Vec::new(), Vec::new()),
-                |(config, _)| config,
-            ),
-            ResolveHosts::Always,
-        ),
-        Route::Resolver(resolver) => (
-            ResolverConfig::from_name_servers(vec![name_server(resolver)]),
-            ResolveHosts::Never,
-        ),
+    let (domain, search, servers) = match &module.route {
+        Route::System => hickory_resolver::system_conf::read_system_conf()
+            .map(|(config, _)| config.into_parts())
+            .unwrap_or_default(),
+        Route::Resolver(resolver) => (None, Vec::new(), vec![name_server(resolver)]),
     };
+    let config = |servers| ResolverConfig::from_parts(domain.clone(), search.clone(), servers);
+    if module.route == Route::System
+        && let Ok(addresses) = look_up(module, host, config(Vec::new()), ResolveHosts::Always).await
+    {
+        return Ok(addresses);
+    }
+    let mut last = NetError::NoConnections;
+    for server in servers.iter().cycle().take(QUESTIONS.max(servers.len())) {
+        let config = config(vec![server.clone()]);
+        match look_up(module, host, config, ResolveHosts::Never).await {
+            Err(error) if !error.is_no_records_found() => last = error,
+            answer => return answer,
+        }
+    }
+    Err(last)
+}
+
+/// Asks by one configuration, once.
+async fn look_up(
+    module: &ProbeModule,
+    host: &str,
+    config: ResolverConfig,
+    hosts: ResolveHosts,
+) -> Result<Vec<IpAddr>, NetError> {
     let mut options = ResolverOpts::default();
     options.timeout = ROUND;
-    options.attempts = FURTHER_ROUNDS;
+    options.attempts = 0;
     options.cache_size = 0;
     options.use_hosts_file = hosts;
     options.os_port_selection = true;
@@ -95,7 +113,7 @@ async fn resolve(module: &ProbeModule, host: &str) -> Result<Vec<IpAddr>, NetErr
         Some(Family::V4) => LookupIpStrategy::Ipv4Only,
         Some(Family::V6) => LookupIpStrategy::Ipv6Only,
     };
-    // One resolver a probe: a shared one joins equal questions that are under way.
+    // One resolver a question: a shared one joins equal questions that are under way.
     let resolver = SystemResolver::builder_with_config(config, ConnectedRuntime::default())
         .with_options(options)
         .build()?;
