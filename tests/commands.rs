@@ -256,3 +256,17 @@ async fn a_long_redirect_is_followed_whole_and_none_is_followed_where_none_may_b
     let (_, report) = exporter::verify(&ConfigFile::new(&text)).await;
     assert_eq!(report["verdict"]["reason"], "http_status", "{report:#}");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_expired_certificate_of_a_stranger_is_the_strangers_not_the_servers() {
+    use ccass_2fa_lab::{Authority, HOST, Leaf};
+    let lab = Lab::start().await.unwrap();
+    let stranger = Authority::new("Example Stranger").issue(&Leaf::for_name(HOST).expired());
+    lab.login_server.set_identity(stranger);
+    let (_, report) = exporter::verify(&ConfigFile::new(&lab.config())).await;
+    assert_eq!(
+        report["verdict"]["reason"], "tls_unknown_issuer",
+        "{report:#}"
+    );
+    assert_eq!(report["advice"]["ask"], "security");
+}

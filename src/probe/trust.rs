@@ -129,7 +129,24 @@ pub(super) fn judge(
     judgement.interception = interception(&judgement, policy);
 
     if let Some(error) = chain_error {
-        judgement.failure = Some(chain_reason(error, &parsed));
+        let reason = chain_reason(error, &parsed);
+        let dates = matches!(reason, Reason::TlsExpired | Reason::TlsNotYetValid);
+        // The dates are judged before the issuer; whose certificate it is says whom to ask.
+        let stranger = dates
+            && !parsed.first().is_some_and(|leaf| {
+                anchors
+                    .stores
+                    .iter()
+                    .filter(|(set, _)| policy.roots.contains(set))
+                    .any(|(_, store)| {
+                        verify(chain, store, algorithms, leaf.facts.not_after).is_ok()
+                    })
+            });
+        judgement.failure = Some(if stranger {
+            Reason::TlsUnknownIssuer
+        } else {
+            reason
+        });
         judgement.detail = Some(bounded(&error.to_string()));
     } else if let Some(error) = name_error {
         judgement.failure = Some(Reason::TlsNameMismatch);
