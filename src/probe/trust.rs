@@ -122,11 +122,11 @@ pub(super) fn judge(
         verify_server_name(&leaf, host).err()
     });
     judgement.pin_matched = (!policy.pins.is_empty()).then(|| {
-        parsed
+        path(&parsed)
             .iter()
             .any(|one| policy.pins.contains(&one.facts.pin))
     });
-    judgement.interception = interception(&judgement, policy);
+    judgement.interception = interception(&judgement, &path(&parsed), policy);
 
     if let Some(error) = chain_error {
         let reason = chain_reason(error, &parsed);
@@ -236,10 +236,24 @@ fn lacks_its_issuer(chain: &[Parsed]) -> bool {
     !leaf.self_issued && !presented && leaf.names_its_issuer
 }
 
+/// The presented certificates that lead up from the leaf by name: what else was sent along proves
+/// nothing.
+fn path(chain: &[Parsed]) -> Vec<&Parsed> {
+    let mut path: Vec<&Parsed> = chain.first().into_iter().collect();
+    while let Some(last) = path.last()
+        && !last.self_issued
+        && let Some(next) = chain.iter().skip(1).find(|one| one.subject == last.issuer)
+        && path.len() < chain.len()
+    {
+        path.push(next);
+    }
+    path
+}
+
 /// A listed root of this host's trusts the chain while the public web does not, or no presented
 /// issuer is one of those expected. The firm's own `ca_file` alone proves nothing: who lists it
 /// expects a private CA.
-fn interception(judgement: &Judgement, policy: &TlsPolicy) -> Interception {
+fn interception(judgement: &Judgement, path: &[&Parsed], policy: &TlsPolicy) -> Interception {
     let trusted = |set: RootSet| {
         judgement
             .trust
@@ -247,10 +261,9 @@ fn interception(judgement: &Judgement, policy: &TlsPolicy) -> Interception {
             .any(|one| one.roots == set && one.trusted)
     };
     let issued_by = |names: &[String]| {
-        judgement
-            .chain
-            .iter()
-            .any(|one| one.issuer_names.iter().any(|name| names.contains(name)))
+        path.iter()
+            .flat_map(|one| &one.facts.issuer_names)
+            .any(|name| names.contains(name))
     };
     if issued_by(&policy.accepted_interceptors) {
         return Interception::Accepted;
