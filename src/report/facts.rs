@@ -295,6 +295,17 @@ pub enum AnsweredBy {
     Unknown,
 }
 
+impl AnsweredBy {
+    /// As JSON and metrics have it.
+    pub fn code(self) -> &'static str {
+        match self {
+            Self::Origin => "origin",
+            Self::Interceptor => "interceptor",
+            Self::Unknown => "unknown",
+        }
+    }
+}
+
 /// One response.
 #[derive(Clone, Debug, Serialize)]
 pub struct HttpFacts {

@@ -13,10 +13,11 @@ macro_rules! catalogue {
 catalogue! {
     PROBE_SUCCESS = gauge("probe_success", &["target", "role"], "1 if every layer to the last was good in the latest probe; the last is http where no page check is configured.");
     FINDING_INFO = gauge("finding_info", &["target", "finding"], "1 while a finding holds: what a person should know but what does not stop a login.");
-    TARGET_INFO = gauge("target_info", &["target", "role", "url", "module"], "What is probed.");
+    TARGET_INFO = gauge("target_info", &["target", "role", "url", "module", "group"], "What is probed; targets of one group are ways to one page.");
     PROBE_LAYER_SUCCESS = gauge("probe_layer_success", &["target", "layer"], "1 if the layer was good in the latest probe; absent for a layer that was not reached or is not configured.");
     PROBE_LAYER_DURATION = gauge("probe_layer_duration_seconds", &["target", "layer"], "What the layer took in the latest probe, over all hops.");
     PROBE_FAILURE_INFO = gauge("probe_failure_info", &["target", "layer", "reason"], "1 while the latest probe fails: its first failing layer and why.");
+    PROBE_FAILURE_ADVICE_INFO = gauge("probe_failure_advice_info", &["target", "ask", "answered_by"], "1 while the latest probe fails: whom to ask (a key of the configuration's contacts), and who answered: origin, interceptor, unknown.");
     PROBE_ATTEMPTS = counter("probe_attempts_total", &["target"], "Probes since start.");
     PROBE_SUCCESSES = counter("probe_successes_total", &["target"], "Probes since start that were good.");
     PROBE_FAILURES = counter("probe_failures_total", &["target", "layer", "reason"], "Probes since start that failed, by first failing layer and reason.");
@@ -53,6 +54,7 @@ catalogue! {
     HTTP_CLOCK_SKEW = gauge("http_clock_skew_seconds", &["target"], "The server's clock minus this host's, from the Date header (whole seconds).");
     HTTP_DURATION = gauge("http_duration_seconds", &["target", "phase"], "first_byte: from the request to the response's head; transfer: the body; both summed over hops.");
     PAGE_CHECK_SUCCESS = gauge("page_check_success", &["target", "check"], "1 if the page passes the check: title, contains_1, not_contains_1, matches_1, form_field_1, block_marker_1.");
+    DEADLINE_START = gauge("deadline_start_timestamp_seconds", &["deadline"], "From when on the duty can be done.");
     DEADLINE_TIMESTAMP = gauge("deadline_timestamp_seconds", &["deadline", "bound"], "When the deadline is over: strict by the circular's text, outer by its table.");
     DEADLINE_ALERT_UNTIL = gauge("deadline_alert_until_timestamp_seconds", &["deadline"], "When a missed deadline stops to matter.");
     DEADLINE_BUSINESS_DAYS_LEFT = gauge("deadline_business_days_left", &["deadline"], "Hong Kong business days to the last day to act, today included; absent outside the calendar.");

@@ -49,6 +49,7 @@ fn header(families: &mut Families, timetable: &Timetable) {
 
 fn deadline(families: &mut Families, standing: &DeadlineStanding) {
     let id = standing.id.as_str();
+    families.add(&DEADLINE_START, &[id], unix(standing.opens));
     families.add(&DEADLINE_TIMESTAMP, &[id, "strict"], unix(standing.strict));
     families.add(&DEADLINE_TIMESTAMP, &[id, "outer"], unix(standing.outer));
     families.add(&DEADLINE_ALERT_UNTIL, &[id], unix(standing.alert_until));

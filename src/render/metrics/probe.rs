@@ -10,6 +10,7 @@ use super::unix;
 use crate::config::Target;
 use crate::report::{
     Certificate, DnsFacts, Family, Handshake, Hop, Interception, LayerName, Missed, Report, Tally,
+    advice,
 };
 
 /// Adds the series of one target.
@@ -23,7 +24,13 @@ pub(super) fn add(
     let role = target.role.code();
     families.add_info(
         &TARGET_INFO,
-        &[name, role, target.url.as_str(), &target.module.name],
+        &[
+            name,
+            role,
+            target.url.as_str(),
+            &target.module.name,
+            target.group.as_deref().unwrap_or_default(),
+        ],
     );
     families.add(&PROBE_INTERVAL, &[name], interval.as_secs_f64());
     families.add(&PROBE_TIMEOUT, &[name], target.timeout.as_secs_f64());
@@ -63,6 +70,12 @@ fn verdict(families: &mut Families, name: &str, report: &Report) {
         families.add_info(
             &PROBE_FAILURE_INFO,
             &[name, reason.layer().code(), reason.code()],
+        );
+    }
+    if let Some(advice) = advice::of_report(report) {
+        families.add_info(
+            &PROBE_FAILURE_ADVICE_INFO,
+            &[name, advice.ask.code(), report.answered_by().code()],
         );
     }
     for layer in LayerName::ALL {
