@@ -1,0 +1,226 @@
+#!/usr/bin/env python3
+"""How much the unit tests of the rules would notice.
+
+Changes one thing at a time in the rules (a threshold, a window, a duration, an operator, a matcher, an
+aggregation), runs the unit tests that load the changed file, and counts the changes that they notice.
+What they do not notice must stand in survivors.txt, each with the reason why it makes no difference;
+what stands there and is noticed after all must go.
+
+  alerts/tests/mutants.py                  all of them (minutes)
+  alerts/tests/mutants.py meta.yml         those of one file
+  alerts/tests/mutants.py -l meta.yml      lists them, runs nothing
+
+Exits 0 if at least 95 % are noticed and the list of survivors is right.
+"""
+
+import concurrent.futures
+import os
+import pathlib
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+
+TESTS = pathlib.Path(__file__).resolve().parent
+RULES = TESTS.parent
+FLOOR = 0.95
+UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
+
+
+def duration(text, factor):
+    """`3m` times the factor, in seconds: `90s`."""
+    return f"{int(int(text[:-1]) * UNITS[text[-1]] * factor)}s"
+
+
+def number(text):
+    """What a threshold is changed to."""
+    value = float(text)
+    if value in (0, 1):
+        return [str(int(1 - value))]
+    return [f"{value * 1.5:g}", f"{value * 0.5:g}"]
+
+
+OPERATORS = {
+    ">": ["<", ">="],
+    "<": [">", "<="],
+    ">=": [">", "<"],
+    "<=": ["<", ">"],
+    "==": ["!="],
+    "!=": ["=="],
+    "and": ["unless"],
+    "unless": ["and"],
+    "or": ["and"],
+    "+": ["-"],
+    "-": ["+"],
+}
+FUNCTIONS = {
+    "max": "min",
+    "min": "max",
+    "max_over_time": "min_over_time",
+    "last_over_time": "absent_over_time",
+    "changes": "resets",
+    "count": "sum",
+    "sum": "max",
+}
+TOKEN = re.compile(
+    r"""(?P<string>"[^"]*")
+      | (?P<window>\[\w+\])
+      | (?P<matchers>\{[^}]*\})
+      | (?P<labels>\b(?:by|on)\s*\([^)]*\))
+      | (?P<join>\b(?:group_left|group_right)\s*\(\s*\))
+      | (?P<name>[a-zA-Z_:][\w:]*)
+      | (?P<number>\d+(?:\.\d+)?)
+      | (?P<operator>==|!=|>=|<=|[-+<>])""",
+    re.VERBOSE,
+)
+
+
+def of_expression(text):
+    """(start, end, replacement) of each change to an expression."""
+    for match in TOKEN.finditer(text):
+        kind, token = match.lastgroup, match.group()
+        start, end = match.span()
+        if kind == "window":
+            for factor in (2, 0.5):
+                yield start, end, f"[{duration(token[1:-1], factor)}]"
+        elif kind == "number":
+            for other in number(token):
+                yield start, end, other
+        elif kind == "operator" or token in OPERATORS:
+            for other in OPERATORS[token]:
+                yield start, end, other
+        elif kind == "name" and token in FUNCTIONS and text[end:].lstrip()[:1] in ("(", "b"):
+            yield start, end, FUNCTIONS[token]
+        elif kind == "matchers":
+            yield from of_matchers(start, token)
+        elif kind == "labels":
+            word, labels = token.split("(")
+            labels = [label.strip() for label in labels.rstrip(")").split(",") if label.strip()]
+            for index in range(len(labels)):
+                rest = ", ".join(labels[:index] + labels[index + 1 :])
+                yield start, end, f"{word}({rest})"
+
+
+def of_matchers(start, token):
+    matchers = re.findall(r'\w+(?:=~|!~|!=|=)"[^"]*"', token)
+    for index, matcher in enumerate(matchers):
+        rest = matchers[:index] + matchers[index + 1 :]
+        yield start, start + len(token), "{" + ",".join(rest) + "}" if rest else ""
+        negated = re.sub(
+            r"^(\w+)(=~|!~|!=|=)",
+            lambda found: found[1] + {"=": "!=", "!=": "=", "=~": "!~", "!~": "=~"}[found[2]],
+            matcher,
+        )
+        both = matchers[:index] + [negated] + matchers[index + 1 :]
+        yield start, start + len(token), "{" + ",".join(both) + "}"
+
+
+def mutants(path):
+    """(name, text of the changed file) of each change to a rule file."""
+    text = path.read_text()
+    starts = [found.start() for found in re.finditer(r"^      - (?:record|alert): ", text, re.M)]
+    seen = {}
+    for start, end in zip(starts, starts[1:] + [len(text)]):
+        rule = text[start:end]
+        who = re.match(r"\s*- \w+: (\S+)", rule)[1]
+        severity = re.search(r"severity: (\w+)", rule)
+        stage = re.search(r"(?:stage|window): (\w+)", rule)
+        for found in (severity, stage):
+            who += f"/{found[1]}" if found else ""
+        changes = []
+        expression = re.search(r"^        expr: (?:\|\n((?:          .*\n|\n)+)|(.*)\n)", rule, re.M)
+        group = 1 if expression[1] else 2
+        base = expression.start(group)
+        for a, b, other in of_expression(expression[group]):
+            changes.append((base + a, base + b, other))
+        for field in re.finditer(r"^        (for|keep_firing_for): (\w+)\n", rule, re.M):
+            for factor in (2, 0.5):
+                changes.append((field.start(2), field.end(2), duration(field[2], factor)))
+            changes.append((field.start(), field.end(), ""))
+        for a, b, other in changes:
+            was = rule[a:b].strip()
+            name = f"{path.name} {who}: {was} -> {other or 'nothing'}"
+            seen[name] = seen.get(name, 0) + 1
+            yield f"{name} ({seen[name]})", text[: start + a] + other + text[start + b :]
+
+
+def tests_of(rule_file):
+    """The test files that load a rule file, the smallest first."""
+    tests = [test for test in TESTS.glob("*.yml") if f"../{rule_file}" in test.read_text()]
+    return sorted(tests, key=lambda test: test.stat().st_size)
+
+
+def promtool(directory, *arguments):
+    return subprocess.run(
+        ["promtool", *arguments], cwd=directory, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    ).returncode
+
+
+def outcome(rule_file, text, tests):
+    """stillborn (no rule), noticed or survived."""
+    with tempfile.TemporaryDirectory(prefix="mutant-") as directory:
+        root = pathlib.Path(directory)
+        for source in RULES.glob("*.yml"):
+            shutil.copy(source, root)
+        (root / "tests").mkdir()
+        (root / rule_file).write_text(text)
+        if promtool(root, "check", "rules", rule_file):
+            return "stillborn"
+        for test in tests:
+            shutil.copy(test, root / "tests")
+            if promtool(root / "tests", "test", "rules", test.name):
+                return "noticed"
+    return "survived"
+
+
+def main(arguments):
+    listing = "-l" in arguments
+    wanted = [argument for argument in arguments if not argument.startswith("-")]
+    files = [RULES / name for name in wanted] or [
+        path for path in sorted(RULES.glob("*.yml")) if "\ngroups:" in path.read_text()
+    ]
+    if not listing and promtool(TESTS, "test", "rules", *[test.name for test in TESTS.glob("*.yml")]):
+        return "the unit tests fail without any change: run make test"
+    equivalent = {}
+    for line in (TESTS / "survivors.txt").read_text().splitlines():
+        if line and not line.startswith("#"):
+            name, _, why = line.partition(" # ")
+            equivalent[name.strip()] = why.strip()
+    results = {}
+    with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
+        futures = {}
+        for path in files:
+            tests = tests_of(path.name)
+            for name, text in mutants(path):
+                if listing:
+                    print(name)
+                else:
+                    futures[pool.submit(outcome, path.name, text, tests)] = name
+        for future in concurrent.futures.as_completed(futures):
+            results[futures[future]] = future.result()
+    if listing:
+        return None
+    living = {name for name, result in results.items() if result == "survived"}
+    noticed = sum(result == "noticed" for result in results.values())
+    total = noticed + len(living)
+    for name in sorted(living - equivalent.keys()):
+        print(f"not noticed: {name}")
+    loaded = {path.name for path in files}
+    wrong = [
+        name for name in equivalent if name.split()[0] in loaded and name not in living
+    ]
+    for name in sorted(wrong):
+        print(f"listed in survivors.txt, but noticed or gone: {name}")
+    for name, why in equivalent.items():
+        if not why:
+            print(f"listed in survivors.txt without a reason: {name}")
+            wrong.append(name)
+    print(f"{total} changes, {noticed} noticed ({noticed / max(total, 1):.1%}), {len(living)} not")
+    if living - equivalent.keys() or wrong or noticed < FLOOR * total:
+        return "see above"
+    return None
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
