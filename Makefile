@@ -2,7 +2,7 @@
 
 CARGO ?= cargo
 
-.PHONY: help run test lint deny image documents notices clean
+.PHONY: help run test mutants lint deny image documents notices clean
 
 help:           ## this list
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' Makefile
@@ -14,6 +14,11 @@ test:           ## every test, after installing from Debian what they need
 	tests/install.sh
 	$(CARGO) build --release --locked
 	$(CARGO) test --workspace --locked
+	$(CARGO) test --test paging --locked -- --test-threads=8
+
+mutants:        ## change the alert rules one thing at a time; the unit tests must notice (minutes)
+	tests/install.sh
+	alerts/tests/mutants.py
 
 lint:           ## format, clippy, licences of what is linked in
 	$(CARGO) fmt --all -- --check
@@ -28,7 +33,7 @@ image:          ## the container image
 	docker build --tag ccass-2fa-exporter .
 
 documents:      ## write the documents that repeat tables of the code
-	UPDATE_DOCUMENTS=1 $(CARGO) test --locked --test documents
+	UPDATE_DOCUMENTS=1 $(CARGO) test --locked --test documents --test migration --test alerts
 
 notices:        ## write THIRD-PARTY-NOTICES.md
 	tests/notices.py --write

@@ -1,74 +1,28 @@
 //! The rehearsal of the alarm, through a real Alertmanager to a webhook.
 
+mod alerting;
 mod exporter;
 mod webhook;
 
-use std::process::Stdio;
-
+use alerting::Alertmanager;
 use exporter::run;
-use tokio::io::{AsyncBufReadExt, BufReader};
-use tokio::process::{Child, Command};
 use webhook::Webhook;
 
-/// An Alertmanager that sends everything to the webhook; it ends when dropped.
-struct Alertmanager {
-    _child: Child,
-    url: String,
-    _directory: tempfile::TempDir,
-}
-
-impl Alertmanager {
-    async fn start(webhook: &Webhook) -> Self {
-        let directory = tempfile::tempdir().unwrap();
-        let config = directory.path().join("alertmanager.yml");
-        let text = format!(
-            "route: {{receiver: pager, group_wait: 1s, group_interval: 1s}}\n\
-             receivers: [{{name: pager, webhook_configs: [{{url: \"{}\"}}]}}]\n",
-            webhook.url
-        );
-        std::fs::write(&config, text).unwrap();
-        let mut child = Command::new("prometheus-alertmanager")
-            .arg(format!("--config.file={}", config.display()))
-            .arg(format!(
-                "--storage.path={}",
-                directory.path().join("data").display()
-            ))
-            .args([
-                "--web.listen-address=127.0.0.1:0",
-                "--cluster.listen-address=",
-            ])
-            .stderr(Stdio::piped())
-            .stdout(Stdio::null())
-            .kill_on_drop(true)
-            .spawn()
-            .expect("tests/install.sh installs it");
-        let mut log = BufReader::new(child.stderr.take().unwrap()).lines();
-        let url = loop {
-            let line = log
-                .next_line()
-                .await
-                .unwrap()
-                .expect("it says where it listens");
-            if let Some((_, address)) = line.split_once("address=127.0.0.1:") {
-                let port: String = address.chars().take_while(char::is_ascii_digit).collect();
-                break format!("http://127.0.0.1:{port}");
-            }
-        };
-        // It must not stop at a full pipe.
-        tokio::spawn(async move { while let Ok(Some(_)) = log.next_line().await {} });
-        Self {
-            _child: child,
-            url,
-            _directory: directory,
-        }
-    }
+/// An Alertmanager that sends everything to the webhook.
+async fn alertmanager(webhook: &Webhook) -> Alertmanager {
+    let config = format!(
+        "route: {{receiver: pager, group_wait: 1s, group_interval: 1s}}\n\
+         receivers: [{{name: pager, webhook_configs: [{{url: \"{}\"}}]}}]\n",
+        webhook.url
+    );
+    Alertmanager::start(&config).await
 }
 
 #[tokio::test]
 async fn a_drill_rings_once_says_where_it_went_and_is_resolved() {
     let mut webhook = Webhook::start().await;
-    let alertmanager = Alertmanager::start(&webhook).await;
-    let flag = format!("--alertmanager={}", alertmanager.url);
+    let alertmanager = alertmanager(&webhook).await;
+    let flag = format!("--alertmanager={}", alertmanager.peer.url);
     let arguments = ["drill", &flag, "--severity=warning", "--hold=3s"];
     let (output, rung) = tokio::join!(run(&arguments), webhook.next());
     let told = String::from_utf8(output.stdout).unwrap();

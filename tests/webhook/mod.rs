@@ -1,6 +1,9 @@
 //! A webhook as a pager has one: it takes what Alertmanager sends and keeps it.
 
+#![allow(dead_code, reason = "each test file uses its own part of this")]
+
 use std::convert::Infallible;
+use std::time::Duration;
 
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full};
@@ -46,13 +49,23 @@ impl Webhook {
 
     /// The next notification.
     pub async fn next(&mut self) -> serde_json::Value {
-        let next = tokio::time::timeout(
-            std::time::Duration::from_secs(60),
-            self.notifications.recv(),
-        );
-        next.await
+        self.next_within(Duration::from_secs(60)).await
+    }
+
+    pub async fn next_within(&mut self, patience: Duration) -> serde_json::Value {
+        tokio::time::timeout(patience, self.notifications.recv())
+            .await
             .expect("a notification comes")
             .expect("the webhook runs")
+    }
+
+    /// What has come and was not asked for yet.
+    pub fn now(&mut self) -> Vec<serde_json::Value> {
+        let mut all = Vec::new();
+        while let Ok(one) = self.notifications.try_recv() {
+            all.push(one);
+        }
+        all
     }
 }
 
