@@ -2,7 +2,7 @@
 
 CARGO ?= cargo
 
-.PHONY: help run test mutants lint deny image documents notices clean
+.PHONY: help run test mutants current lint deny image documents notices clean
 
 help:           ## this list
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' Makefile
@@ -19,6 +19,9 @@ test:           ## every test, after installing from Debian what they need
 mutants:        ## change the alert rules one thing at a time; the unit tests must notice (minutes)
 	tests/install.sh
 	alerts/tests/mutants.py
+
+current:        ## the alerting tests against the newest Prometheus and Alertmanager in Debian
+	tests/current.sh
 
 lint:           ## format, clippy, licences of what is linked in
 	$(CARGO) fmt --all -- --check
