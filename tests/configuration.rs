@@ -220,8 +220,34 @@ const MISTAKES: &[(&str, &[&str])] = &[
         ],
     ),
     (
-        "modules: {m: {proxy: \"http://10.0.0.1:3128\"}}\n",
-        &["1:22: modules.m.proxy: this version cannot do that yet; write none or leave it out"],
+        "modules: {m: {proxy: \"http://proxy.example/proxy.pac\"}}\n",
+        &[
+            "1:22: modules.m.proxy: a proxy has no path, and PAC files are not evaluated; write none, system, http://10.0.0.1:3128, https://proxy.example:443 or socks5://10.0.0.1:1080",
+        ],
+    ),
+    (
+        "modules: {m: {proxy: \"http://clerk:secret@10.0.0.1:3128\"}}\n",
+        &[
+            "1:22: modules.m.proxy: credentials stand in a file of their own, proxy_credentials_file",
+        ],
+    ),
+    (
+        "modules: {m: {proxy_credentials_file: absent}}\n",
+        &[
+            "1:39: modules.m.proxy_credentials_file: cannot read DIRECTORY/absent: No such file or directory (os error 2)",
+        ],
+    ),
+    (
+        "modules: {m: {proxy: ntlm://10.0.0.1}}\n",
+        &[
+            "1:22: modules.m.proxy: ntlm is no way to speak to a proxy; write none, system, http://10.0.0.1:3128, https://proxy.example:443 or socks5://10.0.0.1:1080",
+        ],
+    ),
+    (
+        "modules: {m: {proxy: \"http://10.0.0.1:3128\", expected_addresses: [10.0.0.0/8]}}\n",
+        &[
+            "1:67: modules.m.expected_addresses: the proxy resolves the name, so that its addresses are not seen here; leave one of the two out",
+        ],
     ),
     (
         "service_hours: {days: business}\n",

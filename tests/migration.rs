@@ -255,6 +255,7 @@ fn evaluate(history: &History, looks: &[i64]) -> Standing {
     let found =
         Regex::new(r#"expr: "([^\n]+)", time: (\w+),\s+exp: ?nil\s+got: ?([^\n]+)"#).unwrap();
     let label = Regex::new(r#"(\w+)="([^"]*)""#).unwrap();
+    let braces = Regex::new(r"\{[^}]*\}").unwrap();
     let mut standing = Standing::default();
     for case in found.captures_iter(&told) {
         let hour = hours(&case[2]);
@@ -262,8 +263,7 @@ fn evaluate(history: &History, looks: &[i64]) -> Standing {
             standing.soft.insert(hour);
             continue;
         }
-        let sample = Regex::new(r"\{[^}]*\}").unwrap();
-        for sample in sample.find_iter(&case[3]) {
+        for sample in braces.find_iter(&case[3]) {
             let labels: BTreeMap<&str, &str> = label
                 .captures_iter(sample.as_str())
                 .map(|found| {

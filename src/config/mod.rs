@@ -27,8 +27,8 @@ use crate::service_hours::ServiceHours;
 use crate::timetable::Timetable;
 use mistake::Mistakes;
 pub use module::{
-    CaFile, HttpPolicy, MinVersion, PageChecks, ProbeModule, Redirects, Resolver, Route, Severity,
-    SystemResolvers, TlsPolicy, Transport,
+    CaFile, Credentials, HttpPolicy, MinVersion, PageChecks, ProbeModule, Proxy, ProxyPolicy,
+    ProxyScheme, Redirects, Resolver, Route, Severity, SystemResolvers, TlsPolicy, Transport,
 };
 pub use target::{LOGIN_MODULE, LOGIN_TARGET, LOGIN_URL, Scheme, Target};
 pub use value::duration;

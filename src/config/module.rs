@@ -3,6 +3,7 @@
 //! `reader` builds it from what is written, every mistake noted with its place. Nothing downstream
 //! checks a value of these again.
 
+mod proxy;
 mod reader;
 
 use std::fmt;
@@ -14,6 +15,7 @@ use ipnet::IpNet;
 use regex::bytes::Regex;
 use rustls::pki_types::CertificateDer;
 
+pub use self::proxy::{Credentials, Proxy, ProxyPolicy, ProxyScheme};
 use crate::report::{Family, RootSet};
 
 /// How a target is probed.
@@ -27,6 +29,7 @@ pub struct ProbeModule {
     /// `None` takes both.
     pub family: Option<Family>,
     pub source_address: Option<IpAddr>,
+    pub proxy: ProxyPolicy,
     /// Empty where any address will do.
     pub expected_addresses: Vec<IpNet>,
     pub sinkhole_addresses: Vec<IpNet>,

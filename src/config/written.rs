@@ -90,8 +90,8 @@ pub struct Module {
     pub route: Option<Text>,
     pub ip_family: Option<Text>,
     pub source_address: Option<Text>,
-    pub proxy: Later,
-    pub proxy_credentials_file: Later,
+    pub proxy: Option<Text>,
+    pub proxy_credentials_file: Option<Text>,
     #[serde(deserialize_with = "or_default")]
     pub expected_addresses: Vec<Text>,
     #[serde(deserialize_with = "or_default")]

@@ -1,20 +1,23 @@
-//! The way to one address: tcp, then tls on it. Every address of a name is approached at once.
+//! The way to one address: tcp, through a proxy where there is one, then tls on it. Every address of
+//! a name is approached at once.
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
 use rustls::pki_types::ServerName;
-use tokio::net::TcpStream;
 use tokio::task::JoinSet;
 use tokio_rustls::client::TlsStream;
+use tokio_util::either::Either;
 
 use super::http::Protocol;
+use super::proxy::{self, Carrier, Passage};
 use super::tcp::{self, Way};
 use super::tls;
 use crate::clock::{Stopwatch, TimeLimit};
 use crate::report::{
-    AddressAttempt, AnsweredBy, Handshake, Interception, Ran, Reason, TcpFacts, TlsFacts,
+    AddressAttempt, AnsweredBy, Handshake, Interception, ProxyAttempt, ProxyFacts, Ran, Reason,
+    TcpFacts, TlsFacts,
 };
 
 /// Addresses beyond this are left alone, and counted.
@@ -25,6 +28,8 @@ const MAX_APPROACHED: usize = 16;
 pub(super) struct Plan {
     pub port: u16,
     pub source: Option<IpAddr>,
+    /// `None` on the direct way.
+    pub passage: Option<Passage>,
     /// `None` for plain http, and where only the connection is of interest.
     pub session: Option<(Arc<tls::Client>, ServerName<'static>)>,
     pub limit: TimeLimit,
@@ -33,14 +38,15 @@ pub(super) struct Plan {
 /// How one address went.
 pub(super) struct Approach {
     tcp: AddressAttempt,
+    proxy: Option<ProxyAttempt>,
     tls: Option<Handshake>,
     stream: Option<Stream>,
 }
 
 /// A connection that a request can be sent over.
 pub(super) enum Stream {
-    Plain(TcpStream),
-    Tls(Box<TlsStream<TcpStream>>),
+    Plain(Carrier),
+    Tls(Box<TlsStream<Carrier>>),
 }
 
 /// The approaches of one hop: those done and those that go on beside the pipe.
@@ -54,6 +60,7 @@ pub(super) struct Approaches {
     chosen: Option<IpAddr>,
     /// Until the first connection stood.
     connected_after: Option<Duration>,
+    proxy: Option<String>,
     with_tls: bool,
 }
 
@@ -86,6 +93,10 @@ impl Approaches {
             running,
             chosen: None,
             connected_after: None,
+            proxy: plan
+                .passage
+                .as_ref()
+                .map(|passage| passage.proxy.to_string()),
             with_tls: plan.session.is_some(),
         }
     }
@@ -163,6 +174,23 @@ impl Approaches {
         }
     }
 
+    /// The proxy layer as it stands; `None` on the direct way, and where no address connected.
+    pub fn proxy(&self) -> Option<Ran<ProxyFacts>> {
+        let proxy = self.proxy.clone()?;
+        let attempts: Vec<ProxyAttempt> = self
+            .done
+            .iter()
+            .filter_map(|one| one.proxy.clone())
+            .collect();
+        let passed = attempts.iter().find(|one| one.failure.is_none());
+        let telling = passed.or_else(|| attempts.first())?;
+        Some(Ran {
+            duration: telling.duration,
+            failure: telling.failure,
+            facts: ProxyFacts { proxy, attempts },
+        })
+    }
+
     /// The tls layer as it stands; `None` where no address connected, or none was asked for TLS.
     pub fn tls(&self) -> Option<Ran<TlsFacts>> {
         if !self.with_tls {
@@ -191,22 +219,48 @@ impl Approaches {
 
 async fn approach(way: Way, plan: Plan) -> Approach {
     let share = plan.limit.at_most(plan.limit.total() / 2);
-    let (attempt, stream) = tcp::connect(&way, share).await;
-    let (tls, stream) = match (stream, &plan.session) {
-        (Some(stream), Some((client, host))) => {
-            let (handshake, stream) = client.handshake(stream, &way, host, plan.limit).await;
+    let (tcp, proxy, carrier) = carrier(&way, &plan, share).await;
+    let (tls, stream) = match (carrier, &plan.session) {
+        (Some(carrier), Some((client, host))) => {
+            let second = async {
+                let share = plan.limit.remaining() / 2;
+                self::carrier(&way, &plan, share).await.2
+            };
+            let address = way.address.ip();
+            let (handshake, stream) = client
+                .handshake(carrier, address, host, plan.limit, second)
+                .await;
             (
                 Some(handshake),
                 stream.map(|stream| Stream::Tls(Box::new(stream))),
             )
         }
-        (Some(stream), None) => (None, Some(Stream::Plain(stream))),
+        (Some(carrier), None) => (None, Some(Stream::Plain(carrier))),
         (None, _) => (None, None),
     };
     Approach {
-        tcp: attempt,
+        tcp,
+        proxy,
         tls,
         stream,
+    }
+}
+
+/// A connection that ends at the target: by itself, or through the proxy.
+async fn carrier(
+    way: &Way,
+    plan: &Plan,
+    share: Duration,
+) -> (AddressAttempt, Option<ProxyAttempt>, Option<Carrier>) {
+    let (tcp, stream) = tcp::connect(way, share).await;
+    match (stream, &plan.passage) {
+        (Some(stream), Some(passage)) => {
+            let limit = plan.limit.remaining() / 2;
+            let (attempt, carrier) = proxy::pass(stream, way.address.ip(), passage, limit).await;
+            (tcp, Some(attempt), carrier)
+        }
+        (Some(stream), None) => (tcp, None, Some(Either::Left(stream))),
+        (None, _) => (tcp, None, None),
     }
 }
 

@@ -5,7 +5,8 @@
 //! target's address, then each redirect that is followed), each hop layer by layer:
 //!
 //! * `dns`: from the name to addresses, and what each resolver says by itself
-//! * `tcp`, `tls`, joined in `approach`: a connection and a session on every address
+//! * `tcp`, `proxy`, `tls`, joined in `approach`: a connection and a session on every address, through
+//!   a web proxy where there is one
 //! * `trust`, `certificate`: what the presented chain is and who trusts it
 //! * `http`, `redirect`: one GET on the first session that passed
 //! * `page`: what came, and whether it is what was expected
@@ -20,6 +21,7 @@ mod dns;
 mod findings;
 mod http;
 mod page;
+mod proxy;
 mod redirect;
 mod tcp;
 mod tls;
@@ -42,6 +44,7 @@ use crate::report::{
 use approach::{Approaches, Plan, Stream, Winner};
 use certificate::MAX_CHAIN;
 pub use dns::resolver_count;
+use proxy::Passage;
 use redirect::{Step, Trail};
 pub use trust::Roots;
 
@@ -185,6 +188,7 @@ impl Probe<'_> {
                 host,
                 dns: Layer::NotReached,
                 tcp: Layer::NotReached,
+                proxy: Layer::NotReached,
                 tls: Layer::NotReached,
                 http: Layer::NotReached,
             },
@@ -197,11 +201,22 @@ impl Probe<'_> {
     }
 
     async fn walk(&mut self, url: &Url, walked: &mut Walked, ask_resolvers: bool) -> Ending {
-        let addresses = match self.resolve(url, walked, ask_resolvers).await {
+        let passage = match self.passage(url) {
+            Ok(passage) => passage,
+            Err(reason) => return Ending::Failed(reason),
+        };
+        let host = match &passage {
+            Some(passage) => Some(passage.proxy.host.clone()),
+            None => {
+                walked.hop.proxy = Layer::NotNeeded;
+                url.host().map(|host| host.to_owned())
+            }
+        };
+        let addresses = match self.resolve(host, walked, ask_resolvers).await {
             Ok(addresses) => addresses,
             Err(reason) => return Ending::Failed(reason),
         };
-        let winner = match self.connect(url, walked, &addresses).await {
+        let winner = match self.connect(url, passage, walked, &addresses).await {
             Ok(Some(winner)) => winner,
             Ok(None) => return Ending::Closed,
             Err(reason) => return Ending::Failed(reason),
@@ -209,24 +224,41 @@ impl Probe<'_> {
         self.ask(url, walked, winner).await
     }
 
-    /// The dns layer.
+    /// The way through a proxy, where `url` goes through one. What must not be reachable is asked for
+    /// directly: a proxy is always open.
+    fn passage(&self, url: &Url) -> Result<Option<Passage>, Reason> {
+        if self.target.expect == Expectation::Unreachable {
+            return Ok(None);
+        }
+        let module = &self.target.module;
+        let Some(proxy) = module.proxy.of(url) else {
+            return Ok(None);
+        };
+        let client = self.engine.clients.get(&module.name);
+        let tls = client.and_then(|client| client.to_proxy().ok());
+        let tls = Arc::new(tls.ok_or(Reason::ProxyTls)?);
+        let user_agent = module.http.user_agent.clone();
+        Ok(Some(Passage::to(url, proxy, tls, user_agent)))
+    }
+
+    /// The dns layer: of the target's host, or of the proxy's.
     async fn resolve(
         &self,
-        url: &Url,
+        host: Option<Host>,
         walked: &mut Walked,
         ask_resolvers: bool,
     ) -> Result<Vec<IpAddr>, Reason> {
         let module = &self.target.module;
-        let host = match url.host() {
+        let host = match &host {
             Some(Host::Ipv4(address)) => {
                 walked.hop.dns = Layer::NotNeeded;
-                return Ok(vec![address.into()]);
+                return Ok(vec![(*address).into()]);
             }
             Some(Host::Ipv6(address)) => {
                 walked.hop.dns = Layer::NotNeeded;
-                return Ok(vec![address.into()]);
+                return Ok(vec![(*address).into()]);
             }
-            Some(Host::Domain(host)) => host,
+            Some(Host::Domain(host)) => host.as_str(),
             None => return Err(Reason::DnsMalformed),
         };
         if ask_resolvers {
@@ -249,11 +281,12 @@ impl Probe<'_> {
         }
     }
 
-    /// The tcp and tls layers, up to the first address that comes through; `None` where none should
+    /// The tcp, proxy and tls layers, up to the first address that comes through; `None` where none should
     /// and none does.
     async fn connect(
         &self,
         url: &Url,
+        passage: Option<Passage>,
         walked: &mut Walked,
         addresses: &[IpAddr],
     ) -> Result<Option<Winner>, Reason> {
@@ -265,9 +298,14 @@ impl Probe<'_> {
                 None
             }
         };
+        let port = match &passage {
+            Some(passage) => passage.proxy.port,
+            None => url.port_or_known_default().unwrap_or(443),
+        };
         let plan = Plan {
-            port: url.port_or_known_default().unwrap_or(443),
+            port,
             source: self.target.module.source_address,
+            passage,
             session,
             limit: self.limit,
         };
@@ -279,9 +317,16 @@ impl Probe<'_> {
         }
         let winner = approaches.first().await;
         let tcp = approaches.tcp();
+        let proxy = approaches.proxy();
         let tls = approaches.tls();
-        let failure = tcp.failure.or(tls.as_ref().and_then(|tls| tls.failure));
+        let failure = tcp
+            .failure
+            .or(proxy.as_ref().and_then(|proxy| proxy.failure))
+            .or(tls.as_ref().and_then(|tls| tls.failure));
         walked.hop.tcp = Layer::Ran(tcp);
+        if let Some(proxy) = proxy {
+            walked.hop.proxy = Layer::Ran(proxy);
+        }
         if let Some(tls) = tls {
             walked.hop.tls = Layer::Ran(tls);
         }
@@ -360,6 +405,10 @@ impl Probe<'_> {
                 approaches.all().await;
                 if let Layer::Ran(tcp) = &mut walked.hop.tcp {
                     tcp.facts = approaches.tcp().facts;
+                }
+                if let (Layer::Ran(proxy), Some(all)) = (&mut walked.hop.proxy, approaches.proxy())
+                {
+                    proxy.facts = all.facts;
                 }
                 if let (Layer::Ran(tls), Some(all)) = (&mut walked.hop.tls, approaches.tls()) {
                     tls.facts = all.facts;

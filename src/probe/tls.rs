@@ -5,7 +5,7 @@
 //! there like any other's. Nothing is sent over a session that was not judged good.
 
 use std::io;
-use std::net::SocketAddr;
+use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -17,12 +17,11 @@ use rustls::{
     AlertDescription, ClientConfig, DigitallySignedStruct, Error as TlsError, InvalidMessage,
     PeerIncompatible, SignatureScheme, SupportedProtocolVersion, version,
 };
-use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
 use super::bounded;
-use super::tcp::{self, Way};
+use super::proxy::Carrier;
 use super::trust::{self, Anchors, Judgement, Roots};
 use crate::clock::{Clock, Stopwatch, TimeLimit};
 use crate::config::{MinVersion, ProbeModule, TlsPolicy};
@@ -66,20 +65,22 @@ impl Client {
         }
     }
 
-    /// Shakes hands over `stream`, which stands on `way`. Where the large ClientHello gets no answer,
-    /// a second connection tries the small one: that tells a middlebox that drops large ones.
+    /// Shakes hands over `carrier`, which stands on `address`. Where the large ClientHello gets no
+    /// answer, the small one is tried over `second`, a connection that is only then opened: that
+    /// tells a middlebox that drops large ones.
     pub async fn handshake(
         &self,
-        stream: TcpStream,
-        way: &Way,
+        carrier: Carrier,
+        address: IpAddr,
         host: &ServerName<'static>,
         limit: TimeLimit,
-    ) -> (Handshake, Option<TlsStream<TcpStream>>) {
+        second: impl Future<Output = Option<Carrier>>,
+    ) -> (Handshake, Option<TlsStream<Carrier>>) {
         let watch = Stopwatch::start();
         let first = self
-            .attempt(&self.large, stream, host, limit.remaining() / 2)
+            .attempt(&self.large, carrier, host, limit.remaining() / 2)
             .await;
-        let mut handshake = self.record(way.address, &first, host);
+        let mut handshake = self.record(address, &first, host);
         handshake.duration = watch.elapsed();
         let unanswered = matches!(
             handshake.failure,
@@ -87,13 +88,13 @@ impl Client {
         );
         if unanswered
             && first.presented.is_none()
-            && let (_, Some(stream)) = tcp::connect(way, limit.remaining() / 2).await
+            && let Some(carrier) = second.await
         {
             let second = self
-                .attempt(&self.small, stream, host, limit.remaining())
+                .attempt(&self.small, carrier, host, limit.remaining())
                 .await;
             if second.presented.is_some() {
-                handshake = self.record(way.address, &second, host);
+                handshake = self.record(address, &second, host);
                 handshake.duration = watch.elapsed();
                 handshake.large_hello_dropped = true;
                 handshake.failure = Some(Reason::TlsLargeHelloDropped);
@@ -109,7 +110,7 @@ impl Client {
     async fn attempt(
         &self,
         provider: &Arc<CryptoProvider>,
-        stream: TcpStream,
+        carrier: Carrier,
         host: &ServerName<'static>,
         limit: Duration,
     ) -> Attempt {
@@ -117,7 +118,7 @@ impl Client {
         let session = match self.config(provider, &recorder) {
             Err(error) => Err(Trouble::of(io::Error::other(error))),
             Ok(config) => {
-                let connect = TlsConnector::from(Arc::new(config)).connect(host.clone(), stream);
+                let connect = TlsConnector::from(Arc::new(config)).connect(host.clone(), carrier);
                 match tokio::time::timeout(limit, connect).await {
                     Err(_) => Err(Trouble {
                         reason: Reason::TlsTimedOut,
@@ -132,6 +133,20 @@ impl Client {
             session,
             presented: recorder.take(),
         }
+    }
+
+    /// For a session with a web proxy: judged by rustls, by this host's roots and the module's.
+    ///
+    /// # Errors
+    /// When the provider speaks none of the versions, which it does.
+    pub fn to_proxy(&self) -> Result<ClientConfig, TlsError> {
+        let mut config = ClientConfig::builder_with_provider(Arc::clone(&self.large))
+            .with_protocol_versions(self.versions)?
+            .with_root_certificates(self.anchors.of_this_host())
+            .with_no_client_auth();
+        config.resumption = Resumption::disabled();
+        config.alpn_protocols = vec![b"http/1.1".to_vec()];
+        Ok(config)
     }
 
     fn config(
@@ -150,12 +165,7 @@ impl Client {
         Ok(config)
     }
 
-    fn record(
-        &self,
-        address: SocketAddr,
-        attempt: &Attempt,
-        host: &ServerName<'static>,
-    ) -> Handshake {
+    fn record(&self, address: IpAddr, attempt: &Attempt, host: &ServerName<'static>) -> Handshake {
         let presented = attempt.presented.as_ref();
         let judgement = presented.map_or_else(Judgement::default, |presented| {
             trust::judge(
@@ -174,7 +184,7 @@ impl Client {
             .map(|stream| stream.get_ref().1);
         let trouble = attempt.session.as_ref().err();
         Handshake {
-            address: address.ip(),
+            address,
             duration: Duration::ZERO,
             failure: trouble.map(|trouble| trouble.reason).or(judgement.failure),
             detail: trouble
@@ -217,7 +227,7 @@ fn cipher_name(name: &str) -> String {
 
 /// One handshake as it went.
 struct Attempt {
-    session: Result<TlsStream<TcpStream>, Trouble>,
+    session: Result<TlsStream<Carrier>, Trouble>,
     presented: Option<Presented>,
 }
 

@@ -69,6 +69,17 @@ impl Anchors {
         }
         Self { stores }
     }
+
+    /// What this host trusts, and the module's own file.
+    pub fn of_this_host(&self) -> RootCertStore {
+        let mut all = RootCertStore::empty();
+        for (set, store) in &self.stores {
+            if *set != RootSet::PublicWeb {
+                all.extend(store.roots.iter().cloned());
+            }
+        }
+        all
+    }
 }
 
 /// What a chain turned out to be.

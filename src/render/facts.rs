@@ -4,8 +4,8 @@ use std::fmt::{self, Write};
 
 use super::page::{BAD, FAINT, STRONG, WARN, date, span};
 use crate::report::{
-    Certificate, DnsFacts, Handshake, HttpFacts, Lookup, PageFacts, Reason, RootSet, TcpFacts,
-    TlsFacts,
+    Certificate, DnsFacts, Handshake, HttpFacts, Lookup, PageFacts, ProxyFacts, Reason, RootSet,
+    TcpFacts, TlsFacts,
 };
 
 fn failed(failure: Option<Reason>) -> String {
@@ -95,6 +95,24 @@ pub(super) fn tcp(facts: &TcpFacts) -> Vec<String> {
             "{} further addresses were left alone",
             facts.addresses_left_out
         ));
+    }
+    lines
+}
+
+pub(super) fn proxy(facts: &ProxyFacts) -> Vec<String> {
+    let mut lines = vec![format!(
+        "through {}, which resolves the target's name",
+        facts.proxy
+    )];
+    for one in &facts.attempts {
+        let state = match one.failure {
+            None => "a tunnel".to_owned(),
+            some => failed(some),
+        };
+        lines.push(format!("{}: {state}, {}", one.address, span(one.duration)));
+        if let Some(detail) = &one.detail {
+            lines.push(format!("{FAINT}{detail}{FAINT:#}"));
+        }
     }
     lines
 }

@@ -102,6 +102,10 @@ impl Page {
             &hop.tcp,
             hop.tcp.facts().map(facts::tcp).unwrap_or_default(),
         );
+        if !matches!(hop.proxy, Layer::NotNeeded) {
+            let facts = hop.proxy.facts().map(facts::proxy);
+            self.layer("proxy", &hop.proxy, facts.unwrap_or_default());
+        }
         self.layer(
             "tls",
             &hop.tls,

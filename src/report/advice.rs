@@ -61,6 +61,17 @@ pub struct Advice {
 pub fn of_report(report: &Report) -> Option<Advice> {
     let reason = report.verdict.reason()?;
     let advice = of_reason(reason);
+    if report.proxied() && matches!(reason.layer(), LayerName::Tcp | LayerName::Tls) {
+        return Some(Advice {
+            ask: match advice.ask {
+                Contact::Firewall | Contact::Proxy => Contact::Proxy,
+                other => other,
+            },
+            hand_over: "This goes through the web proxy: give its team the proxy's address, the \
+                        name that was asked for, this host's source address and the time.",
+            ..advice
+        });
+    }
     if advice.ask == Contact::Hkex
         && matches!(reason.layer(), LayerName::Http | LayerName::Page)
         && report.answered_by() != AnsweredBy::Origin
@@ -183,6 +194,35 @@ pub fn of_reason(reason: Reason) -> Advice {
              that should be closed is open.",
             Contact::Firewall,
             "The address and port that accepted. Ask for the rule that should close it.",
+        ),
+        Reason::ProxyAuthRequired => (
+            "The web proxy wants credentials that it does not get, or refuses those that it gets. \
+             This program gives it basic credentials from proxy_credentials_file; NTLM and \
+             Kerberos it does not speak.",
+            Contact::Proxy,
+            "The proxy, this host's source address, and what the proxy offers. Ask for an exemption \
+             of the login server's name from authentication, or for a bypass.",
+        ),
+        Reason::ProxyDenied => (
+            "The web proxy refuses to connect to the server. Usually its rules do not allow the \
+             name or the port, and it answers with a page of its own.",
+            Contact::Proxy,
+            "The name, the port and what the proxy answered. Ask for a rule, or for a bypass: CCASS \
+             may not be meant to go through the proxy at all.",
+        ),
+        Reason::ProxyFailed => (
+            "The web proxy does not connect to the server: it cannot resolve the name, cannot reach \
+             the address, or does not answer as a proxy does.",
+            Contact::Proxy,
+            "The name, the time and what the proxy answered. Ask whether the proxy itself can \
+             resolve and reach the server.",
+        ),
+        Reason::ProxyTls => (
+            "TLS to the web proxy itself fails. Usually this host does not trust the proxy's \
+             certificate, or the port does not speak TLS.",
+            Contact::Proxy,
+            "The proxy and the error seen. The proxy's issuer belongs into this host's roots, or \
+             into tls.ca_file.",
         ),
         Reason::TlsTimedOut => (
             "The connection stands, but the TLS handshake got no answer. Usually a filter swallows \

@@ -160,6 +160,33 @@ pub struct AddressAttempt {
     pub failure: Option<Reason>,
 }
 
+/// The tunnels through a web proxy, one on each of its addresses that connected.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct ProxyFacts {
+    /// The proxy as configured, without credentials. It resolves the target's name.
+    pub proxy: String,
+    pub attempts: Vec<ProxyAttempt>,
+}
+
+/// One tunnel.
+#[derive(Clone, Debug, Serialize)]
+pub struct ProxyAttempt {
+    pub address: IpAddr,
+    #[serde(rename = "duration_seconds", serialize_with = "seconds")]
+    pub duration: Duration,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub failure: Option<Reason>,
+    /// What the proxy answered instead of a tunnel.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub status: Option<u16>,
+    /// What went wrong, in words.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub detail: Option<String>,
+    /// How the proxy would have one prove oneself: Basic, NTLM, Negotiate.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub offers: Vec<String>,
+}
+
 /// The handshakes on every connected address.
 #[derive(Clone, Debug, Default, Serialize)]
 pub struct TlsFacts {
@@ -290,6 +317,8 @@ pub enum AnsweredBy {
     Origin,
     /// Something whose certificate shows that it stands between us and the server.
     Interceptor,
+    /// The web proxy that the request went through.
+    Proxy,
     /// Nothing proves who it was.
     #[default]
     Unknown,
@@ -301,6 +330,7 @@ impl AnsweredBy {
         match self {
             Self::Origin => "origin",
             Self::Interceptor => "interceptor",
+            Self::Proxy => "proxy",
             Self::Unknown => "unknown",
         }
     }

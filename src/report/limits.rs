@@ -32,7 +32,14 @@ pub fn not_checked(report: &Report) -> Vec<String> {
         "The CCASS Terminal PC: this host may have another network, source address and proxy."
             .to_owned(),
     );
-    list.push("Proxies and PAC files: this probe connects directly; a browser may not.".to_owned());
+    list.push(match report.proxied() {
+        false => "Proxies and PAC files: this probe connects directly; a browser may not.",
+        true => {
+            "The direct way, HKEX's resolvers and PAC files: this probe goes through the web proxy, \
+             which resolves the name; a browser may not."
+        }
+    }
+    .to_owned());
     list
 }
 

@@ -18,7 +18,8 @@ use serde::Serialize;
 
 pub use facts::{
     AddressAttempt, AnsweredBy, Certificate, DnsFacts, Family, Followed, Handshake, HttpFacts,
-    Interception, Lookup, PageCheck, PageFacts, Record, RootSet, TcpFacts, TlsFacts, Trust,
+    Interception, Lookup, PageCheck, PageFacts, ProxyAttempt, ProxyFacts, Record, RootSet,
+    TcpFacts, TlsFacts, Trust,
 };
 pub use finding::{Finding, Found};
 pub use reason::{LayerName, Reason};
@@ -85,6 +86,8 @@ pub struct Hop {
     pub host: String,
     pub dns: Layer<DnsFacts>,
     pub tcp: Layer<TcpFacts>,
+    /// Not needed on the direct way. Where it is, dns and tcp speak of the proxy.
+    pub proxy: Layer<ProxyFacts>,
     pub tls: Layer<TlsFacts>,
     pub http: Layer<HttpFacts>,
 }
@@ -196,6 +199,7 @@ impl Report {
         let of_hop = |hop: &Hop| match name {
             LayerName::Dns => hop.dns.outcome(),
             LayerName::Tcp => hop.tcp.outcome(),
+            LayerName::Proxy => hop.proxy.outcome(),
             LayerName::Tls => hop.tls.outcome(),
             LayerName::Http => hop.http.outcome(),
             LayerName::Page => None,
@@ -223,8 +227,18 @@ impl Report {
 
     /// Who gave the last answer; `Unknown` where none came.
     pub fn answered_by(&self) -> AnsweredBy {
+        let proxy = self.hops.last().and_then(|hop| hop.proxy.facts());
+        if proxy.is_some_and(|facts| facts.attempts.iter().any(|one| one.status.is_some())) {
+            return AnsweredBy::Proxy;
+        }
         self.response()
             .map_or(AnsweredBy::Unknown, |facts| facts.answered_by)
+    }
+
+    /// Whether the last hop went, or was to go, through a web proxy.
+    pub fn proxied(&self) -> bool {
+        let direct = |hop: &Hop| matches!(hop.proxy, Layer::NotNeeded);
+        self.hops.last().is_some_and(|hop| !direct(hop))
     }
 
     pub fn has(&self, finding: Finding) -> bool {

@@ -14,19 +14,29 @@ use serde::{Serialize, Serializer};
 pub enum LayerName {
     Dns,
     Tcp,
+    /// The tunnel through a web proxy, where there is one.
+    Proxy,
     Tls,
     Http,
     Page,
 }
 
 impl LayerName {
-    pub const ALL: [Self; 5] = [Self::Dns, Self::Tcp, Self::Tls, Self::Http, Self::Page];
+    pub const ALL: [Self; 6] = [
+        Self::Dns,
+        Self::Tcp,
+        Self::Proxy,
+        Self::Tls,
+        Self::Http,
+        Self::Page,
+    ];
 
     /// The value of the `layer` label.
     pub fn code(self) -> &'static str {
         match self {
             Self::Dns => "dns",
             Self::Tcp => "tcp",
+            Self::Proxy => "proxy",
             Self::Tls => "tls",
             Self::Http => "http",
             Self::Page => "page",
@@ -53,6 +63,10 @@ pub enum Reason {
     TcpReset,
     TcpLocal,
     TcpUnexpectedlyOpen,
+    ProxyAuthRequired,
+    ProxyDenied,
+    ProxyFailed,
+    ProxyTls,
     TlsTimedOut,
     TlsReset,
     TlsClosed,
@@ -86,7 +100,7 @@ pub enum Reason {
 
 impl Reason {
     /// Every reason, in the order of the enum.
-    pub const ALL: [Self; 45] = [
+    pub const ALL: [Self; 49] = [
         Self::DnsNxdomain,
         Self::DnsNoData,
         Self::DnsServfail,
@@ -103,6 +117,10 @@ impl Reason {
         Self::TcpReset,
         Self::TcpLocal,
         Self::TcpUnexpectedlyOpen,
+        Self::ProxyAuthRequired,
+        Self::ProxyDenied,
+        Self::ProxyFailed,
+        Self::ProxyTls,
         Self::TlsTimedOut,
         Self::TlsReset,
         Self::TlsClosed,
@@ -153,6 +171,9 @@ impl Reason {
             | Self::TcpReset
             | Self::TcpLocal
             | Self::TcpUnexpectedlyOpen => LayerName::Tcp,
+            Self::ProxyAuthRequired | Self::ProxyDenied | Self::ProxyFailed | Self::ProxyTls => {
+                LayerName::Proxy
+            }
             Self::TlsTimedOut
             | Self::TlsReset
             | Self::TlsClosed
@@ -202,6 +223,10 @@ impl Reason {
             Self::TcpReset => "tcp_reset",
             Self::TcpLocal => "tcp_local",
             Self::TcpUnexpectedlyOpen => "tcp_unexpectedly_open",
+            Self::ProxyAuthRequired => "proxy_auth_required",
+            Self::ProxyDenied => "proxy_denied",
+            Self::ProxyFailed => "proxy_failed",
+            Self::ProxyTls => "proxy_tls",
             Self::TlsTimedOut => "tls_timed_out",
             Self::TlsReset => "tls_reset",
             Self::TlsClosed => "tls_closed",

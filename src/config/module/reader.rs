@@ -2,6 +2,7 @@
 
 use std::net::IpAddr;
 use std::path::Path;
+use std::sync::Arc;
 
 use base64::Engine as _;
 use hyper::header::{HeaderName, HeaderValue};
@@ -10,11 +11,11 @@ use rustls::pki_types::{CertificateDer, pem::PemObject};
 use serde_saphyr::Spanned;
 
 use super::{
-    CaFile, HttpPolicy, MinVersion, PageChecks, ProbeModule, Redirects, Resolver, Route, Severity,
-    SystemResolvers, TlsPolicy,
+    CaFile, Credentials, HttpPolicy, MinVersion, PageChecks, ProbeModule, Proxy, ProxyPolicy,
+    Redirects, Resolver, Route, Severity, SystemResolvers, TlsPolicy,
 };
 use crate::config::mistake::Mistakes;
-use crate::config::value::{later, pattern, size};
+use crate::config::value::{pattern, size};
 use crate::config::written::{self, Text};
 use crate::report::{Family, RootSet};
 
@@ -35,12 +36,6 @@ impl ProbeModule {
             directory,
             mistakes,
         };
-        reader.later("proxy", &written.proxy, &["none"]);
-        reader.later(
-            "proxy_credentials_file",
-            &written.proxy_credentials_file,
-            &[],
-        );
         Self {
             name: name.to_owned(),
             resolvers: reader.each("resolvers", &written.resolvers, Resolver::parse),
@@ -73,11 +68,8 @@ impl ProbeModule {
                 text.parse()
                     .map_err(|_| format!("{text:?} is not an IP address of this host"))
             }),
-            expected_addresses: reader.each(
-                "expected_addresses",
-                &written.expected_addresses,
-                network,
-            ),
+            proxy: reader.proxy(written),
+            expected_addresses: reader.expected_addresses(written),
             sinkhole_addresses: reader.each(
                 "sinkhole_addresses",
                 &written.sinkhole_addresses,
@@ -117,10 +109,6 @@ struct Reader<'a> {
 impl Reader<'_> {
     fn path(&self, key: &str) -> String {
         format!("{}.{key}", self.key)
-    }
-
-    fn later(&mut self, key: &str, value: &written::Later, neutral: &[&str]) {
-        later(self.mistakes, &self.path(key), value, neutral);
     }
 
     fn one<T>(
@@ -171,6 +159,58 @@ impl Reader<'_> {
                 })
         };
         self.one(key, value, parse).unwrap_or_default()
+    }
+
+    /// A proxy resolves the target's name, so that nothing is known of its addresses.
+    fn expected_addresses(&mut self, written: &written::Module) -> Vec<IpNet> {
+        let key = "expected_addresses";
+        let direct = |text: &Text| text.value == "none";
+        if let (Some(first), Some(proxy)) = (written.expected_addresses.first(), &written.proxy)
+            && !direct(proxy)
+        {
+            let message = "the proxy resolves the name, so that its addresses are not seen here; \
+                           leave one of the two out";
+            let path = self.path(key);
+            self.mistakes.at(first, path, message);
+        }
+        self.each(key, &written.expected_addresses, network)
+    }
+
+    fn proxy(&mut self, written: &written::Module) -> ProxyPolicy {
+        let policy = match &written.proxy {
+            None => ProxyPolicy::Direct,
+            // What is wrong with it may be the password in it.
+            Some(text) => ProxyPolicy::parse(&text.value).unwrap_or_else(|message| {
+                let path = self.path("proxy");
+                match text.value.contains('@') {
+                    true => self.mistakes.at_secret(text, path, message),
+                    false => self.mistakes.at(text, path, message),
+                }
+                ProxyPolicy::Direct
+            }),
+        };
+        let directory = self.directory;
+        let credentials = self.one(
+            "proxy_credentials_file",
+            &written.proxy_credentials_file,
+            |text| Credentials::read(&directory.join(text)),
+        );
+        let with = match (&policy, credentials) {
+            (ProxyPolicy::Always(proxy), Some(credentials)) => Proxy {
+                credentials: Some(credentials),
+                ..Proxy::clone(proxy)
+            },
+            (ProxyPolicy::Direct | ProxyPolicy::System(_), Some(_)) => {
+                if let Some(text) = &written.proxy_credentials_file {
+                    let message = "credentials are for one proxy: write it under proxy";
+                    let path = self.path("proxy_credentials_file");
+                    self.mistakes.at(text, path, message);
+                }
+                return policy;
+            }
+            (_, None) => return policy,
+        };
+        ProxyPolicy::Always(Arc::new(with))
     }
 
     fn tls(&mut self, written: &written::Tls) -> TlsPolicy {

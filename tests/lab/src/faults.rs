@@ -30,6 +30,23 @@ pub enum DnsFault {
     DropEvery(u64),
 }
 
+/// How a web proxy misbehaves.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ProxyFault {
+    /// Basic credentials are wanted, `clerk:lab-secret`; these ways to prove oneself are offered.
+    WantCredentials(&'static [&'static str]),
+    /// Its rules do not allow it: 403 with a page of its own.
+    Forbid,
+    /// It cannot reach the server: 502.
+    Unavailable,
+    /// 200, and then a page of its own instead of a tunnel.
+    OwnPage,
+    /// What it says is no HTTP and no SOCKS.
+    Garbage,
+    Close,
+    Silent,
+}
+
 /// How a login server misbehaves.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Fault {

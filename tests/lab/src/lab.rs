@@ -13,7 +13,11 @@ use crate::locked;
 use crate::login_server::{Alpn, LoginServer};
 use crate::name_server::NameServer;
 use crate::page::TITLE;
+use crate::proxy_server::{CREDENTIALS, ProxyServer};
 use crate::scenarios::Scenario;
+
+/// The web proxy's name.
+const PROXY: &str = "proxy.lab.test";
 
 /// The login server's name.
 pub const HOST: &str = "sso.lab.test";
@@ -28,7 +32,9 @@ pub struct Lab {
     pub interceptor: Authority,
     pub name_server: NameServer,
     pub login_server: LoginServer,
+    pub proxy: ProxyServer,
     identity: Identity,
+    proxy_identity: Identity,
     directory: Directory,
     current: Mutex<Option<&'static str>>,
 }
@@ -61,18 +67,25 @@ impl Lab {
         let identity = authority.issue(&Leaf::for_name(HOST));
         let login_server = LoginServer::start(identity.clone()).await?;
         let name_server = NameServer::start().await?;
+        let proxy_identity = authority.issue(&Leaf::for_name(PROXY));
+        let proxy = ProxyServer::start(login_server.addr().ip(), proxy_identity.clone()).await?;
         let lab = Self {
             authority,
             interceptor,
             name_server,
             login_server,
+            proxy,
             identity,
+            proxy_identity,
             directory,
             current: Mutex::new(None),
         };
         lab.name_server.answer(HOST, &[lab.login_address()]);
         let roots = lab.authority.root_pem() + &lab.interceptor.root_pem();
         std::fs::write(lab.ca_file(), roots)?;
+        lab.name_server.answer(PROXY, &[lab.proxy.addr().ip()]);
+        std::fs::write(lab.directory().join("credentials"), CREDENTIALS)?;
+        std::fs::write(lab.directory().join("other-credentials"), "clerk:wrong")?;
         Ok(lab)
     }
 
@@ -115,6 +128,8 @@ impl Lab {
         self.name_server.clear();
         self.name_server.answer(HOST, &[self.login_address()]);
         self.login_server.clear();
+        self.proxy.clear();
+        self.proxy.set_identity(self.proxy_identity.clone());
         self.login_server.set_alpn(Alpn::Both);
         self.login_server.set_identity(self.identity.clone());
         *locked(&self.current) = None;
@@ -140,6 +155,9 @@ impl Lab {
         // A JSON string is a YAML string, whatever is in the path.
         let ca_file = serde_json::Value::from(self.ca_file().to_string_lossy()).to_string();
         let organisation = self.authority.name();
+        let module = module
+            .replace("{proxy}", &format!("{PROXY}:{}", self.proxy.addr().port()))
+            .replace("{directory}", &self.directory().to_string_lossy());
         format!(
             "probe: {{interval: 10s, timeout: 4s}}
 modules:

@@ -5,6 +5,7 @@
 //! - `login_server`: a login page over TLS (`hello`, `session`: the handshake and its faults;
 //!   `answers`, `page`: sound answers; `raw`: broken ones; `guard`: what came, and whether it
 //!   was polite)
+//! - `proxy_server`: a web proxy, CONNECT, over TLS, and SOCKS5
 //! - `faults`: everything that can be wrong; `scenarios`: which reason each fault shows
 //! - `lab`: the three together, with a configuration for the exporter; `control`: its switches
 //!   over HTTP
@@ -32,6 +33,7 @@ mod login_server;
 mod name_server;
 mod page;
 mod port;
+mod proxy_server;
 mod raw;
 mod scenarios;
 mod session;
@@ -40,13 +42,14 @@ mod tasks;
 pub use answers::LOGIN_PATH;
 pub use authority::{Authority, Identity, Leaf, LeafKey};
 pub use control::Control;
-pub use faults::{DnsFault, Encoding, Fault, HttpFault, PageFault, TcpFault, TlsFault};
+pub use faults::{DnsFault, Encoding, Fault, HttpFault, PageFault, ProxyFault, TcpFault, TlsFault};
 pub use guard::Seen;
 pub use hickory_proto::rr::RecordType;
 pub use lab::{HOST, Lab};
 pub use login_server::{Alpn, LARGE_HELLO, LoginServer};
 pub use name_server::{NameServer, Query, Transport};
 pub use page::{BOMB_SIZE, TITLE};
+pub use proxy_server::ProxyServer;
 pub use scenarios::{Scenario, scenario, scenarios, variations};
 
 /// The longest that the lab waits for anything.

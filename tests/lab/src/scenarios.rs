@@ -1,13 +1,13 @@
 //! Which fault shows which reason: one table for tests to walk and for the control endpoint.
 //!
-//! Missing are the reasons of a proxy, and those that loopback cannot show without a firewall:
-//! `tcp_host_unreachable`, `tcp_network_unreachable`, `tcp_prohibited`, `tcp_timed_out`.
+//! Missing are those that loopback cannot show without a firewall: `tcp_host_unreachable`,
+//! `tcp_network_unreachable`, `tcp_prohibited`, `tcp_timed_out`.
 
 use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
 
 use crate::authority::{Authority, Identity, Leaf};
-use crate::faults::{DnsFault, Encoding, HttpFault, PageFault, TcpFault, TlsFault};
+use crate::faults::{DnsFault, Encoding, HttpFault, PageFault, ProxyFault, TcpFault, TlsFault};
 use crate::lab::{HOST, Lab};
 use crate::login_server::Alpn;
 
@@ -106,6 +106,15 @@ pub fn scenario(name: &str) -> Option<&'static Scenario> {
         .find(|scenario| scenario.name == name)
 }
 
+const BY_PROXY: &str = "    proxy: \"http://{proxy}\"\n";
+const BY_PROXY_AS_CLERK: &str =
+    "    proxy: \"http://{proxy}\"\n    proxy_credentials_file: \"{directory}/credentials\"\n";
+const BY_PROXY_AS_ANOTHER: &str = "    proxy: \"http://{proxy}\"\n    proxy_credentials_file: \
+                                   \"{directory}/other-credentials\"\n";
+const BY_TLS_PROXY: &str = "    proxy: \"https://{proxy}\"\n";
+const BY_SOCKS: &str = "    proxy: \"socks5://{proxy}\"\n";
+const BY_SOCKS_AS_CLERK: &str =
+    "    proxy: \"socks5://{proxy}\"\n    proxy_credentials_file: \"{directory}/credentials\"\n";
 const SOURCE_OF_NOBODY: &str = "    source_address: 192.0.2.1\n";
 const PIN_OF_NOBODY: &str =
     ", pins: [\"sha256/AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=\"], on_pin_mismatch: fail";
@@ -126,6 +135,22 @@ static FAILING: &[Scenario] = &[
     Scenario::new("tcp-reset", "tcp_reset", "a reset as soon as the connection stands", |lab| lab.login_server.set_fault(TcpFault::ResetOnAccept)).or(&["tls_reset"]),
     Scenario::new("tcp-local", "tcp_local", "the configured source address is not this host's", |_| {}).with_module(SOURCE_OF_NOBODY),
     Scenario::new("tcp-unexpectedly-open", "tcp_unexpectedly_open", "what should be unreachable is reached", |_| {}).with_target(", expect: unreachable"),
+
+    Scenario::new("proxy-wants-credentials", "proxy_auth_required", "the proxy wants credentials", |lab| lab.proxy.set_fault(ProxyFault::WantCredentials(&["Basic realm=\"lab\""]))).with_module(BY_PROXY),
+    Scenario::new("proxy-wants-ntlm", "proxy_auth_required", "the proxy wants what is not spoken", |lab| lab.proxy.set_fault(ProxyFault::WantCredentials(&["Negotiate", "NTLM"]))).with_module(BY_PROXY),
+    Scenario::new("proxy-refuses-credentials", "proxy_auth_required", "the proxy refuses the credentials", |lab| lab.proxy.set_fault(ProxyFault::WantCredentials(&["Basic realm=\"lab\""]))).with_module(BY_PROXY_AS_ANOTHER),
+    Scenario::new("proxy-denied", "proxy_denied", "the proxy's rules do not allow the name", |lab| lab.proxy.set_fault(ProxyFault::Forbid)).with_module(BY_PROXY),
+    Scenario::new("proxy-own-page", "proxy_denied", "the proxy answers with a page of its own", |lab| lab.proxy.set_fault(ProxyFault::OwnPage)).with_module(BY_PROXY),
+    Scenario::new("proxy-unavailable", "proxy_failed", "the proxy cannot reach the server", |lab| lab.proxy.set_fault(ProxyFault::Unavailable)).with_module(BY_PROXY),
+    Scenario::new("proxy-server-down", "proxy_failed", "behind the proxy nothing listens", |lab| lab.login_server.set_fault(TcpFault::Refuse)).with_module(BY_PROXY),
+    Scenario::new("proxy-silent", "proxy_failed", "the proxy never answers", |lab| lab.proxy.set_fault(ProxyFault::Silent)).with_module(BY_PROXY),
+    Scenario::new("proxy-closes", "proxy_failed", "the proxy hangs up", |lab| lab.proxy.set_fault(ProxyFault::Close)).with_module(BY_PROXY),
+    Scenario::new("proxy-garbage", "proxy_failed", "what answers is no proxy", |lab| lab.proxy.set_fault(ProxyFault::Garbage)).with_module(BY_PROXY),
+    Scenario::new("proxy-tls-stranger", "proxy_tls", "the proxy's certificate is of an unknown authority", |lab| lab.proxy.set_identity(Authority::new("Example Stranger").issue(&Leaf::for_name("proxy.lab.test")))).with_module(BY_TLS_PROXY),
+    Scenario::new("socks-wants-credentials", "proxy_auth_required", "the SOCKS5 proxy wants credentials", |lab| lab.proxy.set_fault(ProxyFault::WantCredentials(&[]))).with_module(BY_SOCKS),
+    Scenario::new("socks-denied", "proxy_denied", "the SOCKS5 proxy's rules do not allow it", |lab| lab.proxy.set_fault(ProxyFault::Forbid)).with_module(BY_SOCKS),
+    Scenario::new("socks-unavailable", "proxy_failed", "the SOCKS5 proxy cannot reach the server", |lab| lab.proxy.set_fault(ProxyFault::Unavailable)).with_module(BY_SOCKS),
+    Scenario::new("socks-silent", "proxy_failed", "the SOCKS5 proxy never answers", |lab| lab.proxy.set_fault(ProxyFault::Silent)).with_module(BY_SOCKS),
 
     Scenario::new("tls-timed-out", "tls_timed_out", "silence after the ClientHello", |lab| lab.login_server.set_fault(TlsFault::SilentAfterHello)),
     Scenario::new("tls-say-nothing", "tls_timed_out", "accepted, and never answered", |lab| lab.login_server.set_fault(TcpFault::AcceptAndSayNothing)),
@@ -185,6 +210,11 @@ static GOOD: &[Scenario] = &[
     Scenario::new("tls-rsa", "none", "an RSA certificate", |lab| present(lab, &Leaf::for_name(HOST).rsa())),
     Scenario::new("tls-ending-soon", "none", "the certificate ends in two days", |lab| present(lab, &Leaf::for_name(HOST).ending_in(Duration::from_secs(2 * 86_400)))),
     Scenario::new("tls-interception-suspected", "none", "a trusted web filter issued the certificate", intercept).with_finding("intercepted"),
+    Scenario::new("proxy-connect", "none", "through a proxy", |_| {}).with_module(BY_PROXY),
+    Scenario::new("proxy-connect-over-tls", "none", "through a proxy that is spoken to over TLS", |_| {}).with_module(BY_TLS_PROXY),
+    Scenario::new("proxy-socks", "none", "through a SOCKS5 proxy", |_| {}).with_module(BY_SOCKS),
+    Scenario::new("proxy-connect-with-credentials", "none", "through a proxy that knows us", |lab| lab.proxy.set_fault(ProxyFault::WantCredentials(&["Basic realm=\"lab\""]))).with_module(BY_PROXY_AS_CLERK),
+    Scenario::new("proxy-socks-with-credentials", "none", "through a SOCKS5 proxy that knows us", |lab| lab.proxy.set_fault(ProxyFault::WantCredentials(&[]))).with_module(BY_SOCKS_AS_CLERK),
     Scenario::new("http-1-only", "none", "no HTTP/2", |lab| lab.login_server.set_alpn(Alpn::Http1)),
     Scenario::new("http-slow-answer", "none", "the answer takes a second", |lab| lab.login_server.set_fault(HttpFault::Slow(Duration::from_secs(1)))),
     Scenario::new("http-redirects", "none", "three redirects, then the page", |lab| lab.login_server.set_fault(HttpFault::RedirectChain(3))),

@@ -18,6 +18,7 @@ use tokio::net::{TcpStream, UdpSocket};
 const REASONS: &str = "dns_nxdomain dns_no_data dns_servfail dns_refused dns_timed_out \
     dns_unreachable dns_malformed dns_sinkhole \
     tcp_refused tcp_reset tcp_local tcp_unexpectedly_open \
+    proxy_auth_required proxy_denied proxy_failed proxy_tls \
     tls_timed_out tls_reset tls_closed tls_not_tls tls_version tls_alert tls_expired \
     tls_not_yet_valid tls_unknown_issuer tls_incomplete_chain tls_name_mismatch \
     tls_bad_signature tls_pin_mismatch tls_intercepted tls_large_hello_dropped \
