@@ -144,9 +144,10 @@ def mutants(path):
 
 
 def tests_of(rule_file):
-    """The test files that load a rule file, the smallest first."""
+    """The test files that load a rule file: its own first, of these the smallest."""
+    stem = rule_file.removesuffix(".yml")
     tests = [test for test in TESTS.glob("*.yml") if f"../{rule_file}" in test.read_text()]
-    return sorted(tests, key=lambda test: test.stat().st_size)
+    return sorted(tests, key=lambda test: (not test.name.startswith(stem), test.stat().st_size))
 
 
 def promtool(directory, *arguments):
