@@ -2,7 +2,7 @@
 
 mod exporter;
 
-use ccass_2fa_lab::Lab;
+use ccass_2fa_lab::{HOST, Lab};
 use exporter::{ConfigFile, command, run};
 
 fn text(bytes: Vec<u8>) -> String {
@@ -259,7 +259,7 @@ async fn a_long_redirect_is_followed_whole_and_none_is_followed_where_none_may_b
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_expired_certificate_of_a_stranger_is_the_strangers_not_the_servers() {
-    use ccass_2fa_lab::{Authority, HOST, Leaf};
+    use ccass_2fa_lab::{Authority, Leaf};
     let lab = Lab::start().await.unwrap();
     let stranger = Authority::new("Example Stranger").issue(&Leaf::for_name(HOST).expired());
     lab.login_server.set_identity(stranger);
@@ -269,4 +269,34 @@ async fn an_expired_certificate_of_a_stranger_is_the_strangers_not_the_servers()
         "{report:#}"
     );
     assert_eq!(report["advice"]["ask"], "security");
+}
+
+#[tokio::test]
+async fn the_environments_proxy_is_used_where_it_is_asked_for_and_its_exceptions_hold() {
+    let lab = Lab::start().await.unwrap();
+    let text = lab
+        .config()
+        .replace("  lab_page:\n", "  lab_page:\n    proxy: system\n");
+    let config = ConfigFile::new(&text);
+    let proxy = format!("http://clerk:lab-secret@{}", lab.proxy.addr());
+    for (exceptions, tunnels) in [("", 1), (HOST, 1), ("example.com", 2)] {
+        let output = command()
+            .args([&config.argument(), "verify"])
+            .env("HTTPS_PROXY", &proxy)
+            .env("NO_PROXY", exceptions)
+            .output()
+            .await
+            .unwrap();
+        let told = String::from_utf8(output.stdout).unwrap();
+        assert_eq!(output.status.code(), Some(0), "{told}");
+        let asked = lab.proxy.asked();
+        assert_eq!(asked.len(), tunnels, "{exceptions:?}: {asked:?}\n{told}");
+        assert!(asked.iter().all(|one| one.starts_with(HOST)), "{asked:?}");
+        assert_eq!(
+            told.contains("through http://"),
+            exceptions != HOST,
+            "{told}"
+        );
+        assert!(!told.contains("lab-secret"), "{told}");
+    }
 }
