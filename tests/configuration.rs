@@ -196,13 +196,19 @@ const MISTAKES: &[(&str, &[&str])] = &[
     (
         "modules: {m: {resolvers: [dns.example]}}\n",
         &[
-            "1:27: modules.m.resolvers[0]: \"dns.example\" is not a resolver; write 10.1.2.3, 10.1.2.3:5353, [2001:db8::1]:53 or tcp://10.1.2.3",
+            "1:27: modules.m.resolvers[0]: \"dns.example\" is not a resolver; write 10.1.2.3, 10.1.2.3:5353, [2001:db8::1]:53, tcp://10.1.2.3, tls://dns.example@10.1.2.3 or https://dns.example@10.1.2.3/dns-query",
+        ],
+    ),
+    (
+        "modules: {m: {resolvers: [\"https://dns.example/dns-query\"]}}\n",
+        &[
+            "1:27: modules.m.resolvers[0]: a resolver's own name is not looked up; write its address after the name, dns.example@10.1.2.3",
         ],
     ),
     (
         "modules: {m: {route: somewhere}}\n",
         &[
-            "1:22: modules.m.route: \"somewhere\" is not a resolver; write 10.1.2.3, 10.1.2.3:5353, [2001:db8::1]:53 or tcp://10.1.2.3, or system",
+            "1:22: modules.m.route: \"somewhere\" is not a resolver; write 10.1.2.3, 10.1.2.3:5353, [2001:db8::1]:53, tcp://10.1.2.3, tls://dns.example@10.1.2.3 or https://dns.example@10.1.2.3/dns-query, or system",
         ],
     ),
     (

@@ -54,6 +54,14 @@ const CASES: &[Case] = &[
         "silent_resolver",
         "",
     ),
+    case("over-tls", "https://sso.lab.test/sso", "over_tls", ""),
+    case("over-https", "https://sso.lab.test/sso", "over_https", ""),
+    case(
+        "over-tls-stranger",
+        "https://sso.lab.test/sso",
+        "over_tls_stranger",
+        "dns_tls",
+    ),
     case("one-address-dead", "https://pair.lab.test/sso", "page", ""),
     case(
         "resolvers-differ",
@@ -227,6 +235,9 @@ fn unbound(world: &World, address: &str, differing: &str) -> String {
     let directory = world.directory.path().display();
     format!(
         "server:\n interface: {address}\n port: 53\n do-daemonize: no\n username: \"\"\n \
+         interface: {address}@853\n interface: {address}@443\n tls-port: 853\n https-port: 443\n \
+         tls-service-pem: \"{directory}/resolver/chain.pem\"\n \
+         tls-service-key: \"{directory}/resolver/key.pem\"\n \
          chroot: \"\"\n directory: \"{directory}\"\n pidfile: \"\"\n use-syslog: no\n \
          access-control: 0.0.0.0/0 allow\n module-config: \"iterator\"\n \
          local-zone: \"lab.test.\" static\n \
@@ -326,6 +337,11 @@ async fn peers() -> World {
     let mut world = World::with(&addresses, RESOLVER).await;
     let authority = Authority::new("CCASS Lab");
     world.write("ca.pem", authority.root_pem());
+    let resolver = authority.issue(&Leaf::for_name("dns.lab.test"));
+    std::fs::create_dir(world.path("resolver")).expect("a directory");
+    let _paths = resolver
+        .write_pem(&world.path("resolver"))
+        .expect("PEM files");
     for (name, address, differing) in [
         ("unbound", RESOLVER, "203.0.113.10"),
         ("unbound-other", OTHER_RESOLVER, "203.0.113.11"),
@@ -361,6 +377,12 @@ fn config() -> String {
         "page: {title: \"CCASS 2FA\", contains: [username], form_fields: [username, password]}";
     let tls = "roots: [ca_file], ca_file: ca.pem";
     let pin = "pins: [\"sha256/AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=\"]";
+    let asks = |resolver: &str| {
+        format!("resolvers: [\"{resolver}\"], route: \"{resolver}\", tls: {{{tls}}}, {page}")
+    };
+    let over_tls = asks(&format!("tls://dns.lab.test@{RESOLVER}"));
+    let over_https = asks(&format!("https://dns.lab.test@{RESOLVER}/dns-query"));
+    let stranger = asks(&format!("tls://{RESOLVER}"));
     let mut text = format!(
         "expected_sites: 3\nprobe: {{interval: 60s, timeout: 4s}}\nmodules:\n\
          \x20 page: {{tls: {{{tls}}}, expected_addresses: [203.0.113.0/24], {page}}}\n\
@@ -369,6 +391,9 @@ fn config() -> String {
          \x20 closed_resolver: {{route: 203.0.113.10, tls: {{{tls}}}, {page}}}\n\
          \x20 pinned: {{tls: {{{tls}, {pin}}}, {page}}}\n\
          \x20 pinned_hard: {{tls: {{{tls}, {pin}, on_pin_mismatch: fail}}, {page}}}\n\
+         \x20 over_tls: {{{over_tls}}}\n\
+         \x20 over_https: {{{over_https}}}\n\
+         \x20 over_tls_stranger: {{{stranger}}}\n\
          targets:\n"
     );
     for Case {
@@ -455,6 +480,23 @@ fn findings_are_visible(metrics: &Metrics) {
     assert_eq!(finding("pin-warns", "pin_mismatch"), Some(1.0));
     metrics.expect("tls_pin_matched{target=\"pin-warns\"}", 0.0);
     assert_eq!(finding("good", "address_failed"), None);
+    for (target, resolver) in [
+        ("over-tls", "tls://dns.lab.test@203.0.113.53:853"),
+        (
+            "over-https",
+            "https://dns.lab.test@203.0.113.53:443/dns-query",
+        ),
+    ] {
+        let labels = format!("{{record=\"A\",resolver=\"{resolver}\",target=\"{target}\"}}");
+        metrics.expect(&format!("dns_lookup_success{labels}"), 1.0);
+        metrics.expect(&format!("dns_answers{labels}"), 1.0);
+        let whole = metrics.value(&format!("dns_lookup_duration_seconds{labels}"));
+        let session = metrics.value(&format!("dns_session_duration_seconds{labels}"));
+        assert!(
+            session > Some(0.0) && session < whole,
+            "{session:?} {whole:?}"
+        );
+    }
 }
 
 fn facts_survive_failure(metrics: &Metrics) {
@@ -529,11 +571,12 @@ async fn prometheus_scrapes(world: &mut World) {
         ],
     );
     world.accepts("prometheus", "127.0.0.1", 9090).await;
-    let query = "count(ccass2fa_probe_success) == 34 and on() up{job=\"ccass2fa\"} == 1";
-    assert_eq!(CASES.len(), 34);
+    let count = CASES.len();
+    let query =
+        format!("count(ccass2fa_probe_success) == {count} and on() up{{job=\"ccass2fa\"}} == 1");
     let script = format!(
         "for i in $(seq 300); do curl -s --get --data-urlencode 'query={query}' \
-         http://127.0.0.1:9090/api/v1/query | grep -q '\"34\"' && exit 0; sleep 0.1; done; exit 1"
+         http://127.0.0.1:9090/api/v1/query | grep -q '\"{count}\"' && exit 0; sleep 0.1; done; exit 1"
     );
     let (code, _) = world.run("bash", &["-c", &script]).await;
     assert_eq!(code, 0, "{}", world.log("prometheus"));

@@ -184,6 +184,11 @@ fn layers_fit(name: &str, reason: &str, metrics: &exporter::Metrics) {
     }
     let has = |family: &str| !metrics.family(family).is_empty();
     assert!(has("dns_lookup_success"), "{name}");
+    if reason == "dns_tls" {
+        assert!(has("dns_cert_not_after_timestamp_seconds"), "{name}");
+        assert!(has("dns_cert_info"), "{name}");
+        assert!(has("dns_session_duration_seconds"), "{name}");
+    }
     assert_eq!(
         has("tcp_connect_success"),
         failing >= LayerName::Tcp,

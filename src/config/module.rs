@@ -5,9 +5,9 @@
 
 mod proxy;
 mod reader;
+mod resolver;
 
-use std::fmt;
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 use std::path::PathBuf;
 
 use hyper::header::{HeaderName, HeaderValue};
@@ -16,6 +16,7 @@ use regex::bytes::Regex;
 use rustls::pki_types::CertificateDer;
 
 pub use self::proxy::{Credentials, Proxy, ProxyPolicy, ProxyScheme};
+pub use self::resolver::{Resolver, Transport};
 use crate::report::{Family, RootSet};
 
 /// How a target is probed.
@@ -53,60 +54,6 @@ pub enum Route {
     System,
     Resolver(Resolver),
 }
-
-/// A name server.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Resolver {
-    pub transport: Transport,
-    pub address: SocketAddr,
-}
-
-/// How a name server is spoken to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Transport {
-    /// With TCP when the answer is cut.
-    Udp,
-    Tcp,
-}
-
-impl fmt::Display for Resolver {
-    /// The value of the `resolver` label.
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let scheme = match self.transport {
-            Transport::Udp => "udp",
-            Transport::Tcp => "tcp",
-        };
-        write!(f, "{scheme}://{}", self.address)
-    }
-}
-
-impl Resolver {
-    fn parse(text: &str) -> Result<Self, String> {
-        let (transport, rest) = match text.split_once("://") {
-            None => (Transport::Udp, text),
-            Some(("udp", rest)) => (Transport::Udp, rest),
-            Some(("tcp", rest)) => (Transport::Tcp, rest),
-            Some((scheme @ ("tls" | "https"), _)) => {
-                return Err(format!(
-                    "{scheme}:// resolvers are not in this version; write an address for UDP, or \
-                     tcp://10.1.2.3"
-                ));
-            }
-            Some(_) => return Err(format!("{text:?} is not a resolver; {RESOLVER_FORMS}")),
-        };
-        let address = rest
-            .parse::<SocketAddr>()
-            .or_else(|_| {
-                rest.trim_matches(['[', ']'])
-                    .parse::<IpAddr>()
-                    .map(|ip| SocketAddr::new(ip, 53))
-            })
-            .map_err(|_| format!("{text:?} is not a resolver; {RESOLVER_FORMS}"))?;
-        Ok(Self { transport, address })
-    }
-}
-
-const RESOLVER_FORMS: &str = "write 10.1.2.3, 10.1.2.3:5353, [2001:db8::1]:53 or tcp://10.1.2.3";
 
 /// What a TLS session must be.
 #[derive(Clone, Debug)]

@@ -226,10 +226,12 @@ async fn approach(way: Way, plan: Plan) -> Approach {
                 let share = plan.limit.remaining() / 2;
                 self::carrier(&way, &plan, share).await.2
             };
-            let address = way.address.ip();
-            let (handshake, stream) = client
-                .handshake(carrier, address, host, plan.limit, second)
-                .await;
+            let peer = tls::Peer {
+                address: way.address.ip(),
+                name: host.clone(),
+                protocols: &[b"h2", b"http/1.1"],
+            };
+            let (handshake, stream) = client.handshake(carrier, &peer, plan.limit, second).await;
             (
                 Some(handshake),
                 stream.map(|stream| Stream::Tls(Box::new(stream))),

@@ -53,8 +53,25 @@ pub use trust::Roots;
 pub struct Engine {
     clock: Clock,
     platform_is_empty: bool,
-    clients: BTreeMap<String, Arc<tls::Client>>,
+    clients: BTreeMap<String, Clients>,
     site: Option<String>,
+}
+
+/// What a module's sessions share, by whom they are with.
+#[derive(Clone, Debug)]
+struct Clients {
+    targets: Arc<tls::Client>,
+    resolvers: Arc<tls::Client>,
+}
+
+impl Clients {
+    fn of(module: &ProbeModule, roots: &Roots, clock: Clock) -> Self {
+        let targets = tls::Client::of(module, roots, clock);
+        Self {
+            resolvers: Arc::new(targets.for_resolvers()),
+            targets: Arc::new(targets),
+        }
+    }
 }
 
 /// Strings from outside are cut to this many characters.
@@ -81,13 +98,12 @@ impl Engine {
         site: Option<String>,
         clock: Clock,
     ) -> Self {
-        let client = |module: &Arc<ProbeModule>| Arc::new(tls::Client::of(module, roots, clock));
         Self {
             clock,
             platform_is_empty: roots.platform_is_empty(),
             clients: modules
                 .iter()
-                .map(|(name, module)| (name.clone(), client(module)))
+                .map(|(name, module)| (name.clone(), Clients::of(module, roots, clock)))
                 .collect(),
             site,
         }
@@ -235,7 +251,7 @@ impl Probe<'_> {
             return Ok(None);
         };
         let client = self.engine.clients.get(&module.name);
-        let tls = client.and_then(|client| client.to_proxy().ok());
+        let tls = client.and_then(|clients| clients.targets.to_proxy().ok());
         let tls = Arc::new(tls.ok_or(Reason::ProxyTls)?);
         let user_agent = module.http.user_agent.clone();
         Ok(Some(Passage::to(url, proxy, tls, user_agent)))
@@ -261,10 +277,16 @@ impl Probe<'_> {
             Some(Host::Domain(host)) => host.as_str(),
             None => return Err(Reason::DnsMalformed),
         };
+        let client = self.engine.clients.get(&module.name);
+        let asker = dns::Asker {
+            module,
+            client: &client.ok_or(Reason::DnsTls)?.resolvers,
+            limit: self.limit,
+        };
         if ask_resolvers {
-            walked.lookups = dns::ask_each(module, host, self.limit);
+            walked.lookups = dns::ask_each(&asker, host);
         }
-        let followed = dns::follow(module, host, self.limit).await;
+        let followed = dns::follow(&asker, host).await;
         let usable = dns::usable(module, host, &followed.facts.addresses);
         let failure = followed.failure;
         walked.hop.dns = Layer::Ran(Ran {
@@ -340,7 +362,7 @@ impl Probe<'_> {
         let client = self.engine.clients.get(&self.target.module.name);
         let host = url.host_str().unwrap_or_default().trim_matches(['[', ']']);
         match (client, ServerName::try_from(host.to_owned())) {
-            (Some(client), Ok(name)) => Ok((Arc::clone(client), name)),
+            (Some(clients), Ok(name)) => Ok((Arc::clone(&clients.targets), name)),
             _ => Err(Reason::TlsNameMismatch),
         }
     }

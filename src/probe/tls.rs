@@ -24,7 +24,7 @@ use super::bounded;
 use super::proxy::Carrier;
 use super::trust::{self, Anchors, Judgement, Roots};
 use crate::clock::{Clock, Stopwatch, TimeLimit};
-use crate::config::{MinVersion, ProbeModule, TlsPolicy};
+use crate::config::{MinVersion, ProbeModule, Severity, TlsPolicy};
 use crate::report::{Handshake, Reason};
 
 /// What a module's handshakes share.
@@ -39,6 +39,16 @@ pub(super) struct Client {
     policy: TlsPolicy,
     anchors: Anchors,
     clock: Clock,
+}
+
+/// With whom a session is to be.
+#[derive(Clone)]
+pub(super) struct Peer {
+    pub address: IpAddr,
+    /// Whom the certificate must name.
+    pub name: ServerName<'static>,
+    /// What is to be spoken, in order of preference (ALPN).
+    pub protocols: &'static [&'static [u8]],
 }
 
 const FROM_TLS12: &[&SupportedProtocolVersion] = &[&version::TLS13, &version::TLS12];
@@ -65,22 +75,36 @@ impl Client {
         }
     }
 
-    /// Shakes hands over `carrier`, which stands on `address`. Where the large ClientHello gets no
+    /// For sessions with name servers: the same roots, and nothing that is expected of the target
+    /// alone.
+    pub fn for_resolvers(&self) -> Self {
+        let policy = TlsPolicy {
+            expected_issuers: Vec::new(),
+            on_interception: Severity::Warn,
+            pins: Vec::new(),
+            ..self.policy.clone()
+        };
+        Self {
+            policy,
+            ..self.clone()
+        }
+    }
+
+    /// Shakes hands with `peer` over `carrier`. Where the large ClientHello gets no
     /// answer, the small one is tried over `second`, a connection that is only then opened: that
     /// tells a middlebox that drops large ones.
     pub async fn handshake(
         &self,
         carrier: Carrier,
-        address: IpAddr,
-        host: &ServerName<'static>,
+        peer: &Peer,
         limit: TimeLimit,
         second: impl Future<Output = Option<Carrier>>,
     ) -> (Handshake, Option<TlsStream<Carrier>>) {
         let watch = Stopwatch::start();
         let first = self
-            .attempt(&self.large, carrier, host, limit.remaining() / 2)
+            .attempt(&self.large, carrier, peer, limit.remaining() / 2)
             .await;
-        let mut handshake = self.record(address, &first, host);
+        let mut handshake = self.record(&first, peer);
         handshake.duration = watch.elapsed();
         let unanswered = matches!(
             handshake.failure,
@@ -91,10 +115,10 @@ impl Client {
             && let Some(carrier) = second.await
         {
             let second = self
-                .attempt(&self.small, carrier, host, limit.remaining())
+                .attempt(&self.small, carrier, peer, limit.remaining())
                 .await;
             if second.presented.is_some() {
-                handshake = self.record(address, &second, host);
+                handshake = self.record(&second, peer);
                 handshake.duration = watch.elapsed();
                 handshake.large_hello_dropped = true;
                 handshake.failure = Some(Reason::TlsLargeHelloDropped);
@@ -111,14 +135,15 @@ impl Client {
         &self,
         provider: &Arc<CryptoProvider>,
         carrier: Carrier,
-        host: &ServerName<'static>,
+        peer: &Peer,
         limit: Duration,
     ) -> Attempt {
         let recorder = Arc::new(Recorder::new(Arc::clone(provider)));
-        let session = match self.config(provider, &recorder) {
+        let session = match self.config(provider, &recorder, peer) {
             Err(error) => Err(Trouble::of(io::Error::other(error))),
             Ok(config) => {
-                let connect = TlsConnector::from(Arc::new(config)).connect(host.clone(), carrier);
+                let name = peer.name.clone();
+                let connect = TlsConnector::from(Arc::new(config)).connect(name, carrier);
                 match tokio::time::timeout(limit, connect).await {
                     Err(_) => Err(Trouble {
                         reason: Reason::TlsTimedOut,
@@ -153,6 +178,7 @@ impl Client {
         &self,
         provider: &Arc<CryptoProvider>,
         recorder: &Arc<Recorder>,
+        peer: &Peer,
     ) -> Result<ClientConfig, TlsError> {
         let verifier: Arc<dyn ServerCertVerifier> = Arc::clone(recorder) as _;
         let mut config = ClientConfig::builder_with_provider(Arc::clone(provider))
@@ -161,16 +187,16 @@ impl Client {
             .with_custom_certificate_verifier(verifier)
             .with_no_client_auth();
         config.resumption = Resumption::disabled();
-        config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+        config.alpn_protocols = peer.protocols.iter().map(|one| one.to_vec()).collect();
         Ok(config)
     }
 
-    fn record(&self, address: IpAddr, attempt: &Attempt, host: &ServerName<'static>) -> Handshake {
+    fn record(&self, attempt: &Attempt, peer: &Peer) -> Handshake {
         let presented = attempt.presented.as_ref();
         let judgement = presented.map_or_else(Judgement::default, |presented| {
             trust::judge(
                 &presented.chain,
-                host,
+                &peer.name,
                 &self.policy,
                 &self.anchors,
                 self.large.signature_verification_algorithms,
@@ -184,7 +210,7 @@ impl Client {
             .map(|stream| stream.get_ref().1);
         let trouble = attempt.session.as_ref().err();
         Handshake {
-            address,
+            address: peer.address,
             duration: Duration::ZERO,
             failure: trouble.map(|trouble| trouble.reason).or(judgement.failure),
             detail: trouble

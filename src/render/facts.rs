@@ -30,7 +30,29 @@ pub(super) fn dns(facts: &DnsFacts, failure: Option<Reason>) -> Vec<String> {
         write_all(&mut first, format_args!("{FAINT}{detail}{FAINT:#}"));
     }
     let mut lines = vec![first];
-    lines.extend(facts.lookups.iter().map(lookup));
+    for one in &facts.lookups {
+        lines.push(lookup(one));
+        lines.extend(
+            one.detail
+                .as_ref()
+                .map(|text| format!("  {FAINT}{text}{FAINT:#}")),
+        );
+    }
+    // The sessions of a resolver show one certificate.
+    let mut shown: Vec<&str> = Vec::new();
+    for one in &facts.lookups {
+        let Some(session) = one.session.as_ref() else {
+            continue;
+        };
+        let Some(leaf) = session.chain.first() else {
+            continue;
+        };
+        if !shown.contains(&one.resolver.as_str()) {
+            shown.push(&one.resolver);
+            lines.push(format!("{FAINT}{}{FAINT:#} presents", one.resolver));
+            lines.extend(certificate(0, leaf));
+        }
+    }
     lines
 }
 
@@ -67,6 +89,12 @@ fn lookup(lookup: &Lookup) -> String {
         line.push_str(&format!(", {WARN}not in the expected ranges{WARN:#}"));
     }
     line.push_str(&format!(", {}", span(lookup.duration)));
+    if let Some(session) = &lookup.session {
+        line.push_str(&format!(
+            ", of it {} for the session",
+            span(session.duration)
+        ));
+    }
     line
 }
 

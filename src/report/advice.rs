@@ -142,6 +142,14 @@ pub fn of_reason(reason: Reason) -> Advice {
             "The name, the resolver and the address it gave. Ask for the name to be exempted from \
              the filter.",
         ),
+        Reason::DnsTls => (
+            "The encrypted session with the resolver could not be had: its certificate is not \
+             trusted here or names another server, or the handshake failed.",
+            Contact::Dns,
+            "The resolver, its certificate's names, issuer and dates as shown, and the error seen. \
+             If the issuer is a web filter of your own, ask for the resolver to be exempted from \
+             inspection.",
+        ),
         Reason::TcpRefused => (
             "The connection was refused: the server has nothing on that port, or a firewall on the \
              way rejects it with a reset; the two look the same from here.",

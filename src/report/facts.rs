@@ -101,6 +101,12 @@ pub struct Lookup {
     pub authenticated: bool,
     /// The answer came over TCP because the one over UDP was cut.
     pub truncated: bool,
+    /// The encrypted session it was asked over, whatever the verdict on it; absent over UDP and TCP.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub session: Option<Box<Handshake>>,
+    /// What went wrong, where the failure does not say it already.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub detail: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub failure: Option<Reason>,
 }

@@ -55,6 +55,7 @@ pub enum Reason {
     DnsUnreachable,
     DnsMalformed,
     DnsSinkhole,
+    DnsTls,
     TcpRefused,
     TcpTimedOut,
     TcpHostUnreachable,
@@ -100,7 +101,7 @@ pub enum Reason {
 
 impl Reason {
     /// Every reason, in the order of the enum.
-    pub const ALL: [Self; 49] = [
+    pub const ALL: [Self; 50] = [
         Self::DnsNxdomain,
         Self::DnsNoData,
         Self::DnsServfail,
@@ -109,6 +110,7 @@ impl Reason {
         Self::DnsUnreachable,
         Self::DnsMalformed,
         Self::DnsSinkhole,
+        Self::DnsTls,
         Self::TcpRefused,
         Self::TcpTimedOut,
         Self::TcpHostUnreachable,
@@ -162,7 +164,8 @@ impl Reason {
             | Self::DnsTimedOut
             | Self::DnsUnreachable
             | Self::DnsMalformed
-            | Self::DnsSinkhole => LayerName::Dns,
+            | Self::DnsSinkhole
+            | Self::DnsTls => LayerName::Dns,
             Self::TcpRefused
             | Self::TcpTimedOut
             | Self::TcpHostUnreachable
@@ -215,6 +218,7 @@ impl Reason {
             Self::DnsUnreachable => "dns_unreachable",
             Self::DnsMalformed => "dns_malformed",
             Self::DnsSinkhole => "dns_sinkhole",
+            Self::DnsTls => "dns_tls",
             Self::TcpRefused => "tcp_refused",
             Self::TcpTimedOut => "tcp_timed_out",
             Self::TcpHostUnreachable => "tcp_host_unreachable",

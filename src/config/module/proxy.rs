@@ -8,6 +8,8 @@ use hyper::Uri;
 use hyper_util::client::proxy::matcher::Matcher;
 use url::{Host, Url};
 
+use super::resolver::port_written;
+
 /// Which proxy a request goes through.
 #[derive(Clone, Debug, Default)]
 pub enum ProxyPolicy {
@@ -161,14 +163,10 @@ impl Proxy {
         let host = url
             .host()
             .ok_or_else(|| format!("the proxy has no host; {FORMS}"))?;
-        let written = rest
-            .trim_end_matches('/')
-            .rsplit_once(':')
-            .is_some_and(|(_, port)| port.parse::<u16>().is_ok());
         Ok(Self {
             scheme,
             host: host.to_owned(),
-            port: url.port().unwrap_or(if written { 80 } else { port }),
+            port: port_written(rest).unwrap_or(port),
             credentials: None,
         })
     }

@@ -1,8 +1,9 @@
-//! One question to one name server: one packet, no retry; TCP when the answer over UDP is cut.
+//! One question to one name server, without retry: one packet over UDP, with TCP when the answer is
+//! cut; one connection over TCP, TLS and HTTPS.
 
+use std::sync::Arc;
 use std::time::Duration;
 
-use hickory_net::NetError;
 use hickory_net::tcp::TcpClientStream;
 use hickory_net::udp::UdpClientStream;
 use hickory_net::xfer::{DnsHandle, DnsRequestSender, FirstAnswer};
@@ -11,10 +12,12 @@ use hickory_proto::op::{
 };
 use hickory_proto::rr::{Name, RData, RecordType};
 
+use super::encrypted::{self, Destination};
 use super::socket::ConnectedRuntime;
-use super::{MAX_ADDRESSES, rcode_reason, reason};
+use super::{MAX_ADDRESSES, Unanswered, rcode_reason};
 use crate::clock::Stopwatch;
 use crate::config::{Resolver, Transport};
+use crate::probe::tls::Client;
 use crate::report::{Lookup, Reason, Record};
 
 /// The size of an answer over UDP that crosses any path (DNS flag day 2020).
@@ -26,6 +29,8 @@ pub(super) struct Question {
     pub name: Name,
     pub record: Record,
     pub limit: Duration,
+    /// For sessions with encrypted name servers.
+    pub client: Arc<Client>,
 }
 
 /// Asks, and says what came. It ends within the question's limit.
@@ -42,42 +47,65 @@ pub(super) async fn ask(question: &Question) -> Lookup {
         min_ttl: None,
         authenticated: false,
         truncated: false,
+        session: None,
+        detail: None,
         failure: None,
     };
-    let answer =
-        tokio::time::timeout(question.limit, exchange(question, &mut lookup.truncated)).await;
+    let answer = tokio::time::timeout(question.limit, exchange(question, &mut lookup)).await;
     lookup.duration = watch.elapsed();
     match answer {
         Err(_) => lookup.failure = Some(Reason::DnsTimedOut),
-        Ok(Err(error)) => lookup.failure = Some(reason(&error)),
+        Ok(Err(unanswered)) => {
+            lookup.failure = Some(unanswered.reason);
+            lookup.detail = unanswered.detail;
+        }
         Ok(Ok(response)) => read(&mut lookup, &response),
     }
     lookup
 }
 
-async fn exchange(question: &Question, truncated: &mut bool) -> Result<DnsResponse, NetError> {
-    if question.resolver.transport == Transport::Udp {
-        let mut stream =
-            UdpClientStream::builder(question.resolver.address, ConnectedRuntime::default())
-                .with_timeout(Some(question.limit))
-                .with_max_retries(0)
-                .with_os_port_selection(true)
-                .build();
-        let response = stream
-            .send_message(request(question))
-            .first_answer()
-            .await?;
-        if !response.truncation {
-            return Ok(response);
-        }
-        *truncated = true;
+async fn exchange(question: &Question, lookup: &mut Lookup) -> Result<DnsResponse, Unanswered> {
+    let (named, path) = match &question.resolver.transport {
+        Transport::Udp => return over_udp(question, &mut lookup.truncated).await,
+        Transport::Tcp => return over_tcp(question).await,
+        Transport::Tls(named) => (named, None),
+        Transport::Https(named, path) => (named, Some(path.as_str())),
+    };
+    let destination = Destination {
+        address: question.resolver.address,
+        certified: &named.certified,
+        path,
+    };
+    let session = &mut lookup.session;
+    let (request, limit) = (request(question), question.limit);
+    encrypted::exchange(&destination, request, &question.client, limit, session).await
+}
+
+async fn over_udp(question: &Question, truncated: &mut bool) -> Result<DnsResponse, Unanswered> {
+    let mut stream =
+        UdpClientStream::builder(question.resolver.address, ConnectedRuntime::default())
+            .with_timeout(Some(question.limit))
+            .with_max_retries(0)
+            .with_os_port_selection(true)
+            .build();
+    let response = stream
+        .send_message(request(question))
+        .first_answer()
+        .await?;
+    if !response.truncation {
+        return Ok(response);
     }
+    *truncated = true;
+    over_tcp(question).await
+}
+
+async fn over_tcp(question: &Question) -> Result<DnsResponse, Unanswered> {
     // It owns the task that drives the connection, so it must outlive the answer.
     let runtime = ConnectedRuntime::default();
     let address = question.resolver.address;
     let stream =
         TcpClientStream::exchange(address, None, question.limit, None, runtime.clone()).await?;
-    stream.send(request(question)).first_answer().await
+    Ok(stream.send(request(question)).first_answer().await?)
 }
 
 fn request(question: &Question) -> DnsRequest {

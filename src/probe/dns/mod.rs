@@ -3,8 +3,10 @@
 //! Two measurements stand side by side. The *followed* answer is what the connection uses: asked as
 //! a system asks, by hickory-resolver, hosts file included, again when a packet is lost. The
 //! *lookups* ask every name server by itself, one packet a question: no retry, no cache, no joining
-//! of equal questions. They run beside the pipe and never decide a probe.
+//! of equal questions. They run beside the pipe and never decide a probe. An encrypted name server
+//! is asked by a lookup for both.
 
+mod encrypted;
 mod lookup;
 mod socket;
 
@@ -12,6 +14,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::future::join_all;
 use hickory_net::{DnsError, NetError};
 use hickory_proto::op::ResponseCode;
 use hickory_proto::rr::Name;
@@ -22,21 +25,61 @@ use hickory_resolver::config::{
 };
 use tokio::task::JoinSet;
 
+use super::tls;
 use crate::clock::{Stopwatch, TimeLimit};
 use crate::config::{ProbeModule, Resolver, Route, SystemResolvers, Transport};
 use crate::report::{Family, Followed, Lookup, Ran, Reason, Record};
+use lookup::Question;
 use socket::ConnectedRuntime;
 
 /// How long one question of the followed resolution waits, and how many there are at the most, or
 /// one to each name server where there are more: about as patient as a system's resolver.
 const ROUND: Duration = Duration::from_millis(1500);
 const QUESTIONS: usize = 4;
+/// The same for an encrypted name server: a connection and a handshake come before the question, and
+/// TCP repeats what is lost.
+const ENCRYPTED_ROUND: Duration = Duration::from_secs(3);
+const ENCRYPTED_QUESTIONS: usize = 2;
 /// What is kept of an answer.
 const MAX_ADDRESSES: usize = 64;
 
+/// For whom names are resolved.
+pub(super) struct Asker<'a> {
+    pub module: &'a Arc<ProbeModule>,
+    /// For sessions with encrypted name servers.
+    pub client: &'a Arc<tls::Client>,
+    pub limit: TimeLimit,
+}
+
+/// Why no answer came.
+struct Unanswered {
+    reason: Reason,
+    /// What the reason does not say already.
+    detail: Option<String>,
+}
+
+impl Unanswered {
+    fn of(reason: Reason) -> Self {
+        Self {
+            reason,
+            detail: None,
+        }
+    }
+}
+
+impl From<NetError> for Unanswered {
+    fn from(error: NetError) -> Self {
+        Self {
+            reason: reason(&error),
+            detail: detail(&error),
+        }
+    }
+}
+
 /// The answer that the connection follows.
-pub(super) async fn follow(module: &ProbeModule, host: &str, limit: TimeLimit) -> Ran<Followed> {
+pub(super) async fn follow(asker: &Asker<'_>, host: &str) -> Ran<Followed> {
     let watch = Stopwatch::start();
+    let module = asker.module;
     let mut followed = Followed {
         route: match &module.route {
             Route::System => "system".to_owned(),
@@ -44,15 +87,15 @@ pub(super) async fn follow(module: &ProbeModule, host: &str, limit: TimeLimit) -
         },
         ..Followed::default()
     };
-    let answer = tokio::time::timeout(limit.remaining(), resolve(module, host)).await;
+    let answer = tokio::time::timeout(asker.limit.remaining(), resolve(asker, host)).await;
     let failure = match answer {
         Err(_) => Some(Reason::DnsTimedOut),
-        Ok(Err(error)) => {
+        Ok(Err(unanswered)) => {
             followed.detail = match module.route == Route::System && system_servers().is_empty() {
                 true => Some("no name server is configured on this host".to_owned()),
-                false => detail(&error),
+                false => unanswered.detail,
             };
-            Some(reason(&error))
+            Some(unanswered.reason)
         }
         Ok(Ok(addresses)) => {
             followed.expected = expected(module, &addresses);
@@ -69,21 +112,40 @@ pub(super) async fn follow(module: &ProbeModule, host: &str, limit: TimeLimit) -
     }
 }
 
+async fn resolve(asker: &Asker<'_>, host: &str) -> Result<Vec<IpAddr>, Unanswered> {
+    let module = asker.module;
+    match &module.route {
+        Route::System => Ok(by_system(module, host).await?),
+        Route::Resolver(resolver) => match name_server(resolver) {
+            Some(server) => {
+                let config = |servers| ResolverConfig::from_parts(None, Vec::new(), servers);
+                Ok(by_servers(module, host, &[server], config).await?)
+            }
+            None => by_lookups(asker, host, resolver).await,
+        },
+    }
+}
+
+/// The hosts file, then the name servers, as the system is configured.
+async fn by_system(module: &ProbeModule, host: &str) -> Result<Vec<IpAddr>, NetError> {
+    let (domain, search, servers) = hickory_resolver::system_conf::read_system_conf()
+        .map(|(config, _)| config.into_parts())
+        .unwrap_or_default();
+    let config = |servers| ResolverConfig::from_parts(domain.clone(), search.clone(), servers);
+    match look_up(module, host, config(Vec::new()), ResolveHosts::Always).await {
+        Ok(addresses) => Ok(addresses),
+        Err(_) => by_servers(module, host, &servers, config).await,
+    }
+}
+
 /// Walks the name servers in their order, as a system's resolver does: an answer is final, and so is
 /// a name that does not exist; silence, an error or a refusal goes on to the next, and round again.
-async fn resolve(module: &ProbeModule, host: &str) -> Result<Vec<IpAddr>, NetError> {
-    let (domain, search, servers) = match &module.route {
-        Route::System => hickory_resolver::system_conf::read_system_conf()
-            .map(|(config, _)| config.into_parts())
-            .unwrap_or_default(),
-        Route::Resolver(resolver) => (None, Vec::new(), vec![name_server(resolver)]),
-    };
-    let config = |servers| ResolverConfig::from_parts(domain.clone(), search.clone(), servers);
-    if module.route == Route::System
-        && let Ok(addresses) = look_up(module, host, config(Vec::new()), ResolveHosts::Always).await
-    {
-        return Ok(addresses);
-    }
+async fn by_servers(
+    module: &ProbeModule,
+    host: &str,
+    servers: &[NameServerConfig],
+    config: impl Fn(Vec<NameServerConfig>) -> ResolverConfig,
+) -> Result<Vec<IpAddr>, NetError> {
     let mut last = NetError::NoConnections;
     for server in servers.iter().cycle().take(QUESTIONS.max(servers.len())) {
         let config = config(vec![server.clone()]);
@@ -93,6 +155,55 @@ async fn resolve(module: &ProbeModule, host: &str) -> Result<Vec<IpAddr>, NetErr
         }
     }
     Err(last)
+}
+
+/// Asks an encrypted name server, by the same questions that measure it.
+async fn by_lookups(
+    asker: &Asker<'_>,
+    host: &str,
+    resolver: &Resolver,
+) -> Result<Vec<IpAddr>, Unanswered> {
+    let mut name = name(host)?;
+    name.set_fqdn(true);
+    let mut last = Unanswered::of(Reason::DnsTimedOut);
+    for _ in 0..ENCRYPTED_QUESTIONS {
+        let questions = records(asker.module).iter().map(|record| Question {
+            resolver: resolver.clone(),
+            name: name.clone(),
+            record: *record,
+            limit: asker.limit.at_most(ENCRYPTED_ROUND),
+            client: Arc::clone(asker.client),
+        });
+        let questions: Vec<Question> = questions.collect();
+        let lookups = join_all(questions.iter().map(lookup::ask)).await;
+        let failed = lookups.iter().find(|lookup| lookup.failure.is_some());
+        let addresses: Vec<IpAddr> = lookups
+            .iter()
+            .flat_map(|lookup| lookup.answers.iter().copied())
+            .collect();
+        match failed {
+            _ if !addresses.is_empty() => return Ok(addresses),
+            None => return Err(Unanswered::of(Reason::DnsNoData)),
+            Some(lookup) => {
+                last = Unanswered {
+                    reason: lookup.failure.unwrap_or(Reason::DnsMalformed),
+                    detail: lookup.detail.clone(),
+                };
+                if last.reason == Reason::DnsNxdomain {
+                    break;
+                }
+            }
+        }
+    }
+    Err(last)
+}
+
+fn records(module: &ProbeModule) -> &'static [Record] {
+    match module.family {
+        None => &[Record::A, Record::Aaaa],
+        Some(Family::V4) => &[Record::A],
+        Some(Family::V6) => &[Record::Aaaa],
+    }
 }
 
 /// Asks by one configuration, once.
@@ -127,15 +238,18 @@ async fn look_up(
     Ok(addresses)
 }
 
-fn name_server(resolver: &Resolver) -> NameServerConfig {
+/// As hickory's resolver knows it; `None` for an encrypted one.
+fn name_server(resolver: &Resolver) -> Option<NameServerConfig> {
     let mut connections = match resolver.transport {
         Transport::Udp => vec![ConnectionConfig::udp(), ConnectionConfig::tcp()],
         Transport::Tcp => vec![ConnectionConfig::tcp()],
+        Transport::Tls(..) | Transport::Https(..) => return None,
     };
     for connection in &mut connections {
         connection.port = resolver.address.port();
     }
-    NameServerConfig::new(resolver.address.ip(), true, connections)
+    let ip = resolver.address.ip();
+    Some(NameServerConfig::new(ip, true, connections))
 }
 
 /// A name with a dot is whole; a bare one goes through the system's search list.
@@ -148,25 +262,22 @@ fn name(host: &str) -> Result<Name, NetError> {
 }
 
 /// Starts the question for each record to each name server. Each ends by itself within the limit.
-pub(super) fn ask_each(module: &Arc<ProbeModule>, host: &str, limit: TimeLimit) -> JoinSet<Lookup> {
+pub(super) fn ask_each(asker: &Asker<'_>, host: &str) -> JoinSet<Lookup> {
+    let module = asker.module;
     let mut lookups = JoinSet::new();
     let Ok(mut name) = name(host) else {
         return lookups;
     };
     name.set_fqdn(true);
-    let share = limit.at_most(limit.total() / 2);
-    let records: &[Record] = match module.family {
-        None => &[Record::A, Record::Aaaa],
-        Some(Family::V4) => &[Record::A],
-        Some(Family::V6) => &[Record::Aaaa],
-    };
+    let share = asker.limit.at_most(asker.limit.total() / 2);
     for (resolver, origin) in resolvers(module) {
-        for record in records {
-            let question = lookup::Question {
-                resolver,
+        for record in records(module) {
+            let question = Question {
+                resolver: resolver.clone(),
                 name: name.clone(),
                 record: *record,
                 limit: share,
+                client: Arc::clone(asker.client),
             };
             let judge = Judge {
                 trusted_loopback: origin == Origin::Configured
@@ -230,7 +341,7 @@ fn resolvers(module: &ProbeModule) -> Vec<(Resolver, Origin)> {
     let configured = module.resolvers.iter().chain(route_resolver(module));
     for resolver in configured {
         if !all.iter().any(|(known, _)| known == resolver) {
-            all.push((*resolver, Origin::Configured));
+            all.push((resolver.clone(), Origin::Configured));
         }
     }
     if module.system_resolvers == SystemResolvers::Ask {

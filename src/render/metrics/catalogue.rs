@@ -32,6 +32,9 @@ catalogue! {
     DNS_ANSWERS = gauge("dns_answers", &["target", "resolver", "record"], "Addresses in the answer; absent without an answer.");
     DNS_MIN_TTL = gauge("dns_min_ttl_seconds", &["target", "resolver", "record"], "The smallest time to live among the addresses in the answer.");
     DNS_LOOKUP_FAILURE_INFO = gauge("dns_lookup_failure_info", &["target", "resolver", "record", "reason"], "1 while the resolver's latest answer is not usable, and why.");
+    DNS_SESSION_DURATION = gauge("dns_session_duration_seconds", &["target", "resolver", "record"], "What the handshake with an encrypted resolver took; it is part of the question's time.");
+    DNS_CERT_NOT_AFTER = gauge("dns_cert_not_after_timestamp_seconds", &["target", "resolver"], "The last instant of the validity of an encrypted resolver's certificate.");
+    DNS_CERT_INFO = gauge("dns_cert_info", &["target", "resolver", "subject", "issuer", "serial", "fingerprint_sha256"], "The certificate that an encrypted resolver presented, whatever the verdict on it.");
     DNS_ANSWER_EXPECTED = gauge("dns_answer_expected", &["target", "resolver"], "1 if each address in the resolver's answer lies in the expected ranges; only where expected_addresses are configured.");
     DNS_RESOLVERS_AGREE = gauge("dns_resolvers_agree", &["target"], "1 if the resolvers that answered give the same addresses; absent with fewer than two.");
     DNS_ANSWER_CHANGES = counter("dns_answer_changes_total", &["target"], "How often the set of followed addresses changed since start.");

@@ -100,6 +100,7 @@ fn verdict(families: &mut Families, name: &str, report: &Report) {
 
 fn dns(families: &mut Families, name: &str, facts: &DnsFacts) {
     let mut expected: BTreeMap<&str, bool> = BTreeMap::new();
+    let mut certified: BTreeMap<&str, &Certificate> = BTreeMap::new();
     for lookup in &facts.lookups {
         let labels = [name, lookup.resolver.as_str(), lookup.record.code()];
         families.add(&DNS_LOOKUP_SUCCESS, &labels, flag(lookup.failure.is_none()));
@@ -115,9 +116,30 @@ fn dns(families: &mut Families, name: &str, facts: &DnsFacts) {
                 &[target, resolver, record, reason.code()],
             );
         }
+        if let Some(session) = &lookup.session {
+            let seconds = session.duration.as_secs_f64();
+            families.add(&DNS_SESSION_DURATION, &labels, seconds);
+            if let Some(leaf) = session.chain.first() {
+                certified.insert(&lookup.resolver, leaf);
+            }
+        }
         if let Some(one) = lookup.expected {
             *expected.entry(&lookup.resolver).or_insert(true) &= one;
         }
+    }
+    for (resolver, leaf) in certified {
+        families.add(&DNS_CERT_NOT_AFTER, &[name, resolver], unix(leaf.not_after));
+        families.add_info(
+            &DNS_CERT_INFO,
+            &[
+                name,
+                resolver,
+                &leaf.subject,
+                &leaf.issuer,
+                &leaf.serial,
+                &leaf.fingerprint_sha256,
+            ],
+        );
     }
     for (resolver, all) in expected {
         families.add(&DNS_ANSWER_EXPECTED, &[name, resolver], flag(all));

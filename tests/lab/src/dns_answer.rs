@@ -72,7 +72,7 @@ impl Zone {
     ) -> Option<Reply> {
         let mut delay = Duration::ZERO;
         let message = match fault {
-            None => self.honest(request, question),
+            None | Some(DnsFault::HttpStatus(_)) => self.honest(request, question),
             Some(DnsFault::NxDomain) => self.negative(request, question, ResponseCode::NXDomain),
             Some(DnsFault::NoData) => self.negative(request, question, ResponseCode::NoError),
             Some(DnsFault::ServFail) => bare(request, question, ResponseCode::ServFail),
@@ -93,7 +93,7 @@ impl Zone {
                 let message = self.honest(request, question);
                 match transport {
                     Transport::Udp => message.truncate(),
-                    Transport::Tcp => message,
+                    Transport::Tcp | Transport::Tls | Transport::Https => message,
                 }
             }
             Some(DnsFault::Answer(addresses)) => {

@@ -28,6 +28,8 @@ pub enum DnsFault {
     Slow(Duration),
     /// Every n-th question is lost, the others are answered well; 1 loses all.
     DropEvery(u64),
+    /// Over HTTPS this status in place of an answer; over all else a good answer.
+    HttpStatus(u16),
 }
 
 /// How a web proxy misbehaves.

@@ -19,6 +19,9 @@ use crate::scenarios::Scenario;
 /// The web proxy's name.
 const PROXY: &str = "proxy.lab.test";
 
+/// The name server's name, for those who speak TLS to it.
+pub(crate) const RESOLVER: &str = "dns.lab.test";
+
 /// The login server's name.
 pub const HOST: &str = "sso.lab.test";
 
@@ -35,6 +38,7 @@ pub struct Lab {
     pub proxy: ProxyServer,
     identity: Identity,
     proxy_identity: Identity,
+    resolver_identity: Identity,
     directory: Directory,
     current: Mutex<Option<&'static str>>,
 }
@@ -69,6 +73,8 @@ impl Lab {
         let name_server = NameServer::start().await?;
         let proxy_identity = authority.issue(&Leaf::for_name(PROXY));
         let proxy = ProxyServer::start(login_server.addr().ip(), proxy_identity.clone()).await?;
+        let resolver_identity = authority.issue(&Leaf::for_name(RESOLVER));
+        name_server.set_identity(resolver_identity.clone());
         let lab = Self {
             authority,
             interceptor,
@@ -77,6 +83,7 @@ impl Lab {
             proxy,
             identity,
             proxy_identity,
+            resolver_identity,
             directory,
             current: Mutex::new(None),
         };
@@ -126,6 +133,8 @@ impl Lab {
     /// Makes everything good again.
     pub fn heal(&self) {
         self.name_server.clear();
+        self.name_server
+            .set_identity(self.resolver_identity.clone());
         self.name_server.answer(HOST, &[self.login_address()]);
         self.login_server.clear();
         self.proxy.clear();
@@ -151,21 +160,25 @@ impl Lab {
 
     fn render(&self, module: &str, tls: &str, target: &str) -> String {
         let resolver = self.name_server.addr();
+        let encrypted = format!("{RESOLVER}@{resolver}");
         let url = self.url();
         // A JSON string is a YAML string, whatever is in the path.
         let ca_file = serde_json::Value::from(self.ca_file().to_string_lossy()).to_string();
         let organisation = self.authority.name();
         let module = module
             .replace("{proxy}", &format!("{PROXY}:{}", self.proxy.addr().port()))
+            .replace("{resolver}", &encrypted)
             .replace("{directory}", &self.directory().to_string_lossy());
+        let asks = match module.contains("resolvers:") {
+            true => String::new(),
+            false => format!("    resolvers: [\"{resolver}\"]\n    route: \"{resolver}\"\n"),
+        };
         format!(
             "probe: {{interval: 10s, timeout: 4s}}
 modules:
   lab_page:
     system_resolvers: ignore
-    resolvers: [\"{resolver}\"]
-    route: \"{resolver}\"
-{module}    tls: {{roots: [ca_file], ca_file: {ca_file}, expected_issuers: [\"{organisation}\"]{tls}}}
+{asks}{module}    tls: {{roots: [ca_file], ca_file: {ca_file}, expected_issuers: [\"{organisation}\"]{tls}}}
     page: {{title: \"{TITLE}\", contains: [\"username\"], form_fields: [username, password]}}
 targets:
   - {{name: sso, url: \"{url}\", module: lab_page{target}}}

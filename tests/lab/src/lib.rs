@@ -1,7 +1,8 @@
 //! A loopback world that misbehaves in each way the exporter can name.
 //!
 //! - `authority`: a certificate authority, and the identities it issues
-//! - `name_server`: an authoritative name server over UDP and TCP (`dns_answer`: its bytes)
+//! - `name_server`: an authoritative name server over UDP and TCP (`dns_answer`: its bytes;
+//!   `dns_session`: the same over TLS and HTTPS)
 //! - `login_server`: a login page over TLS (`hello`, `session`: the handshake and its faults;
 //!   `answers`, `page`: sound answers; `raw`: broken ones; `guard`: what came, and whether it
 //!   was polite)
@@ -25,6 +26,7 @@ mod answers;
 mod authority;
 mod control;
 mod dns_answer;
+mod dns_session;
 mod faults;
 mod guard;
 mod hello;

@@ -1,4 +1,5 @@
-//! An authoritative name server on loopback, over UDP and TCP on one port.
+//! An authoritative name server on loopback, on one port: over UDP and TCP, and, where it has an
+//! identity, over TLS and HTTPS (`dns_session`).
 //!
 //! In: names with their addresses, and at most one fault. Out: answers on the wire, and a list
 //! of what was asked. How an answer is put together is in `dns_answer`; validation, zones and
@@ -12,16 +13,17 @@ use std::time::Duration;
 
 use hickory_proto::op::Message;
 use hickory_proto::rr::RecordType;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 
+use crate::authority::Identity;
 use crate::dns_answer::{Reply, Zone};
 use crate::faults::DnsFault;
 use crate::port::{self, TcpPort, UdpPort};
 use crate::tasks::Task;
-use crate::{ACCEPT_PAUSE, HOLD, locked};
+use crate::{ACCEPT_PAUSE, HOLD, dns_session, locked};
 
 const MAX_QUERIES: usize = 10_000;
 const MAX_PENDING: usize = 256;
@@ -49,9 +51,11 @@ pub struct Query {
 pub enum Transport {
     Udp,
     Tcp,
+    Tls,
+    Https,
 }
 
-struct State {
+pub(crate) struct State {
     tcp: Arc<TcpPort>,
     udp: Arc<UdpPort>,
     book: Mutex<Book>,
@@ -61,6 +65,7 @@ struct State {
 struct Book {
     zone: Zone,
     fault: Option<(DnsFault, Option<RecordType>)>,
+    identity: Option<Arc<Identity>>,
     queries: VecDeque<Query>,
     /// Questions since the fault was set, for `DropEvery`.
     asked: u64,
@@ -142,6 +147,11 @@ impl NameServer {
         self.state.tcp.close();
     }
 
+    /// Who it is to those who speak TLS to it, on the same port; without, it hangs up on them.
+    pub fn set_identity(&self, identity: Identity) {
+        locked(&self.state.book).identity = Some(Arc::new(identity));
+    }
+
     /// What was asked, oldest first; at most the last 10,000.
     pub fn queries(&self) -> Vec<Query> {
         locked(&self.state.book).queries.iter().cloned().collect()
@@ -171,8 +181,21 @@ impl Drop for NameServer {
 }
 
 impl State {
+    /// The fault that holds for every question.
+    pub(crate) fn fault(&self) -> Option<DnsFault> {
+        match &locked(&self.book).fault {
+            Some((fault, None)) => Some(fault.clone()),
+            _ => None,
+        }
+    }
+
     /// Notes the question and decides what to say; `None` is silence.
-    fn reply(&self, bytes: &[u8], transport: Transport, source: SocketAddr) -> Option<Reply> {
+    pub(crate) fn reply(
+        &self,
+        bytes: &[u8],
+        transport: Transport,
+        source: SocketAddr,
+    ) -> Option<Reply> {
         let message = Message::from_vec(bytes).ok()?;
         let question = message.queries.first()?.clone();
         let mut book = locked(&self.book);
@@ -235,20 +258,46 @@ async fn serve_tcp(state: Arc<State>) {
         if pending.len() < MAX_PENDING {
             let state = Arc::clone(&state);
             pending.spawn(timeout(HOLD, async move {
-                let _gone = converse(&state, stream, source).await;
+                let _gone = serve_connection(&state, stream, source).await;
             }));
         }
     }
 }
 
-/// Questions and answers on one TCP connection, each with its length before it
+async fn serve_connection(
+    state: &Arc<State>,
+    stream: TcpStream,
+    source: SocketAddr,
+) -> io::Result<()> {
+    const TLS_HANDSHAKE: u8 = 22;
+    let mut first = [0];
+    stream.peek(&mut first).await?;
+    if first[0] != TLS_HANDSHAKE {
+        return converse(state, stream, Transport::Tcp, source).await;
+    }
+    let identity = locked(&state.book).identity.clone();
+    match identity {
+        Some(identity) => dns_session::serve(stream, source, &identity, state).await,
+        None => Ok(()),
+    }
+}
+
+/// Questions and answers on one connection, each with its length before it
 /// (RFC 1035, 4.2.2).
-async fn converse(state: &State, mut stream: TcpStream, source: SocketAddr) -> io::Result<()> {
+pub(crate) async fn converse<IO>(
+    state: &State,
+    mut stream: IO,
+    transport: Transport,
+    source: SocketAddr,
+) -> io::Result<()>
+where
+    IO: AsyncRead + AsyncWrite + Unpin,
+{
     loop {
         let length = timeout(TCP_IDLE, stream.read_u16()).await??;
         let mut bytes = vec![0; usize::from(length)];
         timeout(TCP_IDLE, stream.read_exact(&mut bytes)).await??;
-        let Some(reply) = state.reply(&bytes, Transport::Tcp, source) else {
+        let Some(reply) = state.reply(&bytes, transport, source) else {
             continue;
         };
         tokio::time::sleep(reply.delay.min(HOLD)).await;
@@ -258,5 +307,6 @@ async fn converse(state: &State, mut stream: TcpStream, source: SocketAddr) -> i
         let mut framed = length.to_be_bytes().to_vec();
         framed.extend_from_slice(&reply.bytes);
         stream.write_all(&framed).await?;
+        stream.flush().await?;
     }
 }

@@ -6,20 +6,17 @@ use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::{Arc, Mutex};
 
-use rustls::ServerConfig;
-use rustls::crypto::aws_lc_rs;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, copy_bidirectional};
 use tokio::net::TcpStream;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
-use tokio_rustls::TlsAcceptor;
 
 use crate::authority::Identity;
 use crate::faults::ProxyFault;
 use crate::port::TcpPort;
 use crate::tasks::Task;
-use crate::{ACCEPT_PAUSE, HOLD, locked};
+use crate::{ACCEPT_PAUSE, HOLD, locked, session};
 
 const MAX_CONNECTIONS: usize = 512;
 const MAX_HEAD: usize = 8 * 1024;
@@ -110,14 +107,7 @@ async fn serve(stream: TcpStream, state: &State) -> io::Result<()> {
         SOCKS5 => socks(stream, state).await,
         TLS_HANDSHAKE => {
             let identity = Arc::clone(&state.identity.borrow());
-            let config =
-                ServerConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
-                    .with_safe_default_protocol_versions()
-                    .map_err(io::Error::other)?
-                    .with_no_client_auth()
-                    .with_single_cert(identity.chain.clone(), identity.key.clone_key())
-                    .map_err(io::Error::other)?;
-            let acceptor = TlsAcceptor::from(Arc::new(config));
+            let acceptor = session::acceptor(&identity, &[])?;
             connect(acceptor.accept(stream).await?, state).await
         }
         _ => connect(stream, state).await,

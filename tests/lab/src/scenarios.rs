@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use crate::authority::{Authority, Identity, Leaf};
 use crate::faults::{DnsFault, Encoding, HttpFault, PageFault, ProxyFault, TcpFault, TlsFault};
-use crate::lab::{HOST, Lab};
+use crate::lab::{HOST, Lab, RESOLVER};
 use crate::login_server::Alpn;
 
 /// One way for the lab to be, and what the exporter is to make of it.
@@ -115,6 +115,9 @@ const BY_TLS_PROXY: &str = "    proxy: \"https://{proxy}\"\n";
 const BY_SOCKS: &str = "    proxy: \"socks5://{proxy}\"\n";
 const BY_SOCKS_AS_CLERK: &str =
     "    proxy: \"socks5://{proxy}\"\n    proxy_credentials_file: \"{directory}/credentials\"\n";
+const ASK_OVER_TLS: &str =
+    "    resolvers: [\"tls://{resolver}\"]\n    route: \"tls://{resolver}\"\n";
+const ASK_OVER_HTTPS: &str = "    resolvers: [\"https://{resolver}/dns-query\"]\n    route: \"https://{resolver}/dns-query\"\n";
 const SOURCE_OF_NOBODY: &str = "    source_address: 192.0.2.1\n";
 const PIN_OF_NOBODY: &str =
     ", pins: [\"sha256/AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=\"], on_pin_mismatch: fail";
@@ -130,6 +133,14 @@ static FAILING: &[Scenario] = &[
     Scenario::new("dns-unreachable", "dns_unreachable", "no resolver listens on the port", |lab| lab.name_server.close()),
     Scenario::new("dns-malformed", "dns_malformed", "the answer cannot be read", |lab| lab.name_server.set_fault(DnsFault::Malformed)),
     Scenario::new("dns-sinkhole", "dns_sinkhole", "a filter answers with 0.0.0.0", |lab| lab.name_server.set_fault(DnsFault::Answer(vec![IpAddr::V4(Ipv4Addr::UNSPECIFIED)]))),
+    Scenario::new("dns-tls-stranger", "dns_tls", "the resolver's certificate is of an unknown authority", |lab| lab.name_server.set_identity(Authority::new("Example Stranger").issue(&Leaf::for_name(RESOLVER)))).with_module(ASK_OVER_TLS),
+    Scenario::new("dns-tls-another-name", "dns_tls", "the resolver's certificate names another", |lab| lab.name_server.set_identity(lab.authority.issue(&Leaf::for_name("other.lab.test")))).with_module(ASK_OVER_HTTPS),
+    Scenario::new("dns-tls-servfail", "dns_servfail", "the resolver over TLS fails", |lab| lab.name_server.set_fault(DnsFault::ServFail)).with_module(ASK_OVER_TLS),
+    Scenario::new("dns-tls-silent", "dns_timed_out", "the resolver over TLS is silent", |lab| lab.name_server.set_fault(DnsFault::Silent)).with_module(ASK_OVER_TLS),
+    Scenario::new("dns-tls-unreachable", "dns_unreachable", "no resolver listens for TLS", |lab| lab.name_server.close()).with_module(ASK_OVER_TLS),
+    Scenario::new("dns-https-nxdomain", "dns_nxdomain", "the resolver over HTTPS does not know the name", |lab| lab.name_server.set_fault(DnsFault::NxDomain)).with_module(ASK_OVER_HTTPS),
+    Scenario::new("dns-https-no-data", "dns_no_data", "the resolver over HTTPS has no address", |lab| lab.name_server.set_fault(DnsFault::NoData)).with_module(ASK_OVER_HTTPS),
+    Scenario::new("dns-https-forbidden", "dns_malformed", "the resolver over HTTPS answers 403", |lab| lab.name_server.set_fault(DnsFault::HttpStatus(403))).with_module(ASK_OVER_HTTPS),
 
     Scenario::new("tcp-refused", "tcp_refused", "nothing listens on the port", |lab| lab.login_server.set_fault(TcpFault::Refuse)),
     Scenario::new("tcp-reset", "tcp_reset", "a reset as soon as the connection stands", |lab| lab.login_server.set_fault(TcpFault::ResetOnAccept)).or(&["tls_reset"]),
@@ -215,6 +226,8 @@ static GOOD: &[Scenario] = &[
     Scenario::new("proxy-socks", "none", "through a SOCKS5 proxy", |_| {}).with_module(BY_SOCKS),
     Scenario::new("proxy-connect-with-credentials", "none", "through a proxy that knows us", |lab| lab.proxy.set_fault(ProxyFault::WantCredentials(&["Basic realm=\"lab\""]))).with_module(BY_PROXY_AS_CLERK),
     Scenario::new("proxy-socks-with-credentials", "none", "through a SOCKS5 proxy that knows us", |lab| lab.proxy.set_fault(ProxyFault::WantCredentials(&[]))).with_module(BY_SOCKS_AS_CLERK),
+    Scenario::new("dns-over-tls", "none", "the resolver over TLS", |_| {}).with_module(ASK_OVER_TLS),
+    Scenario::new("dns-over-https", "none", "the resolver over HTTPS", |_| {}).with_module(ASK_OVER_HTTPS),
     Scenario::new("http-1-only", "none", "no HTTP/2", |lab| lab.login_server.set_alpn(Alpn::Http1)),
     Scenario::new("http-slow-answer", "none", "the answer takes a second", |lab| lab.login_server.set_fault(HttpFault::Slow(Duration::from_secs(1)))),
     Scenario::new("http-redirects", "none", "three redirects, then the page", |lab| lab.login_server.set_fault(HttpFault::RedirectChain(3))),

@@ -1,5 +1,6 @@
 //! The TLS side of a login server: its configuration, and what it does in place of a handshake.
 
+use std::io;
 use std::sync::Arc;
 
 use rustls::client::danger::HandshakeSignatureValid;
@@ -11,7 +12,9 @@ use rustls::{
     CertificateError, DigitallySignedStruct, DistinguishedName, Error, ServerConfig,
     SignatureScheme,
 };
+use tokio_rustls::TlsAcceptor;
 
+use crate::authority::Identity;
 use crate::faults::{Fault, TlsFault};
 use crate::login_server::{Alpn, LARGE_HELLO, Settings};
 use crate::raw;
@@ -47,6 +50,19 @@ pub(crate) fn act(fault: &TlsFault, hello: usize) -> Option<Act> {
         | TlsFault::RequireClientCertificate => return None,
     };
     Some(act)
+}
+
+/// For one session as `identity`, without faults.
+pub(crate) fn acceptor(identity: &Identity, protocols: &[&[u8]]) -> io::Result<TlsAcceptor> {
+    let provider = Arc::new(aws_lc_rs::default_provider());
+    let mut config = ServerConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .map_err(io::Error::other)?
+        .with_no_client_auth()
+        .with_single_cert(identity.chain.clone(), identity.key.clone_key())
+        .map_err(io::Error::other)?;
+    config.alpn_protocols = protocols.iter().map(|one| one.to_vec()).collect();
+    Ok(TlsAcceptor::from(Arc::new(config)))
 }
 
 /// A configuration for one connection; nothing is resumed from another.

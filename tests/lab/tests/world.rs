@@ -16,7 +16,7 @@ use tokio::net::{TcpStream, UdpSocket};
 
 /// What loopback can show of the exporter's reasons.
 const REASONS: &str = "dns_nxdomain dns_no_data dns_servfail dns_refused dns_timed_out \
-    dns_unreachable dns_malformed dns_sinkhole \
+    dns_unreachable dns_malformed dns_sinkhole dns_tls \
     tcp_refused tcp_reset tcp_local tcp_unexpectedly_open \
     proxy_auth_required proxy_denied proxy_failed proxy_tls \
     tls_timed_out tls_reset tls_closed tls_not_tls tls_version tls_alert tls_expired \

@@ -1,0 +1,70 @@
+//! The name server over TLS: DNS over TLS (RFC 7858), and over HTTPS (RFC 8484) where the client
+//! names HTTP/2.
+
+use std::convert::Infallible;
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http_body_util::{BodyExt, Full, Limited};
+use hyper::body::Incoming;
+use hyper::header::CONTENT_TYPE;
+use hyper::service::service_fn;
+use hyper::{Request, Response, StatusCode};
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use tokio::net::TcpStream;
+
+use crate::authority::Identity;
+use crate::faults::DnsFault;
+use crate::name_server::{State, Transport, converse};
+use crate::{HOLD, session};
+
+const MAX_MESSAGE: usize = 65_535;
+
+/// Shakes hands as `identity` and answers over the session.
+pub(crate) async fn serve(
+    stream: TcpStream,
+    source: SocketAddr,
+    identity: &Identity,
+    state: &Arc<State>,
+) -> io::Result<()> {
+    let acceptor = session::acceptor(identity, &[b"dot", b"h2"])?;
+    let stream = acceptor.accept(stream).await?;
+    if stream.get_ref().1.alpn_protocol() != Some(b"h2") {
+        return converse(state, stream, Transport::Tls, source).await;
+    }
+    let service = service_fn(|request| answer(request, source, Arc::clone(state)));
+    hyper::server::conn::http2::Builder::new(TokioExecutor::new())
+        .serve_connection(TokioIo::new(stream), service)
+        .await
+        .map_err(io::Error::other)
+}
+
+async fn answer(
+    request: Request<Incoming>,
+    source: SocketAddr,
+    state: Arc<State>,
+) -> Result<Response<Full<Bytes>>, Infallible> {
+    let mut response = Response::new(Full::default());
+    if let Some(DnsFault::HttpStatus(status)) = state.fault() {
+        *response.status_mut() = StatusCode::from_u16(status).unwrap_or_default();
+        return Ok(response);
+    }
+    let body = Limited::new(request.into_body(), MAX_MESSAGE)
+        .collect()
+        .await;
+    let Ok(body) = body else {
+        *response.status_mut() = StatusCode::BAD_REQUEST;
+        return Ok(response);
+    };
+    let Some(reply) = state.reply(&body.to_bytes(), Transport::Https, source) else {
+        tokio::time::sleep(HOLD).await;
+        return Ok(response);
+    };
+    tokio::time::sleep(reply.delay.min(HOLD)).await;
+    let kind = hyper::header::HeaderValue::from_static("application/dns-message");
+    response.headers_mut().insert(CONTENT_TYPE, kind);
+    *response.body_mut() = Full::from(reply.bytes);
+    Ok(response)
+}
