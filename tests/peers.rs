@@ -400,7 +400,11 @@ fn config() -> String {
         name, url, module, ..
     } in CASES
     {
-        text += &format!("  - {{name: {name}, url: \"{url}\", module: {module}}}\n");
+        let group = match name.starts_with("over-") {
+            true => ", group: encrypted",
+            false => "",
+        };
+        text += &format!("  - {{name: {name}, url: \"{url}\", module: {module}{group}}}\n");
     }
     text
 }

@@ -3,8 +3,10 @@
 use jiff::Timestamp;
 use serde::Serialize;
 
+use super::overview;
 use crate::config::Contacts;
 use crate::report::advice::{self, Contact};
+use crate::report::overview::Overview;
 use crate::report::{Finding, Report, limits};
 
 /// Raised when a field changes its meaning or goes away.
@@ -15,6 +17,8 @@ struct Document<'a> {
     schema: u32,
     generated: Timestamp,
     reports: Vec<Told<'a>>,
+    #[serde(flatten)]
+    overview: overview::Document<'a>,
 }
 
 #[derive(Serialize)]
@@ -80,6 +84,7 @@ pub fn reports(
                 manual_step: limits::manual_step(report),
             })
             .collect(),
+        overview: overview::Document::of(&Overview::of(reports)),
     };
     let mut text = serde_json::to_string_pretty(&document)?;
     text.push('\n');

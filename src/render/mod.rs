@@ -3,6 +3,7 @@
 mod facts;
 pub mod json;
 pub mod metrics;
+mod overview;
 mod page;
 pub mod summary;
 pub mod text;

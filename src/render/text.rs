@@ -1,10 +1,12 @@
 //! Reports for a person at a terminal of 100 columns or in a pipe.
 
 use super::facts;
+use super::overview;
 use super::page::{BAD, FACTS, FAINT, GOOD, Page, STRONG, WARN, instant, span};
 use crate::config::Contacts;
 use crate::report::advice::{self, Contact};
 use crate::report::limits::{manual_step, not_checked};
+use crate::report::overview::Overview;
 use crate::report::{Expectation, Hop, Layer, PageVerdict, Report, Verdict};
 
 /// The reports, one below the other.
@@ -15,6 +17,15 @@ pub fn reports(reports: &[Report], contacts: &Contacts) -> String {
             page.line("");
         }
         page.report(report, contacts);
+    }
+    for (index, (word, text)) in overview::sentences(&Overview::of(reports))
+        .iter()
+        .enumerate()
+    {
+        if index == 0 {
+            page.line(&format!("\n{STRONG}Together{STRONG:#}"));
+        }
+        page.beside(word, text);
     }
     page.0
 }

@@ -14,6 +14,7 @@ catalogue! {
     PROBE_SUCCESS = gauge("probe_success", &["target", "role"], "1 if every layer to the last was good in the latest probe; the last is http where no page check is configured.");
     FINDING_INFO = gauge("finding_info", &["target", "finding"], "1 while a finding holds: what a person should know but what does not stop a login.");
     TARGET_INFO = gauge("target_info", &["target", "role", "url", "module", "group"], "What is probed; targets of one group are ways to one page.");
+    GROUP_WAY_SUCCESS = gauge("group_way_success", &["group", "target", "way"], "1 if the latest probe of one way to a group's page was good; way is direct or proxy. Only for groups of two targets or more.");
     PROBE_LAYER_SUCCESS = gauge("probe_layer_success", &["target", "layer"], "1 if the layer was good in the latest probe; absent for a layer that was not reached or is not configured.");
     PROBE_LAYER_DURATION = gauge("probe_layer_duration_seconds", &["target", "layer"], "What the layer took in the latest probe, over all hops.");
     PROBE_FAILURE_INFO = gauge("probe_failure_info", &["target", "layer", "reason"], "1 while the latest probe fails: its first failing layer and why.");

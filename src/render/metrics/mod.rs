@@ -18,6 +18,7 @@ use prometheus::{Encoder, TextEncoder};
 
 use crate::config::{Config, Target};
 use crate::report::Tally;
+use crate::report::overview::Overview;
 pub use catalogue::CATALOGUE;
 use catalogue::{BUILD_INFO, CONFIG_RELOAD_SUCCESSFUL, CONFIG_RELOAD_TIMESTAMP, EXPORTER_TIME};
 use family::Families;
@@ -57,6 +58,9 @@ fn gather(exposition: &Exposition<'_>) -> Vec<MetricFamily> {
             exposition.config.probe.interval,
         );
     }
+    let latest = exposition.tallies.iter();
+    let latest = latest.filter_map(|(_, tally)| tally.latest.as_deref());
+    probe::add_groups(&mut families, &Overview::of(latest));
     dates::add(&mut families, exposition.config, exposition.now);
     own(&mut families, exposition);
     families.into_sorted()

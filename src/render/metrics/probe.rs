@@ -8,6 +8,7 @@ use super::catalogue::*;
 use super::family::Families;
 use super::unix;
 use crate::config::Target;
+use crate::report::overview::{Overview, Way};
 use crate::report::{
     Certificate, DnsFacts, Family, Handshake, Hop, Interception, LayerName, Missed, Report, Tally,
     advice,
@@ -47,6 +48,17 @@ pub(super) fn add(
     certificates(families, name, &report.hops);
     sessions(families, name, &report.hops);
     responses(families, name, report);
+}
+
+/// Adds what the targets of one group say together.
+pub(super) fn add_groups(families: &mut Families, overview: &Overview<'_>) {
+    for group in &overview.groups {
+        for report in &group.ways {
+            let way = Way::of(report).code();
+            let good = flag(report.verdict.is_good());
+            families.add(&GROUP_WAY_SUCCESS, &[group.name, &report.target, way], good);
+        }
+    }
 }
 
 fn counters(families: &mut Families, name: &str, tally: &Tally) {

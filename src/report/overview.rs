@@ -1,0 +1,144 @@
+//! What the reports of one cycle say together: which ways to one page are good, and whether the
+//! trouble is this site's own.
+
+use serde::Serialize;
+
+use super::{Report, Role};
+
+/// Several reports, set side by side.
+#[derive(Clone, Debug)]
+pub struct Overview<'a> {
+    /// Each group of two targets or more, in the order of its first.
+    pub groups: Vec<Group<'a>>,
+    pub controls: Option<Controls<'a>>,
+}
+
+/// Targets that are ways to one page.
+#[derive(Clone, Debug)]
+pub struct Group<'a> {
+    pub name: &'a str,
+    /// At least two.
+    pub ways: Vec<&'a Report>,
+}
+
+/// How many of several are good.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Share {
+    All,
+    Some,
+    None,
+}
+
+/// How a target is reached.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Way {
+    Direct,
+    Proxy,
+}
+
+/// The targets that answer "is it us or them?".
+#[derive(Clone, Debug)]
+pub struct Controls<'a> {
+    /// At least one.
+    pub reports: Vec<&'a Report>,
+    pub meaning: Whose,
+}
+
+/// Whose trouble it is, as far as the controls show.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Whose {
+    /// Every login target is good.
+    Nobodys,
+    /// A login target fails and every control is good.
+    Theirs,
+    /// A login target fails and no control is good.
+    Ours,
+    /// A login target fails, and some of the controls.
+    Unclear,
+}
+
+impl Share {
+    fn of(reports: &[&Report]) -> Self {
+        let good = reports.iter().filter(|one| one.verdict.is_good()).count();
+        match good {
+            0 => Self::None,
+            all if all == reports.len() => Self::All,
+            _ => Self::Some,
+        }
+    }
+}
+
+impl Way {
+    pub fn of(report: &Report) -> Self {
+        match report.proxied() {
+            true => Self::Proxy,
+            false => Self::Direct,
+        }
+    }
+
+    /// The value of the `way` label.
+    pub fn code(self) -> &'static str {
+        match self {
+            Self::Direct => "direct",
+            Self::Proxy => "proxy",
+        }
+    }
+}
+
+impl<'a> Overview<'a> {
+    pub fn of(reports: impl IntoIterator<Item = &'a Report>) -> Self {
+        let reports: Vec<&Report> = reports.into_iter().collect();
+        let mut groups: Vec<Group<'a>> = Vec::new();
+        for report in &reports {
+            let Some(name) = report.group.as_deref() else {
+                continue;
+            };
+            match groups.iter_mut().find(|group| group.name == name) {
+                Some(group) => group.ways.push(report),
+                None => groups.push(Group {
+                    name,
+                    ways: vec![report],
+                }),
+            }
+        }
+        groups.retain(|group| group.ways.len() > 1);
+        Self {
+            groups,
+            controls: Controls::of(&reports),
+        }
+    }
+}
+
+impl Group<'_> {
+    pub fn good(&self) -> Share {
+        Share::of(&self.ways)
+    }
+}
+
+impl<'a> Controls<'a> {
+    fn of(reports: &[&'a Report]) -> Option<Self> {
+        let (logins, controls): (Vec<&Report>, Vec<&Report>) =
+            reports.iter().partition(|one| one.role == Role::Login);
+        if controls.is_empty() || logins.is_empty() {
+            return None;
+        }
+        let meaning = match (Share::of(&logins), Share::of(&controls)) {
+            (Share::All, _) => Whose::Nobodys,
+            (_, Share::All) => Whose::Theirs,
+            (_, Share::None) => Whose::Ours,
+            (_, Share::Some) => Whose::Unclear,
+        };
+        Some(Self {
+            reports: controls,
+            meaning,
+        })
+    }
+
+    pub fn good(&self) -> usize {
+        let good = |one: &&&Report| one.verdict.is_good();
+        self.reports.iter().filter(good).count()
+    }
+}
