@@ -10,10 +10,15 @@ help:           ## this list
 run:            ## serve on port 10762 with the built-in configuration
 	$(CARGO) run --release --locked
 
-test:           ## every test, after installing from Debian what they need
+test:           ## every test, after installing from Debian what they need; as root, or NO_NETNS=1
 	tests/install.sh
 	$(CARGO) build --release --locked
 	$(CARGO) test --workspace --locked
+ifeq ($(NO_NETNS),1)
+	@echo "NO_NETNS=1: NOT RUN are the tests in network namespaces, firewall and peers" >&2
+else
+	$(CARGO) test --test firewall --test peers --locked -- --test-threads=10
+endif
 	$(CARGO) test --test paging --locked -- --test-threads=8
 
 mutants:        ## change the alert rules one thing at a time; the unit tests must notice (minutes)

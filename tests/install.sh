@@ -6,6 +6,9 @@ set -euo pipefail
 needed="
 nginx       nginx-light
 unbound     unbound
+nsd         nsd
+tinyproxy   tinyproxy-bin
+ethtool     ethtool
 prometheus  prometheus
 promtool    prometheus
 amtool      prometheus-alertmanager

@@ -334,7 +334,7 @@ async fn peers() -> World {
         .map(|last| format!("203.0.113.{last}"))
         .collect();
     let addresses: Vec<&str> = addresses.iter().map(String::as_str).collect();
-    let mut world = World::with(&addresses, RESOLVER).await;
+    let mut world = World::with(&addresses, &[RESOLVER]).await;
     let authority = Authority::new("CCASS Lab");
     world.write("ca.pem", authority.root_pem());
     let resolver = authority.issue(&Leaf::for_name("dns.lab.test"));

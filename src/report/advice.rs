@@ -334,9 +334,11 @@ pub fn of_reason(reason: Reason) -> Advice {
              firewall or the inspection to be updated, and for the path MTU to be checked.",
         ),
         Reason::HttpTimedOut => (
-            "The session stands, but the answer did not come, or not whole, in time.",
+            "The session stands, but the answer did not come, or not whole, in time. The server is \
+             slow, or a firewall on the way lets the connection die.",
             Contact::Hkex,
-            "The time, the source address and how far the answer came.",
+            "The time, the source address and how far the answer came. If only one site sees it, \
+             ask the firewall team first.",
         ),
         Reason::HttpReset => (
             "The connection was reset after the request was sent.",

@@ -1,6 +1,6 @@
 //! A network of the test's own: a network, mount and process namespace with addresses, a resolver
-//! configuration, and the machine's real programs running in it. It needs root. When the process
-//! that holds it ends, the kernel ends everything in it.
+//! configuration, and the machine's real programs running in it. It needs root. Its first process
+//! reads from the test until that ends, however it ends; with it the kernel ends everything in it.
 
 #![allow(dead_code, reason = "each test file uses its own part of this")]
 
@@ -21,11 +21,15 @@ pub struct World {
 }
 
 impl World {
-    /// A world with these addresses on its loopback, whose system resolver is `resolver`.
-    pub async fn with(addresses: &[&str], resolver: &str) -> Self {
+    /// A world with these addresses on its loopback, whose system resolvers are `resolvers`.
+    pub async fn with(addresses: &[&str], resolvers: &[&str]) -> Self {
         let directory = tempfile::tempdir().expect("a directory");
         let resolv = directory.path().join("resolv.conf");
-        std::fs::write(&resolv, format!("nameserver {resolver}\n")).expect("a file");
+        let lines: Vec<String> = resolvers
+            .iter()
+            .map(|one| format!("nameserver {one}\n"))
+            .collect();
+        std::fs::write(&resolv, lines.concat()).expect("a file");
         let mut setup = format!(
             "ip link set lo up; mount --bind {} /etc/resolv.conf;",
             resolv.display()
@@ -33,7 +37,7 @@ impl World {
         for address in addresses {
             setup.push_str(&format!("ip addr add {address}/32 dev lo;"));
         }
-        let script = format!("set -e; {setup} echo ready; exec sleep infinity");
+        let script = format!("set -e; {setup} echo ready; exec cat");
         let mut holder = Command::new("unshare")
             .args([
                 "--net",
@@ -44,6 +48,7 @@ impl World {
                 "--kill-child",
             ])
             .args(["sh", "-c", &script])
+            .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .kill_on_drop(true)
             .spawn()
@@ -54,7 +59,11 @@ impl World {
             .await
             .expect("it is ready in time")
             .expect("a readable pipe");
-        assert_eq!(line.as_deref(), Some("ready"), "namespaces need root");
+        assert_eq!(
+            line.as_deref(),
+            Some("ready"),
+            "network namespaces need root; NO_NETNS=1 make test leaves these tests out"
+        );
         Self {
             holder,
             directory,
