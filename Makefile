@@ -2,7 +2,7 @@
 
 CARGO ?= cargo
 
-.PHONY: help run test mutants current lint deny image documents notices clean
+.PHONY: help run test mutants current rehearsal lint deny image documents notices clean
 
 help:           ## this list
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' Makefile
@@ -20,6 +20,10 @@ else
 	$(CARGO) test --test firewall --test peers --locked -- --test-threads=10
 endif
 	$(CARGO) test --test paging --locked -- --test-threads=8
+	$(CARGO) test --test rehearsal --locked
+
+rehearsal:      ## an outage goes by, from the probe to the page: no network, no root
+	@$(CARGO) test --quiet --locked --test rehearsal
 
 mutants:        ## change the alert rules one thing at a time; the unit tests must notice (minutes)
 	tests/install.sh

@@ -135,6 +135,25 @@ fn the_configuration_in_the_readme_loads() {
 }
 
 #[test]
+fn the_configuration_in_the_page_about_the_firewall_loads() {
+    let page = read("docs/behind-your-firewall.md");
+    for block in blocks(&page, "yaml") {
+        let config = ccass_2fa_exporter::config::Config::parse(block, &repository("docs"));
+        let config = config.unwrap_or_else(|error| panic!("{error}"));
+        assert_eq!(config.targets.len(), 3);
+    }
+    let reasons = read("docs/reasons.md");
+    for word in page.split('`') {
+        let is_reason = LayerName::ALL
+            .iter()
+            .any(|layer| word.starts_with(&format!("{}_", layer.code())));
+        if is_reason {
+            assert!(reasons.contains(&format!("`{word}`")), "{word}");
+        }
+    }
+}
+
+#[test]
 fn each_flag_and_command_in_the_readme_is_one_of_the_programs() {
     let help = |arguments: &[&str]| {
         let output = std::process::Command::new(env!("CARGO_BIN_EXE_ccass-2fa-exporter"))

@@ -9,8 +9,8 @@ use std::collections::BTreeSet;
 use std::path::Path;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use exporter::Metrics;
-use network::{HKEX_RESOLVER, Network, Uplink};
+use exporter::{BINARY, Metrics};
+use network::{HKEX_RESOLVER, Network, OWN_RESOLVER, Uplink};
 
 /// A cycle's jitter, and what a busy machine may add to it.
 const SLACK: Duration = Duration::from_secs(3);
@@ -406,6 +406,53 @@ async fn a_hundred_probes_over_a_long_and_lossy_way_show_no_false_failure() {
     for (series, seconds) in metrics.family("tcp_connect_duration_seconds") {
         assert!(seconds > 0.3, "{series} {seconds}");
     }
+}
+
+/// `docs/behind-your-firewall.md`, with the laboratory's names in place of the reader's.
+#[tokio::test]
+async fn the_commands_of_the_document_prove_each_layer() {
+    let mut network = Network::start(Uplink::Cable).await;
+    network.exporter(&config());
+    network.accepts("host", "127.0.0.1", 10762).await;
+    let document = include_str!("../docs/behind-your-firewall.md");
+    let mut blocks = document.split("```sh\n").skip(1);
+    let values = blocks.next().expect("the values");
+    for name in ["NAME", "RESOLVER", "ADDRESS", "PROXY"] {
+        assert!(values.contains(&format!("{name}=")), "{name}");
+    }
+    let values = format!(
+        "export NAME=sso.lab.test RESOLVER={OWN_RESOLVER} ADDRESS=203.0.113.10 \
+         PROXY=10.3.0.31:3128 SSL_CERT_FILE={0} CURL_CA_BUNDLE={0}; set -euo pipefail\n",
+        network.world.path("platform.pem").display()
+    );
+    let settings = format!(
+        "export CCASS2FA_CONFIG_FILE={}; ccass-2fa-exporter() {{ {BINARY} \"$@\"; }}\n",
+        network.world.path("ccass.yml").display()
+    );
+    let commands: Vec<&str> = blocks
+        .filter_map(|block| Some(block.split_once("```")?.0))
+        .collect();
+    assert_eq!(commands.len(), 6);
+    for (command, shows) in commands.iter().zip([
+        "REACHED",
+        "status: NOERROR",
+        "open",
+        "proxy said 200, the page 200",
+        "issuer=C = HK, O = CCASS Lab",
+        "200 from 203.0.113.10",
+    ]) {
+        let script = format!("{values}{settings}{command}");
+        let (code, told) = network.run("host", &["bash", "-c", &script]).await;
+        assert_eq!(code, 0, "{command}{told}");
+        assert!(told.contains(shows), "{command}{told}");
+    }
+    // They fail where the layer does.
+    network
+        .shell("at firewall nft add rule inet lab forward tcp dport 443 drop")
+        .await;
+    let script = format!("{values}{}", commands[2]);
+    let (code, told) = network.run("host", &["bash", "-c", &script]).await;
+    assert_ne!(code, 0, "{told}");
 }
 
 #[tokio::test]

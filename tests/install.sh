@@ -9,6 +9,8 @@ unbound     unbound
 nsd         nsd
 tinyproxy   tinyproxy-bin
 ethtool     ethtool
+dig         bind9-dnsutils
+openssl     openssl
 prometheus  prometheus
 promtool    prometheus
 amtool      prometheus-alertmanager

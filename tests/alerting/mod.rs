@@ -11,6 +11,17 @@ use regex::{Captures, Regex};
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::{Child, Command};
 
+pub const PROMETHEUS: &str = "prometheus";
+/// As Debian calls it, and as its makers do.
+pub const ALERTMANAGERS: [&str; 2] = ["prometheus-alertmanager", "alertmanager"];
+
+/// The first of these programs that this machine has.
+pub fn installed<'a>(names: &[&'a str]) -> Option<&'a str> {
+    let path = std::env::var_os("PATH")?;
+    let has = |name: &&&str| std::env::split_paths(&path).any(|one| one.join(name).is_file());
+    names.iter().find(has).copied()
+}
+
 /// What the durations of the shipped rules are divided by. The exporter probes every 10 s at the
 /// soonest, instead of every minute: windows divided by more than 12 would hold a single probe.
 #[derive(Clone, Copy)]
@@ -198,7 +209,7 @@ impl Alertmanager {
         ];
         all.extend_from_slice(arguments);
         Self {
-            peer: Peer::start("prometheus-alertmanager", &all).await,
+            peer: Peer::start(installed(&ALERTMANAGERS).unwrap_or(ALERTMANAGERS[0]), &all).await,
             _directory: directory,
         }
     }
@@ -269,7 +280,7 @@ impl Prometheus {
             format!("--storage.tsdb.path={}", directory.join("data").display()),
             "--web.listen-address=127.0.0.1:0".to_owned(),
         ];
-        Peer::start("prometheus", &arguments).await
+        Peer::start(PROMETHEUS, &arguments).await
     }
 
     /// Stops it and starts it again on what it has stored.
