@@ -1,6 +1,8 @@
 # One word a chore; CI calls the same words.
 
 CARGO ?= cargo
+# Not among the tests that run all at once, each for a reason that Cargo.toml gives.
+APART := --test firewall --test peers --test paging --test rehearsal
 
 .PHONY: help run test mutants current rehearsal lint deny image documents notices clean
 
@@ -35,6 +37,7 @@ current:        ## the alerting tests against the newest Prometheus and Alertman
 lint:           ## format, clippy, licences of what is linked in
 	$(CARGO) fmt --all -- --check
 	$(CARGO) clippy --workspace --all-targets --locked -- --deny warnings
+	$(CARGO) clippy --locked $(APART) -- --deny warnings
 	tests/notices.py
 
 deny:           ## advisories, licences and sources by cargo-deny, which it installs

@@ -19,6 +19,7 @@ use crate::cli::{DrillArgs, Flags, TimetableArgs, TimetableFormat, Verify, Verif
 use crate::clock::Clock;
 use crate::config::{Config, LOGIN_MODULE, Target, duration};
 use crate::drill::{self, Access, Drill};
+use crate::memory::MemoryFile;
 use crate::probe::{Engine, Roots};
 use crate::render;
 use crate::render::timetable::Explain;
@@ -53,10 +54,20 @@ impl From<Ending> for ExitCode {
 /// Serves until SIGTERM or Ctrl-C.
 ///
 /// # Errors
-/// A listen address cannot be bound.
+/// Signals cannot be waited for, a listen address cannot be bound, or the data directory cannot be written into.
 pub async fn serve(flags: &Flags, clock: Clock) -> anyhow::Result<Ending> {
     let Some(config) = configuration(flags) else {
         return Ok(Ending::Mistaken);
+    };
+    let stop = CancellationToken::new();
+    let signals = stop_on_signal(stop.clone()).context("cannot wait for signals")?;
+    tokio::spawn(signals);
+    let memory = match &config.data_directory {
+        None => None,
+        Some(directory) => Some(MemoryFile::open(directory).with_context(|| {
+            let directory = directory.display();
+            format!("cannot write into the data_directory {directory}")
+        })?),
     };
     let mut listeners = Vec::new();
     for address in &flags.web_listen_address {
@@ -67,42 +78,40 @@ pub async fn serve(flags: &Flags, clock: Clock) -> anyhow::Result<Ending> {
     }
     let targets = config.targets.len();
     info!(version = env!("CARGO_PKG_VERSION"), targets, "started");
-    let stop = CancellationToken::new();
-    tokio::spawn(stop_on_signal(stop.clone()));
-    service::run(config, listeners, clock, stop).await;
+    service::run(config, listeners, memory, clock, stop).await;
     info!("stopped");
     Ok(Ending::Good)
 }
 
+/// Cancels `stop` on SIGTERM or Ctrl-C. It listens from the call on, so that no signal is lost
+/// between the start and the first line of the log.
 #[cfg(unix)]
-async fn stop_on_signal(stop: CancellationToken) {
+fn stop_on_signal(stop: CancellationToken) -> io::Result<impl Future<Output = ()>> {
     use tokio::signal::unix::{SignalKind, signal};
-    let signals = (
-        signal(SignalKind::terminate()),
-        signal(SignalKind::hangup()),
-    );
-    let (Ok(mut terminate), Ok(mut hangup)) = signals else {
-        tracing::warn!("cannot wait for signals other than Ctrl-C");
-        let _ = tokio::signal::ctrl_c().await;
-        stop.cancel();
-        return;
-    };
-    loop {
-        tokio::select! {
-            _ = hangup.recv() => {
-                tracing::warn!("SIGHUP: this version does not reload; restart it to read the files again");
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut hangup = signal(SignalKind::hangup())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    Ok(async move {
+        loop {
+            tokio::select! {
+                _ = hangup.recv() => {
+                    tracing::warn!("SIGHUP: this version does not reload; restart it to read the files again");
+                }
+                _ = terminate.recv() => break,
+                _ = interrupt.recv() => break,
             }
-            _ = terminate.recv() => break,
-            _ = tokio::signal::ctrl_c() => break,
         }
-    }
-    stop.cancel();
+        stop.cancel();
+    })
 }
 
-#[cfg(not(unix))]
-async fn stop_on_signal(stop: CancellationToken) {
-    let _ = tokio::signal::ctrl_c().await;
-    stop.cancel();
+#[cfg(windows)]
+fn stop_on_signal(stop: CancellationToken) -> io::Result<impl Future<Output = ()>> {
+    let mut interrupt = tokio::signal::windows::ctrl_c()?;
+    Ok(async move {
+        interrupt.recv().await;
+        stop.cancel();
+    })
 }
 
 /// Probes once and tells.
@@ -123,9 +132,13 @@ pub async fn verify(flags: &Flags, args: &Verify, clock: Clock) -> anyhow::Resul
     let roots = Roots::load();
     let engine = Engine::new(&config.modules, &roots, config.site.clone(), clock);
     let reports = probe_all(&engine, &targets, config.probe.concurrency).await;
+    let memory = config.data_directory.as_deref();
+    let memory = memory.map(|directory| MemoryFile::beside(directory).load());
+    let memory = memory.unwrap_or_default();
+    let contacts = &config.contacts;
     let text = match args.format {
-        VerifyFormat::Text => render::text::reports(&reports, &config.contacts),
-        VerifyFormat::Json => render::json::reports(&reports, &config.contacts, clock.now())?,
+        VerifyFormat::Text => render::text::reports(&reports, contacts, &memory),
+        VerifyFormat::Json => render::json::reports(&reports, contacts, &memory, clock.now())?,
     };
     put(&text, args.output.as_deref())?;
     // A control that fails is no answer to whether the login works, unless it was asked for.

@@ -7,6 +7,7 @@
 //! * [`report`]: what is known; the one value that everything renders
 //! * [`render`]: how it is said; metrics, text, JSON
 //! * [`serve`]: the scheduler, the board of latest reports, the listener
+//! * [`memory`]: the file that keeps what is remembered of the targets
 //! * [`doors`]: what each command does
 //! * [`timetable`], [`calendar`]: the circular's dates and Hong Kong's business days; they know
 //!   nothing of the probe
@@ -32,6 +33,7 @@ pub mod clock;
 pub mod config;
 pub mod doors;
 pub mod drill;
+pub mod memory;
 pub mod probe;
 pub mod render;
 pub mod report;

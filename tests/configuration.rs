@@ -276,8 +276,8 @@ const MISTAKES: &[(&str, &[&str])] = &[
         &["1:17: expected_sites: at least one site should report"],
     ),
     (
-        "data_directory: /var/lib/ccass\n",
-        &["1:17: data_directory: this version cannot do that yet; leave it out"],
+        "readiness: {file: accounts.csv}\n",
+        &["1:19: readiness.file: this version cannot do that yet; leave it out"],
     ),
     (
         "contacts: {dns: \"two\\nlines\"}\n",

@@ -13,7 +13,7 @@ fn at(instant: &str, config: &str) -> Metrics {
     let exposition = Exposition {
         config: &config,
         configured: now,
-        tallies: &[],
+        known: &[],
         now,
     };
     Metrics::parse(&String::from_utf8(text(&exposition).unwrap()).unwrap())

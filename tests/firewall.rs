@@ -1,6 +1,11 @@
 //! What only a firewall, a filter or a long way can show: each fault real, in the laboratory of
 //! network namespaces, switched on and off while the exporter runs. It needs root.
 
+#![allow(
+    clippy::disallowed_methods,
+    reason = "a test stands outside the program and has a clock of its own"
+)]
+
 mod exporter;
 mod network;
 mod world;

@@ -133,7 +133,7 @@ impl History {
             let exposition = Exposition {
                 config,
                 configured: now,
-                tallies: &[],
+                known: &[],
                 now,
             };
             let metrics = Metrics::parse(&String::from_utf8(text(&exposition).unwrap()).unwrap());

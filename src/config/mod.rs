@@ -39,6 +39,8 @@ use written::{Text, Written};
 pub struct Config {
     /// This vantage's name.
     pub site: Option<String>,
+    /// Where the memory is kept; without it, it lasts as long as the process.
+    pub data_directory: Option<PathBuf>,
     pub contacts: Contacts,
     pub probe: ProbeLimits,
     pub modules: BTreeMap<String, Arc<ProbeModule>>,
@@ -163,6 +165,7 @@ fn understand(written: &Written, directory: &Path, mistakes: &mut Mistakes) -> O
     let timetable = dates::timetable(&written.timetable, directory, mistakes);
     Some(Config {
         site: written.site.as_ref().map(|site| site.value.clone()),
+        data_directory: data_directory(written, directory, mistakes),
         contacts: contacts(&written.contacts, mistakes),
         probe,
         modules,
@@ -176,11 +179,10 @@ fn understand(written: &Written, directory: &Path, mistakes: &mut Mistakes) -> O
 
 fn refuse_later(written: &Written, mistakes: &mut Mistakes) {
     for (key, value, neutral) in [
-        ("data_directory", &written.data_directory, &[][..]),
         (
             "probe_endpoint.allowed_hosts",
             &written.probe_endpoint.allowed_hosts,
-            &[],
+            &[][..],
         ),
         ("readiness.file", &written.readiness.file, &[]),
         ("readiness.max_age", &written.readiness.max_age, &["5d"]),
@@ -193,6 +195,16 @@ fn refuse_later(written: &Written, mistakes: &mut Mistakes) {
     ] {
         value::later(mistakes, key, value, neutral);
     }
+}
+
+fn data_directory(written: &Written, directory: &Path, mistakes: &mut Mistakes) -> Option<PathBuf> {
+    let text = written.data_directory.as_ref()?;
+    let path = directory.join(&text.value);
+    if path.exists() && !path.is_dir() {
+        let message = format!("{} is not a directory", path.display());
+        mistakes.at(text, "data_directory", message);
+    }
+    Some(path)
 }
 
 fn expected_sites(written: &Written, mistakes: &mut Mistakes) -> Option<u32> {

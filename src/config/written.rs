@@ -29,7 +29,7 @@ pub struct Written {
     pub expected_sites: Option<Spanned<u32>>,
     #[serde(deserialize_with = "or_default")]
     pub contacts: Contacts,
-    pub data_directory: Later,
+    pub data_directory: Option<Text>,
     #[serde(deserialize_with = "or_default")]
     pub probe: Probe,
     /// A word, or a map; understood by hand, since either form may hold the mistake.

@@ -6,6 +6,7 @@ use serde::Serialize;
 use super::overview;
 use crate::config::Contacts;
 use crate::report::advice::{self, Contact};
+use crate::report::memory::{Change, Memory, Remembered};
 use crate::report::overview::Overview;
 use crate::report::{Finding, Report, limits};
 
@@ -28,6 +29,12 @@ struct Told<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     advice: Option<Advice<'a>>,
     finding_advice: Vec<FindingAdvice<'a>>,
+    /// Absent where nothing is remembered.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    last_good: Option<Timestamp>,
+    /// What differs from then.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    changed: Vec<Change>,
     not_checked: Vec<String>,
     manual_step: String,
 }
@@ -49,6 +56,31 @@ struct FindingAdvice<'a> {
     advice: Advice<'a>,
 }
 
+/// What is remembered of a target: its last good probe, its transitions, its last failures.
+///
+/// # Errors
+/// A value cannot be written: a defect of ours.
+pub fn history(
+    target: &str,
+    remembered: &Remembered,
+    generated: Timestamp,
+) -> serde_json::Result<Vec<u8>> {
+    #[derive(Serialize)]
+    struct History<'a> {
+        schema: u32,
+        generated: Timestamp,
+        target: &'a str,
+        #[serde(flatten)]
+        remembered: &'a Remembered,
+    }
+    serde_json::to_vec_pretty(&History {
+        schema: SCHEMA,
+        generated,
+        target,
+        remembered,
+    })
+}
+
 /// The reports as one document.
 ///
 /// # Errors
@@ -56,6 +88,7 @@ struct FindingAdvice<'a> {
 pub fn reports(
     reports: &[Report],
     contacts: &Contacts,
+    memory: &Memory,
     generated: Timestamp,
 ) -> serde_json::Result<String> {
     let with_contact = |advice: advice::Advice| Advice {
@@ -64,6 +97,7 @@ pub fn reports(
         contact: contacts.of(advice.ask),
         hand_over: advice.hand_over,
     };
+    let remembered = |report: &Report| memory.of(&report.target, &report.url);
     let document = Document {
         schema: SCHEMA,
         generated,
@@ -80,6 +114,10 @@ pub fn reports(
                         advice: with_contact(advice::of_finding(found.finding)),
                     })
                     .collect(),
+                last_good: remembered(report)
+                    .and_then(|remembered| Some(remembered.last_good.as_ref()?.at)),
+                changed: remembered(report)
+                    .map_or_else(Vec::new, |remembered| remembered.against(report)),
                 not_checked: limits::not_checked(report),
                 manual_step: limits::manual_step(report),
             })

@@ -1,22 +1,26 @@
 //! Reports for a person at a terminal of 100 columns or in a pipe.
 
+use std::sync::Arc;
+
 use super::facts;
 use super::overview;
 use super::page::{BAD, FACTS, FAINT, GOOD, Page, STRONG, WARN, instant, span};
 use crate::config::Contacts;
 use crate::report::advice::{self, Contact};
 use crate::report::limits::{manual_step, not_checked};
+use crate::report::memory::{Memory, Remembered};
 use crate::report::overview::Overview;
 use crate::report::{Expectation, Hop, Layer, PageVerdict, Report, Verdict};
 
-/// The reports, one below the other.
-pub fn reports(reports: &[Report], contacts: &Contacts) -> String {
+/// The reports, one below the other, each set against what is remembered of its target.
+pub fn reports(reports: &[Report], contacts: &Contacts, memory: &Memory) -> String {
     let mut page = Page::default();
     for (index, report) in reports.iter().enumerate() {
         if index > 0 {
             page.line("");
         }
-        page.report(report, contacts);
+        let remembered = memory.of(&report.target, &report.url);
+        page.report(report, contacts, remembered.map(Arc::as_ref));
     }
     for (index, (word, text)) in overview::sentences(&Overview::of(reports))
         .iter()
@@ -31,7 +35,7 @@ pub fn reports(reports: &[Report], contacts: &Contacts) -> String {
 }
 
 impl Page {
-    fn report(&mut self, report: &Report, contacts: &Contacts) {
+    fn report(&mut self, report: &Report, contacts: &Contacts, remembered: Option<&Remembered>) {
         self.heading(report);
         let several = report.hops.len() > 1;
         for (index, hop) in report.hops.iter().enumerate() {
@@ -44,6 +48,9 @@ impl Page {
         self.page_layer(report);
         self.line("");
         self.advice(report, contacts);
+        if let Some(remembered) = remembered {
+            self.changes(report, remembered);
+        }
         self.findings(report, contacts);
         self.limits(report);
     }
@@ -156,6 +163,31 @@ impl Page {
         self.beside("Why", &format!("{}: {}", reason.code(), advice.meaning));
         self.beside("Ask", &whom(advice.ask, contacts));
         self.beside("Hand over", advice.hand_over);
+        self.line("");
+    }
+
+    /// When it was last good, and what is not as it was then.
+    fn changes(&mut self, report: &Report, remembered: &Remembered) {
+        let (Some(good), false) = (&remembered.last_good, report.verdict.is_good()) else {
+            return;
+        };
+        self.beside("Last good", &instant(good.at));
+        let changes = remembered.against(report);
+        for change in &changes {
+            let text = format!(
+                "{}: {} then, {} now",
+                change.fact.words(),
+                change.before,
+                change.now
+            );
+            self.beside("Changed", &text);
+        }
+        if changes.is_empty() {
+            self.beside(
+                "Changed",
+                "nothing of issuer, key and addresses, as far as was seen",
+            );
+        }
         self.line("");
     }
 

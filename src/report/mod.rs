@@ -8,6 +8,7 @@ pub mod advice;
 mod facts;
 mod finding;
 pub mod limits;
+pub mod memory;
 pub mod overview;
 mod reason;
 mod tally;

@@ -88,6 +88,14 @@ impl Durations {
 }
 
 impl Tally {
+    /// Nothing counted yet; the last good probe may lie before the start.
+    pub fn since(last_success: Option<Timestamp>) -> Self {
+        Self {
+            last_success,
+            ..Self::default()
+        }
+    }
+
     /// Takes a new report in.
     pub fn take(&mut self, report: Arc<Report>) {
         self.attempts += 1;

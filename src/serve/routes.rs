@@ -9,13 +9,16 @@ use hyper::header::{ALLOW, CONTENT_TYPE, HeaderValue};
 use hyper::{Method, Request, Response, StatusCode};
 use jiff::Timestamp;
 use tracing::error;
+use url::form_urlencoded;
 
 use super::board::Board;
 use crate::clock::Clock;
 use crate::config::Config;
+use crate::render::json;
 use crate::render::metrics::{self, Exposition, TEXT_FORMAT};
 
 const PLAIN: &str = "text/plain; charset=utf-8";
+const JSON: &str = "application/json";
 const HTML: &str = "text/html; charset=utf-8";
 
 /// What the routes tell of.
@@ -29,15 +32,16 @@ pub struct Routes {
 impl Routes {
     /// Answers any request.
     pub fn answer(&self, request: &Request<Incoming>) -> Response<Full<Bytes>> {
-        let page: fn(&Self) -> Response<Full<Bytes>> = match request.uri().path() {
+        let page: fn(&Self, &str) -> Response<Full<Bytes>> = match request.uri().path() {
             "/" => Self::index,
             "/metrics" => Self::metrics,
+            "/api/v1/history" => Self::history,
             "/-/healthy" => Self::healthy,
             "/-/ready" => Self::ready,
             _ => return response(StatusCode::NOT_FOUND, PLAIN, "There is nothing here.\n"),
         };
         match *request.method() {
-            Method::GET | Method::HEAD => page(self),
+            Method::GET | Method::HEAD => page(self, request.uri().query().unwrap_or_default()),
             _ => {
                 let text = "This address answers GET and HEAD only.\n";
                 let mut response = response(StatusCode::METHOD_NOT_ALLOWED, PLAIN, text);
@@ -49,15 +53,15 @@ impl Routes {
         }
     }
 
-    fn index(&self) -> Response<Full<Bytes>> {
+    fn index(&self, _query: &str) -> Response<Full<Bytes>> {
         response(StatusCode::OK, HTML, include_str!("index.html"))
     }
 
-    fn healthy(&self) -> Response<Full<Bytes>> {
+    fn healthy(&self, _query: &str) -> Response<Full<Bytes>> {
         response(StatusCode::OK, PLAIN, "healthy\n")
     }
 
-    fn ready(&self) -> Response<Full<Bytes>> {
+    fn ready(&self, _query: &str) -> Response<Full<Bytes>> {
         match self.board.is_ready() {
             true => response(StatusCode::OK, PLAIN, "ready\n"),
             false => response(
@@ -68,11 +72,37 @@ impl Routes {
         }
     }
 
-    fn metrics(&self) -> Response<Full<Bytes>> {
+    /// `?target=NAME`; the one target there is needs no name.
+    fn history(&self, query: &str) -> Response<Full<Bytes>> {
+        let asked = form_urlencoded::parse(query.as_bytes())
+            .find_map(|(key, value)| (key == "target").then(|| value.into_owned()));
+        let only = match self.config.targets.as_slice() {
+            [one] => Some(one.name.clone()),
+            _ => None,
+        };
+        let Some(target) = asked.or(only) else {
+            let text = "Name a target: /api/v1/history?target=NAME\n";
+            return response(StatusCode::BAD_REQUEST, PLAIN, text);
+        };
+        let Some(remembered) = self.board.remembered(&target) else {
+            let text = "No target of that name is configured.\n";
+            return response(StatusCode::NOT_FOUND, PLAIN, text);
+        };
+        match json::history(&target, &remembered, self.clock.now()) {
+            Ok(text) => response(StatusCode::OK, JSON, text),
+            Err(cause) => {
+                error!(%cause, "cannot write the history");
+                let text = "The history cannot be written; the log says why.\n";
+                response(StatusCode::INTERNAL_SERVER_ERROR, PLAIN, text)
+            }
+        }
+    }
+
+    fn metrics(&self, _query: &str) -> Response<Full<Bytes>> {
         let exposition = Exposition {
             config: &self.config,
             configured: self.configured,
-            tallies: &self.board.tallies(),
+            known: &self.board.known(),
             now: self.clock.now(),
         };
         match metrics::text(&exposition) {

@@ -25,7 +25,7 @@ catalogue! {
     PROBE_DURATION = histogram("probe_duration_seconds", &["target"], "What probes took until their verdict.");
     PROBE_TIMEOUT = gauge("probe_timeout_seconds", &["target"], "The limit that one probe shares among its layers.");
     PROBE_LAST_RUN = gauge("probe_last_run_timestamp_seconds", &["target"], "When the latest probe began.");
-    PROBE_LAST_SUCCESS = gauge("probe_last_success_timestamp_seconds", &["target"], "When the latest good probe began; absent until there was one.");
+    PROBE_LAST_SUCCESS = gauge("probe_last_success_timestamp_seconds", &["target"], "When the latest good probe began; kept across restarts in the data directory, and absent until there was one.");
     PROBE_INTERVAL = gauge("probe_interval_seconds", &["target"], "How often the target is probed.");
     PROBE_MISSED = counter("probe_missed_total", &["target", "cause"], "Cycles not run in their time: overrun, limit or backoff.");
     DNS_LOOKUP_SUCCESS = gauge("dns_lookup_success", &["target", "resolver", "record"], "1 if the resolver, asked by itself, gave a usable answer; an empty one beside a good one of the other family is usable.");
@@ -58,6 +58,8 @@ catalogue! {
     HTTP_CLOCK_SKEW = gauge("http_clock_skew_seconds", &["target"], "The server's clock minus this host's, from the Date header (whole seconds).");
     HTTP_DURATION = gauge("http_duration_seconds", &["target", "phase"], "first_byte: from the request to the response's head; transfer: the body; both summed over hops.");
     PAGE_CHECK_SUCCESS = gauge("page_check_success", &["target", "check"], "1 if the page passes the check: title, contains_1, not_contains_1, matches_1, form_field_1, block_marker_1.");
+    LAST_GOOD_CHANGED_INFO = gauge("last_good_changed_info", &["target", "fact"], "1 while a failing target's issuer, key or addresses are not what they were when it was last good.");
+    LAST_GOOD_CHANGED_TIMESTAMP = gauge("last_good_changed_timestamp_seconds", &["target", "fact"], "The probe that first saw the fact as it is now.");
     DEADLINE_START = gauge("deadline_start_timestamp_seconds", &["deadline"], "From when on the duty can be done.");
     DEADLINE_TIMESTAMP = gauge("deadline_timestamp_seconds", &["deadline", "bound"], "When the deadline is over: strict by the circular's text, outer by its table.");
     DEADLINE_ALERT_UNTIL = gauge("deadline_alert_until_timestamp_seconds", &["deadline"], "When a missed deadline stops to matter.");

@@ -17,7 +17,7 @@ use prometheus::proto::MetricFamily;
 use prometheus::{Encoder, TextEncoder};
 
 use crate::config::{Config, Target};
-use crate::report::Tally;
+use crate::report::memory::Known;
 use crate::report::overview::Overview;
 pub use catalogue::CATALOGUE;
 use catalogue::{BUILD_INFO, CONFIG_RELOAD_SUCCESSFUL, CONFIG_RELOAD_TIMESTAMP, EXPORTER_TIME};
@@ -29,7 +29,7 @@ pub struct Exposition<'a> {
     pub config: &'a Config,
     /// When the configuration in force was read.
     pub configured: Timestamp,
-    pub tallies: &'a [(Arc<Target>, Tally)],
+    pub known: &'a [(Arc<Target>, Known)],
     pub now: Timestamp,
 }
 
@@ -50,16 +50,16 @@ pub fn text(exposition: &Exposition<'_>) -> prometheus::Result<Vec<u8>> {
 
 fn gather(exposition: &Exposition<'_>) -> Vec<MetricFamily> {
     let mut families = Families::default();
-    for (target, tally) in exposition.tallies {
+    for (target, known) in exposition.known {
         probe::add(
             &mut families,
             target,
-            tally,
+            known,
             exposition.config.probe.interval,
         );
     }
-    let latest = exposition.tallies.iter();
-    let latest = latest.filter_map(|(_, tally)| tally.latest.as_deref());
+    let latest = exposition.known.iter();
+    let latest = latest.filter_map(|(_, known)| known.tally.latest.as_deref());
     probe::add_groups(&mut families, &Overview::of(latest));
     dates::add(&mut families, exposition.config, exposition.now);
     own(&mut families, exposition);

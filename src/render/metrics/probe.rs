@@ -8,6 +8,7 @@ use super::catalogue::*;
 use super::family::Families;
 use super::unix;
 use crate::config::Target;
+use crate::report::memory::Known;
 use crate::report::overview::{Overview, Way};
 use crate::report::{
     Certificate, DnsFacts, Family, Handshake, Hop, Interception, LayerName, Missed, Report, Tally,
@@ -18,9 +19,10 @@ use crate::report::{
 pub(super) fn add(
     families: &mut Families,
     target: &Arc<Target>,
-    tally: &Tally,
+    known: &Known,
     interval: Duration,
 ) {
+    let tally = &known.tally;
     let name = target.name.as_str();
     let role = target.role.code();
     families.add_info(
@@ -36,6 +38,11 @@ pub(super) fn add(
     families.add(&PROBE_INTERVAL, &[name], interval.as_secs_f64());
     families.add(&PROBE_TIMEOUT, &[name], target.timeout.as_secs_f64());
     counters(families, name, tally);
+    for change in &known.remembered.changes {
+        let labels = [name, change.fact.code()];
+        families.add_info(&LAST_GOOD_CHANGED_INFO, &labels);
+        families.add(&LAST_GOOD_CHANGED_TIMESTAMP, &labels, unix(change.since));
+    }
     let Some(report) = &tally.latest else { return };
     let success = f64::from(u8::from(report.verdict.is_good()));
     families.add(&PROBE_SUCCESS, &[name, role], success);
