@@ -381,11 +381,10 @@ async fn a_proxys_refusal_is_the_proxys_and_the_direct_way_is_told_beside_it() {
 async fn a_hundred_probes_over_a_long_and_lossy_way_show_no_false_failure() {
     const TARGETS: usize = 50;
     let mut network = Network::start(Uplink::Relay(0.15)).await;
-    let mut text = format!(
-        "probe: {{interval: 10s}}\nmodules:\n  login_page:\n    \
-         tls: {{roots: [ca_file], ca_file: ca.pem}}\n    \
-         page: {{title: \"CCASS 2FA\", form_fields: [username, password]}}\ntargets:\n"
-    );
+    let mut text = "probe: {interval: 10s}\nmodules:\n  login_page:\n    \
+                    tls: {roots: [ca_file], ca_file: ca.pem}\n    \
+                    page: {title: \"CCASS 2FA\", form_fields: [username, password]}\ntargets:\n"
+        .to_owned();
     for index in 0..TARGETS {
         text += &format!("  - {{name: sso-{index}, url: \"https://sso.lab.test/sso\"}}\n");
     }
