@@ -22,7 +22,7 @@ async fn each_route_answers_and_nothing_else_does() {
     let config = idle();
     let exporter = Exporter::start(&[&config.argument()]).await;
     for (path, status, part) in [
-        ("/", 200, "href=\"/metrics\""),
+        ("/", 200, "href=\"metrics\""),
         ("/metrics", 200, "ccass2fa_build_info{version=\""),
         ("/-/healthy", 200, "healthy"),
         ("/-/ready", 200, "ready"),

@@ -219,7 +219,7 @@ impl Page {
 }
 
 /// Whom to ask, by the configuration's name and number where it has one.
-fn whom(contact: Contact, contacts: &Contacts) -> String {
+pub(super) fn whom(contact: Contact, contacts: &Contacts) -> String {
     match contacts.of(contact) {
         Some(text) if contact == Contact::Hkex => text.to_owned(),
         Some(text) => format!("{} ({text})", contact.team()),

@@ -55,6 +55,16 @@ pub fn text(timetable: &Timetable, standing: &Standing, explain: Explain) -> Str
     page
 }
 
+/// Every date in order: its day, and what is said of it, the title first.
+pub(super) fn told(
+    timetable: &Timetable,
+    standing: &Standing,
+    explain: Explain,
+) -> Vec<(String, Vec<String>)> {
+    let rows = rows(timetable, standing);
+    rows.iter().map(|row| row.told(explain, standing)).collect()
+}
+
 fn heading(page: &mut String, timetable: &Timetable, standing: &Standing) {
     let header = &timetable.header;
     paragraph(

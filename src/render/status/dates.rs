@@ -1,0 +1,39 @@
+//! The circular's dates on the status page.
+
+use maud::{Markup, html};
+
+use super::super::timetable::{Explain, told};
+use super::StatusPage;
+
+impl StatusPage<'_> {
+    /// What is due, with the countdown in business days; folded once all of it is past.
+    pub(super) fn dates(&self) -> Markup {
+        let timetable = &self.config.timetable;
+        let standing = timetable.standing(self.now, &self.config.calendar);
+        let header = &timetable.header;
+        html! {
+            details.card id="dates" open[!standing.historical] {
+                summary {
+                    h2 { "Dates of the circular" }
+                    @if standing.historical { " all are past" }
+                }
+                p {
+                    (header.issuer) ", " (header.reference) ", issued " (header.issued) ". Phase: "
+                    (standing.phase.code().replace('_', " "))
+                    @if !standing.phase_certain { ", by its earliest date" }
+                    "."
+                }
+                dl.dates {
+                    @for (date, paragraphs) in told(timetable, &standing, Explain::DatesOnly) {
+                        dt { (date) }
+                        dd {
+                            @for (index, text) in paragraphs.iter().enumerate() {
+                                @if index == 0 { p { strong { (text) } } } @else { p { (text) } }
+                            }
+                        }
+                    }
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,390 @@
+//! The status page: one document without outside assets, readable without scripts.
+//!
+//! In: the configuration, what is known of each target, the time. Out: HTML. Whatever came from a
+//! server is escaped by the templates, and isolated where its direction of writing could disturb.
+
+mod dates;
+mod target;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use maud::{DOCTYPE, Markup, PreEscaped, html};
+
+use super::overview;
+use super::page::instant;
+use super::text::whom;
+use crate::config::{Config, Target};
+use crate::report::advice;
+use crate::report::memory::Known;
+use crate::report::overview::{Overview, Share};
+use crate::report::{PageVerdict, Report, Role, Verdict};
+
+/// Light and dark, on a phone and on paper.
+const STYLE: &str = include_str!("style.css");
+/// A result older than this many intervals says nothing of now.
+const STALE_INTERVALS: u32 = 3;
+/// With more targets than this only those that fail are shown whole.
+const SHOWN_WHOLE: usize = 3;
+
+/// What the page tells of.
+pub struct StatusPage<'a> {
+    pub config: &'a Config,
+    pub known: &'a [(Arc<Target>, Known)],
+    pub now: Timestamp,
+    /// The target that is asked for, to be shown whole.
+    pub opened: Option<&'a str>,
+    pub refresh: Refresh,
+}
+
+/// Whether the browser asks again by itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Refresh {
+    Every(Duration),
+    Never,
+}
+
+/// How the login stands, over all login targets.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Standing {
+    NothingProbed,
+    NotYet,
+    Stale,
+    Reached(PageVerdict),
+    /// Every group that fails has a way that is good.
+    OneWay,
+    NotReached,
+}
+
+impl Standing {
+    fn of(page: &StatusPage<'_>, overview: &Overview<'_>) -> Self {
+        let logins: Vec<_> = page
+            .known
+            .iter()
+            .filter(|(target, _)| target.role == Role::Login)
+            .collect();
+        if logins.is_empty() {
+            return Self::NothingProbed;
+        }
+        let reports = logins
+            .iter()
+            .map(|(_, known)| known.tally.latest.as_deref());
+        let Some(reports) = reports.collect::<Option<Vec<&Report>>>() else {
+            return Self::NotYet;
+        };
+        if reports.iter().any(|report| page.is_stale(report)) {
+            return Self::Stale;
+        }
+        let failing: Vec<_> = reports
+            .iter()
+            .filter(|one| !one.verdict.is_good())
+            .collect();
+        if failing.is_empty() {
+            let checked = reports.iter().all(|one| one.verdict.is_full_pass());
+            return Self::Reached(match checked {
+                true => PageVerdict::Checked,
+                false => PageVerdict::Unchecked,
+            });
+        }
+        let another_way = |report: &&&Report| {
+            let mut groups = overview.groups.iter();
+            groups.any(|group| {
+                Some(group.name) == report.group.as_deref() && group.good() == Share::Some
+            })
+        };
+        match failing.iter().all(another_way) {
+            true => Self::OneWay,
+            false => Self::NotReached,
+        }
+    }
+
+    /// The class of the banner.
+    fn class(self) -> &'static str {
+        match self {
+            Self::Reached(_) => "good",
+            Self::NotReached => "bad",
+            Self::OneWay | Self::Stale | Self::NotYet | Self::NothingProbed => "warn",
+        }
+    }
+
+    fn words(self) -> &'static str {
+        match self {
+            Self::NothingProbed => "No login page is configured",
+            Self::NotYet => "Not probed yet",
+            Self::Stale => "Not known: the last probe is too old",
+            Self::Reached(PageVerdict::Checked) => "The login page is reached",
+            Self::Reached(PageVerdict::Unchecked) => {
+                "The login page is reached, its content is not checked"
+            }
+            Self::OneWay => "The login page is reached, but not by every way",
+            Self::NotReached => "The login page is NOT reached",
+        }
+    }
+}
+
+/// The page.
+pub fn page(page: &StatusPage<'_>) -> String {
+    let latest = page.known.iter();
+    let latest = latest.filter_map(|(_, known)| known.tally.latest.as_deref());
+    let overview = Overview::of(latest);
+    let standing = Standing::of(page, &overview);
+    let site = page.config.site.as_deref();
+    let markup = html! {
+        (DOCTYPE)
+        html lang="en" {
+            head {
+                meta charset="utf-8";
+                meta name="viewport" content="width=device-width, initial-scale=1";
+                title { (standing.words()) @if let Some(site) = site { " · " (site) } " · CCASS 2FA" }
+                style { (PreEscaped(STYLE)) }
+            }
+            body {
+                main {
+                    (page.banner(standing))
+                    (page.causes())
+                    (page.together(&overview))
+                    (page.overview())
+                    @for (target, known) in page.known {
+                        (page.target(target, known))
+                    }
+                    (page.dates())
+                }
+                (page.footer())
+            }
+        }
+    };
+    markup.into_string()
+}
+
+impl StatusPage<'_> {
+    fn is_stale(&self, report: &Report) -> bool {
+        let most = self.config.probe.interval * STALE_INTERVALS + report.timeout;
+        self.age(report.started) > most
+    }
+
+    fn age(&self, at: Timestamp) -> Duration {
+        Duration::try_from(self.now.duration_since(at)).unwrap_or_default()
+    }
+
+    /// `2026-11-24 08:05:12 HKT, 3 min ago`.
+    fn at(&self, at: Timestamp) -> Markup {
+        html! {
+            time datetime=(at) { (instant(at)) } ", " (rough(self.age(at))) " ago"
+        }
+    }
+
+    fn banner(&self, standing: Standing) -> Markup {
+        let logins = self
+            .known
+            .iter()
+            .filter(|(target, _)| target.role == Role::Login);
+        let newest = logins
+            .clone()
+            .filter_map(|(_, known)| Some(known.tally.latest.as_ref()?.started))
+            .max();
+        let since = logins
+            .clone()
+            .filter_map(|(_, known)| known.remembered.failing_since())
+            .min();
+        let last_good = logins
+            .filter_map(|(_, known)| Some(known.remembered.last_good.as_ref()?.at))
+            .max();
+        html! {
+            header class={ "banner " (standing.class()) } {
+                p.eyebrow {
+                    "CCASS 2FA login"
+                    @if let Some(site) = &self.config.site { " · site " (site) }
+                }
+                h1 { (standing.words()) }
+                @if let Some(since) = since {
+                    p { "Failing since " (self.at(since)) }
+                }
+                @if let (Some(good), Some(_)) = (last_good, since) {
+                    p { "Last good " (self.at(good)) }
+                }
+                @if let Some(newest) = newest {
+                    p { "Last probe " (self.at(newest)) }
+                } @else {
+                    p { "The first probe comes within " (rough(self.config.probe.interval)) "." }
+                }
+            }
+        }
+    }
+
+    /// Why, whom to ask, what changed: for each login target that fails.
+    fn causes(&self) -> Markup {
+        let failing = self.known.iter().filter_map(|(target, known)| {
+            let report = known.tally.latest.as_deref()?;
+            let reason = report.verdict.reason()?;
+            (target.role == Role::Login).then_some((report, reason, known))
+        });
+        html! {
+            @for (report, reason, known) in failing {
+                @let advice = advice::of_report(report).unwrap_or(advice::of_reason(reason));
+                section.card.cause aria-label={ "Why " (report.target) " fails" } {
+                    h2 {
+                        (report.target) " fails at " (reason.layer().code())
+                        ": " code { (reason.code()) }
+                    }
+                    p { (advice.meaning) }
+                    dl {
+                        dt { "Ask" }
+                        dd { strong { (whom(advice.ask, &self.config.contacts)) } }
+                        dt { "Hand over" }
+                        dd { (advice.hand_over) }
+                        @if report.response().is_some() {
+                            dt { "Answered by" }
+                            dd { (report.answered_by().code()) }
+                        }
+                    }
+                    (self.changes(known))
+                }
+            }
+        }
+    }
+
+    fn changes(&self, known: &Known) -> Markup {
+        let remembered = &known.remembered;
+        html! {
+            @if let Some(good) = &remembered.last_good {
+                h3 { "What changed since it was last good, " (instant(good.at)) }
+                @if remembered.changes.is_empty() {
+                    p { "Nothing of issuer, key and addresses, as far as was seen." }
+                } @else {
+                    (scrolling("What changed", html! {
+                        table.changes {
+                            thead { tr {
+                                th scope="col" { "What" } th scope="col" { "Before" }
+                                th scope="col" { "Now" } th scope="col" { "Seen since" }
+                            } }
+                            tbody {
+                                @for change in &remembered.changes {
+                                    tr {
+                                        th scope="row" { (change.fact.words()) }
+                                        td data-label="Before" { bdi { (change.before) } }
+                                        td data-label="Now" { bdi { (change.now) } }
+                                        td data-label="Seen since" { (instant(change.since)) }
+                                    }
+                                }
+                            }
+                        }
+                    }))
+                }
+            }
+        }
+    }
+
+    /// Groups and controls.
+    fn together(&self, overview: &Overview<'_>) -> Markup {
+        let sentences = overview::sentences(overview);
+        html! {
+            @if !sentences.is_empty() {
+                section.card aria-label="Is it us or them?" {
+                    h2 { "Is it us or them?" }
+                    dl {
+                        @for (word, sentence) in sentences {
+                            dt { (word) }
+                            dd { (sentence) }
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    /// Every target in a line.
+    fn overview(&self) -> Markup {
+        html! {
+            section.card aria-label="Targets" {
+                h2 { "Targets" }
+                (scrolling("Targets", html! {
+                    table {
+                        thead { tr {
+                            th scope="col" { "Target" } th scope="col" { "State" }
+                            th scope="col" { "Since" } th scope="col" { "Last probe" }
+                            th scope="col" { "Took" }
+                        } }
+                        tbody {
+                            @for (target, known) in self.known {
+                                (self.line(target, known))
+                            }
+                        }
+                    }
+                }))
+            }
+        }
+    }
+
+    fn line(&self, target: &Target, known: &Known) -> Markup {
+        let report = known.tally.latest.as_deref();
+        let since = known.remembered.state().map(|state| state.at);
+        html! {
+            tr {
+                th scope="row" {
+                    a href={ "?target=" (target.name) "#" (target.name) } { (target.name) }
+                    @if target.role == Role::Control { " (control)" }
+                }
+                td { (state(report)) }
+                td { @if let Some(at) = since { (instant(at)) } }
+                td { @if let Some(report) = report { (rough(self.age(report.started))) " ago" } }
+                td { @if let Some(report) = report { (super::page::span(report.duration)) } }
+            }
+        }
+    }
+
+    fn footer(&self) -> Markup {
+        html! {
+            footer {
+                p {
+                    @match self.refresh {
+                        Refresh::Every(period) => {
+                            "This page asks again every " (rough(period)) ". "
+                            a href="?refresh=off" { "Keep it as it is" }
+                        }
+                        Refresh::Never => { a href="?" { "Let it ask again by itself" } }
+                    }
+                    " · made " (instant(self.now))
+                }
+                p {
+                    a href="metrics" { "Metrics" } " · "
+                    a href="-/healthy" { "Healthy" } " · "
+                    a href="-/ready" { "Ready" } " · ccass-2fa-exporter " (env!("CARGO_PKG_VERSION"))
+                }
+                p { "Not affiliated with, endorsed by or known to HKEX or HKSCC." }
+            }
+        }
+    }
+}
+
+/// How a target stands, in a word.
+fn state(report: Option<&Report>) -> Markup {
+    let (class, words) = match report.map(|report| report.verdict) {
+        None => ("warn", "not probed yet".to_owned()),
+        Some(Verdict::Good { page }) => match page {
+            PageVerdict::Checked => ("good", "good".to_owned()),
+            PageVerdict::Unchecked => ("good", "good, page not checked".to_owned()),
+        },
+        Some(Verdict::Failed { layer, reason }) => (
+            "bad",
+            format!("fails at {}: {}", layer.code(), reason.code()),
+        ),
+    };
+    html! { span.state.(class) { (words) } }
+}
+
+/// A table that may be wider than the screen: it scrolls by itself, also by keyboard.
+fn scrolling(name: &str, table: Markup) -> Markup {
+    html! { div.scroll role="region" aria-label=(name) tabindex="0" { (table) } }
+}
+
+/// A span of time as people say it.
+fn rough(span: Duration) -> String {
+    let seconds = span.as_secs();
+    match seconds {
+        0..120 => format!("{seconds} s"),
+        120..7_200 => format!("{} min", seconds / 60),
+        7_200..172_800 => format!("{} h", seconds / 3_600),
+        _ => format!("{} days", seconds / 86_400),
+    }
+}
