@@ -11,6 +11,9 @@ tinyproxy   tinyproxy-bin
 ethtool     ethtool
 dig         bind9-dnsutils
 openssl     openssl
+chromium    chromium
+node        nodejs
+npm         npm
 prometheus  prometheus
 promtool    prometheus
 amtool      prometheus-alertmanager
@@ -29,7 +32,21 @@ packages=$(while read -r program package; do
   [ -z "$program" ] || command -v "$program" >/dev/null || echo "$package"
 done <<<"$needed" | sort -u)
 
+# The libraries of the browser's tests, as the lock file has them.
+web() {
+  local here
+  here=$(dirname "$0")/web
+  if [ ! -e "$here/node_modules/.installed" ] ||
+    [ "$here/package-lock.json" -nt "$here/node_modules/.installed" ]; then
+    echo "installing what $here/package-lock.json names"
+    npm ci --prefix "$here" --loglevel=error
+    "$here/node_modules/node/bin/node" --version
+    touch "$here/node_modules/.installed"
+  fi
+}
+
 if [ -z "$packages" ]; then
+  web
   exit 0
 fi
 if ! command -v apt-get >/dev/null; then
@@ -59,3 +76,4 @@ while read -r program package; do
     exit 1
   fi
 done <<<"$needed"
+web

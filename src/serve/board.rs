@@ -59,11 +59,13 @@ impl Board {
         let slot = self.slot(&report.target)?;
         let mut known = slot.known();
         let before = known.tally.latest.clone();
-        if Arc::make_mut(&mut known.remembered).take(&report) == Weight::Heavy {
+        let weight = Arc::make_mut(&mut known.remembered).take(&report);
+        known.tally.take(report);
+        // Counted before it is told: the keeper looks at the count.
+        self.reports.fetch_add(1, Ordering::Release);
+        if weight == Weight::Heavy {
             self.heavy.notify_one();
         }
-        known.tally.take(report);
-        self.reports.fetch_add(1, Ordering::Relaxed);
         before
     }
 
@@ -98,7 +100,7 @@ impl Board {
 
     /// How many reports were taken in.
     pub fn reports(&self) -> u64 {
-        self.reports.load(Ordering::Relaxed)
+        self.reports.load(Ordering::Acquire)
     }
 
     /// What is to be remembered of all of them.

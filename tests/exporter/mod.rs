@@ -7,8 +7,9 @@ use std::path::{Path, PathBuf};
 use std::process::{Output, Stdio};
 use std::time::Duration;
 
-use tokio::io::{AsyncBufReadExt, BufReader, Lines};
-use tokio::process::{Child, ChildStderr, Command};
+use tokio::io::{AsyncBufReadExt, BufReader};
+use tokio::process::{Child, Command};
+use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 use tokio::time::timeout;
 
 pub const BINARY: &str = env!("CARGO_BIN_EXE_ccass-2fa-exporter");
@@ -75,7 +76,7 @@ pub async fn verify(config: &ConfigFile) -> (i32, serde_json::Value) {
 pub struct Exporter {
     pub child: Child,
     pub address: String,
-    log: Lines<BufReader<ChildStderr>>,
+    log: UnboundedReceiver<String>,
 }
 
 impl Exporter {
@@ -91,7 +92,14 @@ impl Exporter {
             .stderr(Stdio::piped())
             .spawn()
             .expect("the exporter starts");
-        let log = BufReader::new(child.stderr.take().expect("a pipe")).lines();
+        let mut lines = BufReader::new(child.stderr.take().expect("a pipe")).lines();
+        let (sender, log) = unbounded_channel();
+        // Read to its end whether anybody listens or not: it must not stop at a full pipe.
+        tokio::spawn(async move {
+            while let Ok(Some(line)) = lines.next_line().await {
+                let _nobody_listens = sender.send(line);
+            }
+        });
         let mut exporter = Self {
             child,
             address: String::new(),
@@ -107,7 +115,7 @@ impl Exporter {
     pub async fn line_with(&mut self, part: &str) -> String {
         let mut seen = String::new();
         let found = timeout(PATIENCE, async {
-            while let Some(line) = self.log.next_line().await.expect("a readable log") {
+            while let Some(line) = self.log.recv().await {
                 if line.contains(part) {
                     return Some(line);
                 }

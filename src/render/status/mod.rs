@@ -54,7 +54,10 @@ enum Standing {
     Reached(PageVerdict),
     /// Every group that fails has a way that is good.
     OneWay,
-    NotReached,
+    NotReached {
+        failing: usize,
+        all: usize,
+    },
 }
 
 impl Standing {
@@ -95,7 +98,10 @@ impl Standing {
         };
         match failing.iter().all(another_way) {
             true => Self::OneWay,
-            false => Self::NotReached,
+            false => Self::NotReached {
+                failing: failing.len(),
+                all: reports.len(),
+            },
         }
     }
 
@@ -103,13 +109,13 @@ impl Standing {
     fn class(self) -> &'static str {
         match self {
             Self::Reached(_) => "good",
-            Self::NotReached => "bad",
+            Self::NotReached { .. } => "bad",
             Self::OneWay | Self::Stale | Self::NotYet | Self::NothingProbed => "warn",
         }
     }
 
-    fn words(self) -> &'static str {
-        match self {
+    fn words(self) -> String {
+        let words = match self {
             Self::NothingProbed => "No login page is configured",
             Self::NotYet => "Not probed yet",
             Self::Stale => "Not known: the last probe is too old",
@@ -118,8 +124,12 @@ impl Standing {
                 "The login page is reached, its content is not checked"
             }
             Self::OneWay => "The login page is reached, but not by every way",
-            Self::NotReached => "The login page is NOT reached",
-        }
+            Self::NotReached { failing, all } if failing < all => {
+                return format!("{failing} of {all} login targets are NOT reached");
+            }
+            Self::NotReached { .. } => "The login page is NOT reached",
+        };
+        words.to_owned()
     }
 }
 
@@ -183,13 +193,18 @@ impl StatusPage<'_> {
             .clone()
             .filter_map(|(_, known)| Some(known.tally.latest.as_ref()?.started))
             .max();
-        let since = logins
-            .clone()
-            .filter_map(|(_, known)| known.remembered.failing_since())
-            .min();
-        let last_good = logins
-            .filter_map(|(_, known)| Some(known.remembered.last_good.as_ref()?.at))
-            .max();
+        // Of those that fail, the one that has failed for longest.
+        let failing = logins.filter_map(|(_, known)| {
+            let since = known.remembered.failing_since()?;
+            Some((
+                since,
+                known.remembered.last_good.as_ref().map(|good| good.at),
+            ))
+        });
+        let (since, last_good) = match failing.min_by_key(|(since, _)| *since) {
+            Some((since, good)) => (Some(since), good),
+            None => (None, None),
+        };
         html! {
             header class={ "banner " (standing.class()) } {
                 p.eyebrow {
@@ -200,7 +215,7 @@ impl StatusPage<'_> {
                 @if let Some(since) = since {
                     p { "Failing since " (self.at(since)) }
                 }
-                @if let (Some(good), Some(_)) = (last_good, since) {
+                @if let Some(good) = last_good {
                     p { "Last good " (self.at(good)) }
                 }
                 @if let Some(newest) = newest {
@@ -375,7 +390,7 @@ fn state(report: Option<&Report>) -> Markup {
 
 /// A table that may be wider than the screen: it scrolls by itself, also by keyboard.
 fn scrolling(name: &str, table: Markup) -> Markup {
-    html! { div.scroll role="region" aria-label=(name) tabindex="0" { (table) } }
+    html! { div.scroll role="group" aria-label=(name) tabindex="0" { (table) } }
 }
 
 /// A span of time as people say it.
