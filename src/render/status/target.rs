@@ -204,7 +204,14 @@ fn matrix(hop: &Hop) -> Markup {
         Some(one.failure)
     };
     html! {
-        h3 { "Resolvers and addresses of " bdi { (hop.host) } }
+        h3 {
+            "Resolvers and addresses of "
+            @match hop.proxy {
+                Layer::NotNeeded => bdi { (hop.host) },
+                // With a proxy in between, it is the proxy's name that is resolved here.
+                Layer::NotReached | Layer::Ran(_) => "the proxy",
+            }
+        }
         (scrolling("Resolvers and addresses", html! {
             table {
                 thead { tr {
