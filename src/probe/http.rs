@@ -225,7 +225,7 @@ fn request(
     Ok(request)
 }
 
-type Connection = AbortOnDropHandle<()>;
+type Connection = AbortOnDropHandle<hyper::Result<()>>;
 
 async fn send<IO>(
     io: IO,
@@ -243,10 +243,11 @@ where
                 .max_headers(MAX_HEADERS)
                 .handshake(io)
                 .await?;
-            // What goes wrong on the connection comes back through the request.
-            let connection = AbortOnDropHandle::new(tokio::spawn(async { drop(connection.await) }));
-            let response = sender.send_request(request).await?;
-            Ok((response, connection))
+            let connection = AbortOnDropHandle::new(tokio::spawn(connection));
+            match sender.send_request(request).await {
+                Ok(response) => Ok((response, connection)),
+                Err(error) => Err(cause(error, connection).await),
+            }
         }
         Protocol::Http2 => {
             let (mut sender, connection) =
@@ -254,10 +255,23 @@ where
                     .max_header_list_size(MAX_HEADER_BYTES as u32)
                     .handshake(io)
                     .await?;
-            let connection = AbortOnDropHandle::new(tokio::spawn(async { drop(connection.await) }));
-            let response = sender.send_request(request).await?;
-            Ok((response, connection))
+            let connection = AbortOnDropHandle::new(tokio::spawn(connection));
+            match sender.send_request(request).await {
+                Ok(response) => Ok((response, connection)),
+                Err(error) => Err(cause(error, connection).await),
+            }
         }
+    }
+}
+
+/// A request that finds its connection gone says only that; why it went, the connection knows.
+async fn cause(error: hyper::Error, connection: Connection) -> hyper::Error {
+    if !error.is_canceled() {
+        return error;
+    }
+    match connection.await {
+        Ok(Err(cause)) => cause,
+        Ok(Ok(())) | Err(_) => error,
     }
 }
 
