@@ -206,7 +206,7 @@ fn each_dashboard_can_be_provisioned_and_says_what_it_shows() {
 }
 
 #[test]
-fn links_lead_to_the_other_dashboards_and_keep_time_and_variables() {
+fn links_lead_to_dashboards_that_exist_and_keep_time_and_variables() {
     let uids: BTreeSet<String> = NAMES.map(|name| format!("ccass2fa-{name}")).into();
     let link = Regex::new(r"/d/([a-z0-9-]+)").unwrap();
     for (name, dashboard) in dashboards() {
@@ -224,6 +224,27 @@ fn links_lead_to_the_other_dashboards_and_keep_time_and_variables() {
             assert!(uids.contains(&found[1]), "{name} leads to {}", &found[1]);
         }
     }
+    let alerts = Regex::new(r"dashboard_base \}\}/([a-z0-9-]+)").unwrap();
+    let mut count = 0;
+    for file in [
+        "reachability",
+        "diagnosis",
+        "certificate",
+        "slo",
+        "deadline",
+        "readiness",
+        "meta",
+    ] {
+        for found in alerts.captures_iter(&shipped(&format!("alerts/{file}.yml"))) {
+            assert!(
+                uids.contains(&found[1]),
+                "alerts/{file}.yml leads to {}",
+                &found[1]
+            );
+            count += 1;
+        }
+    }
+    assert!(count >= 20, "only {count} alerts lead to a dashboard");
 }
 
 #[test]
