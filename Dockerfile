@@ -11,7 +11,8 @@ RUN apt-get update \
 COPY --from=build /source/target/release/ccass-2fa-exporter /usr/local/bin/ccass-2fa-exporter
 LABEL org.opencontainers.image.title="ccass-2fa-exporter" \
       org.opencontainers.image.licenses="Apache-2.0"
-# Nobody in particular; it needs no right and writes nothing.
+# Nobody in particular; it needs no right, and writes only into a data_directory, which is to be mounted
+# and to belong to it.
 USER 65534:65534
 EXPOSE 10762
 # It asks the address that the exporter listens on; set it by the environment, so that both know it.

@@ -3,10 +3,10 @@
 
 mod alerting;
 mod exporter;
+mod web;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
-use std::process::Stdio;
 
 use alerting::{Prometheus, QUICK, shipped};
 use ccass_2fa_exporter::render::metrics::CATALOGUE;
@@ -17,8 +17,6 @@ use promql_parser::util::{ExprVisitor, walk_expr};
 use regex::Regex;
 use serde::Deserialize;
 use serde_json::{Value, json};
-use tokio::io::AsyncWriteExt;
-use tokio::process::Command;
 
 const NAMES: [&str; 4] = ["now", "readiness", "reliability", "monitoring"];
 
@@ -359,8 +357,7 @@ type Json<T> = T extends string ? `${T}`
 /// (`Record<string, unknown>`), so that these are held by what is rendered below.
 #[tokio::test]
 async fn grafanas_own_types_accept_each_file() {
-    let web = repository("tests/web");
-    let directory = tempfile::tempdir_in(&web).expect("a directory beside the libraries");
+    let directory = tempfile::tempdir_in(web::path("")).expect("a directory beside the libraries");
     let mut code = TYPES.to_owned();
     for (name, dashboard) in dashboards() {
         let mut head = dashboard.clone();
@@ -377,8 +374,8 @@ async fn grafanas_own_types_accept_each_file() {
         "noEmit": true, "strict": true, "skipLibCheck": true, "types": [],
         "module": "nodenext", "moduleResolution": "nodenext"}});
     std::fs::write(directory.path().join("tsconfig.json"), options.to_string()).expect("a file");
-    let output = Command::new(web.join("node_modules/node/bin/node"))
-        .arg(web.join("node_modules/typescript/bin/tsc"))
+    let output = web::node()
+        .arg(web::path("node_modules/typescript/bin/tsc"))
         .args(["--project", "tsconfig.json"])
         .current_dir(directory.path())
         .output()
@@ -412,8 +409,12 @@ type Read = BTreeMap<String, Panel>;
 
 impl Site {
     async fn start() -> Self {
+        Self::with(Lab::config).await
+    }
+
+    async fn with(config: impl Fn(&Lab) -> String) -> Self {
         let lab = Lab::start().await.expect("the lab starts");
-        let config = ConfigFile::new(&lab.config());
+        let config = ConfigFile::new(&config(&lab));
         let mut exporter = Exporter::start(&[&config.argument()]).await;
         exporter.first_probe().await;
         let prometheus = Prometheus::start(&[], QUICK).await;
@@ -462,15 +463,6 @@ impl Site {
     }
 
     async fn render(&self, name: &str) -> Vec<Panel> {
-        let web = repository("tests/web");
-        let mut child = Command::new(web.join("node_modules/node/bin/node"))
-            .arg(web.join("render.mjs"))
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .kill_on_drop(true)
-            .spawn()
-            .expect("tests/install.sh has run");
         let asked = json!({
             "prometheus": self.prometheus.peer.url,
             "file": repository(&format!("grafana/{name}.json")),
@@ -478,17 +470,7 @@ impl Site {
             "range": 300,
             "step": 5,
         });
-        let mut stdin = child.stdin.take().expect("a pipe");
-        stdin
-            .write_all(asked.to_string().as_bytes())
-            .await
-            .expect("it reads");
-        drop(stdin);
-        let output = tokio::time::timeout(exporter::PATIENCE, child.wait_with_output());
-        let output = output.await.expect("it ends").expect("it runs");
-        let told = String::from_utf8_lossy(&output.stderr);
-        assert!(output.status.success(), "{told}");
-        serde_json::from_slice(&output.stdout).expect("panels")
+        web::run("render.mjs", &asked).await
     }
 }
 
@@ -644,4 +626,28 @@ async fn in_an_outage_a_person_reads_the_layer_the_reason_and_whom_to_ask() {
         !verdict.iter().any(|words| words.ends_with(": reachable")),
         "{verdict:?}"
     );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_refusal_of_the_web_proxy_is_read_as_the_proxys() {
+    let refusal = scenario("proxy-denied").expect("a scenario");
+    let site = Site::with(|lab| lab.config_for(refusal)).await;
+    says(
+        &site.read().await,
+        "now: Layer by layer",
+        "central sso proxy: good",
+    );
+    let read = site.breaks("proxy-denied", "proxy_denied").await;
+    says(&read, "now: Can we log in?", "central sso: NOT reachable");
+    says(
+        &read,
+        "now: What fails, and whom to ask",
+        "proxy | proxy_denied",
+    );
+    says(
+        &read,
+        "now: What fails, and whom to ask",
+        "ask: your web-proxy team",
+    );
+    says(&read, "now: Layer by layer", "central sso proxy: fails");
 }

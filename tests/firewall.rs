@@ -38,6 +38,8 @@ fn config() -> String {
          \x20 - {{name: dual, url: \"https://dual.lab.test/sso\", module: direct}}\n\
          \x20 - {{name: six, url: \"https://six.lab.test/sso\", module: direct}}\n\
          \x20 - {{name: long, url: \"https://long.lab.test/sso\", module: long_answer}}\n\
+         \x20 - {{name: closed, url: \"https://203.0.113.11:8443/\", module: direct, \
+         expect: unreachable}}\n\
          \x20 - {{name: inspected, url: \"https://sso.lab.test/sso\", module: inspected}}\n"
     )
 }
@@ -169,6 +171,21 @@ async fn a_net_that_cannot_be_reached_is_told_apart_from_a_prohibition() {
                 "firewall",
             ),
         ],
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn a_firewall_that_opens_what_must_be_closed_is_told() {
+    walk(
+        Uplink::Cable,
+        &[reason(
+            "a rule translates to an open port",
+            "at firewall nft add rule inet lab nat tcp dport 8443 dnat ip to 203.0.113.11:443",
+            "closed",
+            "tcp_unexpectedly_open",
+            "firewall",
+        )],
     )
     .await;
 }
@@ -506,6 +523,10 @@ async fn walk(uplink: Uplink, faults: &[Fault]) {
             follows(&network, fault.target, switched)
         );
         is_told(fault, &report, &metrics);
+        if fault.about.contains("by the name in it") {
+            // The same address under another name.
+            metrics.expect("probe_success{role=\"login\",target=\"other\"}", 1.0);
+        }
         if fault.target == "by-proxy" {
             let way = |target: &str, way: &str| {
                 let labels = format!("{{group=\"login\",target=\"{target}\",way=\"{way}\"}}");
@@ -538,6 +559,7 @@ async fn baseline(network: &Network) -> BTreeSet<String> {
         "dual",
         "six",
         "long",
+        "closed",
         "inspected",
     ];
     for target in targets {

@@ -2,16 +2,14 @@
 //! are kept in `target/status`; with UPDATE_DOCUMENTS=1 those of the README are made anew.
 
 mod exporter;
+mod web;
 
 use std::path::{Path, PathBuf};
-use std::process::Stdio;
 
 use ccass_2fa_lab::{Authority, HOST, Lab, Leaf, scenario};
 use exporter::{ConfigFile, Exporter};
 use serde::Deserialize;
 use serde_json::json;
-use tokio::io::AsyncWriteExt;
-use tokio::process::Command;
 
 const WIDE: u32 = 1400;
 const NARROW: u32 = 390;
@@ -67,27 +65,8 @@ async fn look(name: &str, url: &str) -> Vec<Seen> {
 }
 
 async fn browser(views: &[serde_json::Value]) -> Vec<Seen> {
-    let program = |file: &str| repository("tests/web").join(file);
-    let mut child = Command::new(program("node_modules/node/bin/node"))
-        .arg(program("look.mjs"))
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .kill_on_drop(true)
-        .spawn()
-        .expect("tests/install.sh has run");
     let asked = json!({"chromium": "/usr/bin/chromium", "views": views});
-    let mut stdin = child.stdin.take().expect("a pipe");
-    stdin
-        .write_all(asked.to_string().as_bytes())
-        .await
-        .expect("it reads");
-    drop(stdin);
-    let output = tokio::time::timeout(exporter::PATIENCE * 3, child.wait_with_output());
-    let output = output.await.expect("the browser ends").expect("it runs");
-    let told = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{told}");
-    serde_json::from_slice(&output.stdout).expect("what was seen")
+    web::run("look.mjs", &asked).await
 }
 
 /// A lab, and an exporter that has probed it once.
@@ -295,6 +274,30 @@ async fn two_hundred_targets_are_a_list_in_which_only_what_fails_is_unfolded() {
     assert_eq!(seen[0].text.matches("Resolvers and addresses").count(), 1);
     let seen = look("one-of-many", &exporter.url("/?refresh=off&target=way-3")).await;
     assert_eq!(seen[0].text.matches("Resolvers and addresses").count(), 2);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_must_be_closed_has_no_say_in_whether_the_login_page_is_reached() {
+    let lab = Lab::start().await.expect("the lab starts");
+    let open = lab.url();
+    let config = ConfigFile::new(&format!(
+        "{}  - {{name: must-be-closed, url: \"{open}\", module: lab_page, expect: unreachable}}\n\
+         \x20 - {{name: is-closed, url: \"https://127.0.0.1:1/\", expect: unreachable}}\n",
+        lab.config()
+    ));
+    let mut exporter = Exporter::start(&[&config.argument()]).await;
+    for _target in 0..3 {
+        exporter.first_probe().await;
+    }
+    let seen = look("closed", &exporter.url("/?refresh=off")).await;
+    shows(
+        &seen,
+        &[
+            "The login page is reached",
+            "must-be-closed fails at tcp: tcp_unexpectedly_open",
+            "closed, as it should be",
+        ],
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -9,9 +9,9 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
-use super::{LayerName, Reason, Report, Tally, Verdict};
+use super::{Reason, Report, Tally, Verdict};
 
-/// Transitions kept of a target; a failure is kept for [`MAX_FAILURES`] of them.
+/// What is kept of a target.
 const MAX_TRANSITIONS: usize = 50;
 const MAX_FAILURES: usize = 5;
 
@@ -103,13 +103,6 @@ pub struct Transition {
     /// Absent while it is good.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub failure: Option<Reason>,
-}
-
-impl Transition {
-    /// The first failing layer; absent while it is good.
-    pub fn layer(&self) -> Option<LayerName> {
-        self.failure.map(Reason::layer)
-    }
 }
 
 /// Whether something happened that must not be lost.
@@ -260,7 +253,8 @@ fn facts(report: &Report) -> BTreeMap<Fact, String> {
 }
 
 fn push<T>(list: &mut VecDeque<T>, most: usize, one: T) {
-    if list.len() == most {
+    // What was read from a file may be longer.
+    while list.len() >= most {
         list.pop_front();
     }
     list.push_back(one);
@@ -298,6 +292,12 @@ mod tests {
     #[test]
     fn a_target_that_never_stays_as_it_is_does_not_make_the_memory_grow() {
         let mut remembered = Remembered::of("https://sso.lab.test/");
+        // As a file that somebody has edited may be.
+        let transition = |second| Transition {
+            at: Timestamp::from_second(second).unwrap(),
+            failure: None,
+        };
+        remembered.transitions = (0..500).map(transition).collect();
         for second in 0..1_000 {
             let failure = (second % 2 == 0).then_some(Reason::TcpRefused);
             assert_eq!(remembered.take(&report(second, failure)), Weight::Heavy);

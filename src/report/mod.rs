@@ -237,6 +237,11 @@ impl Report {
             .map_or(AnsweredBy::Unknown, |facts| facts.answered_by)
     }
 
+    /// Whether its verdict says if the login page is reached: a target that must be closed does not.
+    pub fn is_login(&self) -> bool {
+        self.role == Role::Login && self.expect == Expectation::Reachable
+    }
+
     /// Whether the last hop went, or was to go, through a web proxy.
     pub fn proxied(&self) -> bool {
         let direct = |hop: &Hop| matches!(hop.proxy, Layer::NotNeeded);

@@ -120,8 +120,9 @@ impl Group<'_> {
 
 impl<'a> Controls<'a> {
     fn of(reports: &[&'a Report]) -> Option<Self> {
-        let (logins, controls): (Vec<&Report>, Vec<&Report>) =
-            reports.iter().partition(|one| one.role == Role::Login);
+        let all = || reports.iter().copied();
+        let logins: Vec<&Report> = all().filter(|one| one.is_login()).collect();
+        let controls: Vec<&Report> = all().filter(|one| one.role == Role::Control).collect();
         if controls.is_empty() || logins.is_empty() {
             return None;
         }

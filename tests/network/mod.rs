@@ -11,8 +11,6 @@
 //! Between host and firewall lies a cable, or a relay that delays and filters. Everything ends with
 //! the test, however that ends.
 
-#![allow(dead_code, reason = "each test file uses its own part of this")]
-
 use std::time::{Duration, Instant};
 
 use ccass_2fa_lab::{Authority, Identity, Leaf};

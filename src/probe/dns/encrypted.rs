@@ -7,13 +7,15 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use base64::Engine as _;
+use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use bytes::Bytes;
 use hickory_net::runtime::iocompat::AsyncIoTokioAsStd;
 use hickory_net::tcp::{TcpClientStream, TcpStream};
 use hickory_net::xfer::{DnsExchange, DnsHandle, DnsMultiplexer, FirstAnswer};
-use hickory_proto::op::{DnsRequest, DnsResponse};
-use http_body_util::{BodyExt, Full, Limited};
-use hyper::header::{ACCEPT, CONTENT_TYPE};
+use hickory_proto::op::{DnsRequest, DnsResponse, Message};
+use http_body_util::{BodyExt, Empty, Limited};
+use hyper::header::ACCEPT;
 use hyper::{Request, StatusCode};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use rustls::pki_types::ServerName;
@@ -86,7 +88,10 @@ pub(super) async fn exchange(
     };
     match destination.path {
         None => over_tls(stream, destination.address, request, limit).await,
-        Some(path) => over_https(stream, destination, path, &request).await,
+        Some(path) => {
+            let (message, _options) = request.into_parts();
+            over_https(stream, destination, path, message).await
+        }
     }
 }
 
@@ -111,7 +116,7 @@ async fn over_https<IO>(
     stream: IO,
     destination: &Destination<'_>,
     path: &str,
-    request: &DnsRequest,
+    mut message: Message,
 ) -> Result<DnsResponse, Unanswered>
 where
     IO: AsyncRead + AsyncWrite + Unpin + Send + 'static,
@@ -120,15 +125,18 @@ where
         reason: Reason::DnsMalformed,
         detail: Some(crate::probe::bounded(&error.to_string())),
     };
-    let message = request.to_vec().map_err(|error| malformed(&error))?;
+    // The connection tells which question an answer is for (RFC 8484, 4.1).
+    message.metadata.id = 0;
+    let message = message.to_vec().map_err(|error| malformed(&error))?;
+    let question = BASE64_URL_SAFE_NO_PAD.encode(message);
     let authority = match destination.certified {
         ServerName::DnsName(name) => format!("{}:{}", name.as_ref(), destination.address.port()),
         _ => destination.address.to_string(),
     };
-    let request = Request::post(format!("https://{authority}{path}"))
-        .header(CONTENT_TYPE, DNS_MESSAGE)
+    // By GET, like everything that this program asks for.
+    let request = Request::get(format!("https://{authority}{path}?dns={question}"))
         .header(ACCEPT, DNS_MESSAGE)
-        .body(Full::new(Bytes::from(message)))
+        .body(Empty::<Bytes>::new())
         .map_err(|error| malformed(&error))?;
     let (mut sender, connection) =
         hyper::client::conn::http2::handshake(TokioExecutor::new(), TokioIo::new(stream))

@@ -7,39 +7,26 @@
 //! is asked by a lookup for both.
 
 mod encrypted;
+mod follow;
 mod lookup;
 mod socket;
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
-use std::time::Duration;
 
-use futures_util::future::join_all;
 use hickory_net::{DnsError, NetError};
 use hickory_proto::op::ResponseCode;
 use hickory_proto::rr::Name;
-use hickory_resolver::Resolver as SystemResolver;
-use hickory_resolver::config::{
-    ConnectionConfig, LookupIpStrategy, NameServerConfig, ResolveHosts, ResolverConfig,
-    ResolverOpts,
-};
+use hickory_resolver::config::NameServerConfig;
 use tokio::task::JoinSet;
 
 use super::tls;
-use crate::clock::{Stopwatch, TimeLimit};
+use crate::clock::TimeLimit;
 use crate::config::{ProbeModule, Resolver, Route, SystemResolvers, Transport};
-use crate::report::{Family, Followed, Lookup, Ran, Reason, Record};
+use crate::report::{Family, Lookup, Reason, Record};
+pub(super) use follow::follow;
 use lookup::Question;
-use socket::ConnectedRuntime;
 
-/// How long one question of the followed resolution waits, and how many there are at the most, or
-/// one to each name server where there are more: about as patient as a system's resolver.
-const ROUND: Duration = Duration::from_millis(1500);
-const QUESTIONS: usize = 4;
-/// The same for an encrypted name server: a connection and a handshake come before the question, and
-/// TCP repeats what is lost.
-const ENCRYPTED_ROUND: Duration = Duration::from_secs(3);
-const ENCRYPTED_QUESTIONS: usize = 2;
 /// What is kept of an answer.
 const MAX_ADDRESSES: usize = 64;
 
@@ -76,180 +63,12 @@ impl From<NetError> for Unanswered {
     }
 }
 
-/// The answer that the connection follows.
-pub(super) async fn follow(asker: &Asker<'_>, host: &str) -> Ran<Followed> {
-    let watch = Stopwatch::start();
-    let module = asker.module;
-    let mut followed = Followed {
-        route: match &module.route {
-            Route::System => "system".to_owned(),
-            Route::Resolver(resolver) => resolver.to_string(),
-        },
-        ..Followed::default()
-    };
-    let answer = tokio::time::timeout(asker.limit.remaining(), resolve(asker, host)).await;
-    let failure = match answer {
-        Err(_) => Some(Reason::DnsTimedOut),
-        Ok(Err(unanswered)) => {
-            followed.detail = match module.route == Route::System && system_servers().is_empty() {
-                true => Some("no name server is configured on this host".to_owned()),
-                false => unanswered.detail,
-            };
-            Some(unanswered.reason)
-        }
-        Ok(Ok(addresses)) => {
-            followed.expected = expected(module, &addresses);
-            followed.addresses = addresses;
-            Judge::of_route(module, host)
-                .is_sinkhole(&followed.addresses)
-                .then_some(Reason::DnsSinkhole)
-        }
-    };
-    Ran {
-        duration: watch.elapsed(),
-        failure,
-        facts: followed,
-    }
-}
-
-async fn resolve(asker: &Asker<'_>, host: &str) -> Result<Vec<IpAddr>, Unanswered> {
-    let module = asker.module;
-    match &module.route {
-        Route::System => Ok(by_system(module, host).await?),
-        Route::Resolver(resolver) => match name_server(resolver) {
-            Some(server) => {
-                let config = |servers| ResolverConfig::from_parts(None, Vec::new(), servers);
-                Ok(by_servers(module, host, &[server], config).await?)
-            }
-            None => by_lookups(asker, host, resolver).await,
-        },
-    }
-}
-
-/// The hosts file, then the name servers, as the system is configured.
-async fn by_system(module: &ProbeModule, host: &str) -> Result<Vec<IpAddr>, NetError> {
-    let (domain, search, servers) = hickory_resolver::system_conf::read_system_conf()
-        .map(|(config, _)| config.into_parts())
-        .unwrap_or_default();
-    let config = |servers| ResolverConfig::from_parts(domain.clone(), search.clone(), servers);
-    match look_up(module, host, config(Vec::new()), ResolveHosts::Always).await {
-        Ok(addresses) => Ok(addresses),
-        Err(_) => by_servers(module, host, &servers, config).await,
-    }
-}
-
-/// Walks the name servers in their order, as a system's resolver does: an answer is final, and so is
-/// a name that does not exist; silence, an error or a refusal goes on to the next, and round again.
-async fn by_servers(
-    module: &ProbeModule,
-    host: &str,
-    servers: &[NameServerConfig],
-    config: impl Fn(Vec<NameServerConfig>) -> ResolverConfig,
-) -> Result<Vec<IpAddr>, NetError> {
-    let mut last = NetError::NoConnections;
-    for server in servers.iter().cycle().take(QUESTIONS.max(servers.len())) {
-        let config = config(vec![server.clone()]);
-        match look_up(module, host, config, ResolveHosts::Never).await {
-            Err(error) if !error.is_no_records_found() => last = error,
-            answer => return answer,
-        }
-    }
-    Err(last)
-}
-
-/// Asks an encrypted name server, by the same questions that measure it.
-async fn by_lookups(
-    asker: &Asker<'_>,
-    host: &str,
-    resolver: &Resolver,
-) -> Result<Vec<IpAddr>, Unanswered> {
-    let mut name = name(host)?;
-    name.set_fqdn(true);
-    let mut last = Unanswered::of(Reason::DnsTimedOut);
-    for _ in 0..ENCRYPTED_QUESTIONS {
-        let questions = records(asker.module).iter().map(|record| Question {
-            resolver: resolver.clone(),
-            name: name.clone(),
-            record: *record,
-            limit: asker.limit.at_most(ENCRYPTED_ROUND),
-            client: Arc::clone(asker.client),
-        });
-        let questions: Vec<Question> = questions.collect();
-        let lookups = join_all(questions.iter().map(lookup::ask)).await;
-        let failed = lookups.iter().find(|lookup| lookup.failure.is_some());
-        let addresses: Vec<IpAddr> = lookups
-            .iter()
-            .flat_map(|lookup| lookup.answers.iter().copied())
-            .collect();
-        match failed {
-            _ if !addresses.is_empty() => return Ok(addresses),
-            None => return Err(Unanswered::of(Reason::DnsNoData)),
-            Some(lookup) => {
-                last = Unanswered {
-                    reason: lookup.failure.unwrap_or(Reason::DnsMalformed),
-                    detail: lookup.detail.clone(),
-                };
-                if last.reason == Reason::DnsNxdomain {
-                    break;
-                }
-            }
-        }
-    }
-    Err(last)
-}
-
 fn records(module: &ProbeModule) -> &'static [Record] {
     match module.family {
         None => &[Record::A, Record::Aaaa],
         Some(Family::V4) => &[Record::A],
         Some(Family::V6) => &[Record::Aaaa],
     }
-}
-
-/// Asks by one configuration, once.
-async fn look_up(
-    module: &ProbeModule,
-    host: &str,
-    config: ResolverConfig,
-    hosts: ResolveHosts,
-) -> Result<Vec<IpAddr>, NetError> {
-    let mut options = ResolverOpts::default();
-    options.timeout = ROUND;
-    options.attempts = 0;
-    options.cache_size = 0;
-    options.use_hosts_file = hosts;
-    options.os_port_selection = true;
-    options.ip_strategy = match module.family {
-        None => LookupIpStrategy::Ipv4AndIpv6,
-        Some(Family::V4) => LookupIpStrategy::Ipv4Only,
-        Some(Family::V6) => LookupIpStrategy::Ipv6Only,
-    };
-    // One resolver a question: a shared one joins equal questions that are under way.
-    let resolver = SystemResolver::builder_with_config(config, ConnectedRuntime::default())
-        .with_options(options)
-        .build()?;
-    let answer = resolver.lookup_ip(name(host)?).await?;
-    let mut addresses = Vec::new();
-    for address in answer.iter() {
-        if !addresses.contains(&address) && addresses.len() < MAX_ADDRESSES {
-            addresses.push(address);
-        }
-    }
-    Ok(addresses)
-}
-
-/// As hickory's resolver knows it; `None` for an encrypted one.
-fn name_server(resolver: &Resolver) -> Option<NameServerConfig> {
-    let mut connections = match resolver.transport {
-        Transport::Udp => vec![ConnectionConfig::udp(), ConnectionConfig::tcp()],
-        Transport::Tcp => vec![ConnectionConfig::tcp()],
-        Transport::Tls(..) | Transport::Https(..) => return None,
-    };
-    for connection in &mut connections {
-        connection.port = resolver.address.port();
-    }
-    let ip = resolver.address.ip();
-    Some(NameServerConfig::new(ip, true, connections))
 }
 
 /// A name with a dot is whole; a bare one goes through the system's search list.

@@ -4,6 +4,7 @@
 //! server is escaped by the templates, and isolated where its direction of writing could disturb.
 
 mod dates;
+mod standing;
 mod target;
 
 use std::sync::Arc;
@@ -18,13 +19,12 @@ use super::text::whom;
 use crate::config::{Config, Target};
 use crate::report::advice;
 use crate::report::memory::Known;
-use crate::report::overview::{Overview, Share};
-use crate::report::{PageVerdict, Report, Role, Verdict};
+use crate::report::overview::Overview;
+use crate::report::{Expectation, PageVerdict, Report, Role, Verdict};
+use standing::Standing;
 
 /// Light and dark, on a phone and on paper.
 const STYLE: &str = include_str!("style.css");
-/// A result older than this many intervals says nothing of now.
-const STALE_INTERVALS: u32 = 3;
 /// With more targets than this only those that fail are shown whole.
 const SHOWN_WHOLE: usize = 3;
 
@@ -43,94 +43,6 @@ pub struct StatusPage<'a> {
 pub enum Refresh {
     Every(Duration),
     Never,
-}
-
-/// How the login stands, over all login targets.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Standing {
-    NothingProbed,
-    NotYet,
-    Stale,
-    Reached(PageVerdict),
-    /// Every group that fails has a way that is good.
-    OneWay,
-    NotReached {
-        failing: usize,
-        all: usize,
-    },
-}
-
-impl Standing {
-    fn of(page: &StatusPage<'_>, overview: &Overview<'_>) -> Self {
-        let logins: Vec<_> = page
-            .known
-            .iter()
-            .filter(|(target, _)| target.role == Role::Login)
-            .collect();
-        if logins.is_empty() {
-            return Self::NothingProbed;
-        }
-        let reports = logins
-            .iter()
-            .map(|(_, known)| known.tally.latest.as_deref());
-        let Some(reports) = reports.collect::<Option<Vec<&Report>>>() else {
-            return Self::NotYet;
-        };
-        if reports.iter().any(|report| page.is_stale(report)) {
-            return Self::Stale;
-        }
-        let failing: Vec<_> = reports
-            .iter()
-            .filter(|one| !one.verdict.is_good())
-            .collect();
-        if failing.is_empty() {
-            let checked = reports.iter().all(|one| one.verdict.is_full_pass());
-            return Self::Reached(match checked {
-                true => PageVerdict::Checked,
-                false => PageVerdict::Unchecked,
-            });
-        }
-        let another_way = |report: &&&Report| {
-            let mut groups = overview.groups.iter();
-            groups.any(|group| {
-                Some(group.name) == report.group.as_deref() && group.good() == Share::Some
-            })
-        };
-        match failing.iter().all(another_way) {
-            true => Self::OneWay,
-            false => Self::NotReached {
-                failing: failing.len(),
-                all: reports.len(),
-            },
-        }
-    }
-
-    /// The class of the banner.
-    fn class(self) -> &'static str {
-        match self {
-            Self::Reached(_) => "good",
-            Self::NotReached { .. } => "bad",
-            Self::OneWay | Self::Stale | Self::NotYet | Self::NothingProbed => "warn",
-        }
-    }
-
-    fn words(self) -> String {
-        let words = match self {
-            Self::NothingProbed => "No login page is configured",
-            Self::NotYet => "Not probed yet",
-            Self::Stale => "Not known: the last probe is too old",
-            Self::Reached(PageVerdict::Checked) => "The login page is reached",
-            Self::Reached(PageVerdict::Unchecked) => {
-                "The login page is reached, its content is not checked"
-            }
-            Self::OneWay => "The login page is reached, but not by every way",
-            Self::NotReached { failing, all } if failing < all => {
-                return format!("{failing} of {all} login targets are NOT reached");
-            }
-            Self::NotReached { .. } => "The login page is NOT reached",
-        };
-        words.to_owned()
-    }
 }
 
 /// The page.
@@ -168,9 +80,12 @@ pub fn page(page: &StatusPage<'_>) -> String {
 }
 
 impl StatusPage<'_> {
-    fn is_stale(&self, report: &Report) -> bool {
-        let most = self.config.probe.interval * STALE_INTERVALS + report.timeout;
-        self.age(report.started) > most
+    /// The targets that say whether the login page is reached.
+    fn logins(&self) -> impl Iterator<Item = &Known> + Clone {
+        let login =
+            |target: &Target| target.role == Role::Login && target.expect == Expectation::Reachable;
+        let logins = self.known.iter().filter(move |(target, _)| login(target));
+        logins.map(|(_, known)| known)
     }
 
     fn age(&self, at: Timestamp) -> Duration {
@@ -185,16 +100,12 @@ impl StatusPage<'_> {
     }
 
     fn banner(&self, standing: Standing) -> Markup {
-        let logins = self
-            .known
-            .iter()
-            .filter(|(target, _)| target.role == Role::Login);
-        let newest = logins
-            .clone()
-            .filter_map(|(_, known)| Some(known.tally.latest.as_ref()?.started))
-            .max();
+        let logins = self.logins();
+        let newest = logins.clone();
+        let newest = newest.filter_map(|known| Some(known.tally.latest.as_ref()?.started));
+        let newest = newest.max();
         // Of those that fail, the one that has failed for longest.
-        let failing = logins.filter_map(|(_, known)| {
+        let failing = logins.filter_map(|known| {
             let since = known.remembered.failing_since()?;
             Some((
                 since,
@@ -374,13 +285,16 @@ impl StatusPage<'_> {
 
 /// How a target stands, in a word.
 fn state(report: Option<&Report>) -> Markup {
-    let (class, words) = match report.map(|report| report.verdict) {
+    let (class, words) = match report.map(|report| (report.verdict, report.expect)) {
         None => ("warn", "not probed yet".to_owned()),
-        Some(Verdict::Good { page }) => match page {
+        Some((Verdict::Good { .. }, Expectation::Unreachable)) => {
+            ("good", "closed, as it should be".to_owned())
+        }
+        Some((Verdict::Good { page }, Expectation::Reachable)) => match page {
             PageVerdict::Checked => ("good", "good".to_owned()),
             PageVerdict::Unchecked => ("good", "good, page not checked".to_owned()),
         },
-        Some(Verdict::Failed { layer, reason }) => (
+        Some((Verdict::Failed { layer, reason }, _)) => (
             "bad",
             format!("fails at {}: {}", layer.code(), reason.code()),
         ),

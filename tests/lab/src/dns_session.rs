@@ -1,17 +1,19 @@
 //! The name server over TLS: DNS over TLS (RFC 7858), and over HTTPS (RFC 8484) where the client
-//! names HTTP/2.
+//! names HTTP/2. It takes GETs alone.
 
 use std::convert::Infallible;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+use base64::Engine as _;
+use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use bytes::Bytes;
-use http_body_util::{BodyExt, Full, Limited};
+use http_body_util::Full;
 use hyper::body::Incoming;
 use hyper::header::CONTENT_TYPE;
 use hyper::service::service_fn;
-use hyper::{Request, Response, StatusCode};
+use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use tokio::net::TcpStream;
 
@@ -19,8 +21,6 @@ use crate::authority::Identity;
 use crate::faults::DnsFault;
 use crate::name_server::{State, Transport, converse};
 use crate::{HOLD, session};
-
-const MAX_MESSAGE: usize = 65_535;
 
 /// Shakes hands as `identity` and answers over the session.
 pub(crate) async fn serve(
@@ -51,14 +51,16 @@ async fn answer(
         *response.status_mut() = StatusCode::from_u16(status).unwrap_or_default();
         return Ok(response);
     }
-    let body = Limited::new(request.into_body(), MAX_MESSAGE)
-        .collect()
-        .await;
-    let Ok(body) = body else {
+    let question = request
+        .uri()
+        .query()
+        .and_then(|query| query.strip_prefix("dns="));
+    let question = question.and_then(|text| BASE64_URL_SAFE_NO_PAD.decode(text).ok());
+    let (&Method::GET, Some(question)) = (request.method(), question) else {
         *response.status_mut() = StatusCode::BAD_REQUEST;
         return Ok(response);
     };
-    let Some(reply) = state.reply(&body.to_bytes(), Transport::Https, source) else {
+    let Some(reply) = state.reply(&question, Transport::Https, source) else {
         tokio::time::sleep(HOLD).await;
         return Ok(response);
     };
