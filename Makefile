@@ -2,7 +2,9 @@
 
 CARGO ?= cargo
 # Not among the tests that run all at once, each for a reason that Cargo.toml gives.
-APART := --test firewall --test peers --test paging --test rehearsal
+APART := --test firewall --test peers --test blackbox --test paging --test rehearsal
+# The newest that Debian has, beside what is installed.
+NEWEST := $(CURDIR)/target/newest/root/usr/bin
 
 .PHONY: help run test mutants current rehearsal lint deny image documents notices clean
 
@@ -17,9 +19,9 @@ test:           ## every test, after installing from Debian what they need; as r
 	$(CARGO) build --release --locked
 	$(CARGO) test --workspace --locked
 ifeq ($(NO_NETNS),1)
-	@echo "NO_NETNS=1: NOT RUN are the tests in network namespaces, firewall and peers" >&2
+	@echo "NO_NETNS=1: NOT RUN are the tests in namespaces: firewall, peers, blackbox" >&2
 else
-	$(CARGO) test --test firewall --test peers --locked -- --test-threads=10
+	$(CARGO) test --test firewall --test peers --test blackbox --locked -- --test-threads=10
 endif
 	$(CARGO) test --test paging --locked -- --test-threads=8
 	$(CARGO) test --test rehearsal --locked
@@ -32,7 +34,10 @@ mutants:        ## change the alert rules one thing at a time; the unit tests mu
 	alerts/tests/mutants.py
 
 current:        ## the alerting tests against the newest Prometheus and Alertmanager in Debian
-	tests/current.sh
+	tests/install.sh
+	tests/newest.sh again
+	PATH="$(NEWEST):$$PATH" $(CARGO) test --locked --test alerts --test drill --test migration
+	PATH="$(NEWEST):$$PATH" $(CARGO) test --locked --test paging -- --test-threads=8
 
 lint:           ## format, clippy, licences of what is linked in
 	$(CARGO) fmt --all -- --check
@@ -48,7 +53,7 @@ image:          ## the container image
 	docker build --tag ccass-2fa-exporter .
 
 documents:      ## write the documents that repeat tables of the code
-	UPDATE_DOCUMENTS=1 $(CARGO) test --locked --test documents --test migration --test alerts
+	UPDATE_DOCUMENTS=1 $(CARGO) test --locked --test documents --test migration --test alerts --test blackbox
 
 notices:        ## write THIRD-PARTY-NOTICES.md
 	tests/notices.py --write

@@ -44,6 +44,22 @@ pub struct Flags {
         default_value = DEFAULT_LISTEN_ADDRESS
     )]
     pub web_listen_address: Vec<String>,
+    /// The address by which others know this exporter, where it lies behind a proxy.
+    #[arg(
+        long = "web.external-url",
+        env = "CCASS2FA_WEB_EXTERNAL_URL",
+        global = true,
+        value_name = "URL"
+    )]
+    pub web_external_url: Option<String>,
+    /// The path that every address here begins with; the external URL's by default.
+    #[arg(
+        long = "web.route-prefix",
+        env = "CCASS2FA_WEB_ROUTE_PREFIX",
+        global = true,
+        value_name = "PATH"
+    )]
+    pub web_route_prefix: Option<String>,
     /// How much to log.
     #[arg(
         long = "log.level",

@@ -11,6 +11,7 @@ use anyhow::Context;
 use futures_util::stream::{self, StreamExt};
 use jiff::Timestamp;
 use jiff::civil::Date;
+use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use tracing::info;
 
@@ -24,7 +25,7 @@ use crate::probe::{Engine, Roots};
 use crate::render;
 use crate::render::timetable::Explain;
 use crate::report::{Report, Role};
-use crate::serve as service;
+use crate::serve::{self as service, Files, InForce, Prefix, ReloadRequest, Service};
 use crate::timetable::Standing;
 
 /// How a command ended, and its exit code.
@@ -56,13 +57,28 @@ impl From<Ending> for ExitCode {
 /// # Errors
 /// Signals cannot be waited for, a listen address cannot be bound, or the data directory cannot be written into.
 pub async fn serve(flags: &Flags, clock: Clock) -> anyhow::Result<Ending> {
-    let Some(config) = configuration(flags) else {
-        return Ok(Ending::Mistaken);
+    let prefix = match prefix(flags) {
+        Ok(prefix) => prefix,
+        Err(message) => {
+            eprintln!("{message}");
+            return Ok(Ending::Mistaken);
+        }
+    };
+    let files = Files {
+        config: flags.config_file.clone(),
+    };
+    let in_force = match InForce::read(&files, clock) {
+        Ok(in_force) => in_force,
+        Err(mistakes) => {
+            eprintln!("{mistakes}");
+            return Ok(Ending::Mistaken);
+        }
     };
     let stop = CancellationToken::new();
-    let signals = stop_on_signal(stop.clone()).context("cannot wait for signals")?;
-    tokio::spawn(signals);
-    let memory = match &config.data_directory {
+    let reloads = service::reloads();
+    let signals = heed_signals(stop.clone(), reloads.0.clone());
+    tokio::spawn(signals.context("cannot wait for signals")?);
+    let memory = match &in_force.config.data_directory {
         None => None,
         Some(directory) => Some(MemoryFile::open(directory).with_context(|| {
             let directory = directory.display();
@@ -76,17 +92,34 @@ pub async fn serve(flags: &Flags, clock: Clock) -> anyhow::Result<Ending> {
         info!(address = %listener.local_addr()?, "listening");
         listeners.push(listener);
     }
-    let targets = config.targets.len();
+    let targets = in_force.config.targets.len();
     info!(version = env!("CARGO_PKG_VERSION"), targets, "started");
-    service::run(config, listeners, memory, clock, stop).await;
+    let service = Service {
+        files,
+        in_force,
+        listeners,
+        prefix,
+        memory,
+        clock,
+        stop,
+    };
+    service::run(service, reloads).await;
     info!("stopped");
     Ok(Ending::Good)
 }
 
-/// Cancels `stop` on SIGTERM or Ctrl-C. It listens from the call on, so that no signal is lost
-/// between the start and the first line of the log.
+fn prefix(flags: &Flags) -> Result<Prefix, String> {
+    let external = flags.web_external_url.as_deref();
+    Prefix::new(external, flags.web_route_prefix.as_deref())
+}
+
+/// Cancels `stop` on SIGTERM or Ctrl-C, and asks for a reload on SIGHUP. It listens from the call on,
+/// so that no signal is lost between the start and the first line of the log.
 #[cfg(unix)]
-fn stop_on_signal(stop: CancellationToken) -> io::Result<impl Future<Output = ()>> {
+fn heed_signals(
+    stop: CancellationToken,
+    reload: mpsc::Sender<ReloadRequest>,
+) -> io::Result<impl Future<Output = ()>> {
     use tokio::signal::unix::{SignalKind, signal};
     let mut terminate = signal(SignalKind::terminate())?;
     let mut hangup = signal(SignalKind::hangup())?;
@@ -95,7 +128,8 @@ fn stop_on_signal(stop: CancellationToken) -> io::Result<impl Future<Output = ()
         loop {
             tokio::select! {
                 _ = hangup.recv() => {
-                    tracing::warn!("SIGHUP: this version does not reload; restart it to read the files again");
+                    // Where several wait already, one of them reads what this one would.
+                    let _ = reload.try_send(None);
                 }
                 _ = terminate.recv() => break,
                 _ = interrupt.recv() => break,
@@ -106,7 +140,10 @@ fn stop_on_signal(stop: CancellationToken) -> io::Result<impl Future<Output = ()
 }
 
 #[cfg(windows)]
-fn stop_on_signal(stop: CancellationToken) -> io::Result<impl Future<Output = ()>> {
+fn heed_signals(
+    stop: CancellationToken,
+    _reload: mpsc::Sender<ReloadRequest>,
+) -> io::Result<impl Future<Output = ()>> {
     let mut interrupt = tokio::signal::windows::ctrl_c()?;
     Ok(async move {
         interrupt.recv().await;
@@ -136,9 +173,10 @@ pub async fn verify(flags: &Flags, args: &Verify, clock: Clock) -> anyhow::Resul
     let memory = memory.map(|directory| MemoryFile::beside(directory).load());
     let memory = memory.unwrap_or_default();
     let contacts = &config.contacts;
+    let told: Vec<&Report> = reports.iter().collect();
     let text = match args.format {
-        VerifyFormat::Text => render::text::reports(&reports, contacts, &memory),
-        VerifyFormat::Json => render::json::reports(&reports, contacts, &memory, clock.now())?,
+        VerifyFormat::Text => render::text::reports(&told, contacts, &memory),
+        VerifyFormat::Json => render::json::reports(&told, contacts, &memory, clock.now())?,
     };
     put(&text, args.output.as_deref())?;
     // A control that fails is no answer to whether the login works, unless it was asked for.

@@ -122,6 +122,16 @@ const MISTAKES: &[(&str, &[&str])] = &[
     ),
     ("targets: [{name: a}]\n", &["1:12: missing field `url`"]),
     (
+        "modules: {m: {timeout: 10ms}}\n",
+        &["1:24: modules.m.timeout: a probe needs at least 100ms"],
+    ),
+    (
+        "probe_endpoint: {allowed_hosts: [a.example, \"*.b.example\"]}\n",
+        &[
+            "1:45: probe_endpoint.allowed_hosts[1]: \"*.b.example\" is not a host; write for example login.example.com, login.example.com:8443, 10.1.0.0/16:* or [2001:db8::1]:443",
+        ],
+    ),
+    (
         "modules: {m: {tls: {ca_file: nowhere.pem}}}\n",
         &[
             "1:30: modules.m.tls.ca_file: cannot read DIRECTORY/nowhere.pem: I/O error: No such file or directory (os error 2)",

@@ -2,8 +2,10 @@
 
 mod exporter;
 
+use std::collections::BTreeMap;
+
 use ccass_2fa_exporter::config::Config;
-use ccass_2fa_exporter::render::metrics::{Exposition, text};
+use ccass_2fa_exporter::render::metrics::{Exposition, Format, Reload, board};
 use exporter::Metrics;
 use jiff::Timestamp;
 
@@ -15,8 +17,11 @@ fn at(instant: &str, config: &str) -> Metrics {
         configured: now,
         known: &[],
         now,
+        reload: Reload::Successful,
+        refusals: &BTreeMap::new(),
     };
-    Metrics::parse(&String::from_utf8(text(&exposition).unwrap()).unwrap())
+    let text = board(&exposition, Format::Text).unwrap();
+    Metrics::parse(&String::from_utf8(text).unwrap())
 }
 
 #[test]

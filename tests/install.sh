@@ -47,6 +47,7 @@ web() {
 
 if [ -z "$packages" ]; then
   web
+  "$(dirname "$0")/newest.sh"
   exit 0
 fi
 if ! command -v apt-get >/dev/null; then
@@ -77,3 +78,4 @@ while read -r program package; do
   fi
 done <<<"$needed"
 web
+"$(dirname "$0")/newest.sh"

@@ -11,7 +11,7 @@ use std::path::Path;
 
 use ccass_2fa_exporter::calendar::{Calendar, date_at, midnight};
 use ccass_2fa_exporter::config::Config;
-use ccass_2fa_exporter::render::metrics::{Exposition, text};
+use ccass_2fa_exporter::render::metrics::{Exposition, Format, Reload, board};
 use exporter::Metrics;
 use jiff::ToSpan;
 use jiff::civil::{Date, date};
@@ -135,8 +135,11 @@ impl History {
                 configured: now,
                 known: &[],
                 now,
+                reload: Reload::Successful,
+                refusals: &BTreeMap::new(),
             };
-            let metrics = Metrics::parse(&String::from_utf8(text(&exposition).unwrap()).unwrap());
+            let metrics = board(&exposition, Format::Text).unwrap();
+            let metrics = Metrics::parse(&String::from_utf8(metrics).unwrap());
             for (series, value) in metrics.series {
                 if !series.starts_with("ccass2fa_") {
                     continue;

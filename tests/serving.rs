@@ -212,17 +212,3 @@ async fn the_log_is_logfmt_or_json_on_standard_error() {
     assert_eq!(value["fields"]["message"], "listening");
     lines.0.kill().await.unwrap();
 }
-
-#[tokio::test]
-async fn a_hangup_does_not_end_it_and_says_what_to_do() {
-    let config = idle();
-    let mut exporter = Exporter::start(&[&config.argument()]).await;
-    let id = exporter.child.id().unwrap().to_string();
-    let sent = std::process::Command::new("kill")
-        .args(["-HUP", &id])
-        .status();
-    assert!(sent.unwrap().success());
-    exporter.line_with("this version does not reload").await;
-    assert_eq!(exporter.get("/-/healthy").await.0, 200);
-    assert_eq!(exporter.terminate().await, Some(0));
-}

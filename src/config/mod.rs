@@ -4,6 +4,7 @@
 //! name file, line, column and key of each. `written` is the file as it stands; the other modules
 //! make it what it is meant to be. Nothing downstream checks again.
 
+mod allowed;
 mod dates;
 pub mod mistake;
 mod module;
@@ -25,10 +26,12 @@ use crate::report::Role;
 use crate::report::advice::Contact;
 use crate::service_hours::ServiceHours;
 use crate::timetable::Timetable;
+pub use allowed::AllowedHosts;
 use mistake::Mistakes;
 pub use module::{
-    CaFile, Credentials, HttpPolicy, MinVersion, PageChecks, ProbeModule, Proxy, ProxyPolicy,
-    ProxyScheme, Redirects, Resolver, Route, Severity, SystemResolvers, TlsPolicy, Transport,
+    AsWritten, CaFile, Credentials, HttpPolicy, MinVersion, PageChecks, ProbeModule, Proxy,
+    ProxyPolicy, ProxyScheme, Redirects, Resolver, Route, Severity, SystemResolvers, TlsPolicy,
+    Transport,
 };
 pub use target::{LOGIN_MODULE, LOGIN_TARGET, LOGIN_URL, Scheme, Target};
 pub use value::duration;
@@ -49,6 +52,8 @@ pub struct Config {
     pub calendar: Calendar,
     /// With the user's answers in it.
     pub timetable: Timetable,
+    /// Where `/probe` may go beside the targets.
+    pub allowed_hosts: Arc<AllowedHosts>,
     pub service_hours: ServiceHours,
     /// How many sites should report, where that is configured.
     pub expected_sites: Option<u32>,
@@ -65,6 +70,8 @@ pub struct ProbeLimits {
     pub concurrency: usize,
 }
 
+/// Below this nothing could be measured.
+pub const MIN_TIMEOUT: Duration = Duration::from_millis(100);
 /// Below this a probe would be a nuisance.
 pub const MIN_INTERVAL: Duration = Duration::from_secs(10);
 
@@ -172,6 +179,7 @@ fn understand(written: &Written, directory: &Path, mistakes: &mut Mistakes) -> O
         targets,
         calendar: calendar?,
         timetable: timetable?,
+        allowed_hosts: Arc::new(allowed_hosts(&written.probe_endpoint, mistakes)),
         service_hours: dates::service_hours(written, mistakes),
         expected_sites: expected_sites(written, mistakes),
     })
@@ -179,12 +187,7 @@ fn understand(written: &Written, directory: &Path, mistakes: &mut Mistakes) -> O
 
 fn refuse_later(written: &Written, mistakes: &mut Mistakes) {
     for (key, value, neutral) in [
-        (
-            "probe_endpoint.allowed_hosts",
-            &written.probe_endpoint.allowed_hosts,
-            &[][..],
-        ),
-        ("readiness.file", &written.readiness.file, &[]),
+        ("readiness.file", &written.readiness.file, &[][..]),
         ("readiness.max_age", &written.readiness.max_age, &["5d"]),
         (
             "readiness.expected_total",
@@ -205,6 +208,20 @@ fn data_directory(written: &Written, directory: &Path, mistakes: &mut Mistakes) 
         mistakes.at(text, "data_directory", message);
     }
     Some(path)
+}
+
+fn allowed_hosts(written: &written::ProbeEndpoint, mistakes: &mut Mistakes) -> AllowedHosts {
+    let mut hosts = AllowedHosts::default();
+    for (index, text) in written.allowed_hosts.iter().enumerate() {
+        if let Err(message) = hosts.add(&text.value) {
+            mistakes.at(
+                text,
+                format!("probe_endpoint.allowed_hosts[{index}]"),
+                message,
+            );
+        }
+    }
+    hosts
 }
 
 fn expected_sites(written: &Written, mistakes: &mut Mistakes) -> Option<u32> {
@@ -243,7 +260,7 @@ fn probe_limits(written: &written::Probe, mistakes: &mut Mistakes) -> ProbeLimit
         );
     }
     if let Some(text) = written.timeout.as_ref().or(written.interval.as_ref()) {
-        if limits.timeout < Duration::from_millis(100) {
+        if limits.timeout < MIN_TIMEOUT {
             mistakes.at(text, "probe.timeout", "a probe needs at least 100ms");
         } else if limits.timeout > limits.interval && limits.interval >= MIN_INTERVAL {
             mistakes.at(

@@ -7,8 +7,10 @@ mod proxy;
 mod reader;
 mod resolver;
 
+use std::fmt;
 use std::net::IpAddr;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use hyper::header::{HeaderName, HeaderValue};
 use ipnet::IpNet;
@@ -23,6 +25,9 @@ use crate::report::{Family, RootSet};
 #[derive(Clone, Debug)]
 pub struct ProbeModule {
     pub name: String,
+    pub as_written: AsWritten,
+    /// Shortens the limit of a probe.
+    pub timeout: Option<Duration>,
     /// Asked by themselves, beside the system's.
     pub resolvers: Vec<Resolver>,
     pub system_resolvers: SystemResolvers,
@@ -37,6 +42,17 @@ pub struct ProbeModule {
     pub tls: TlsPolicy,
     pub http: HttpPolicy,
     pub page: PageChecks,
+}
+
+/// The keys of a module that were written, for people; without what headers say.
+#[derive(Clone)]
+pub struct AsWritten(pub serde_json::Value);
+
+/// How it was written is no part of what it means.
+impl fmt::Debug for AsWritten {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("…")
+    }
 }
 
 /// Whether the name servers of the system's configuration are asked by themselves too.

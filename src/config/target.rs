@@ -52,11 +52,11 @@ impl Target {
             name: url.to_owned(),
             url: probe_url(url, Scheme::HttpsOnly)?,
             role: Role::Login,
+            timeout: module.timeout.unwrap_or(timeout).min(timeout),
             module,
             expect: Expectation::Reachable,
             group: None,
             scheme: Scheme::HttpsOnly,
-            timeout,
         })
     }
 
@@ -161,15 +161,17 @@ fn understand_one(
             Expectation::Reachable
         }
     };
+    let module = module?;
+    let timeout = surroundings.timeout;
     Some(Target {
         name: written.name.value.clone(),
         url: url?,
         role,
-        module: module?,
+        timeout: module.timeout.unwrap_or(timeout).min(timeout),
+        module,
         expect,
         group: written.group.as_ref().map(|group| group.value.clone()),
         scheme,
-        timeout: surroundings.timeout,
     })
 }
 

@@ -6,7 +6,7 @@
 
 use std::collections::BTreeMap;
 
-use serde::{Deserialize, Deserializer};
+use serde::{Deserialize, Deserializer, Serialize};
 use serde_saphyr::Spanned;
 
 /// A key with nothing behind it, all its own keys commented out perhaps, is as good as none.
@@ -81,9 +81,10 @@ pub struct Maintenance {
     pub reference: Option<Text>,
 }
 
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Module {
+    pub timeout: Option<Text>,
     #[serde(deserialize_with = "or_default")]
     pub resolvers: Vec<Text>,
     pub system_resolvers: Option<Text>,
@@ -104,7 +105,7 @@ pub struct Module {
     pub page: Page,
 }
 
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Tls {
     pub roots: Option<Spanned<Vec<Text>>>,
@@ -120,7 +121,7 @@ pub struct Tls {
     pub min_version: Option<Text>,
 }
 
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Http {
     pub valid_status: Option<Spanned<Vec<Spanned<u16>>>>,
@@ -134,7 +135,7 @@ pub struct Http {
     pub headers: BTreeMap<String, Text>,
 }
 
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Page {
     pub title: Option<String>,
@@ -168,7 +169,8 @@ pub struct Target {
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct ProbeEndpoint {
-    pub allowed_hosts: Later,
+    #[serde(deserialize_with = "or_default")]
+    pub allowed_hosts: Vec<Text>,
 }
 
 #[derive(Debug, Default, Deserialize)]

@@ -44,6 +44,8 @@ pub(super) fn parse(der: &CertificateDer<'_>) -> Option<Parsed> {
     let facts = Certificate {
         subject: bounded(&certificate.subject().to_string()),
         issuer: bounded(&certificate.issuer().to_string()),
+        subject_rfc2253: bounded(&rfc2253(certificate.subject())),
+        issuer_rfc2253: bounded(&rfc2253(certificate.issuer())),
         issuer_names: common_names(certificate.issuer()),
         // RFC 5280 allows 20 octets; who sends more is cut.
         serial: bounded(&hex(certificate.raw_serial())),
@@ -68,6 +70,13 @@ pub(super) fn parse(der: &CertificateDer<'_>) -> Option<Parsed> {
     })
 }
 
+/// A root's raw name, and when it ends.
+pub(super) fn root_end(der: &CertificateDer<'_>) -> Option<(Vec<u8>, Timestamp)> {
+    let (_, root) = X509Certificate::from_der(der).ok()?;
+    let end = instant(root.validity().not_after.timestamp());
+    Some((root.subject().as_raw().to_vec(), end))
+}
+
 /// Lower-case hexadecimal.
 pub(super) fn hex(bytes: &[u8]) -> String {
     bytes
@@ -86,6 +95,76 @@ fn instant(unix: i64) -> Timestamp {
     } else {
         Timestamp::MAX
     })
+}
+
+/// The attributes that Go's libraries know, in their order.
+static GO_ORDER: [(Oid<'static>, &str); 9] = [
+    (oid!(2.5.4.5), "SERIALNUMBER"),
+    (oid!(2.5.4.3), "CN"),
+    (oid!(2.5.4.17), "POSTALCODE"),
+    (oid!(2.5.4.9), "STREET"),
+    (oid!(2.5.4.8), "ST"),
+    (oid!(2.5.4.7), "L"),
+    (oid!(2.5.4.11), "OU"),
+    (oid!(2.5.4.10), "O"),
+    (oid!(2.5.4.6), "C"),
+];
+
+/// A name as Go's `pkix.Name` writes it: what it knows in its own order, several values of one kind
+/// joined, and the rest behind by number and bytes.
+fn rfc2253(name: &X509Name<'_>) -> String {
+    let known = GO_ORDER.iter().filter_map(|(oid, key)| {
+        let values: Vec<String> = name
+            .iter_by_oid(oid)
+            .map(|attribute| format!("{key}={}", escaped(attribute.as_str().unwrap_or_default())))
+            .collect();
+        // Go keeps the last of those that a certificate has once.
+        let single = matches!(*key, "CN" | "SERIALNUMBER");
+        match (single, values.last()) {
+            (_, None) => None,
+            (true, Some(last)) => Some(last.clone()),
+            (false, Some(_)) => Some(values.join("+")),
+        }
+    });
+    let mut unknown: Vec<String> = name
+        .iter_attributes()
+        .filter(|attribute| !GO_ORDER.iter().any(|(oid, _)| oid == attribute.attr_type()))
+        .map(|attribute| {
+            let value = attribute.as_str().unwrap_or_default();
+            let printable =
+                |byte: u8| byte.is_ascii_alphanumeric() || b" '()+,-./:=?".contains(&byte);
+            let tag = if value.bytes().all(printable) {
+                0x13
+            } else {
+                0x0c
+            };
+            // DER's short form; longer values are cut anyway.
+            let length = u8::try_from(value.len().min(127)).unwrap_or(127);
+            let hex = hex(&[&[tag, length], value.as_bytes()].concat());
+            format!("{}=#{hex}", attribute.attr_type().to_id_string())
+        })
+        .collect();
+    unknown.reverse();
+    known.chain(unknown).collect::<Vec<_>>().join(",")
+}
+
+/// RFC 2253, 2.4.
+fn escaped(value: &str) -> String {
+    let last = value.chars().count().saturating_sub(1);
+    let mut out = String::with_capacity(value.len());
+    for (index, c) in value.chars().enumerate() {
+        let special = match c {
+            ',' | '+' | '"' | '\\' | '<' | '>' | ';' => true,
+            ' ' => index == 0 || index == last,
+            '#' => index == 0,
+            _ => false,
+        };
+        if special {
+            out.push('\\');
+        }
+        out.push(c);
+    }
+    out
 }
 
 fn common_names(name: &X509Name<'_>) -> Vec<String> {

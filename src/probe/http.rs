@@ -75,6 +75,9 @@ where
         first_byte: None,
         transfer: None,
         body_bytes: 0,
+        decoded_bytes: None,
+        content_length: None,
+        last_modified: None,
         content_type: None,
         server: None,
         location: None,
@@ -86,7 +89,13 @@ where
     let exchange = exchange(io, question, cookies, &mut facts);
     let outcome = tokio::time::timeout(question.limit.remaining(), exchange).await;
     let (body, trouble) = match outcome {
-        Err(_) => (None, Some(Trouble::plain(Reason::HttpTimedOut))),
+        Err(_) => {
+            // The head came and the body did not end: that is how long it was waited for.
+            if let (Some(first_byte), None) = (facts.first_byte, facts.transfer) {
+                facts.transfer = Some(watch.elapsed().saturating_sub(first_byte));
+            }
+            (None, Some(Trouble::plain(Reason::HttpTimedOut)))
+        }
         Ok(Err(trouble)) => (None, Some(trouble)),
         Ok(Ok(body)) => (Some(body), None),
     };
@@ -165,7 +174,9 @@ async fn receive(
         Err((_, trouble)) => return Err(trouble),
     };
     let _ = tokio::time::timeout(FAREWELL, connection).await;
-    body::decode(&encoding, wire, question.policy.max_body)
+    let body = body::decode(&encoding, wire, question.policy.max_body)?;
+    facts.decoded_bytes = u64::try_from(body.len()).ok();
+    Ok(body)
 }
 
 fn request(
@@ -306,6 +317,7 @@ fn read_head(
     facts.content_type = text(header::CONTENT_TYPE);
     facts.server = text(header::SERVER);
     facts.location = location(response).map(|location| bounded(&location));
+    facts.content_length = response.body().size_hint().exact();
     let date = |value: &HeaderValue| {
         let date = httpdate::parse_http_date(value.to_str().ok()?).ok()?;
         jiff::Timestamp::try_from(date).ok()
@@ -314,6 +326,7 @@ fn read_head(
         .get(header::DATE)
         .and_then(date)
         .map(|date| date.duration_since(now).as_secs_f64());
+    facts.last_modified = headers.get(header::LAST_MODIFIED).and_then(date);
     facts.retry_after = match response.status().as_u16() {
         429 | 503 => headers.get(header::RETRY_AFTER).and_then(|value| {
             let seconds = value

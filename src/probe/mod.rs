@@ -37,7 +37,7 @@ use tokio::task::JoinSet;
 use url::{Host, Url};
 
 use crate::clock::{Clock, TimeLimit};
-use crate::config::{ProbeModule, Target};
+use crate::config::{AllowedHosts, ProbeModule, Target};
 use crate::report::{
     DnsFacts, Expectation, Hop, Layer, Lookup, PageFacts, PageVerdict, Ran, Reason, Report, Verdict,
 };
@@ -111,9 +111,35 @@ impl Engine {
 
     /// Probes `target` once. It ends within the target's limit.
     pub async fn probe(&self, target: &Target) -> Report {
+        self.within(target, None).await.0
+    }
+
+    /// The same of a target that somebody outside named: the addresses of each name on the way are
+    /// judged before anything is connected to, and it is these that are connected to.
+    ///
+    /// # Errors
+    /// The first address on the way that may not be connected to.
+    pub async fn probe_allowed(
+        &self,
+        target: &Target,
+        allowed: &AllowedHosts,
+    ) -> Result<Report, IpAddr> {
+        match self.within(target, Some(allowed)).await {
+            (report, None) => Ok(report),
+            (_, Some(address)) => Err(address),
+        }
+    }
+
+    async fn within(
+        &self,
+        target: &Target,
+        allowed: Option<&AllowedHosts>,
+    ) -> (Report, Option<IpAddr>) {
         let mut probe = Probe {
             engine: self,
             target,
+            allowed,
+            forbidden: None,
             limit: TimeLimit::starting_now(target.timeout),
             cookies: CookieStore::default(),
             trail: Trail::default(),
@@ -122,6 +148,7 @@ impl Engine {
         let started = self.clock.now();
         let (failure, page) = probe.run().await;
         let duration = probe.limit.elapsed();
+        let forbidden = probe.forbidden;
         let hops = probe.gather().await;
         let verdict = match failure {
             Some(reason) => Verdict::of(reason),
@@ -132,7 +159,7 @@ impl Engine {
                 },
             },
         };
-        Report {
+        let report = Report {
             target: target.name.clone(),
             url: target.url.to_string(),
             role: target.role,
@@ -147,7 +174,8 @@ impl Engine {
             findings: findings::of(&hops, &target.module, self.platform_is_empty),
             hops,
             page,
-        }
+        };
+        (report, forbidden)
     }
 }
 
@@ -155,6 +183,10 @@ impl Engine {
 struct Probe<'a> {
     engine: &'a Engine,
     target: &'a Target,
+    /// Where the probe may lead, if not anywhere.
+    allowed: Option<&'a AllowedHosts>,
+    /// An address on the way that may not be connected to; it ended the probe.
+    forbidden: Option<IpAddr>,
     limit: TimeLimit,
     cookies: CookieStore,
     trail: Trail,
@@ -228,7 +260,11 @@ impl Probe<'_> {
                 url.host().map(|host| host.to_owned())
             }
         };
-        let addresses = match self.resolve(host, walked, ask_resolvers).await {
+        let resolved = self.resolve(host, walked, ask_resolvers).await;
+        if self.leads_astray(url, passage.is_some(), walked, &resolved) {
+            return Ending::Failed(Reason::DnsSinkhole);
+        }
+        let addresses = match resolved {
             Ok(addresses) => addresses,
             Err(reason) => return Ending::Failed(reason),
         };
@@ -238,6 +274,35 @@ impl Probe<'_> {
             Err(reason) => return Ending::Failed(reason),
         };
         self.ask(url, walked, winner).await
+    }
+
+    /// Whether the probe would connect to what it may not. A proxy is the configuration's own choice,
+    /// and resolves the name itself.
+    fn leads_astray(
+        &mut self,
+        url: &Url,
+        by_proxy: bool,
+        walked: &Walked,
+        resolved: &Result<Vec<IpAddr>, Reason>,
+    ) -> bool {
+        let Some(allowed) = self.allowed else {
+            return false;
+        };
+        let literal = match url.host() {
+            Some(Host::Ipv4(address)) => Some(IpAddr::from(address)),
+            Some(Host::Ipv6(address)) => Some(IpAddr::from(address)),
+            Some(Host::Domain(_)) | None => None,
+        };
+        let seen = walked.hop.dns.facts();
+        let seen = seen.map(|facts| facts.followed.addresses.as_slice());
+        let usable = resolved.as_deref().unwrap_or_default();
+        let all: Vec<IpAddr> = match by_proxy {
+            true => literal.into_iter().collect(),
+            false => [usable, seen.unwrap_or_default()].concat(),
+        };
+        let port = url.port_or_known_default().unwrap_or(443);
+        self.forbidden = allowed.forbidden(&all, port);
+        self.forbidden.is_some()
     }
 
     /// The way through a proxy, where `url` goes through one. What must not be reachable is asked for

@@ -3,6 +3,7 @@
 //! The sets of roots are loaded once; a chain is judged by each of them with the same rules, so that
 //! only the roots make the difference.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -21,51 +22,90 @@ use crate::report::{Certificate, Interception, Reason, RootSet, Trust};
 /// The roots that every target shares.
 #[derive(Clone, Debug)]
 pub struct Roots {
-    platform: Arc<RootCertStore>,
-    public_web: Arc<RootCertStore>,
+    platform: Store,
+    public_web: Store,
+}
+
+/// Roots, and when those end whose dates are known, by their raw names.
+#[derive(Clone, Debug)]
+struct Store {
+    roots: Arc<RootCertStore>,
+    ends: Arc<HashMap<Vec<u8>, Timestamp>>,
+}
+
+impl Store {
+    fn of(certificates: &[CertificateDer<'static>]) -> Self {
+        let mut roots = RootCertStore::empty();
+        let (added, ignored) = roots.add_parsable_certificates(certificates.iter().cloned());
+        tracing::debug!(added, ignored, "loaded root certificates");
+        Self {
+            roots: Arc::new(roots),
+            ends: Arc::new(
+                certificates
+                    .iter()
+                    .filter_map(certificate::root_end)
+                    .collect(),
+            ),
+        }
+    }
+
+    /// When the first certificate on the way from the leaf to one of these roots ends; of several
+    /// ways the one that lasts longest.
+    fn valid_until(&self, path: &[&Parsed]) -> Option<Timestamp> {
+        let mut least = None;
+        let mut best = None;
+        for one in path {
+            let end = one.facts.not_after;
+            let so_far = least.map_or(end, |least: Timestamp| least.min(end));
+            least = Some(so_far);
+            if let Some(root) = self.ends.get(&one.issuer) {
+                best = best.max(Some(so_far.min(*root)));
+            }
+        }
+        best.or(least)
+    }
 }
 
 impl Roots {
     /// Loads this host's roots and the public web's. A host without any has an empty store: that
     /// is a finding, not an error.
     pub fn load() -> Self {
-        let mut platform = RootCertStore::empty();
         let native = rustls_native_certs::load_native_certs();
         for error in &native.errors {
             tracing::warn!(%error, "some of this host's root certificates cannot be read");
         }
-        let (added, ignored) = platform.add_parsable_certificates(native.certs);
-        tracing::debug!(added, ignored, "loaded this host's root certificates");
         Self {
-            platform: Arc::new(platform),
-            public_web: Arc::new(RootCertStore::from_iter(
-                webpki_roots::TLS_SERVER_ROOTS.iter().cloned(),
-            )),
+            platform: Store::of(&native.certs),
+            public_web: Store {
+                roots: Arc::new(RootCertStore::from_iter(
+                    webpki_roots::TLS_SERVER_ROOTS.iter().cloned(),
+                )),
+                // They come without dates.
+                ends: Arc::default(),
+            },
         }
     }
 
     /// This host trusts nothing by itself.
     pub fn platform_is_empty(&self) -> bool {
-        self.platform.is_empty()
+        self.platform.roots.is_empty()
     }
 }
 
 /// The roots of one module: the shared ones and its own file's.
 #[derive(Clone, Debug)]
 pub(super) struct Anchors {
-    stores: Vec<(RootSet, Arc<RootCertStore>)>,
+    stores: Vec<(RootSet, Store)>,
 }
 
 impl Anchors {
     pub fn of(module: &ProbeModule, roots: &Roots) -> Self {
         let mut stores = vec![
-            (RootSet::Platform, Arc::clone(&roots.platform)),
-            (RootSet::PublicWeb, Arc::clone(&roots.public_web)),
+            (RootSet::Platform, roots.platform.clone()),
+            (RootSet::PublicWeb, roots.public_web.clone()),
         ];
         if let Some(ca_file) = &module.tls.ca_file {
-            let mut store = RootCertStore::empty();
-            store.add_parsable_certificates(ca_file.certificates.iter().cloned());
-            stores.push((RootSet::CaFile, Arc::new(store)));
+            stores.push((RootSet::CaFile, Store::of(&ca_file.certificates)));
         }
         Self { stores }
     }
@@ -75,7 +115,7 @@ impl Anchors {
         let mut all = RootCertStore::empty();
         for (set, store) in &self.stores {
             if *set != RootSet::PublicWeb {
-                all.extend(store.roots.iter().cloned());
+                all.extend(store.roots.roots.iter().cloned());
             }
         }
         all
@@ -114,13 +154,19 @@ pub(super) fn judge(
     let verdicts: Vec<(RootSet, Result<(), TlsError>)> = anchors
         .stores
         .iter()
-        .map(|(set, store)| (*set, verify(chain, store, algorithms, now)))
+        .map(|(set, store)| (*set, verify(chain, &store.roots, algorithms, now)))
         .collect();
+    let path_up = path(&parsed);
     judgement.trust = verdicts
         .iter()
-        .map(|(roots, verdict)| Trust {
+        .zip(&anchors.stores)
+        .map(|((roots, verdict), (_, store))| Trust {
             roots: *roots,
             trusted: verdict.is_ok(),
+            valid_until: verdict
+                .as_ref()
+                .ok()
+                .and_then(|()| store.valid_until(&path_up)),
             failure: verdict
                 .as_ref()
                 .err()
@@ -133,11 +179,11 @@ pub(super) fn judge(
         verify_server_name(&leaf, host).err()
     });
     judgement.pin_matched = (!policy.pins.is_empty()).then(|| {
-        path(&parsed)
+        path_up
             .iter()
             .any(|one| policy.pins.contains(&one.facts.pin))
     });
-    judgement.interception = interception(&judgement, &path(&parsed), policy);
+    judgement.interception = interception(&judgement, &path_up, policy);
 
     if let Some(error) = chain_error {
         let reason = chain_reason(error, &parsed);
@@ -150,7 +196,7 @@ pub(super) fn judge(
                     .iter()
                     .filter(|(set, _)| policy.roots.contains(set))
                     .any(|(_, store)| {
-                        verify(chain, store, algorithms, leaf.facts.not_after).is_ok()
+                        verify(chain, &store.roots, algorithms, leaf.facts.not_after).is_ok()
                     })
             });
         judgement.failure = Some(if stranger {

@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use serde::Serialize;
 
 use super::overview;
-use crate::config::Contacts;
+use crate::config::{Contacts, Target};
 use crate::report::advice::{self, Contact};
 use crate::report::memory::{Change, Memory, Remembered};
 use crate::report::overview::Overview;
@@ -56,6 +56,39 @@ struct FindingAdvice<'a> {
     advice: Advice<'a>,
 }
 
+/// What Prometheus's HTTP service discovery is told: each target is scraped here, at `/probe`.
+///
+/// # Errors
+/// A value cannot be written: a defect of ours.
+pub fn discovery(
+    address: &str,
+    probe_path: &str,
+    scheme: &str,
+    ways: &[Way<'_>],
+) -> serde_json::Result<Vec<u8>> {
+    let groups = ways.iter().map(|(target, module)| {
+        serde_json::json!({
+            "targets": [address],
+            "labels": {
+                "__scheme__": scheme,
+                "__metrics_path__": probe_path,
+                "__param_target": target.name,
+                "__param_module": module,
+                "__meta_ccass2fa_target": target.name,
+                "__meta_ccass2fa_url": target.url.as_str(),
+                "__meta_ccass2fa_role": target.role.code(),
+                "__meta_ccass2fa_group": target.group.as_deref().unwrap_or_default(),
+                "instance": target.url.as_str(),
+                "module": module,
+            },
+        })
+    });
+    serde_json::to_vec_pretty(&groups.collect::<Vec<_>>())
+}
+
+/// A target, and the name of a module that it is probed by.
+pub type Way<'a> = (&'a Target, &'a str);
+
 /// What is remembered of a target: its last good probe, its transitions, its last failures.
 ///
 /// # Errors
@@ -86,7 +119,7 @@ pub fn history(
 /// # Errors
 /// A value cannot be written: a defect of ours.
 pub fn reports(
-    reports: &[Report],
+    reports: &[&Report],
     contacts: &Contacts,
     memory: &Memory,
     generated: Timestamp,
@@ -103,6 +136,7 @@ pub fn reports(
         generated,
         reports: reports
             .iter()
+            .copied()
             .map(|report| Told {
                 report,
                 advice: advice::of_report(report).map(with_contact),
@@ -122,7 +156,7 @@ pub fn reports(
                 manual_step: limits::manual_step(report),
             })
             .collect(),
-        overview: overview::Document::of(&Overview::of(reports)),
+        overview: overview::Document::of(&Overview::of(reports.iter().copied())),
     };
     let mut text = serde_json::to_string_pretty(&document)?;
     text.push('\n');

@@ -3,6 +3,7 @@
 mod facts;
 pub mod json;
 pub mod metrics;
+pub mod module;
 mod overview;
 mod page;
 pub mod status;

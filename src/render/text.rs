@@ -13,7 +13,7 @@ use crate::report::overview::Overview;
 use crate::report::{Expectation, Hop, Layer, PageVerdict, Report, Verdict};
 
 /// The reports, one below the other, each set against what is remembered of its target.
-pub fn reports(reports: &[Report], contacts: &Contacts, memory: &Memory) -> String {
+pub fn reports(reports: &[&Report], contacts: &Contacts, memory: &Memory) -> String {
     let mut page = Page::default();
     for (index, report) in reports.iter().enumerate() {
         if index > 0 {
@@ -22,7 +22,7 @@ pub fn reports(reports: &[Report], contacts: &Contacts, memory: &Memory) -> Stri
         let remembered = memory.of(&report.target, &report.url);
         page.report(report, contacts, remembered.map(Arc::as_ref));
     }
-    for (index, (word, text)) in overview::sentences(&Overview::of(reports))
+    for (index, (word, text)) in overview::sentences(&Overview::of(reports.iter().copied()))
         .iter()
         .enumerate()
     {

@@ -286,6 +286,10 @@ impl RootSet {
 pub struct Trust {
     pub roots: RootSet,
     pub trusted: bool,
+    /// When the first certificate on the way up to the root ends, the root included where its dates
+    /// are known; only where the chain is trusted.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub valid_until: Option<Timestamp>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub failure: Option<Reason>,
 }
@@ -295,6 +299,9 @@ pub struct Trust {
 pub struct Certificate {
     pub subject: String,
     pub issuer: String,
+    /// The same two as RFC 2253 writes them, in the order that Go's libraries give them.
+    pub subject_rfc2253: String,
+    pub issuer_rfc2253: String,
     /// The common name and organisation of the issuer, which expectations are compared with.
     pub issuer_names: Vec<String>,
     /// Lower-case hexadecimal.
@@ -365,6 +372,14 @@ pub struct HttpFacts {
     pub transfer: Option<Duration>,
     /// The body as it came over the wire, in bytes.
     pub body_bytes: u64,
+    /// The same decoded; absent where it did not come whole.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub decoded_bytes: Option<u64>,
+    /// The length that the response announced.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub content_length: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub last_modified: Option<Timestamp>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub content_type: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]

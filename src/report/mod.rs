@@ -11,6 +11,7 @@ pub mod limits;
 pub mod memory;
 pub mod overview;
 mod reason;
+mod refusal;
 mod tally;
 
 use std::time::Duration;
@@ -25,6 +26,7 @@ pub use facts::{
 };
 pub use finding::{Finding, Found};
 pub use reason::{LayerName, Reason};
+pub use refusal::Refusal;
 pub use tally::{DURATION_BUCKETS, Durations, Missed, Tally};
 
 /// Whether a target is the login itself, or a control that answers "is it us or them?".

@@ -2,7 +2,7 @@
 //! writes, and the routes, which read.
 
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard};
 
 use tokio::sync::Notify;
 
@@ -13,7 +13,7 @@ use crate::report::{Missed, Report, Tally};
 /// One slot a target. Nothing waits while it holds a slot's lock.
 #[derive(Debug)]
 pub struct Board {
-    slots: Vec<Slot>,
+    slots: RwLock<Vec<Slot>>,
     /// What must not be lost has happened.
     pub heavy: Notify,
     reports: AtomicU64,
@@ -26,6 +26,19 @@ struct Slot {
 }
 
 impl Slot {
+    fn of(target: &Arc<Target>, remembered: Option<Arc<Remembered>>) -> Self {
+        let url = target.url.as_str();
+        let remembered = remembered.unwrap_or_else(|| Arc::new(Remembered::of(url)));
+        let last_success = remembered.last_good.as_ref().map(|good| good.at);
+        Self {
+            target: Arc::clone(target),
+            known: Mutex::new(Known {
+                tally: Tally::since(last_success),
+                remembered,
+            }),
+        }
+    }
+
     fn known(&self) -> MutexGuard<'_, Known> {
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -35,28 +48,43 @@ impl Board {
     /// With what is remembered of the targets from before the start.
     pub fn of(targets: &[Arc<Target>], memory: &Memory) -> Self {
         let slot = |target: &Arc<Target>| {
-            let url = target.url.as_str();
-            let remembered = memory.of(&target.name, url).cloned();
-            let remembered = remembered.unwrap_or_else(|| Arc::new(Remembered::of(url)));
-            let last_success = remembered.last_good.as_ref().map(|good| good.at);
-            Slot {
-                target: Arc::clone(target),
-                known: Mutex::new(Known {
-                    tally: Tally::since(last_success),
-                    remembered,
-                }),
-            }
+            Slot::of(
+                target,
+                memory.of(&target.name, target.url.as_str()).cloned(),
+            )
         };
         Self {
-            slots: targets.iter().map(slot).collect(),
+            slots: RwLock::new(targets.iter().map(slot).collect()),
             heavy: Notify::new(),
             reports: AtomicU64::new(0),
         }
     }
 
-    /// Takes in a report of the target of its name; returns the one before it.
+    /// Goes on with other targets. One of the same name and address keeps what is known of it.
+    pub fn retarget(&self, targets: &[Arc<Target>]) {
+        let mut slots = self.slots.write().unwrap_or_else(PoisonError::into_inner);
+        let next = |target: &Arc<Target>| {
+            let same =
+                |slot: &&Slot| slot.target.name == target.name && slot.target.url == target.url;
+            match slots.iter().find(same) {
+                None => Slot::of(target, None),
+                Some(slot) => Slot {
+                    target: Arc::clone(target),
+                    known: Mutex::new(slot.known().clone()),
+                },
+            }
+        };
+        *slots = targets.iter().map(next).collect();
+    }
+
+    /// Takes in a report of the target of its name; returns the one before it. A target that is no
+    /// longer there, or lies elsewhere now, is passed over.
     pub fn take(&self, report: Arc<Report>) -> Option<Arc<Report>> {
-        let slot = self.slot(&report.target)?;
+        let slots = self.slots();
+        let slot = slot(&slots, &report.target)?;
+        if slot.target.url.as_str() != report.url {
+            return None;
+        }
         let mut known = slot.known();
         let before = known.tally.latest.clone();
         let weight = Arc::make_mut(&mut known.remembered).take(&report);
@@ -71,7 +99,7 @@ impl Board {
 
     /// Counts cycles that were not run in their time.
     pub fn miss(&self, target: &str, cause: Missed, count: u64) {
-        if let Some(slot) = self.slot(target)
+        if let Some(slot) = slot(&self.slots(), target)
             && count > 0
         {
             *slot.known().tally.missed.entry(cause).or_default() += count;
@@ -81,12 +109,12 @@ impl Board {
     /// Every target has been probed once.
     pub fn is_ready(&self) -> bool {
         let probed = |slot: &Slot| slot.known().tally.latest.is_some();
-        self.slots.iter().all(probed)
+        self.slots().iter().all(probed)
     }
 
     /// What is known now, target by target.
     pub fn known(&self) -> Vec<(Arc<Target>, Known)> {
-        self.slots
+        self.slots()
             .iter()
             .map(|slot| (Arc::clone(&slot.target), slot.known().clone()))
             .collect()
@@ -94,8 +122,9 @@ impl Board {
 
     /// What is remembered of one target.
     pub fn remembered(&self, target: &str) -> Option<Arc<Remembered>> {
-        let slot = self.slot(target)?;
-        Some(Arc::clone(&slot.known().remembered))
+        let slots = self.slots();
+        let remembered = Arc::clone(&slot(&slots, target)?.known().remembered);
+        Some(remembered)
     }
 
     /// How many reports were taken in.
@@ -110,11 +139,15 @@ impl Board {
             (slot.target.name.clone(), remembered)
         };
         Memory {
-            targets: self.slots.iter().map(of).collect(),
+            targets: self.slots().iter().map(of).collect(),
         }
     }
 
-    fn slot(&self, target: &str) -> Option<&Slot> {
-        self.slots.iter().find(|slot| slot.target.name == target)
+    fn slots(&self) -> RwLockReadGuard<'_, Vec<Slot>> {
+        self.slots.read().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+fn slot<'a>(slots: &'a [Slot], target: &str) -> Option<&'a Slot> {
+    slots.iter().find(|slot| slot.target.name == target)
 }

@@ -56,8 +56,8 @@ async fn accept(listener: TcpListener, routes: Arc<Routes>, stop: CancellationTo
             Ok((stream, _)) => {
                 let routes = Arc::clone(&routes);
                 let service = service_fn(move |request| {
-                    let answer = routes.answer(&request);
-                    async { Ok::<_, Infallible>(answer) }
+                    let routes = Arc::clone(&routes);
+                    async move { Ok::<_, Infallible>(routes.answer(&request, "http").await) }
                 });
                 let connection = protocol.serve_connection(TokioIo::new(stream), service);
                 let connection = graceful.watch(connection);

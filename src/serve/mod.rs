@@ -1,43 +1,87 @@
 //! The exporter as a service: the scheduler probes, the listener tells.
 //!
-//! In: a configuration, bound listeners, a clock and a stop, all from outside. Out: nothing until the
-//! stop. `board` stands between the two.
+//! In: files to read, bound listeners, a clock and a stop, all from outside. Out: nothing until the
+//! stop.
+//!
+//! * `in_force`: what the files say; `reloader` replaces it
+//! * `flights`: the probes under way, of the `scheduler` and of the `endpoint` `/probe`
+//! * `board`: the latest report of each target, which the `keeper` writes down
+//! * `listener`: connections; `routes`, `prefix`, `negotiation`: what they are answered
 
 mod board;
+mod endpoint;
+mod flights;
+mod in_force;
 mod keeper;
 mod listener;
+mod negotiation;
+mod prefix;
+mod reloader;
 mod routes;
 mod scheduler;
 
 use std::sync::Arc;
 
 use tokio::net::TcpListener;
+use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
 use crate::clock::Clock;
-use crate::config::Config;
 use crate::memory::MemoryFile;
-use crate::probe::{Engine, Roots};
+use crate::render::metrics::Reload;
 use board::Board;
+use endpoint::Endpoint;
+pub use in_force::{Files, InForce};
 pub use listener::bind;
+pub use prefix::Prefix;
+pub use reloader::Request as ReloadRequest;
+use reloader::{Reloader, WAITING};
 use routes::Routes;
 
-/// Probes on schedule, serves, and keeps the memory in its file, until `stop`; it then ends within two seconds or so.
+/// What a service is given.
+pub struct Service {
+    pub files: Files,
+    /// What the files said at the start.
+    pub in_force: Arc<InForce>,
+    pub listeners: Vec<TcpListener>,
+    pub prefix: Prefix,
+    pub memory: Option<MemoryFile>,
+    pub clock: Clock,
+    pub stop: CancellationToken,
+}
+
+/// A way to ask for a reload, and its other end.
+pub fn reloads() -> (mpsc::Sender<ReloadRequest>, mpsc::Receiver<ReloadRequest>) {
+    mpsc::channel(WAITING)
+}
+
+/// Probes on schedule, serves, and keeps the memory in its file, until the stop; it then ends within
+/// two seconds or so.
 pub async fn run(
-    config: Config,
-    listeners: Vec<TcpListener>,
-    memory: Option<MemoryFile>,
-    clock: Clock,
-    stop: CancellationToken,
+    service: Service,
+    (reload, requests): (mpsc::Sender<ReloadRequest>, mpsc::Receiver<ReloadRequest>),
 ) {
+    let Service {
+        files,
+        in_force,
+        listeners,
+        prefix,
+        memory,
+        clock,
+        stop,
+    } = service;
     let remembered = memory.as_ref().map(MemoryFile::load_or_set_aside);
-    let board = Board::of(&config.targets, &remembered.unwrap_or_default());
+    let board = Board::of(&in_force.config.targets, &remembered.unwrap_or_default());
     let board = Arc::new(board);
-    let configured = clock.now();
+    let in_force = watch::Sender::new(in_force);
+    let outcome = watch::Sender::new(Reload::Successful);
     let routes = Arc::new(Routes {
-        config: config.clone(),
-        configured,
+        in_force: in_force.subscribe(),
         board: Arc::clone(&board),
+        endpoint: Endpoint::new(),
+        reload,
+        reloaded: outcome.subscribe(),
+        prefix,
         clock,
     });
     let keeping = async {
@@ -45,15 +89,18 @@ pub async fn run(
             keeper::run(file, Arc::clone(&board), stop.clone()).await;
         }
     };
-    let probing = async {
-        let roots = Roots::load();
-        let engine = Engine::new(&config.modules, &roots, config.site.clone(), clock);
-        let board = Arc::clone(&board);
-        scheduler::run(&config.targets, config.probe, engine, board, stop.clone()).await;
+    let probing = scheduler::run(in_force.subscribe(), Arc::clone(&board), stop.clone());
+    let reloader = Reloader {
+        files,
+        board: Arc::clone(&board),
+        in_force,
+        outcome,
+        clock,
     };
     tokio::join!(
         keeping,
         probing,
+        reloader.run(requests, stop.clone()),
         listener::run(listeners, routes, stop.clone())
     );
 }

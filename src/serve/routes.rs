@@ -1,4 +1,4 @@
-//! The routes: a request in, a response out; nothing is asked of the network here.
+//! The routes: a request in, a response out. `/probe` alone asks the network for anything.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -6,18 +6,31 @@ use std::time::Duration;
 use bytes::Bytes;
 use http_body_util::Full;
 use hyper::body::Incoming;
-use hyper::header::{ALLOW, CONTENT_TYPE, HeaderValue, X_CONTENT_TYPE_OPTIONS};
-use hyper::{Method, Request, Response, StatusCode};
-use jiff::Timestamp;
+use hyper::header::{
+    ALLOW, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_TYPE, HOST, HeaderName, HeaderValue, LOCATION,
+    REFERRER_POLICY, REFRESH, VARY, X_CONTENT_TYPE_OPTIONS,
+};
+use hyper::http::uri::Authority;
+use hyper::{HeaderMap, Method, Request, Response, StatusCode};
+use tokio::sync::{mpsc, oneshot, watch};
 use tracing::error;
 use url::form_urlencoded;
 
 use super::board::Board;
+use super::endpoint::{Answer, Endpoint};
+use super::in_force::InForce;
+use super::negotiation;
+use super::prefix::Prefix;
+use super::reloader;
 use crate::clock::Clock;
-use crate::config::Config;
+use crate::config::{Config, Target};
 use crate::render::json;
-use crate::render::metrics::{self, Exposition, TEXT_FORMAT};
+use crate::render::metrics::{self, Exposition, Reload};
 use crate::render::status::{self, Refresh, StatusPage};
+use crate::report::Report;
+
+/// Whole, since it may yet be compressed.
+type Answered = Response<Bytes>;
 
 const PLAIN: &str = "text/plain; charset=utf-8";
 const JSON: &str = "application/json";
@@ -30,143 +43,332 @@ const LONGEST_REFRESH: Duration = Duration::from_secs(60);
 
 /// What the routes tell of.
 pub struct Routes {
-    pub config: Config,
-    pub configured: Timestamp,
+    pub in_force: watch::Receiver<Arc<InForce>>,
     pub board: Arc<Board>,
+    pub endpoint: Endpoint,
+    pub reload: mpsc::Sender<reloader::Request>,
+    pub reloaded: watch::Receiver<Reload>,
+    pub prefix: Prefix,
     pub clock: Clock,
 }
 
+/// What there is, by its path below the prefix.
+#[derive(Clone, Copy)]
+enum Route {
+    Status,
+    Metrics,
+    Probe,
+    Discovery,
+    Reports,
+    History,
+    Healthy,
+    Ready,
+    Reload,
+}
+
+impl Route {
+    fn of(path: &str) -> Option<Self> {
+        Some(match path {
+            "/" => Self::Status,
+            "/metrics" => Self::Metrics,
+            "/probe" => Self::Probe,
+            "/sd" => Self::Discovery,
+            "/api/v1/reports" => Self::Reports,
+            "/api/v1/history" => Self::History,
+            "/-/healthy" => Self::Healthy,
+            "/-/ready" => Self::Ready,
+            "/-/reload" => Self::Reload,
+            _ => return None,
+        })
+    }
+
+    /// What may be done with it.
+    fn methods(self) -> (&'static [Method], &'static str) {
+        match self {
+            Self::Reload => (&[Method::POST, Method::PUT], "POST, PUT"),
+            _ => (&[Method::GET, Method::HEAD], "GET, HEAD"),
+        }
+    }
+}
+
+/// A request without its body, which nothing here reads.
+struct Asked<'a> {
+    query: &'a str,
+    headers: &'a HeaderMap,
+    in_force: Arc<InForce>,
+}
+
+impl Asked<'_> {
+    fn config(&self) -> &Config {
+        &self.in_force.config
+    }
+
+    /// The first value of a key in the query.
+    fn value(&self, key: &str) -> Option<String> {
+        self.values(key).next()
+    }
+
+    fn values(&self, key: &str) -> impl Iterator<Item = String> {
+        form_urlencoded::parse(self.query.as_bytes())
+            .filter(move |(name, _)| name == key)
+            .map(|(_, value)| value.into_owned())
+    }
+}
+
 impl Routes {
-    /// Answers any request.
-    pub fn answer(&self, request: &Request<Incoming>) -> Response<Full<Bytes>> {
-        let page: fn(&Self, &str) -> Response<Full<Bytes>> = match request.uri().path() {
-            "/" => Self::status,
-            "/metrics" => Self::metrics,
-            "/api/v1/history" => Self::history,
-            "/-/healthy" => Self::healthy,
-            "/-/ready" => Self::ready,
-            _ => return response(StatusCode::NOT_FOUND, PLAIN, "There is nothing here.\n"),
+    /// Answers any request; `scheme` is the listener's.
+    pub async fn answer(&self, request: &Request<Incoming>, scheme: &str) -> Response<Full<Bytes>> {
+        let asked = Asked {
+            query: request.uri().query().unwrap_or_default(),
+            headers: request.headers(),
+            in_force: Arc::clone(&self.in_force.borrow()),
         };
-        match *request.method() {
-            Method::GET | Method::HEAD => page(self, request.uri().query().unwrap_or_default()),
-            _ => {
-                let text = "This address answers GET and HEAD only.\n";
-                let mut response = response(StatusCode::METHOD_NOT_ALLOWED, PLAIN, text);
-                response
-                    .headers_mut()
-                    .insert(ALLOW, HeaderValue::from_static("GET, HEAD"));
-                response
-            }
+        let mut answer = self.route(request, &asked, scheme).await;
+        compress(&asked, &mut answer);
+        answer.map(Full::new)
+    }
+
+    async fn route(
+        &self,
+        request: &Request<Incoming>,
+        asked: &Asked<'_>,
+        scheme: &str,
+    ) -> Answered {
+        let path = request.uri().path();
+        let Some(route) = self.prefix.below(path).and_then(Route::of) else {
+            return match self.prefix.home(path) {
+                Some(home) => moved(home),
+                None => plain(StatusCode::NOT_FOUND, "There is nothing here.\n"),
+            };
+        };
+        let (methods, words) = route.methods();
+        if !methods.contains(request.method()) {
+            let text = format!("This address answers {words} only.\n");
+            let mut answer = plain(StatusCode::METHOD_NOT_ALLOWED, text);
+            set(&mut answer, ALLOW, words);
+            return answer;
+        }
+        match route {
+            Route::Status => self.status(asked),
+            Route::Metrics => self.metrics(asked),
+            Route::Probe => self.probe(asked).await,
+            Route::Discovery => self.discovery(asked, scheme),
+            Route::Reports => self.reports(asked),
+            Route::History => self.history(asked),
+            Route::Healthy => plain(StatusCode::OK, "healthy\n"),
+            Route::Ready => self.ready(),
+            Route::Reload => self.reload().await,
         }
     }
 
     /// `?target=NAME` shows that target whole, `?refresh=off` leaves the page as it is.
-    fn status(&self, query: &str) -> Response<Full<Bytes>> {
-        let period = self.config.probe.interval.min(LONGEST_REFRESH);
-        let refresh = match asked(query, "refresh").as_deref() {
+    fn status(&self, asked: &Asked<'_>) -> Answered {
+        let period = asked.config().probe.interval.min(LONGEST_REFRESH);
+        let refresh = match asked.value("refresh").as_deref() {
             Some("off") => Refresh::Never,
             _ => Refresh::Every(period),
         };
         let page = status::page(&StatusPage {
-            config: &self.config,
+            config: asked.config(),
             known: &self.board.known(),
             now: self.clock.now(),
-            opened: asked(query, "target").as_deref(),
+            opened: asked.value("target").as_deref(),
             refresh,
         });
-        let mut response = response(StatusCode::OK, HTML, page);
-        let headers = response.headers_mut();
+        let mut answer = response(StatusCode::OK, HTML, page);
         // By a header, since an element would take the choice from whoever reads it aloud.
-        if refresh != Refresh::Never
-            && let Ok(value) = HeaderValue::try_from(period.as_secs().to_string())
-        {
-            headers.insert("refresh", value);
+        if refresh != Refresh::Never {
+            set(&mut answer, REFRESH, &period.as_secs().to_string());
         }
-        for (name, value) in [
-            ("content-security-policy", STATUS_POLICY),
-            ("referrer-policy", "no-referrer"),
-            ("cache-control", "no-store"),
-        ] {
-            headers.insert(name, HeaderValue::from_static(value));
-        }
-        response
+        set(
+            &mut answer,
+            hyper::header::CONTENT_SECURITY_POLICY,
+            STATUS_POLICY,
+        );
+        set(&mut answer, REFERRER_POLICY, "no-referrer");
+        set(&mut answer, CACHE_CONTROL, "no-store");
+        answer
     }
 
-    fn healthy(&self, _query: &str) -> Response<Full<Bytes>> {
-        response(StatusCode::OK, PLAIN, "healthy\n")
-    }
-
-    fn ready(&self, _query: &str) -> Response<Full<Bytes>> {
+    fn ready(&self) -> Answered {
         match self.board.is_ready() {
-            true => response(StatusCode::OK, PLAIN, "ready\n"),
-            false => response(
+            true => plain(StatusCode::OK, "ready\n"),
+            false => plain(
                 StatusCode::SERVICE_UNAVAILABLE,
-                PLAIN,
                 "not ready: some target has not been probed yet\n",
             ),
         }
     }
 
     /// `?target=NAME`; the one target there is needs no name.
-    fn history(&self, query: &str) -> Response<Full<Bytes>> {
-        let only = match self.config.targets.as_slice() {
+    fn history(&self, asked: &Asked<'_>) -> Answered {
+        let only = match asked.config().targets.as_slice() {
             [one] => Some(one.name.clone()),
             _ => None,
         };
-        let Some(target) = asked(query, "target").or(only) else {
+        let Some(target) = asked.value("target").or(only) else {
             let text = "Name a target: /api/v1/history?target=NAME\n";
-            return response(StatusCode::BAD_REQUEST, PLAIN, text);
+            return plain(StatusCode::BAD_REQUEST, text);
         };
-        let Some(remembered) = self.board.remembered(&target) else {
-            let text = "No target of that name is configured.\n";
-            return response(StatusCode::NOT_FOUND, PLAIN, text);
-        };
-        match json::history(&target, &remembered, self.clock.now()) {
-            Ok(text) => response(StatusCode::OK, JSON, text),
-            Err(cause) => {
-                error!(%cause, "cannot write the history");
-                let text = "The history cannot be written; the log says why.\n";
-                response(StatusCode::INTERNAL_SERVER_ERROR, PLAIN, text)
+        match self.board.remembered(&target) {
+            None => plain(
+                StatusCode::NOT_FOUND,
+                "No target of that name is configured.\n",
+            ),
+            Some(remembered) => {
+                let text = json::history(&target, &remembered, self.clock.now());
+                written(JSON, text, "the history")
             }
         }
     }
 
-    fn metrics(&self, _query: &str) -> Response<Full<Bytes>> {
+    /// The latest report of each target.
+    fn reports(&self, asked: &Asked<'_>) -> Answered {
+        let known = self.board.known();
+        let latest = known
+            .iter()
+            .filter_map(|(_, known)| known.tally.latest.as_deref());
+        let latest: Vec<&Report> = latest.collect();
+        let contacts = &asked.config().contacts;
+        let text = json::reports(&latest, contacts, &self.board.memory(), self.clock.now());
+        written(JSON, text, "the reports")
+    }
+
+    /// Each target with its own module; `?module=NAME`, once or more, asks for these instead.
+    fn discovery(&self, asked: &Asked<'_>, scheme: &str) -> Answered {
+        let modules: Vec<String> = asked.values("module").collect();
+        let known = &asked.config().modules;
+        if let Some(unknown) = modules.iter().find(|name| !known.contains_key(*name)) {
+            return plain(
+                StatusCode::BAD_REQUEST,
+                format!("Unknown module {unknown:?}\n"),
+            );
+        }
+        let ways = asked.config().targets.iter().flat_map(|target| {
+            let target: &Target = target;
+            let own = modules.is_empty().then_some(target.module.name.as_str());
+            let named = modules.iter().map(String::as_str);
+            own.into_iter()
+                .chain(named)
+                .map(move |module| (target, module))
+        });
+        let ways: Vec<_> = ways.collect();
+        let here = self.prefix.external().map_or_else(
+            || asked_at(asked.headers).map(|authority| (scheme.to_owned(), authority)),
+            Some,
+        );
+        let Some((scheme, authority)) = here else {
+            let text = "Without a Host header this exporter does not know its own address; \
+                        --web.external-url names it.\n";
+            return plain(StatusCode::BAD_REQUEST, text);
+        };
+        let path = self.prefix.path("/probe");
+        let text = json::discovery(&authority, &path, &scheme, &ways);
+        written(JSON, text, "the targets")
+    }
+
+    fn metrics(&self, asked: &Asked<'_>) -> Answered {
+        let chosen = negotiation::format(asked.headers);
         let exposition = Exposition {
-            config: &self.config,
-            configured: self.configured,
+            config: asked.config(),
+            configured: asked.in_force.read_at,
             known: &self.board.known(),
             now: self.clock.now(),
+            reload: *self.reloaded.borrow(),
+            refusals: &self.endpoint.refusals(),
         };
-        match metrics::text(&exposition) {
-            Ok(text) => response(StatusCode::OK, TEXT_FORMAT, text),
-            Err(cause) => {
-                error!(%cause, "cannot write the metrics");
-                let text = "The metrics cannot be written; the log says why.\n";
-                response(StatusCode::INTERNAL_SERVER_ERROR, PLAIN, text)
+        let text = metrics::board(&exposition, chosen.format);
+        written(&chosen.media_type, text, "the metrics")
+    }
+
+    async fn probe(&self, asked: &Asked<'_>) -> Answered {
+        let chosen = negotiation::format(asked.headers);
+        let answer =
+            self.endpoint
+                .answer(&asked.in_force, asked.query, asked.headers, chosen.format);
+        match answer.await {
+            Answer::Metrics(text) => response(StatusCode::OK, &chosen.media_type, text),
+            Answer::Debug(text) => plain(StatusCode::OK, text),
+            Answer::Refused(status, text) => plain(status, text),
+            Answer::Broken => broken("the probe"),
+        }
+    }
+
+    async fn reload(&self) -> Answered {
+        let (answer, outcome) = oneshot::channel();
+        if self.reload.try_send(Some(answer)).is_err() {
+            let text = "Several reloads are waiting already.\n";
+            return plain(StatusCode::SERVICE_UNAVAILABLE, text);
+        }
+        match outcome.await {
+            Ok(Ok(())) => plain(StatusCode::OK, "reloaded\n"),
+            Ok(Err(mistakes)) => {
+                let text = format!("Not reloaded; what was in force goes on.\n{mistakes}\n");
+                plain(StatusCode::INTERNAL_SERVER_ERROR, text)
             }
+            Err(_) => plain(
+                StatusCode::SERVICE_UNAVAILABLE,
+                "The exporter is stopping.\n",
+            ),
         }
     }
 }
 
-/// The value of a key in the query.
-fn asked(query: &str, key: &str) -> Option<String> {
-    form_urlencoded::parse(query.as_bytes())
-        .find_map(|(name, value)| (name == key).then(|| value.into_owned()))
+/// The address that the client knows this exporter by.
+fn asked_at(headers: &HeaderMap) -> Option<String> {
+    let host = headers.get(HOST)?.to_str().ok()?;
+    let authority: Authority = host.parse().ok()?;
+    Some(authority.as_str().to_owned())
 }
 
-fn response(
-    status: StatusCode,
-    media_type: &'static str,
-    body: impl Into<Bytes>,
-) -> Response<Full<Bytes>> {
-    let mut response = Response::new(Full::new(body.into()));
-    *response.status_mut() = status;
-    response
-        .headers_mut()
-        .insert(CONTENT_TYPE, HeaderValue::from_static(media_type));
-    response
-        .headers_mut()
-        .insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
-    response
+fn compress(asked: &Asked<'_>, answer: &mut Answered) {
+    set(answer, VARY, "accept, accept-encoding");
+    if let Some(small) = negotiation::compress(asked.headers, answer.body()) {
+        *answer.body_mut() = small;
+        set(answer, CONTENT_ENCODING, "gzip");
+    }
+}
+
+fn moved(to: String) -> Answered {
+    let mut answer = plain(StatusCode::FOUND, "");
+    set(&mut answer, LOCATION, &to);
+    answer
+}
+
+/// A document, unless it could not be written: a defect of ours.
+fn written<E: std::fmt::Display>(
+    media_type: &str,
+    text: Result<impl Into<Bytes>, E>,
+    what: &str,
+) -> Answered {
+    match text {
+        Ok(text) => response(StatusCode::OK, media_type, text),
+        Err(cause) => {
+            error!(%cause, what, "cannot write it");
+            broken(what)
+        }
+    }
+}
+
+fn broken(what: &str) -> Answered {
+    let text = format!("This is a defect: {what} cannot be told; the log says why.\n");
+    plain(StatusCode::INTERNAL_SERVER_ERROR, text)
+}
+
+fn plain(status: StatusCode, body: impl Into<Bytes>) -> Answered {
+    response(status, PLAIN, body)
+}
+
+fn response(status: StatusCode, media_type: &str, body: impl Into<Bytes>) -> Answered {
+    let mut answer = Response::new(body.into());
+    *answer.status_mut() = status;
+    set(&mut answer, CONTENT_TYPE, media_type);
+    set(&mut answer, X_CONTENT_TYPE_OPTIONS, "nosniff");
+    answer
+}
+
+fn set(answer: &mut Answered, name: HeaderName, value: &str) {
+    if let Ok(value) = HeaderValue::from_str(value) {
+        answer.headers_mut().insert(name, value);
+    }
 }

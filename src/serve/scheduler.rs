@@ -4,21 +4,22 @@
 //! spread over the interval, and each cycle has a little jitter. A cycle that cannot run in its time
 //! is counted, never made up for.
 
+use std::collections::HashMap;
 use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
-use tokio_util::task::AbortOnDropHandle;
 use tracing::{debug, error, info, warn};
 
 use super::board::Board;
+use super::flights::Landing;
+use super::in_force::InForce;
 use crate::clock::monotonic_now;
 use crate::config::{ProbeLimits, Target};
-use crate::probe::Engine;
 use crate::report::{Missed, Report, Verdict};
 
 /// How long a probe that is under way may go on after the stop.
@@ -27,39 +28,42 @@ const GRACE: Duration = Duration::from_secs(2);
 const JITTER_SHARE: u32 = 20;
 const MAX_JITTER: Duration = Duration::from_secs(3);
 
-/// What the tasks share.
+/// What the tasks share while one configuration is in force.
 struct Round {
-    engine: Arc<Engine>,
+    in_force: Arc<InForce>,
     board: Arc<Board>,
     limits: ProbeLimits,
     places: Semaphore,
     stop: CancellationToken,
 }
 
-/// Probes `targets` until `stop`; then waits for probes under way, but not for long.
+/// When the cycles of a target are counted from. A target that a reload leaves as it is keeps its
+/// beat, so that no reload makes it be probed more often.
+type Beats = HashMap<(String, String), (Duration, Instant)>;
+
+/// Probes the targets that are in force until `stop`; then waits for probes under way, but not for
+/// long.
 pub async fn run(
-    targets: &[Arc<Target>],
-    limits: ProbeLimits,
-    engine: Engine,
+    mut in_force: watch::Receiver<Arc<InForce>>,
     board: Arc<Board>,
     stop: CancellationToken,
 ) {
-    let round = Arc::new(Round {
-        engine: Arc::new(engine),
-        board,
-        limits,
-        places: Semaphore::new(limits.concurrency),
-        stop: stop.clone(),
-    });
     let mut tasks = JoinSet::new();
-    let start = monotonic_now();
-    for (index, target) in targets.iter().enumerate() {
-        let offset = limits.interval.mul_f64(index as f64 / targets.len() as f64);
-        tasks.spawn(keep_probing(
-            Arc::clone(&round),
-            Arc::clone(target),
-            start + offset,
-        ));
+    let mut beats = Beats::new();
+    loop {
+        let current = Arc::clone(&in_force.borrow_and_update());
+        let over = stop.child_token();
+        beats = begin(&mut tasks, current, &board, &over, &beats);
+        let stopped = tokio::select! {
+            () = stop.cancelled() => true,
+            changed = in_force.changed() => changed.is_err(),
+        };
+        if stopped {
+            break;
+        }
+        // Probes under way end by themselves, and are still taken in.
+        over.cancel();
+        while tasks.try_join_next().is_some() {}
     }
     stop.cancelled().await;
     let all = async { while tasks.join_next().await.is_some() {} };
@@ -68,9 +72,45 @@ pub async fn run(
     }
 }
 
-async fn keep_probing(round: Arc<Round>, target: Arc<Target>, start: Instant) {
+/// Starts a task for each target; says from when on each counts its cycles.
+fn begin(
+    tasks: &mut JoinSet<()>,
+    in_force: Arc<InForce>,
+    board: &Arc<Board>,
+    stop: &CancellationToken,
+    before: &Beats,
+) -> Beats {
+    let limits = in_force.config.probe;
+    let targets = in_force.config.targets.clone();
+    let round = Arc::new(Round {
+        in_force,
+        board: Arc::clone(board),
+        limits,
+        places: Semaphore::new(limits.concurrency),
+        stop: stop.clone(),
+    });
+    let now = monotonic_now();
+    let mut beats = Beats::new();
+    for (index, target) in targets.iter().enumerate() {
+        let key = (target.name.clone(), target.url.to_string());
+        let offset = limits.interval.mul_f64(index as f64 / targets.len() as f64);
+        let (start, cycle) = match before.get(&key) {
+            Some((interval, start)) if *interval == limits.interval => {
+                (*start, cycles_until(*start, *interval, now))
+            }
+            // It was probed a moment ago, perhaps.
+            Some(_) => (now + offset, 1),
+            None => (now + offset, 0),
+        };
+        beats.insert(key, (limits.interval, start));
+        let (round, target) = (Arc::clone(&round), Arc::clone(target));
+        tasks.spawn(keep_probing(round, target, start, cycle));
+    }
+    beats
+}
+
+async fn keep_probing(round: Arc<Round>, target: Arc<Target>, start: Instant, mut cycle: u32) {
     let interval = round.limits.interval;
-    let mut cycle: u32 = 0;
     loop {
         let due = start + interval * cycle;
         tokio::select! {
@@ -121,12 +161,14 @@ fn jitter(interval: Duration, cycle: u32) -> Duration {
 /// Probes once; says how long the server asked to be left alone. A probe that panics, by a defect of
 /// ours or of a library, is told and ends alone: the next cycle comes.
 async fn probe(round: &Round, target: &Arc<Target>) -> Option<Duration> {
-    let (engine, asked) = (Arc::clone(&round.engine), Arc::clone(target));
-    let probe = tokio::spawn(async move { engine.probe(&asked).await });
-    let report = match AbortOnDropHandle::new(probe).await {
-        Ok(report) => Arc::new(report),
-        Err(cause) => {
-            error!(target_name = target.name, %cause, "a probe broke: this is a defect, please report it");
+    let report = match round.in_force.flights.probe(target, None).await {
+        Landing::Report(report) => report,
+        Landing::Forbidden(_) => return None,
+        Landing::Broke(cause) => {
+            error!(
+                target_name = target.name,
+                cause, "a probe broke: this is a defect, please report it"
+            );
             return None;
         }
     };

@@ -8,14 +8,16 @@ use base64::Engine as _;
 use hyper::header::{HeaderName, HeaderValue};
 use ipnet::IpNet;
 use rustls::pki_types::{CertificateDer, pem::PemObject};
+use serde_json::Value;
 use serde_saphyr::Spanned;
 
 use super::{
-    CaFile, Credentials, HttpPolicy, MinVersion, PageChecks, ProbeModule, Proxy, ProxyPolicy,
-    Redirects, Resolver, Route, Severity, SystemResolvers, TlsPolicy,
+    AsWritten, CaFile, Credentials, HttpPolicy, MinVersion, PageChecks, ProbeModule, Proxy,
+    ProxyPolicy, Redirects, Resolver, Route, Severity, SystemResolvers, TlsPolicy,
 };
+use crate::config::MIN_TIMEOUT;
 use crate::config::mistake::Mistakes;
-use crate::config::value::{pattern, size};
+use crate::config::value::{duration, pattern, size};
 use crate::config::written::{self, Text};
 use crate::report::{Family, RootSet};
 
@@ -38,6 +40,13 @@ impl ProbeModule {
         };
         Self {
             name: name.to_owned(),
+            as_written: AsWritten(shown(written)),
+            timeout: reader.one("timeout", &written.timeout, |text| {
+                duration(text).and_then(|limit| match limit >= MIN_TIMEOUT {
+                    true => Ok(limit),
+                    false => Err("a probe needs at least 100ms".to_owned()),
+                })
+            }),
             resolvers: reader.each("resolvers", &written.resolvers, Resolver::parse),
             system_resolvers: reader.choice(
                 "system_resolvers",
@@ -90,6 +99,32 @@ impl ProbeModule {
             Path::new("."),
             &mut mistakes,
         )
+    }
+}
+
+/// What was written, without the keys that were not, and with every header's value hidden: nobody
+/// knows what people put into those.
+fn shown(written: &written::Module) -> Value {
+    let mut value = serde_json::to_value(written).unwrap_or_default();
+    if let Some(Value::Object(headers)) = value.pointer_mut("/http/headers") {
+        for (_, value) in headers.iter_mut() {
+            *value = Value::from("<hidden>");
+        }
+    }
+    prune(&mut value);
+    value
+}
+
+fn prune(value: &mut Value) {
+    let is_empty = |value: &Value| match value {
+        Value::Null => true,
+        Value::Array(list) => list.is_empty(),
+        Value::Object(map) => map.is_empty(),
+        Value::Bool(_) | Value::Number(_) | Value::String(_) => false,
+    };
+    if let Value::Object(map) = value {
+        map.values_mut().for_each(prune);
+        map.retain(|_, value| !is_empty(value));
     }
 }
 

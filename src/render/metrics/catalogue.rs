@@ -75,7 +75,8 @@ catalogue! {
     CALENDAR_VALID_UNTIL = gauge("calendar_valid_until_timestamp_seconds", &[], "The end of the table of Hong Kong's general holidays; business days after it are absent.");
     SERVICE_OPEN = gauge("service_open", &[], "1 inside the service hours and outside announced maintenance.");
     EXPECTED_SITES = gauge("expected_sites", &[], "How many sites should report; only where configured.");
-    CONFIG_RELOAD_SUCCESSFUL = gauge("config_last_reload_successful", &[], "1 if the configuration was read without a mistake.");
+    REFUSALS = counter("probe_endpoint_refusals_total", &["cause"], "Calls of /probe since start that were refused: unknown_module, time_limit, missing_target, parameter, malformed, scheme, credentials, host, port, address, busy.");
+    CONFIG_RELOAD_SUCCESSFUL = gauge("config_last_reload_successful", &[], "1 if the files were read without a mistake when they were read last; else an older configuration is in force.");
     CONFIG_RELOAD_TIMESTAMP = gauge("config_last_reload_success_timestamp_seconds", &[], "When the configuration in force was read.");
     BUILD_INFO = gauge("build_info", &["version"], "The exporter's version.");
     EXPORTER_TIME = gauge("exporter_time_seconds", &[], "The exporter's clock at the scrape.");

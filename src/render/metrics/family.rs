@@ -84,10 +84,20 @@ impl Definition {
 }
 
 /// The families of one scrape, by name.
-#[derive(Default)]
-pub(super) struct Families(BTreeMap<&'static str, MetricFamily>);
+pub(super) struct Families {
+    prefix: &'static str,
+    families: BTreeMap<&'static str, MetricFamily>,
+}
 
 impl Families {
+    /// Their names begin with `prefix`.
+    pub fn prefixed(prefix: &'static str) -> Self {
+        Self {
+            prefix,
+            families: BTreeMap::new(),
+        }
+    }
+
     /// Adds a series of a gauge or a counter.
     pub fn add(&mut self, definition: &Definition, labels: &[&str], value: f64) {
         let mut metric = Metric::from_label(pairs(definition, labels));
@@ -138,21 +148,22 @@ impl Families {
     }
 
     fn push(&mut self, definition: &Definition, metric: Metric) {
-        self.0
+        let prefix = self.prefix;
+        self.families
             .entry(definition.name)
-            .or_insert_with(|| empty_family(definition))
+            .or_insert_with(|| empty_family(prefix, definition))
             .mut_metric()
             .push(metric);
     }
 
     pub fn into_sorted(self) -> Vec<MetricFamily> {
-        self.0.into_values().collect()
+        self.families.into_values().collect()
     }
 }
 
-fn empty_family(definition: &Definition) -> MetricFamily {
+fn empty_family(prefix: &str, definition: &Definition) -> MetricFamily {
     let mut family = MetricFamily::default();
-    family.set_name(definition.full_name());
+    family.set_name(format!("{prefix}{}", definition.name));
     family.set_help(definition.help.to_owned());
     family.set_field_type(match definition.kind {
         Kind::Gauge => MetricType::GAUGE,

@@ -1,15 +1,20 @@
 //! `/metrics`: the only place that names a metric.
 //!
 //! In: what is known now. Out: families built afresh, so that no stale label set can stay. Absent
-//! facts are absent series. `catalogue` has every name, `probe` and `dates` say what their values
-//! are.
+//! facts are absent series. `catalogue` has every name of ours, `probe` and `dates` say what their
+//! values are; `blackbox` has the names that `/probe` shares with blackbox_exporter; `openmetrics`
+//! is the other form.
 
+mod blackbox;
 mod catalogue;
 mod dates;
 mod family;
+mod openmetrics;
 mod probe;
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use jiff::Timestamp;
 use prometheus::core::Collector;
@@ -19,8 +24,12 @@ use prometheus::{Encoder, TextEncoder};
 use crate::config::{Config, Target};
 use crate::report::memory::Known;
 use crate::report::overview::Overview;
+use crate::report::{Refusal, Report};
+pub use blackbox::BLACKBOX;
 pub use catalogue::CATALOGUE;
-use catalogue::{BUILD_INFO, CONFIG_RELOAD_SUCCESSFUL, CONFIG_RELOAD_TIMESTAMP, EXPORTER_TIME};
+use catalogue::{
+    BUILD_INFO, CONFIG_RELOAD_SUCCESSFUL, CONFIG_RELOAD_TIMESTAMP, EXPORTER_TIME, REFUSALS,
+};
 use family::Families;
 pub use family::{Definition, Kind, PREFIX};
 
@@ -31,25 +40,89 @@ pub struct Exposition<'a> {
     pub configured: Timestamp,
     pub known: &'a [(Arc<Target>, Known)],
     pub now: Timestamp,
+    pub reload: Reload,
+    /// What `/probe` refused since start.
+    pub refusals: &'a BTreeMap<Refusal, u64>,
 }
 
-/// The media type of the text format.
-pub const TEXT_FORMAT: &str = "text/plain; version=0.0.4; charset=utf-8";
+/// Whether the files could be read when they were read last.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reload {
+    Successful,
+    /// The configuration in force is older than the files.
+    Failed,
+}
 
-/// The exposition in Prometheus's text format 0.0.4.
+/// What one call of `/probe` tells.
+pub struct Probed<'a> {
+    pub outcome: Outcome<'a>,
+    /// The limit that the scraper and the module left.
+    pub limit: Duration,
+}
+
+/// What `/probe` waited for.
+#[derive(Clone, Copy)]
+pub enum Outcome<'a> {
+    Report(&'a Report),
+    /// A probe that was under way did not end in the scraper's time.
+    Unfinished {
+        waited: Duration,
+    },
+}
+
+/// The form of an exposition.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Format {
+    /// Prometheus's text format 0.0.4.
+    Text,
+    /// OpenMetrics 1.0.
+    OpenMetrics,
+}
+
+/// What is known of all targets.
 ///
 /// # Errors
 /// The encoder refuses a family: a defect of ours.
-pub fn text(exposition: &Exposition<'_>) -> prometheus::Result<Vec<u8>> {
+pub fn board(exposition: &Exposition<'_>, format: Format) -> prometheus::Result<Vec<u8>> {
     let mut families = gather(exposition);
     families.extend(process());
-    let mut text = Vec::with_capacity(16 * 1024);
-    TextEncoder::new().encode(&families, &mut text)?;
-    Ok(text)
+    encode(&families, format)
+}
+
+/// What one probe saw, under blackbox_exporter's names, and under ours what it has no names for.
+///
+/// # Errors
+/// The encoder refuses a family: a defect of ours.
+pub fn probe(probed: &Probed<'_>, format: Format) -> prometheus::Result<Vec<u8>> {
+    let mut shared = Families::prefixed("");
+    let mut own = Families::prefixed(PREFIX);
+    match probed.outcome {
+        Outcome::Report(report) => {
+            blackbox::add(&mut shared, report, probed.limit);
+            probe::add_facts(&mut own, &report.target, report);
+        }
+        Outcome::Unfinished { waited } => {
+            blackbox::add_unfinished(&mut shared, probed.limit, waited);
+        }
+    }
+    let mut families = own.into_sorted();
+    families.extend(shared.into_sorted());
+    encode(&families, format)
+}
+
+fn encode(families: &[MetricFamily], format: Format) -> prometheus::Result<Vec<u8>> {
+    match format {
+        Format::OpenMetrics => Ok(openmetrics::text(families)),
+        Format::Text => {
+            let mut text = Vec::with_capacity(16 * 1024);
+            TextEncoder::new().encode(families, &mut text)?;
+            Ok(text)
+        }
+    }
 }
 
 fn gather(exposition: &Exposition<'_>) -> Vec<MetricFamily> {
-    let mut families = Families::default();
+    let mut families = Families::prefixed(PREFIX);
     for (target, known) in exposition.known {
         probe::add(
             &mut families,
@@ -68,7 +141,12 @@ fn gather(exposition: &Exposition<'_>) -> Vec<MetricFamily> {
 
 fn own(families: &mut Families, exposition: &Exposition<'_>) {
     families.add_info(&BUILD_INFO, &[env!("CARGO_PKG_VERSION")]);
-    families.add(&CONFIG_RELOAD_SUCCESSFUL, &[], 1.0);
+    let successful = f64::from(u8::from(exposition.reload == Reload::Successful));
+    families.add(&CONFIG_RELOAD_SUCCESSFUL, &[], successful);
+    for cause in Refusal::ALL {
+        let count = exposition.refusals.get(&cause).copied().unwrap_or_default();
+        families.add(&REFUSALS, &[cause.code()], count as f64);
+    }
     families.add(&CONFIG_RELOAD_TIMESTAMP, &[], unix(exposition.configured));
     families.add(&EXPORTER_TIME, &[], unix(exposition.now));
 }

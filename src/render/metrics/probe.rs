@@ -47,6 +47,11 @@ pub(super) fn add(
     let success = f64::from(u8::from(report.verdict.is_good()));
     families.add(&PROBE_SUCCESS, &[name, role], success);
     families.add(&PROBE_LAST_RUN, &[name], unix(report.started));
+    add_facts(families, name, report);
+}
+
+/// Adds what one report says beyond its success.
+pub(super) fn add_facts(families: &mut Families, name: &str, report: &Report) {
     verdict(families, name, report);
     if let Some(facts) = report.hops.first().and_then(|hop| hop.dns.facts()) {
         dns(families, name, facts);

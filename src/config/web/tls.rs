@@ -1,0 +1,544 @@
+//! The TLS part of the web configuration, made what rustls takes.
+//!
+//! In: the keys under `tls_server_config`. Out: a [`ServerConfig`]. The rules are the toolkit's
+//! (`web/tls_config.go`), except that what Go would leave open in silence is a mistake.
+
+use std::fs;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use rustls::client::danger::HandshakeSignatureValid;
+use rustls::crypto::{
+    CryptoProvider, SupportedKxGroup, aws_lc_rs, verify_tls12_signature, verify_tls13_signature,
+};
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, UnixTime};
+use rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
+use rustls::server::{ParsedCertificate, WebPkiClientVerifier};
+use rustls::sign::{CertifiedKey, SingleCertAndKey};
+use rustls::{
+    DigitallySignedStruct, DistinguishedName, Error as TlsError, NamedGroup, RootCertStore,
+    ServerConfig, SignatureScheme, SupportedCipherSuite, SupportedProtocolVersion,
+};
+use serde_saphyr::Spanned;
+
+use super::Reader;
+use super::written::TlsServer;
+use crate::config::written::Text;
+
+pub(super) const H2: &[u8] = b"h2";
+
+const SECTION: &str = "tls_server_config";
+
+/// The names of Go's `crypto/tls`, and the group that each is.
+const CURVES: &[(&str, NamedGroup)] = &[
+    ("X25519MLKEM768", NamedGroup::X25519MLKEM768),
+    ("SecP256r1MLKEM768", NamedGroup::secp256r1MLKEM768),
+    ("X25519", NamedGroup::X25519),
+    ("CurveP256", NamedGroup::secp256r1),
+    ("CurveP384", NamedGroup::secp384r1),
+    ("CurveP521", NamedGroup::secp521r1),
+];
+
+/// One of these must be among the suites of TLS 1.2 where HTTP/2 is spoken (RFC 9113, 9.2.2); Go
+/// refuses to start without.
+const HTTP2_SUITES: [&str; 2] = [
+    "TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256",
+    "TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256",
+];
+
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Version {
+    Tls12,
+    Tls13,
+}
+
+impl Version {
+    fn supported(self) -> &'static SupportedProtocolVersion {
+        match self {
+            Self::Tls12 => &rustls::version::TLS12,
+            Self::Tls13 => &rustls::version::TLS13,
+        }
+    }
+}
+
+/// What is asked of clients: Go's `tls.ClientAuthType`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum ClientAuth {
+    No,
+    Request,
+    RequireAny,
+    VerifyIfGiven,
+    RequireAndVerify,
+}
+
+const CLIENT_AUTH: &[(&str, ClientAuth)] = &[
+    ("NoClientCert", ClientAuth::No),
+    ("RequestClientCert", ClientAuth::Request),
+    ("RequireAnyClientCert", ClientAuth::RequireAny),
+    ("VerifyClientCertIfGiven", ClientAuth::VerifyIfGiven),
+    ("RequireAndVerifyClientCert", ClientAuth::RequireAndVerify),
+];
+
+/// PEM in a file, or in the configuration itself.
+struct Source<'t> {
+    key: String,
+    text: &'t Text,
+    file: Option<PathBuf>,
+}
+
+impl Source<'_> {
+    /// Begins a message about what stands in it.
+    fn name(&self) -> String {
+        match &self.file {
+            Some(path) => path.display().to_string(),
+            None => "the text".to_owned(),
+        }
+    }
+
+    fn pem(&self) -> Result<Vec<u8>, String> {
+        match &self.file {
+            Some(path) => fs::read(path)
+                .map_err(|error| format!("cannot read {}: {error}", path.display())),
+            None => Ok(self.text.value.clone().into_bytes()),
+        }
+    }
+
+    fn certificates(&self) -> Result<Vec<CertificateDer<'static>>, String> {
+        let pem = self.pem()?;
+        let certificates = CertificateDer::pem_slice_iter(&pem)
+            .collect::<Result<Vec<_>, _>>()
+            .map_err(|_| format!("{} holds damaged PEM; write it again", self.name()))?;
+        match certificates.is_empty() {
+            true => Err(format!(
+                "{} holds no certificate; it must be PEM (BEGIN CERTIFICATE)",
+                self.name()
+            )),
+            false => Ok(certificates),
+        }
+    }
+
+    /// What the PEM reader says is not repeated: it may quote the key.
+    fn private_key(&self) -> Result<PrivateKeyDer<'static>, String> {
+        PrivateKeyDer::from_pem_slice(&self.pem()?).map_err(|_| {
+            format!(
+                "{} holds no private key; it must be PEM (BEGIN PRIVATE KEY) without a passphrase",
+                self.name()
+            )
+        })
+    }
+
+    fn roots(&self) -> Result<RootCertStore, String> {
+        let mut roots = RootCertStore::empty();
+        for certificate in self.certificates()? {
+            roots.add(certificate).map_err(|error| {
+                format!(
+                    "{} holds a certificate that cannot be used: {}",
+                    self.name(),
+                    reason(&error)
+                )
+            })?;
+        }
+        Ok(roots)
+    }
+}
+
+/// What rustls says, without its words about peers.
+fn reason(error: &TlsError) -> String {
+    match error {
+        TlsError::General(text) => text.clone(),
+        TlsError::InvalidCertificate(error) => error.to_string(),
+        other => other.to_string(),
+    }
+}
+
+fn key(name: &str) -> String {
+    format!("{SECTION}.{name}")
+}
+
+impl Reader<'_> {
+    pub(super) fn tls(
+        &mut self,
+        section: &Spanned<Option<TlsServer>>,
+        protocols: &[&[u8]],
+    ) -> Option<Arc<ServerConfig>> {
+        let nothing = TlsServer::default();
+        let written = section.value.as_ref().unwrap_or(&nothing);
+        if *written == nothing {
+            let message = "is empty, and the listener would speak plain HTTP; \
+                           write cert_file and key_file, or leave tls_server_config out";
+            self.at(section, SECTION, message);
+            return None;
+        }
+        let provider = Arc::new(CryptoProvider {
+            cipher_suites: self.cipher_suites(written, protocols),
+            kx_groups: self.curves(written),
+            ..aws_lc_rs::default_provider()
+        });
+        let versions = self.versions(written);
+        let identity = self.identity(section, written, &provider);
+        let verifier = self.client_verifier(written, &provider);
+        let builder = ServerConfig::builder_with_provider(provider)
+            .with_protocol_versions(&versions?)
+            .map_err(|error| {
+                let message = format!(
+                    "{}; min_version, max_version, cipher_suites and curve_preferences leave \
+                     nothing in common: widen one of them",
+                    reason(&error)
+                );
+                self.at(section, SECTION, message);
+            })
+            .ok()?;
+        let mut config = builder
+            .with_client_cert_verifier(verifier?)
+            .with_cert_resolver(Arc::new(SingleCertAndKey::from(identity?)));
+        config.alpn_protocols = protocols.iter().map(|name| name.to_vec()).collect();
+        config.ignore_client_order = written.prefer_server_cipher_suites.unwrap_or(true);
+        Some(Arc::new(config))
+    }
+
+    fn one_of<T: Copy>(&mut self, name: &str, text: &Text, choices: &[(&str, T)]) -> Option<T> {
+        let found = choices.iter().find(|(word, _)| *word == text.value);
+        if found.is_none() {
+            let words: Vec<_> = choices.iter().map(|(word, _)| *word).collect();
+            let value = &text.value;
+            let message = format!("{value:?} is not known; write one of {}", words.join(", "));
+            self.at(text, &key(name), message);
+        }
+        found.map(|(_, value)| *value)
+    }
+
+    fn version(&mut self, name: &str, text: &Option<Text>, default: Version) -> Option<Version> {
+        let Some(text) = text else {
+            return Some(default);
+        };
+        if let "TLS10" | "TLS11" = text.value.as_str() {
+            let message = format!(
+                "{} is refused: rustls has no TLS before 1.2; write TLS12 or TLS13",
+                text.value
+            );
+            self.at(text, &key(name), message);
+            return None;
+        }
+        let choices = [("TLS12", Version::Tls12), ("TLS13", Version::Tls13)];
+        self.one_of(name, text, &choices)
+    }
+
+    fn versions(&mut self, written: &TlsServer) -> Option<Vec<&'static SupportedProtocolVersion>> {
+        let least = self.version("min_version", &written.min_version, Version::Tls12);
+        let most = self.version("max_version", &written.max_version, Version::Tls13);
+        let (least, most) = (least?, most?);
+        if least > most
+            && let Some(text) = &written.min_version
+        {
+            let message = "is above max_version, and no version is left; lower it";
+            self.at(text, &key("min_version"), message);
+            return None;
+        }
+        let allowed = [Version::Tls12, Version::Tls13]
+            .into_iter()
+            .filter(|version| (least..=most).contains(version));
+        Some(allowed.map(Version::supported).collect())
+    }
+
+    /// The suites that are listed. Those of TLS 1.3 are there in any case: in Go, and in the
+    /// toolkit's documentation, the list is for versions up to 1.2.
+    fn cipher_suites(
+        &mut self,
+        written: &TlsServer,
+        protocols: &[&[u8]],
+    ) -> Vec<SupportedCipherSuite> {
+        let default = aws_lc_rs::default_provider().cipher_suites;
+        let Some(list) = written.cipher_suites.as_ref() else {
+            return default;
+        };
+        if list.value.is_empty() {
+            return default;
+        }
+        let names: Vec<_> = aws_lc_rs::ALL_CIPHER_SUITES.iter().map(go_name).collect();
+        let known: Vec<_> = names
+            .iter()
+            .map(String::as_str)
+            .zip(aws_lc_rs::ALL_CIPHER_SUITES.iter().copied())
+            .collect();
+        let mut suites = Vec::new();
+        for (index, text) in list.value.iter().enumerate() {
+            suites.extend(self.one_of(&format!("cipher_suites[{index}]"), text, &known));
+        }
+        let speaks_tls12 = written
+            .min_version
+            .as_ref()
+            .is_none_or(|text| text.value == "TLS12");
+        let has_http2_suite = list
+            .value
+            .iter()
+            .any(|text| HTTP2_SUITES.contains(&text.value.as_str()));
+        if protocols.contains(&H2) && speaks_tls12 && !has_http2_suite {
+            let message = format!(
+                "HTTP/2 over TLS 1.2 needs one of {} (RFC 9113, 9.2.2); \
+                 add it, or write http2: false under http_server_config",
+                HTTP2_SUITES.join(", ")
+            );
+            self.at(list, &key("cipher_suites"), message);
+        }
+        for suite in default {
+            if suite.tls13().is_some() && !suites.contains(&suite) {
+                suites.push(suite);
+            }
+        }
+        suites
+    }
+
+    fn curves(&mut self, written: &TlsServer) -> Vec<&'static dyn SupportedKxGroup> {
+        let list = written.curve_preferences.as_deref().unwrap_or_default();
+        if list.is_empty() {
+            return aws_lc_rs::default_provider().kx_groups;
+        }
+        let known: Vec<_> = CURVES
+            .iter()
+            .filter_map(|(name, group)| {
+                let group = aws_lc_rs::ALL_KX_GROUPS
+                    .iter()
+                    .find(|known| known.name() == *group)?;
+                Some((*name, *group))
+            })
+            .collect();
+        let mut groups = Vec::new();
+        for (index, text) in list.iter().enumerate() {
+            groups.extend(self.one_of(&format!("curve_preferences[{index}]"), text, &known));
+        }
+        match groups.is_empty() {
+            // Each is a mistake of its own; rustls need not say so again.
+            true => aws_lc_rs::default_provider().kx_groups,
+            false => groups,
+        }
+    }
+
+    /// The one of two keys that is written; both at once is a mistake. A blank one counts as none.
+    fn source<'t>(
+        &mut self,
+        (file_name, file): (&str, &'t Option<Text>),
+        (text_name, text): (&str, &'t Option<Text>),
+    ) -> Option<Source<'t>> {
+        let file = file.as_ref().filter(|file| !file.value.is_empty());
+        let text = text.as_ref().filter(|text| !text.value.is_empty());
+        if let (Some(_), Some(text)) = (file, text) {
+            let message = format!("{file_name} is written too; leave one of the two out");
+            self.at(text, &key(text_name), message);
+        }
+        match (file, text) {
+            (Some(file), _) => Some(Source {
+                key: key(file_name),
+                text: file,
+                file: Some(self.directory.join(&file.value)),
+            }),
+            (None, Some(text)) => Some(Source {
+                key: key(text_name),
+                text,
+                file: None,
+            }),
+            (None, None) => None,
+        }
+    }
+
+    /// What `read` makes of the source; its mistake is noted.
+    fn read<T>(
+        &mut self,
+        source: &Source<'_>,
+        read: impl Fn(&Source<'_>) -> Result<T, String>,
+    ) -> Option<T> {
+        read(source)
+            .map_err(|message| self.at(source.text, &source.key, message))
+            .ok()
+    }
+
+    /// The server's certificate with its key.
+    fn identity(
+        &mut self,
+        section: &Spanned<Option<TlsServer>>,
+        written: &TlsServer,
+        provider: &CryptoProvider,
+    ) -> Option<CertifiedKey> {
+        let cert = self.source(("cert_file", &written.cert_file), ("cert", &written.cert));
+        let private = self.source(("key_file", &written.key_file), ("key", &written.key));
+        if cert.is_none() {
+            let message = "is missing; write the file of the server's certificate, \
+                           or the certificate itself under cert";
+            self.at(section, &key("cert_file"), message);
+        }
+        if private.is_none() {
+            let message = "is missing; write the file of the certificate's private key, \
+                           or the key itself under key";
+            self.at(section, &key("key_file"), message);
+        }
+        let chain = cert
+            .as_ref()
+            .and_then(|source| self.read(source, Source::certificates));
+        let private_key = private
+            .as_ref()
+            .and_then(|source| self.read(source, Source::private_key));
+        let (cert, private) = (cert?, private?);
+        match CertifiedKey::from_der(chain?, private_key?, provider) {
+            Ok(identity) => Some(identity),
+            Err(error) => {
+                let (source, message) = match &error {
+                    TlsError::InconsistentKeys(_) => (
+                        &private,
+                        format!(
+                            "is not the key of the certificate in {}; write the one that is",
+                            cert.key
+                        ),
+                    ),
+                    TlsError::InvalidCertificate(_) => (
+                        &cert,
+                        format!(
+                            "{} holds a certificate that cannot be used: {}",
+                            cert.name(),
+                            reason(&error)
+                        ),
+                    ),
+                    other => (
+                        &private,
+                        format!(
+                            "{} holds a key that cannot be used: {}",
+                            private.name(),
+                            reason(other)
+                        ),
+                    ),
+                };
+                self.at(source.text, &source.key, message);
+                None
+            }
+        }
+    }
+
+    fn client_auth(&mut self, written: &TlsServer) -> Option<ClientAuth> {
+        match &written.client_auth_type {
+            Some(text) => match text.value.as_str() {
+                "" => Some(ClientAuth::No),
+                // An older name that the toolkit still takes.
+                "RequireClientCert" => Some(ClientAuth::RequireAny),
+                _ => self.one_of("client_auth_type", text, CLIENT_AUTH),
+            },
+            None => Some(ClientAuth::No),
+        }
+    }
+
+    fn client_verifier(
+        &mut self,
+        written: &TlsServer,
+        provider: &Arc<CryptoProvider>,
+    ) -> Option<Arc<dyn ClientCertVerifier>> {
+        let auth = self.client_auth(written);
+        let ca = self.source(
+            ("client_ca_file", &written.client_ca_file),
+            ("client_ca", &written.client_ca),
+        );
+        let roots = match &ca {
+            Some(source) => Some(self.read(source, Source::roots)?),
+            None => None,
+        };
+        let auth = auth?;
+        match auth {
+            ClientAuth::No => {
+                let message = "no certificate is asked for; \
+                               write client_auth_type: RequireAndVerifyClientCert, or leave it out";
+                if let Some(ca) = &ca {
+                    self.at(ca.text, &ca.key, message);
+                }
+                if let Some(sans) = &written.client_allowed_sans {
+                    self.at(sans, &key("client_allowed_sans"), message);
+                }
+                Some(WebPkiClientVerifier::no_client_auth())
+            }
+            ClientAuth::Request | ClientAuth::RequireAny => Some(Arc::new(AnyCertificate {
+                auth,
+                hints: roots.map(|roots| roots.subjects()).unwrap_or_default(),
+                provider: Arc::clone(provider),
+            })),
+            ClientAuth::VerifyIfGiven | ClientAuth::RequireAndVerify => {
+                let roots = Arc::new(roots.unwrap_or_else(system_roots));
+                let builder =
+                    WebPkiClientVerifier::builder_with_provider(roots, Arc::clone(provider));
+                let builder = match auth {
+                    ClientAuth::VerifyIfGiven => builder.allow_unauthenticated(),
+                    _ => builder,
+                };
+                let built = builder.build();
+                if let (Err(_), Some(text)) = (&built, &written.client_auth_type) {
+                    let message = "this system has no roots to verify a certificate with; \
+                                   write client_ca_file";
+                    self.at(text, &key("client_auth_type"), message);
+                }
+                built.ok()
+            }
+        }
+    }
+}
+
+/// Go's name of a suite: rustls writes the version into those of TLS 1.3.
+fn go_name(suite: &SupportedCipherSuite) -> String {
+    let name = suite.suite().as_str().unwrap_or_default();
+    name.replacen("TLS13_", "TLS_", 1)
+}
+
+/// What Go verifies with where no CA is written.
+fn system_roots() -> RootCertStore {
+    let mut roots = RootCertStore::empty();
+    roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+    roots
+}
+
+/// Takes any certificate whose key signed the handshake, as Go does with `RequestClientCert` and
+/// `RequireAnyClientCert`.
+#[derive(Debug)]
+struct AnyCertificate {
+    auth: ClientAuth,
+    /// The CAs that clients are told of.
+    hints: Vec<DistinguishedName>,
+    provider: Arc<CryptoProvider>,
+}
+
+impl ClientCertVerifier for AnyCertificate {
+    fn client_auth_mandatory(&self) -> bool {
+        self.auth == ClientAuth::RequireAny
+    }
+
+    fn root_hint_subjects(&self) -> &[DistinguishedName] {
+        &self.hints
+    }
+
+    fn verify_client_cert(
+        &self,
+        end_entity: &CertificateDer<'_>,
+        _intermediates: &[CertificateDer<'_>],
+        _now: UnixTime,
+    ) -> Result<ClientCertVerified, TlsError> {
+        ParsedCertificate::try_from(end_entity).map(|_| ClientCertVerified::assertion())
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        cert: &CertificateDer<'_>,
+        dss: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, TlsError> {
+        let algorithms = &self.provider.signature_verification_algorithms;
+        verify_tls12_signature(message, cert, dss, algorithms)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        cert: &CertificateDer<'_>,
+        dss: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, TlsError> {
+        let algorithms = &self.provider.signature_verification_algorithms;
+        verify_tls13_signature(message, cert, dss, algorithms)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        let algorithms = &self.provider.signature_verification_algorithms;
+        algorithms.supported_schemes()
+    }
+}
