@@ -44,6 +44,15 @@ pub struct Flags {
         default_value = DEFAULT_LISTEN_ADDRESS
     )]
     pub web_listen_address: Vec<String>,
+    /// How the listener is protected: TLS, passwords, a rate limit; in the form that Prometheus's own
+    /// exporters take.
+    #[arg(
+        long = "web.config.file",
+        env = "CCASS2FA_WEB_CONFIG_FILE",
+        global = true,
+        value_name = "FILE"
+    )]
+    pub web_config_file: Option<PathBuf>,
     /// The address by which others know this exporter, where it lies behind a proxy.
     #[arg(
         long = "web.external-url",

@@ -18,14 +18,14 @@ use tracing::info;
 use crate::calendar::midnight;
 use crate::cli::{DrillArgs, Flags, TimetableArgs, TimetableFormat, Verify, VerifyFormat};
 use crate::clock::Clock;
-use crate::config::{Config, LOGIN_MODULE, Target, duration};
+use crate::config::{Clients, Config, LOGIN_MODULE, Target, WebConfig, duration};
 use crate::drill::{self, Access, Drill};
 use crate::memory::MemoryFile;
 use crate::probe::{Engine, Roots};
 use crate::render;
 use crate::render::timetable::Explain;
 use crate::report::{Report, Role};
-use crate::serve::{self as service, Files, InForce, Prefix, ReloadRequest, Service};
+use crate::serve::{self as service, Files, Prefix, ReloadRequest, Service};
 use crate::timetable::Standing;
 
 /// How a command ended, and its exit code.
@@ -66,9 +66,10 @@ pub async fn serve(flags: &Flags, clock: Clock) -> anyhow::Result<Ending> {
     };
     let files = Files {
         config: flags.config_file.clone(),
+        web: flags.web_config_file.clone(),
     };
-    let in_force = match InForce::read(&files, clock) {
-        Ok(in_force) => in_force,
+    let (in_force, web) = match files.read(clock) {
+        Ok(read) => read,
         Err(mistakes) => {
             eprintln!("{mistakes}");
             return Ok(Ending::Mistaken);
@@ -94,9 +95,11 @@ pub async fn serve(flags: &Flags, clock: Clock) -> anyhow::Result<Ending> {
     }
     let targets = in_force.config.targets.len();
     info!(version = env!("CARGO_PKG_VERSION"), targets, "started");
+    tell_service_manager(State::Ready);
     let service = Service {
         files,
         in_force,
+        web,
         listeners,
         prefix,
         memory,
@@ -107,6 +110,27 @@ pub async fn serve(flags: &Flags, clock: Clock) -> anyhow::Result<Ending> {
     info!("stopped");
     Ok(Ending::Good)
 }
+
+/// What a service manager is told.
+enum State {
+    Ready,
+    Stopping,
+}
+
+/// Where systemd waits for it (`Type=notify`); elsewhere nobody listens.
+#[cfg(unix)]
+fn tell_service_manager(state: State) {
+    let state = match state {
+        State::Ready => sd_notify::NotifyState::Ready,
+        State::Stopping => sd_notify::NotifyState::Stopping,
+    };
+    if let Err(error) = sd_notify::notify(&[state]) {
+        tracing::warn!(%error, "cannot tell the service manager");
+    }
+}
+
+#[cfg(windows)]
+fn tell_service_manager(_state: State) {}
 
 fn prefix(flags: &Flags) -> Result<Prefix, String> {
     let external = flags.web_external_url.as_deref();
@@ -135,6 +159,7 @@ fn heed_signals(
                 _ = interrupt.recv() => break,
             }
         }
+        tell_service_manager(State::Stopping);
         stop.cancel();
     })
 }
@@ -147,6 +172,7 @@ fn heed_signals(
     let mut interrupt = tokio::signal::windows::ctrl_c()?;
     Ok(async move {
         interrupt.recv().await;
+        tell_service_manager(State::Stopping);
         stop.cancel();
     })
 }
@@ -304,7 +330,12 @@ fn instant(text: &str) -> Result<Timestamp, String> {
 /// # Errors
 /// The output cannot be written.
 pub fn check(flags: &Flags, clock: Clock) -> anyhow::Result<Ending> {
-    let Some(config) = configuration(flags) else {
+    let config = configuration(flags);
+    let web = WebConfig::load(flags.web_config_file.as_deref());
+    if let Err(mistakes) = &web {
+        eprintln!("{mistakes}");
+    }
+    let (Some(config), Ok(_)) = (config, web) else {
         return Ok(Ending::Mistaken);
     };
     put(&render::summary::of(&config, clock.now()), None)?;
@@ -354,33 +385,69 @@ pub async fn drill(flags: &Flags, args: &DrillArgs, clock: Clock) -> anyhow::Res
     }
 }
 
-/// Asks the first listen address on this host.
+/// Asks the first listen address on this host, as the same flags would make it listen. A listener
+/// that wants a password answers by asking for it, which is a sign of life; one that wants a
+/// certificate is only connected to.
 ///
 /// # Errors
 /// The question cannot be put at all.
 pub async fn healthcheck(flags: &Flags) -> anyhow::Result<Ending> {
+    let (prefix, web) = match (
+        prefix(flags),
+        WebConfig::load(flags.web_config_file.as_deref()),
+    ) {
+        (Ok(prefix), Ok(web)) => (prefix, web),
+        (Err(message), _) => {
+            eprintln!("{message}");
+            return Ok(Ending::Mistaken);
+        }
+        (_, Err(mistakes)) => {
+            eprintln!("{mistakes}");
+            return Ok(Ending::Mistaken);
+        }
+    };
     let address = flags.web_listen_address.first().map_or("", String::as_str);
     let authority = match address.rsplit_once(':') {
         Some(("" | "0.0.0.0" | "[::]", port)) => format!("localhost:{port}"),
         Some(_) | None => address.to_owned(),
     };
-    let client = reqwest::Client::builder()
-        .timeout(Duration::from_secs(5))
-        .no_proxy()
-        .build()?;
-    let url = format!("http://{authority}/-/healthy");
-    match client
-        .get(&url)
-        .send()
-        .await
-        .and_then(|answer| answer.error_for_status())
-    {
-        Ok(_) => Ok(Ending::Good),
+    let answered = match &web.tls {
+        Some(tls) if tls.clients == Clients::NeedACertificate => {
+            let connected = tokio::net::TcpStream::connect(&authority);
+            match tokio::time::timeout(HEALTH_LIMIT, connected).await {
+                Ok(connected) => connected.map(drop).map_err(anyhow::Error::from),
+                Err(elapsed) => Err(elapsed.into()),
+            }
+        }
+        tls => {
+            let scheme = if tls.is_some() { "https" } else { "http" };
+            let path = prefix.path("/-/healthy");
+            ask_health(&format!("{scheme}://{authority}{path}")).await
+        }
+    };
+    match answered {
+        Ok(()) => Ok(Ending::Good),
         Err(error) => {
-            eprintln!("{error}");
+            eprintln!("{error:#}");
             Ok(Ending::No)
         }
     }
+}
+
+const HEALTH_LIMIT: Duration = Duration::from_secs(5);
+
+async fn ask_health(url: &str) -> anyhow::Result<()> {
+    let client = reqwest::Client::builder()
+        .timeout(HEALTH_LIMIT)
+        .no_proxy()
+        // Nothing secret is sent, and the certificate names the host as others call it.
+        .tls_danger_accept_invalid_certs(true)
+        .build()?;
+    let answer = client.get(url).send().await?;
+    if answer.status() != reqwest::StatusCode::UNAUTHORIZED {
+        answer.error_for_status()?;
+    }
+    Ok(())
 }
 
 /// The configuration, or its mistakes on standard error.

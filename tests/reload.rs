@@ -141,11 +141,7 @@ async fn the_files_that_the_configuration_names_are_read_again() {
     let (_, text) = exporter.get("/probe?target=sso").await;
     assert!(text.contains("reason=\"tls_unknown_issuer\""), "{text}");
     std::fs::write(&ca_file, authority.root_pem()).unwrap();
-    std::fs::write(
-        &holidays,
-        format!("{until_2026}2027-01-01,Fri,The same\n"),
-    )
-    .unwrap();
+    std::fs::write(&holidays, format!("{until_2026}2027-01-01,Fri,The same\n")).unwrap();
     assert_eq!(post(&exporter, "/-/reload").await.0, 200);
     exporter.metrics().await.expect(until, 1_830_268_800.0);
     let (_, text) = exporter.get("/probe?target=sso").await;

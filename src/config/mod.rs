@@ -10,6 +10,7 @@ pub mod mistake;
 mod module;
 mod target;
 mod value;
+mod web;
 mod written;
 
 use std::collections::BTreeMap;
@@ -35,6 +36,7 @@ pub use module::{
 };
 pub use target::{LOGIN_MODULE, LOGIN_TARGET, LOGIN_URL, Scheme, Target};
 pub use value::duration;
+pub use web::{Clients, RateLimit, ReadFile, WebConfig};
 use written::{Text, Written};
 
 /// The configuration as it is meant.

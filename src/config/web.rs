@@ -2,20 +2,22 @@
 //!
 //! In: a file in the form of the exporter-toolkit, so that one `web-config.yml` serves every
 //! exporter of a host. Out: a [`WebConfig`] whose values cannot be wrong, or [`Mistakes`]. `written`
-//! is the file as it stands; `tls` makes its TLS part what rustls takes. Left to the listener: the
-//! handshake, the names in a client's certificate, the passwords, the counting of requests.
+//! is the file as it stands; `tls` makes its TLS part what rustls takes, `clients` judges clients'
+//! certificates where rustls's own rules are not all. Left to the listener: the handshake, the
+//! passwords, the counting of requests.
 //!
 //! The form: <https://github.com/prometheus/exporter-toolkit/blob/master/docs/web-configuration.md>.
 
+mod clients;
 mod tls;
 mod written;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use hyper::header::{HeaderName, HeaderValue};
 use rustls::ServerConfig;
@@ -31,15 +33,49 @@ use written::Written;
 #[derive(Clone, Default)]
 pub struct WebConfig {
     /// Without it the listener speaks plain HTTP.
-    pub tls: Option<Arc<ServerConfig>>,
-    /// One name in the client's certificate must be exactly one of these; a client without a
-    /// certificate has none. Empty where any client may come.
-    pub client_allowed_sans: Vec<String>,
+    pub tls: Option<Tls>,
     /// Added to every answer.
     pub headers: Vec<(HeaderName, HeaderValue)>,
     /// The bcrypt hash of each user's password; empty where none is asked for.
     pub users: BTreeMap<String, String>,
     pub rate_limit: Option<RateLimit>,
+    /// What was read, so that a change is seen.
+    pub files: Vec<ReadFile>,
+}
+
+/// A file as it was when it was read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ReadFile {
+    pub path: PathBuf,
+    /// Absent where it was not there.
+    changed: Option<SystemTime>,
+    bytes: u64,
+}
+
+impl ReadFile {
+    /// The file as it is now.
+    pub fn now(path: PathBuf) -> Self {
+        let metadata = fs::metadata(&path).ok();
+        Self {
+            path,
+            changed: metadata.as_ref().and_then(|file| file.modified().ok()),
+            bytes: metadata.map_or(0, |file| file.len()),
+        }
+    }
+}
+
+/// How sessions are made.
+#[derive(Clone)]
+pub struct Tls {
+    pub server: Arc<ServerConfig>,
+    pub clients: Clients,
+}
+
+/// Whether a client must show a certificate.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Clients {
+    NeedNoCertificate,
+    NeedACertificate,
 }
 
 /// A bucket of requests.
@@ -52,24 +88,27 @@ pub struct RateLimit {
 }
 
 impl WebConfig {
-    /// Reads `path`.
+    /// Reads `path`, or protects nothing where there is none.
     ///
     /// # Errors
     /// The file cannot be read, or holds mistakes: all of them, except that a file whose form is
     /// wrong yields the first alone.
-    pub fn load(path: &Path) -> Result<Self, ConfigError> {
+    pub fn load(path: Option<&Path>) -> Result<Self, ConfigError> {
+        let Some(path) = path else {
+            return Ok(Self::default());
+        };
+        // Before it is read: a change meanwhile is then seen afterwards.
+        let file = ReadFile::now(path.to_owned());
         let text = fs::read_to_string(path).map_err(|source| ConfigError::Unreadable {
             path: path.to_owned(),
             source,
         })?;
-        Self::parse(&text, path)
+        Self::parse(&text, file)
     }
 
-    /// Reads `text`, which stands in `path`; certificates and keys are sought beside it.
-    ///
-    /// # Errors
-    /// The text holds mistakes.
-    pub fn parse(text: &str, path: &Path) -> Result<Self, ConfigError> {
+    /// Reads `text`, which stands in `file`; certificates and keys are sought beside it.
+    fn parse(text: &str, file: ReadFile) -> Result<Self, ConfigError> {
+        let path = &file.path.clone();
         let mut mistakes = Mistakes::of(path, text);
         // Not strict: `yes` and `on` are booleans to the toolkit too.
         let config = match serde_saphyr::from_str::<Written>(text) {
@@ -77,6 +116,7 @@ impl WebConfig {
                 let mut reader = Reader {
                     directory: path.parent().unwrap_or(Path::new("")),
                     secret_lines: secret_lines(&written),
+                    files: vec![file],
                     mistakes: &mut mistakes,
                 };
                 reader.web(&written)
@@ -98,7 +138,6 @@ impl fmt::Debug for WebConfig {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("WebConfig")
             .field("tls", &self.tls.is_some())
-            .field("client_allowed_sans", &self.client_allowed_sans)
             .field("headers", &self.headers)
             .field("users", &self.users.keys())
             .field("rate_limit", &self.rate_limit)
@@ -120,20 +159,21 @@ fn secret_lines(written: &Written) -> BTreeSet<u64> {
     let key = written
         .tls_server_config
         .iter()
-        .filter_map(|section| section.value.as_ref()?.key.as_ref());
+        .filter_map(|section| section.value.as_ref()?.key.as_ref())
+        .flat_map(|text| [text.referenced, text.defined]);
     let hashes = written
         .basic_auth_users
         .iter()
-        .flat_map(|users| users.values());
-    key.chain(hashes)
-        .flat_map(|text| [text.referenced.line(), text.defined.line()])
-        .collect()
+        .flat_map(|users| users.values())
+        .flat_map(|hash| [hash.referenced, hash.defined]);
+    key.chain(hashes).map(|place| place.line()).collect()
 }
 
 /// Reads the keys of one file.
 struct Reader<'a> {
     directory: &'a Path,
     secret_lines: BTreeSet<u64>,
+    files: Vec<ReadFile>,
     mistakes: &'a mut Mistakes,
 }
 
@@ -169,10 +209,6 @@ impl Reader<'_> {
         let tls = written.tls_server_config.as_ref();
         WebConfig {
             tls: tls.and_then(|section| self.tls(section, protocols)),
-            client_allowed_sans: tls
-                .and_then(|section| section.value.as_ref()?.client_allowed_sans.as_ref())
-                .map(|sans| self.allowed_sans(sans))
-                .unwrap_or_default(),
             headers: http
                 .and_then(|http| http.headers.as_ref())
                 .map(|headers| self.headers(headers))
@@ -186,6 +222,7 @@ impl Reader<'_> {
                 .rate_limit
                 .as_ref()
                 .and_then(|limit| self.rate_limit(limit)),
+            files: std::mem::take(&mut self.files),
         }
     }
 
@@ -238,21 +275,24 @@ impl Reader<'_> {
         Some((HeaderName::try_from(name).ok()?, value))
     }
 
-    fn users(&mut self, written: &BTreeMap<String, Text>) -> BTreeMap<String, String> {
-        for (name, hash) in written {
+    fn users(
+        &mut self,
+        written: &BTreeMap<String, Spanned<Option<String>>>,
+    ) -> BTreeMap<String, String> {
+        let mut users = BTreeMap::new();
+        for (name, written) in written {
             let key = format!("basic_auth_users.{name}");
             if name.contains(':') {
                 let message = "a name with a colon cannot be sent by a client (RFC 7617, 2)";
-                self.at(hash, &key, message);
+                self.at(written, &key, message);
             }
-            if let Err(message) = bcrypt(&hash.value) {
-                self.at(hash, &key, message);
+            let hash = written.value.as_deref().unwrap_or_default();
+            if let Err(message) = bcrypt(hash) {
+                self.at(written, &key, message);
             }
+            users.insert(name.clone(), hash.to_owned());
         }
-        written
-            .iter()
-            .map(|(name, hash)| (name.clone(), hash.value.clone()))
-            .collect()
+        users
     }
 
     fn rate_limit(&mut self, written: &written::RateLimit) -> Option<RateLimit> {
@@ -318,7 +358,7 @@ mod tests {
     const HASH: &str = "$2y$10$QOauhQNbBCuQDKes6eFzPeMqBSjb7Mr5DUmpZ/VcEd00UAV/LDeSi";
 
     fn parse(text: &str) -> Result<WebConfig, ConfigError> {
-        WebConfig::parse(text, Path::new("web-config.yml"))
+        WebConfig::parse(text, ReadFile::now("web-config.yml".into()))
     }
 
     #[test]

@@ -7,13 +7,33 @@ use jiff::Timestamp;
 
 use super::flights::Flights;
 use crate::clock::Clock;
-use crate::config::{Config, ConfigError};
+use crate::config::{Config, ConfigError, WebConfig};
 use crate::probe::{Engine, Roots};
 
 /// The files that the command line names; what they name is read with them.
 #[derive(Clone, Debug, Default)]
 pub struct Files {
     pub config: Option<PathBuf>,
+    pub web: Option<PathBuf>,
+}
+
+impl Files {
+    /// Reads every file, this host's root certificates among them.
+    ///
+    /// # Errors
+    /// A file cannot be read, or holds mistakes.
+    pub fn read(&self, clock: Clock) -> Result<(Arc<InForce>, Arc<WebConfig>), ConfigError> {
+        let config = Config::load(self.config.as_deref())?;
+        let web = WebConfig::load(self.web.as_deref())?;
+        let roots = Roots::load();
+        let engine = Engine::new(&config.modules, &roots, config.site.clone(), clock);
+        let in_force = InForce {
+            config,
+            read_at: clock.now(),
+            flights: Flights::new(engine),
+        };
+        Ok((Arc::new(in_force), Arc::new(web)))
+    }
 }
 
 /// The files as they were at one instant, with everything built that can fail.
@@ -23,21 +43,4 @@ pub struct InForce {
     /// When the files were read.
     pub read_at: Timestamp,
     pub flights: Flights,
-}
-
-impl InForce {
-    /// Reads every file, this host's root certificates among them.
-    ///
-    /// # Errors
-    /// A file cannot be read, or holds mistakes.
-    pub fn read(files: &Files, clock: Clock) -> Result<Arc<Self>, ConfigError> {
-        let config = Config::load(files.config.as_deref())?;
-        let roots = Roots::load();
-        let engine = Engine::new(&config.modules, &roots, config.site.clone(), clock);
-        Ok(Arc::new(Self {
-            config,
-            read_at: clock.now(),
-            flights: Flights::new(engine),
-        }))
-    }
 }

@@ -6,45 +6,100 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-use hyper::server::conn::http1;
-use hyper::service::service_fn;
-use hyper_util::rt::{TokioIo, TokioTimer};
-use hyper_util::server::graceful::GracefulShutdown;
-use tokio::net::TcpListener;
+use bytes::Bytes;
+use http_body_util::Full;
+use hyper::body::Incoming;
+use hyper::header::{HeaderValue, WWW_AUTHENTICATE};
+use hyper::server::conn::{http1, http2};
+use hyper::service::{HttpService, service_fn};
+use hyper::{Request, Response, StatusCode};
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::server::graceful::{GracefulShutdown, Watcher};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
 use tokio::task::{AbortHandle, JoinSet};
 use tokio::time::timeout;
+use tokio_io_timeout::TimeoutStream;
+use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
 
-use super::routes::Routes;
+use super::access::{Access, Refused};
+use super::routes::{Routes, plain};
+use crate::config::WebConfig;
 
 /// Of one listener.
 const MAX_CONNECTIONS: usize = 256;
-/// For a request's head; a connection without a request is closed after it too.
+/// For a request's head, and for a handshake; a connection without a request is closed after it too.
 const HEAD_LIMIT: Duration = Duration::from_secs(10);
+/// For a client to take what it asked for.
+const WRITE_LIMIT: Duration = Duration::from_secs(10);
 /// For a connection as a whole: a scraper just opens another.
 const CONNECTION_LIMIT: Duration = Duration::from_secs(15 * 60);
 const MAX_HEAD_BYTES: usize = 16 * 1024;
+/// Of one HTTP/2 connection: a scraper has one.
+const MAX_STREAMS: u32 = 8;
 /// How long responses under way may take after the stop.
 const GRACE: Duration = Duration::from_secs(2);
 /// A pause when the system has no descriptor left for another connection.
 const BREATH: Duration = Duration::from_millis(100);
 
+/// What every connection is served by.
+pub struct Site {
+    pub routes: Routes,
+    pub access: Access,
+    pub web: watch::Receiver<Arc<WebConfig>>,
+}
+
+impl Site {
+    async fn answer(
+        &self,
+        request: Request<Incoming>,
+        scheme: &str,
+    ) -> Result<Response<Full<Bytes>>, Infallible> {
+        let web = Arc::clone(&self.web.borrow());
+        let mut answer = match self.access.admit(&web, request.headers()).await {
+            Ok(()) => self.routes.answer(&request, scheme).await,
+            Err(refused) => refusal(refused),
+        };
+        for (name, value) in &web.headers {
+            let headers = answer.headers_mut();
+            if !headers.contains_key(name) {
+                headers.insert(name.clone(), value.clone());
+            }
+        }
+        Ok(answer)
+    }
+}
+
+fn refusal(refused: Refused) -> Response<Full<Bytes>> {
+    let (status, text) = match refused {
+        Refused::TooOften => (StatusCode::TOO_MANY_REQUESTS, "Too many requests.\n"),
+        Refused::Unknown => (
+            StatusCode::UNAUTHORIZED,
+            "A name and a password are wanted.\n",
+        ),
+    };
+    let mut answer = plain(status, text).map(Full::new);
+    if refused == Refused::Unknown {
+        let realm =
+            HeaderValue::from_static("Basic realm=\"ccass-2fa-exporter\", charset=\"UTF-8\"");
+        answer.headers_mut().insert(WWW_AUTHENTICATE, realm);
+    }
+    answer
+}
+
 /// Serves on every listener until `stop`, then lets responses under way end, but not for long.
-pub async fn run(listeners: Vec<TcpListener>, routes: Arc<Routes>, stop: CancellationToken) {
+pub async fn run(listeners: Vec<TcpListener>, site: Arc<Site>, stop: CancellationToken) {
     let mut loops = JoinSet::new();
     for listener in listeners {
-        loops.spawn(accept(listener, Arc::clone(&routes), stop.clone()));
+        loops.spawn(accept(listener, Arc::clone(&site), stop.clone()));
     }
     while loops.join_next().await.is_some() {}
 }
 
-async fn accept(listener: TcpListener, routes: Arc<Routes>, stop: CancellationToken) {
-    let mut protocol = http1::Builder::new();
-    protocol
-        .timer(TokioTimer::new())
-        .header_read_timeout(HEAD_LIMIT)
-        .max_buf_size(MAX_HEAD_BYTES);
+async fn accept(listener: TcpListener, site: Arc<Site>, stop: CancellationToken) {
     let graceful = GracefulShutdown::new();
     let mut connections = Connections::default();
     loop {
@@ -54,17 +109,11 @@ async fn accept(listener: TcpListener, routes: Arc<Routes>, stop: CancellationTo
         };
         match accepted {
             Ok((stream, _)) => {
-                let routes = Arc::clone(&routes);
-                let service = service_fn(move |request| {
-                    let routes = Arc::clone(&routes);
-                    async move { Ok::<_, Infallible>(routes.answer(&request, "http").await) }
-                });
-                let connection = protocol.serve_connection(TokioIo::new(stream), service);
-                let connection = graceful.watch(connection);
+                let connection = connection(stream, Arc::clone(&site), graceful.watcher());
                 connections.add(async move {
                     match timeout(CONNECTION_LIMIT, connection).await {
                         Ok(Ok(())) | Err(_) => {}
-                        Ok(Err(error)) => debug!(%error, "a client's connection ended badly"),
+                        Ok(Err(error)) => debug!(error, "a client's connection ended badly"),
                     }
                 });
             }
@@ -78,6 +127,77 @@ async fn accept(listener: TcpListener, routes: Arc<Routes>, stop: CancellationTo
     if timeout(GRACE, graceful.shutdown()).await.is_err() {
         debug!("abandoned responses that were under way");
     }
+}
+
+/// One connection to its end.
+async fn connection(stream: TcpStream, site: Arc<Site>, watcher: Watcher) -> Result<(), String> {
+    let mut stream = TimeoutStream::new(stream);
+    stream.set_write_timeout(Some(WRITE_LIMIT));
+    let stream = Box::pin(stream);
+    let tls = site
+        .web
+        .borrow()
+        .tls
+        .as_ref()
+        .map(|tls| Arc::clone(&tls.server));
+    let Some(tls) = tls else {
+        return http1(stream, site, "http", watcher).await;
+    };
+    let handshake = timeout(HEAD_LIMIT, TlsAcceptor::from(tls).accept(stream)).await;
+    let session = handshake
+        .map_err(|_| "no handshake in time".to_owned())?
+        .map_err(|error| error.to_string())?;
+    match session.get_ref().1.alpn_protocol() {
+        Some(b"h2") => http2(session, site, watcher).await,
+        _ => http1(session, site, "https", watcher).await,
+    }
+}
+
+async fn http1<S>(
+    stream: S,
+    site: Arc<Site>,
+    scheme: &'static str,
+    watcher: Watcher,
+) -> Result<(), String>
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let connection = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEAD_LIMIT)
+        .max_buf_size(MAX_HEAD_BYTES)
+        .serve_connection(TokioIo::new(stream), service(site, scheme));
+    watcher
+        .watch(connection)
+        .await
+        .map_err(|error| error.to_string())
+}
+
+async fn http2<S>(stream: S, site: Arc<Site>, watcher: Watcher) -> Result<(), String>
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let connection = http2::Builder::new(TokioExecutor::new())
+        .timer(TokioTimer::new())
+        .max_concurrent_streams(MAX_STREAMS)
+        .max_header_list_size(MAX_HEAD_BYTES as u32)
+        .keep_alive_interval(HEAD_LIMIT)
+        .keep_alive_timeout(HEAD_LIMIT)
+        .serve_connection(TokioIo::new(stream), service(site, "https"));
+    watcher
+        .watch(connection)
+        .await
+        .map_err(|error| error.to_string())
+}
+
+fn service(
+    site: Arc<Site>,
+    scheme: &'static str,
+) -> impl HttpService<Incoming, ResBody = Full<Bytes>, Error = Infallible, Future: Send + 'static> {
+    service_fn(move |request| {
+        let site = Arc::clone(&site);
+        async move { site.answer(request, scheme).await }
+    })
 }
 
 /// The connections of one listener, the oldest first.

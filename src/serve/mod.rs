@@ -6,8 +6,10 @@
 //! * `in_force`: what the files say; `reloader` replaces it
 //! * `flights`: the probes under way, of the `scheduler` and of the `endpoint` `/probe`
 //! * `board`: the latest report of each target, which the `keeper` writes down
-//! * `listener`: connections; `routes`, `prefix`, `negotiation`: what they are answered
+//! * `listener`: connections; `access`: who may ask; `routes`, `prefix`, `negotiation`: what they
+//!   are answered
 
+mod access;
 mod board;
 mod endpoint;
 mod flights;
@@ -27,11 +29,14 @@ use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
 use crate::clock::Clock;
+use crate::config::WebConfig;
 use crate::memory::MemoryFile;
 use crate::render::metrics::Reload;
+use access::Access;
 use board::Board;
 use endpoint::Endpoint;
 pub use in_force::{Files, InForce};
+use listener::Site;
 pub use listener::bind;
 pub use prefix::Prefix;
 pub use reloader::Request as ReloadRequest;
@@ -43,6 +48,7 @@ pub struct Service {
     pub files: Files,
     /// What the files said at the start.
     pub in_force: Arc<InForce>,
+    pub web: Arc<WebConfig>,
     pub listeners: Vec<TcpListener>,
     pub prefix: Prefix,
     pub memory: Option<MemoryFile>,
@@ -64,6 +70,7 @@ pub async fn run(
     let Service {
         files,
         in_force,
+        web,
         listeners,
         prefix,
         memory,
@@ -74,8 +81,9 @@ pub async fn run(
     let board = Board::of(&in_force.config.targets, &remembered.unwrap_or_default());
     let board = Arc::new(board);
     let in_force = watch::Sender::new(in_force);
+    let web = watch::Sender::new(web);
     let outcome = watch::Sender::new(Reload::Successful);
-    let routes = Arc::new(Routes {
+    let routes = Routes {
         in_force: in_force.subscribe(),
         board: Arc::clone(&board),
         endpoint: Endpoint::new(),
@@ -83,6 +91,11 @@ pub async fn run(
         reloaded: outcome.subscribe(),
         prefix,
         clock,
+    };
+    let site = Arc::new(Site {
+        routes,
+        access: Access::new(),
+        web: web.subscribe(),
     });
     let keeping = async {
         if let Some(file) = memory {
@@ -94,6 +107,7 @@ pub async fn run(
         files,
         board: Arc::clone(&board),
         in_force,
+        web,
         outcome,
         clock,
     };
@@ -101,6 +115,6 @@ pub async fn run(
         keeping,
         probing,
         reloader.run(requests, stop.clone()),
-        listener::run(listeners, routes, stop.clone())
+        listener::run(listeners, site, stop.clone())
     );
 }

@@ -1,15 +1,19 @@
 //! The reloader: reads the files again when it is asked to, and puts them in force whole or not at
-//! all.
+//! all. What protects the listener is looked at each second besides, since certificates are replaced
+//! by programs that tell nobody.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot, watch};
+use tokio::time::{MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
 use super::board::Board;
 use super::in_force::{Files, InForce};
 use crate::clock::Clock;
+use crate::config::{ReadFile, WebConfig};
 use crate::render::metrics::Reload;
 
 /// Who asks for a reload, and wants to know what became of it or not.
@@ -18,11 +22,14 @@ pub type Request = Option<oneshot::Sender<Result<(), String>>>;
 /// As many may wait; a signal more changes nothing.
 pub const WAITING: usize = 8;
 
+const LOOK: Duration = Duration::from_secs(1);
+
 /// What a reload replaces.
 pub struct Reloader {
     pub files: Files,
     pub board: Arc<Board>,
     pub in_force: watch::Sender<Arc<InForce>>,
+    pub web: watch::Sender<Arc<WebConfig>>,
     pub outcome: watch::Sender<Reload>,
     pub clock: Clock,
 }
@@ -30,13 +37,27 @@ pub struct Reloader {
 impl Reloader {
     /// Answers requests until `stop`.
     pub async fn run(self, mut requests: mpsc::Receiver<Request>, stop: CancellationToken) {
+        let mut look = interval(LOOK);
+        look.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut seen = self.web.borrow().files.clone();
         loop {
             let request = tokio::select! {
                 request = requests.recv() => request,
+                _ = look.tick(), if self.files.web.is_some() => {
+                    let now = self.look(&seen).await;
+                    if now != seen {
+                        // What it names may be other files now.
+                        seen = self.read_web().await.unwrap_or(now);
+                    }
+                    continue;
+                }
                 () = stop.cancelled() => return,
             };
             let Some(answer) = request else { return };
             let outcome = self.reload().await;
+            if outcome.is_ok() {
+                seen = self.web.borrow().files.clone();
+            }
             self.outcome.send_replace(match outcome {
                 Ok(()) => Reload::Successful,
                 Err(_) => Reload::Failed,
@@ -50,9 +71,9 @@ impl Reloader {
 
     async fn reload(&self) -> Result<(), String> {
         let (files, clock) = (self.files.clone(), self.clock);
-        let read = tokio::task::spawn_blocking(move || InForce::read(&files, clock)).await;
-        let next = match read {
-            Ok(Ok(next)) => next,
+        let read = tokio::task::spawn_blocking(move || files.read(clock)).await;
+        let (next, web) = match read {
+            Ok(Ok(read)) => read,
             Ok(Err(mistakes)) => {
                 error!(%mistakes, "the files are not reloaded; what was in force goes on");
                 return Err(mistakes.to_string());
@@ -67,8 +88,37 @@ impl Reloader {
         }
         self.board.retarget(&next.config.targets);
         let targets = next.config.targets.len();
+        self.web.send_replace(web);
         self.in_force.send_replace(next);
         info!(targets, "reloaded");
         Ok(())
+    }
+
+    /// Reads what protects the listener, and says from which files. A certificate may be there before its key: what was in
+    /// force goes on until both are.
+    async fn read_web(&self) -> Option<Vec<ReadFile>> {
+        let path = self.files.web.clone();
+        let read = tokio::task::spawn_blocking(move || WebConfig::load(path.as_deref())).await;
+        match read {
+            Ok(Ok(web)) => {
+                let files = web.files.clone();
+                self.web.send_replace(Arc::new(web));
+                info!("the web configuration or its certificates changed, and are in force");
+                return Some(files);
+            }
+            Ok(Err(mistakes)) => warn!(
+                %mistakes,
+                "the web configuration or its certificates changed; what was in force goes on"
+            ),
+            Err(cause) => error!(%cause, "reading broke: this is a defect, please report it"),
+        }
+        None
+    }
+
+    /// The files that protect the listener, as they are now.
+    async fn look(&self, seen: &[ReadFile]) -> Vec<ReadFile> {
+        let paths: Vec<_> = seen.iter().map(|file| file.path.clone()).collect();
+        let look = move || paths.into_iter().map(ReadFile::now).collect();
+        tokio::task::spawn_blocking(look).await.unwrap_or_default()
     }
 }

@@ -30,7 +30,7 @@ use crate::render::status::{self, Refresh, StatusPage};
 use crate::report::Report;
 
 /// Whole, since it may yet be compressed.
-type Answered = Response<Bytes>;
+pub(super) type Answered = Response<Bytes>;
 
 const PLAIN: &str = "text/plain; charset=utf-8";
 const JSON: &str = "application/json";
@@ -355,7 +355,7 @@ fn broken(what: &str) -> Answered {
     plain(StatusCode::INTERNAL_SERVER_ERROR, text)
 }
 
-fn plain(status: StatusCode, body: impl Into<Bytes>) -> Answered {
+pub(super) fn plain(status: StatusCode, body: impl Into<Bytes>) -> Answered {
     response(status, PLAIN, body)
 }
 

@@ -7,23 +7,21 @@ use std::fs;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use rustls::client::danger::HandshakeSignatureValid;
-use rustls::crypto::{
-    CryptoProvider, SupportedKxGroup, aws_lc_rs, verify_tls12_signature, verify_tls13_signature,
-};
+use rustls::crypto::{CryptoProvider, SupportedKxGroup, aws_lc_rs};
 use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer, UnixTime};
-use rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
-use rustls::server::{ParsedCertificate, WebPkiClientVerifier};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::server::WebPkiClientVerifier;
+use rustls::server::danger::ClientCertVerifier;
 use rustls::sign::{CertifiedKey, SingleCertAndKey};
 use rustls::{
-    DigitallySignedStruct, DistinguishedName, Error as TlsError, NamedGroup, RootCertStore,
-    ServerConfig, SignatureScheme, SupportedCipherSuite, SupportedProtocolVersion,
+    Error as TlsError, NamedGroup, RootCertStore, ServerConfig, SupportedCipherSuite,
+    SupportedProtocolVersion,
 };
 use serde_saphyr::Spanned;
 
-use super::Reader;
+use super::clients::{Any, Named};
 use super::written::TlsServer;
+use super::{Clients, ReadFile, Reader, Tls};
 use crate::config::written::Text;
 
 pub(super) const H2: &[u8] = b"h2";
@@ -98,8 +96,9 @@ impl Source<'_> {
 
     fn pem(&self) -> Result<Vec<u8>, String> {
         match &self.file {
-            Some(path) => fs::read(path)
-                .map_err(|error| format!("cannot read {}: {error}", path.display())),
+            Some(path) => {
+                fs::read(path).map_err(|error| format!("cannot read {}: {error}", path.display()))
+            }
             None => Ok(self.text.value.clone().into_bytes()),
         }
     }
@@ -161,7 +160,7 @@ impl Reader<'_> {
         &mut self,
         section: &Spanned<Option<TlsServer>>,
         protocols: &[&[u8]],
-    ) -> Option<Arc<ServerConfig>> {
+    ) -> Option<Tls> {
         let nothing = TlsServer::default();
         let written = section.value.as_ref().unwrap_or(&nothing);
         if *written == nothing {
@@ -177,7 +176,7 @@ impl Reader<'_> {
         });
         let versions = self.versions(written);
         let identity = self.identity(section, written, &provider);
-        let verifier = self.client_verifier(written, &provider);
+        let verifier = self.client_verifier(section, written, &provider);
         let builder = ServerConfig::builder_with_provider(provider)
             .with_protocol_versions(&versions?)
             .map_err(|error| {
@@ -190,11 +189,17 @@ impl Reader<'_> {
             })
             .ok()?;
         let mut config = builder
-            .with_client_cert_verifier(verifier?)
+            .with_client_cert_verifier(Arc::clone(verifier.as_ref()?))
             .with_cert_resolver(Arc::new(SingleCertAndKey::from(identity?)));
         config.alpn_protocols = protocols.iter().map(|name| name.to_vec()).collect();
         config.ignore_client_order = written.prefer_server_cipher_suites.unwrap_or(true);
-        Some(Arc::new(config))
+        Some(Tls {
+            server: Arc::new(config),
+            clients: match verifier?.client_auth_mandatory() {
+                true => Clients::NeedACertificate,
+                false => Clients::NeedNoCertificate,
+            },
+        })
     }
 
     fn one_of<T: Copy>(&mut self, name: &str, text: &Text, choices: &[(&str, T)]) -> Option<T> {
@@ -327,11 +332,15 @@ impl Reader<'_> {
             self.at(text, &key(text_name), message);
         }
         match (file, text) {
-            (Some(file), _) => Some(Source {
-                key: key(file_name),
-                text: file,
-                file: Some(self.directory.join(&file.value)),
-            }),
+            (Some(file), _) => {
+                let path = self.directory.join(&file.value);
+                self.files.push(ReadFile::now(path.clone()));
+                Some(Source {
+                    key: key(file_name),
+                    text: file,
+                    file: Some(path),
+                })
+            }
             (None, Some(text)) => Some(Source {
                 key: key(text_name),
                 text,
@@ -342,10 +351,10 @@ impl Reader<'_> {
     }
 
     /// What `read` makes of the source; its mistake is noted.
-    fn read<T>(
+    fn read<'t, T>(
         &mut self,
-        source: &Source<'_>,
-        read: impl Fn(&Source<'_>) -> Result<T, String>,
+        source: &Source<'t>,
+        read: impl Fn(&Source<'t>) -> Result<T, String>,
     ) -> Option<T> {
         read(source)
             .map_err(|message| self.at(source.text, &source.key, message))
@@ -426,6 +435,7 @@ impl Reader<'_> {
 
     fn client_verifier(
         &mut self,
+        section: &Spanned<Option<TlsServer>>,
         written: &TlsServer,
         provider: &Arc<CryptoProvider>,
     ) -> Option<Arc<dyn ClientCertVerifier>> {
@@ -434,45 +444,48 @@ impl Reader<'_> {
             ("client_ca_file", &written.client_ca_file),
             ("client_ca", &written.client_ca),
         );
-        let roots = match &ca {
-            Some(source) => Some(self.read(source, Source::roots)?),
+        let roots = ca.as_ref().map(|source| self.read(source, Source::roots));
+        let auth = auth?;
+        if auth == ClientAuth::No {
+            let message = "no certificate is asked for; \
+                           write client_auth_type: RequireAndVerifyClientCert, or leave it out";
+            if let Some(ca) = &ca {
+                self.at(ca.text, &ca.key, message);
+            }
+            if let Some(sans) = &written.client_allowed_sans {
+                self.at(sans, &key("client_allowed_sans"), message);
+            }
+            return Some(WebPkiClientVerifier::no_client_auth());
+        }
+        let roots = match roots {
+            Some(read) => Some(read?),
             None => None,
         };
-        let auth = auth?;
-        match auth {
-            ClientAuth::No => {
-                let message = "no certificate is asked for; \
-                               write client_auth_type: RequireAndVerifyClientCert, or leave it out";
-                if let Some(ca) = &ca {
-                    self.at(ca.text, &ca.key, message);
-                }
-                if let Some(sans) = &written.client_allowed_sans {
-                    self.at(sans, &key("client_allowed_sans"), message);
-                }
-                Some(WebPkiClientVerifier::no_client_auth())
-            }
-            ClientAuth::Request | ClientAuth::RequireAny => Some(Arc::new(AnyCertificate {
-                auth,
-                hints: roots.map(|roots| roots.subjects()).unwrap_or_default(),
-                provider: Arc::clone(provider),
-            })),
-            ClientAuth::VerifyIfGiven | ClientAuth::RequireAndVerify => {
-                let roots = Arc::new(roots.unwrap_or_else(system_roots));
+        let verifier = match (auth, roots) {
+            (ClientAuth::Request, _) => Any::new(Clients::NeedNoCertificate, provider),
+            (ClientAuth::RequireAny, _) => Any::new(Clients::NeedACertificate, provider),
+            (_, Some(roots)) => {
+                let provider = Arc::clone(provider);
                 let builder =
-                    WebPkiClientVerifier::builder_with_provider(roots, Arc::clone(provider));
+                    WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider);
                 let builder = match auth {
                     ClientAuth::VerifyIfGiven => builder.allow_unauthenticated(),
                     _ => builder,
                 };
-                let built = builder.build();
-                if let (Err(_), Some(text)) = (&built, &written.client_auth_type) {
-                    let message = "this system has no roots to verify a certificate with; \
-                                   write client_ca_file";
-                    self.at(text, &key("client_auth_type"), message);
-                }
-                built.ok()
+                builder.build().ok()?
             }
-        }
+            // Go would take whatever a public authority issued, to anybody.
+            (_, None) => {
+                let message = "is missing; write the file of the authority that the clients' \
+                               certificates are of";
+                self.at(section, &key("client_ca_file"), message);
+                return None;
+            }
+        };
+        Some(match &written.client_allowed_sans {
+            None => verifier,
+            Some(sans) => Named::new(self.allowed_sans(sans), verifier),
+        })
     }
 }
 
@@ -480,65 +493,4 @@ impl Reader<'_> {
 fn go_name(suite: &SupportedCipherSuite) -> String {
     let name = suite.suite().as_str().unwrap_or_default();
     name.replacen("TLS13_", "TLS_", 1)
-}
-
-/// What Go verifies with where no CA is written.
-fn system_roots() -> RootCertStore {
-    let mut roots = RootCertStore::empty();
-    roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
-    roots
-}
-
-/// Takes any certificate whose key signed the handshake, as Go does with `RequestClientCert` and
-/// `RequireAnyClientCert`.
-#[derive(Debug)]
-struct AnyCertificate {
-    auth: ClientAuth,
-    /// The CAs that clients are told of.
-    hints: Vec<DistinguishedName>,
-    provider: Arc<CryptoProvider>,
-}
-
-impl ClientCertVerifier for AnyCertificate {
-    fn client_auth_mandatory(&self) -> bool {
-        self.auth == ClientAuth::RequireAny
-    }
-
-    fn root_hint_subjects(&self) -> &[DistinguishedName] {
-        &self.hints
-    }
-
-    fn verify_client_cert(
-        &self,
-        end_entity: &CertificateDer<'_>,
-        _intermediates: &[CertificateDer<'_>],
-        _now: UnixTime,
-    ) -> Result<ClientCertVerified, TlsError> {
-        ParsedCertificate::try_from(end_entity).map(|_| ClientCertVerified::assertion())
-    }
-
-    fn verify_tls12_signature(
-        &self,
-        message: &[u8],
-        cert: &CertificateDer<'_>,
-        dss: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, TlsError> {
-        let algorithms = &self.provider.signature_verification_algorithms;
-        verify_tls12_signature(message, cert, dss, algorithms)
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        cert: &CertificateDer<'_>,
-        dss: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, TlsError> {
-        let algorithms = &self.provider.signature_verification_algorithms;
-        verify_tls13_signature(message, cert, dss, algorithms)
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        let algorithms = &self.provider.signature_verification_algorithms;
-        algorithms.supported_schemes()
-    }
 }

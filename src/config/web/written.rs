@@ -25,7 +25,7 @@ pub struct Written {
     #[serde(deserialize_with = "with_place")]
     pub tls_server_config: Option<Spanned<Option<TlsServer>>>,
     pub http_server_config: Option<HttpServer>,
-    pub basic_auth_users: Option<BTreeMap<String, Text>>,
+    pub basic_auth_users: Option<BTreeMap<String, Spanned<Option<String>>>>,
     pub rate_limit: Option<RateLimit>,
 }
 

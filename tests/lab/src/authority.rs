@@ -100,6 +100,7 @@ pub struct Leaf {
     pub not_before: SystemTime,
     pub not_after: SystemTime,
     pub key: LeafKey,
+    purpose: ExtendedKeyUsagePurpose,
 }
 
 impl Leaf {
@@ -112,6 +113,7 @@ impl Leaf {
             not_before: now - 30 * DAY,
             not_after: now + 335 * DAY,
             key: LeafKey::EcdsaP256,
+            purpose: ExtendedKeyUsagePurpose::ServerAuth,
         }
     }
 
@@ -143,6 +145,12 @@ impl Leaf {
         self
     }
 
+    /// For a client to show.
+    pub fn of_a_client(mut self) -> Self {
+        self.purpose = ExtendedKeyUsagePurpose::ClientAuth;
+        self
+    }
+
     /// With an RSA key of 2048 bits.
     pub fn rsa(mut self) -> Self {
         self.key = LeafKey::Rsa2048;
@@ -168,7 +176,7 @@ impl Leaf {
         params.not_after = self.not_after.into();
         params.is_ca = IsCa::ExplicitNoCa;
         params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
-        params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
+        params.extended_key_usages = vec![self.purpose.clone()];
         params.use_authority_key_identifier_extension = true;
         params.custom_extensions = vec![authority_information_access("issuing")];
         params
