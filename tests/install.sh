@@ -32,6 +32,17 @@ packages=$(while read -r program package; do
   [ -z "$program" ] || command -v "$program" >/dev/null || echo "$package"
 done <<<"$needed" | sort -u)
 
+# Debian's Python reads what we write with the field's own libraries.
+# module package
+libraries="
+prometheus_client python3-prometheus-client
+jsonschema        python3-jsonschema
+"
+packages+=$'\n'$(while read -r module package; do
+  [ -z "$module" ] || /usr/bin/python3 -c "import $module" 2>/dev/null || echo "$package"
+done <<<"$libraries")
+packages=$(xargs <<<"$packages")
+
 # The libraries of the browser's tests, as the lock file has them.
 web() {
   local here

@@ -266,12 +266,22 @@ impl Prometheus {
         std::fs::write(directory.path().join("prometheus.yml"), config).unwrap();
         std::fs::write(directory.path().join("targets.json"), "[]").unwrap();
         Self {
-            peer: Self::run(directory.path()).await,
+            peer: Self::run(PROMETHEUS, directory.path()).await,
             directory,
         }
     }
 
-    async fn run(directory: &Path) -> Peer {
+    /// Any version of it, with this configuration alone.
+    pub async fn bare(program: &str, config: &str) -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        std::fs::write(directory.path().join("prometheus.yml"), config).unwrap();
+        Self {
+            peer: Self::run(program, directory.path()).await,
+            directory,
+        }
+    }
+
+    async fn run(program: &str, directory: &Path) -> Peer {
         let arguments = [
             format!(
                 "--config.file={}",
@@ -280,13 +290,13 @@ impl Prometheus {
             format!("--storage.tsdb.path={}", directory.join("data").display()),
             "--web.listen-address=127.0.0.1:0".to_owned(),
         ];
-        Peer::start(PROMETHEUS, &arguments).await
+        Peer::start(program, &arguments).await
     }
 
     /// Stops it and starts it again on what it has stored.
     pub async fn restart(&mut self) {
         self.peer.terminate().await;
-        self.peer = Self::run(self.directory.path()).await;
+        self.peer = Self::run(PROMETHEUS, self.directory.path()).await;
     }
 
     /// Scrapes these exporters, each at its site, and no others.
@@ -304,13 +314,23 @@ impl Prometheus {
         std::fs::rename(new, file).unwrap();
     }
 
-    /// The value of an expression that has one.
-    pub async fn value(&self, expression: &str) -> Option<f64> {
+    /// What an expression yields: the value of each series, and its labels.
+    pub async fn query(&self, expression: &str) -> Vec<(serde_json::Value, f64)> {
         let query: String = url::form_urlencoded::byte_serialize(expression.as_bytes()).collect();
         let answer = self.peer.get(&format!("/api/v1/query?query={query}")).await;
         assert_eq!(answer["status"], "success", "{answer}");
-        let value = answer["data"]["result"][0]["value"][1].as_str();
-        value.map(|value| value.parse().unwrap())
+        let result = answer["data"]["result"].as_array().expect("a vector");
+        let value = |one: &serde_json::Value| one["value"][1].as_str().unwrap().parse().unwrap();
+        result
+            .iter()
+            .map(|one| (one["metric"].clone(), value(one)))
+            .collect()
+    }
+
+    /// The value of an expression that has one.
+    pub async fn value(&self, expression: &str) -> Option<f64> {
+        let result = self.query(expression).await;
+        result.first().map(|(_, value)| *value)
     }
 
     /// Waits until an expression has a value other than 0.

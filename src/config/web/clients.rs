@@ -24,7 +24,7 @@ pub(super) struct Any {
 }
 
 impl Any {
-    pub fn new(clients: Clients, provider: &CryptoProvider) -> Arc<dyn ClientCertVerifier> {
+    pub fn verifier(clients: Clients, provider: &CryptoProvider) -> Arc<dyn ClientCertVerifier> {
         Arc::new(Self {
             clients,
             algorithms: provider.signature_verification_algorithms,
@@ -81,7 +81,7 @@ pub(super) struct Named {
 }
 
 impl Named {
-    pub fn new(
+    pub fn verifier(
         names: Vec<String>,
         verifier: Arc<dyn ClientCertVerifier>,
     ) -> Arc<dyn ClientCertVerifier> {

@@ -462,8 +462,8 @@ impl Reader<'_> {
             None => None,
         };
         let verifier = match (auth, roots) {
-            (ClientAuth::Request, _) => Any::new(Clients::NeedNoCertificate, provider),
-            (ClientAuth::RequireAny, _) => Any::new(Clients::NeedACertificate, provider),
+            (ClientAuth::Request, _) => Any::verifier(Clients::NeedNoCertificate, provider),
+            (ClientAuth::RequireAny, _) => Any::verifier(Clients::NeedACertificate, provider),
             (_, Some(roots)) => {
                 let provider = Arc::clone(provider);
                 let builder =
@@ -484,7 +484,7 @@ impl Reader<'_> {
         };
         Some(match &written.client_allowed_sans {
             None => verifier,
-            Some(sans) => Named::new(self.allowed_sans(sans), verifier),
+            Some(sans) => Named::verifier(self.allowed_sans(sans), verifier),
         })
     }
 }
