@@ -2,6 +2,7 @@
 //! values, except for what docs/blackbox.md lists. `UPDATE_DOCUMENTS=1 cargo test --test blackbox`
 //! writes that list.
 
+mod alerting;
 mod exporter;
 mod scripted;
 
@@ -12,6 +13,7 @@ use std::path::Path;
 use std::process::Stdio;
 use std::time::Duration;
 
+use alerting::{PROMETHEUS, Prometheus};
 use ccass_2fa_exporter::render::metrics::BLACKBOX;
 use ccass_2fa_lab::{Alpn, Authority, Identity, LOGIN_PATH, Leaf, LoginServer};
 use exporter::{ConfigFile, Exporter};
@@ -739,5 +741,153 @@ async fn probe_says_what_blackbox_says_but_for_the_documented_differences() {
             listed, table,
             "UPDATE_DOCUMENTS=1 cargo test --test blackbox writes it"
         );
+    }
+}
+
+/// A scrape job as blackbox's users have it.
+fn job(name: &str, exporter: &str, module: &str, targets: &[String]) -> String {
+    let exporter = exporter.trim_start_matches("http://");
+    format!(
+        "  - job_name: {name}
+    metrics_path: /probe
+    params: {{module: [{module}]}}
+    static_configs: [{{targets: {targets:?}}}]
+    relabel_configs:
+      - {{source_labels: [__address__], target_label: __param_target}}
+      - {{source_labels: [__param_target], target_label: instance}}
+      - {{target_label: __address__, replacement: \"{exporter}\"}}
+"
+    )
+}
+
+/// What the dashboards 7587 and 13659, the most used ones, are made of.
+const QUERIES: &[(&str, Compare)] = &[
+    ("probe_success", Compare::Values),
+    (
+        "avg by (instance) (avg_over_time(probe_success[1m]))",
+        Compare::Values,
+    ),
+    ("probe_http_status_code", Compare::Values),
+    ("probe_http_version", Compare::Values),
+    ("probe_http_ssl", Compare::Values),
+    ("probe_http_redirects", Compare::Values),
+    ("probe_ip_protocol", Compare::Values),
+    ("probe_ssl_earliest_cert_expiry", Compare::Values),
+    (
+        "probe_ssl_earliest_cert_expiry - time() < 86400 * 30",
+        Compare::Within(10.0),
+    ),
+    (
+        "(probe_ssl_earliest_cert_expiry - time()) / 3600 / 24",
+        Compare::Within(0.01),
+    ),
+    ("probe_tls_version_info", Compare::Values),
+    (
+        "count by (version) (probe_tls_version_info)",
+        Compare::Values,
+    ),
+    ("probe_duration_seconds", Compare::Within(0.25)),
+    (
+        "avg by (instance) (probe_duration_seconds)",
+        Compare::Within(0.25),
+    ),
+    (
+        "sum by (instance) (probe_http_duration_seconds)",
+        Compare::Within(0.25),
+    ),
+    (
+        "avg by (phase) (probe_http_duration_seconds)",
+        Compare::Within(0.25),
+    ),
+    ("probe_dns_lookup_time_seconds", Compare::Within(0.25)),
+    (
+        "avg by (instance) (probe_dns_lookup_time_seconds)",
+        Compare::Within(0.25),
+    ),
+];
+
+#[derive(Clone, Copy)]
+enum Compare {
+    Values,
+    /// Times, of which machines are the measure.
+    Within(f64),
+}
+
+/// Every metric of an expression, narrowed to one job.
+fn of_job(expression: &str, job: &str) -> String {
+    let names = regex::Regex::new(r"probe_\w+").unwrap();
+    let narrowed = names.replace_all(expression, |found: &regex::Captures| {
+        format!("{}{{job=\"{job}\"}}", &found[0])
+    });
+    narrowed.into_owned()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_dashboards_queries_agree_on_both() {
+    let world = World::start().await;
+    let config = ConfigFile::new("{}");
+    std::fs::write(config.directory().join("hosts"), HOSTS).expect("a file");
+    std::fs::write(
+        config.directory().join("ca.pem"),
+        world.authority.root_pem(),
+    )
+    .expect("a file");
+    std::fs::write(config.path(), world.our_config()).expect("a file");
+    let mut ours = with_hosts(config.directory(), exporter::BINARY);
+    let ours = Exporter::spawn(ours.arg(config.argument())).await;
+    let theirs = Blackbox::start(config.directory()).await;
+    let targets: Vec<String> = SCENARIOS
+        .iter()
+        .filter(|one| one.module == "ok" && one.limit == Some("5"))
+        // What is documented to differ is compared above.
+        .filter(|one| !one.name.starts_with("redirect to "))
+        .filter(|one| !matches!(one.at, At::Expired | At::NotYetValid | At::SelfSigned))
+        .filter(|one| !matches!(one.at, At::Stranger | At::OtherName | At::Incomplete))
+        .filter(|one| !matches!(one.at, At::NoSuchName | At::Silent | At::PlainOnTls))
+        .filter(|one| {
+            !matches!(
+                one.path,
+                "/no-answer" | "/garbage" | "/slow-head" | "/slow-body"
+            )
+        })
+        .map(|one| world.url(one))
+        .collect();
+    assert!(targets.len() > 35, "{}", targets.len());
+    let config = format!(
+        "global: {{scrape_interval: 2s, scrape_timeout: 1900ms}}\nscrape_configs:\n{}{}",
+        job("theirs", &theirs.url, "ok", &targets),
+        job("ours", &ours.url(""), "ok", &targets)
+    );
+    let prometheus = Prometheus::bare(PROMETHEUS, &config).await;
+    let all = targets.iter().collect::<BTreeSet<_>>().len();
+    for job in ["theirs", "ours"] {
+        let seen = format!("count(probe_success{{job=\"{job}\"}}) == bool {all}");
+        prometheus.sees(&seen).await;
+    }
+    for (query, compare) in QUERIES {
+        let mut told = Vec::new();
+        for job in ["theirs", "ours"] {
+            let result = prometheus.query(&of_job(query, job)).await;
+            let mut series = BTreeMap::new();
+            for (mut labels, value) in result {
+                labels.as_object_mut().expect("labels").remove("job");
+                series.insert(labels.to_string(), value);
+            }
+            told.push(series);
+        }
+        let [theirs, ours] = &told[..] else {
+            unreachable!()
+        };
+        assert!(!theirs.is_empty(), "{query} yields nothing");
+        let keys = |series: &BTreeMap<String, f64>| series.keys().cloned().collect::<Vec<_>>();
+        assert_eq!(keys(theirs), keys(ours), "{query}");
+        for (labels, theirs) in theirs {
+            let ours = ours[labels];
+            let same = match compare {
+                Compare::Values => ours == *theirs,
+                Compare::Within(bound) => (ours - theirs).abs() < *bound,
+            };
+            assert!(same, "{query} of {labels}: {theirs} and {ours}");
+        }
     }
 }
