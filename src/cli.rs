@@ -115,7 +115,7 @@ pub enum Command {
     /// The circular's dates and where they stand.
     Timetable(TimetableArgs),
     /// Reads every file and says each mistake in it, and what the configuration will do.
-    Check,
+    Check(Check),
     /// Sends a labelled test alert the real way, sees it in Alertmanager, and resolves it.
     Drill(DrillArgs),
     /// Asks the exporter on this host whether it is alive.
@@ -137,6 +137,14 @@ pub struct Verify {
 pub enum VerifyFormat {
     Text,
     Json,
+}
+
+#[derive(Debug, Args)]
+pub struct Check {
+    /// Read a configuration of blackbox_exporter instead, print modules of ours that do the same, and
+    /// name what cannot be carried over.
+    #[arg(long, value_name = "FILE")]
+    pub from_blackbox: Option<PathBuf>,
 }
 
 #[derive(Debug, Args)]

@@ -11,6 +11,7 @@
 //! * [`doors`]: what each command does
 //! * [`timetable`], [`calendar`]: the circular's dates and Hong Kong's business days; they know
 //!   nothing of the probe
+//! * [`readiness`]: how many accounts have their e-mail address registered; counts only
 //! * [`service_hours`]: when an outage is a page and when it can wait
 //! * [`drill`]: a rehearsal of the alarm, to Alertmanager and back
 //! * [`cli`]: flags as they are typed
@@ -35,6 +36,7 @@ pub mod doors;
 pub mod drill;
 pub mod memory;
 pub mod probe;
+pub mod readiness;
 pub mod render;
 pub mod report;
 pub mod serve;

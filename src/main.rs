@@ -41,7 +41,7 @@ async fn run(cli: Cli) -> anyhow::Result<Ending> {
         Command::Serve => doors::serve(flags, Clock::System).await,
         Command::Verify(verify) => doors::verify(flags, &verify, Clock::System).await,
         Command::Timetable(timetable) => doors::timetable(flags, &timetable, Clock::System),
-        Command::Check => doors::check(flags, Clock::System),
+        Command::Check(check) => doors::check(flags, &check, Clock::System),
         Command::Drill(drill) => doors::drill(flags, &drill, Clock::System).await,
         Command::Healthcheck => doors::healthcheck(flags).await,
     }

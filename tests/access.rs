@@ -226,7 +226,14 @@ async fn a_certificate_that_is_replaced_on_disk_is_served_without_a_restart() {
     // Half of a pair leaves what was there.
     std::fs::write(site.path("server.key"), "not a key").unwrap();
     exporter.line_with("what was in force goes on").await;
-    assert_eq!(site.curl(&exporter, &[]).await.0, 200);
+    let successful = "ccass2fa_config_last_reload_successful";
+    let (status, text) = site.curl(&exporter, &[]).await;
+    assert_eq!(status, 200);
+    assert!(text.contains(&format!("\n{successful} 0\n")), "{text}");
+    site.serve_as(&Leaf::for_name("localhost").also("127.0.0.1"));
+    exporter.line_with("changed, and are in force").await;
+    let (_, text) = site.curl(&exporter, &[]).await;
+    assert!(text.contains(&format!("\n{successful} 1\n")), "{text}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -26,6 +26,11 @@ const BLACKBOX_EXPORTER: &str = concat!(
     env!("CARGO_MANIFEST_DIR"),
     "/target/newest/root/usr/bin/prometheus-blackbox-exporter"
 );
+/// Debian's newest too.
+const NEWEST: &str = concat!(
+    env!("CARGO_MANIFEST_DIR"),
+    "/target/newest/root/usr/bin/prometheus"
+);
 const DOCUMENT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/blackbox.md");
 const BEGIN: &str = "<!-- differences -->\n";
 const END: &str = "<!-- end of differences -->\n";
@@ -474,7 +479,11 @@ struct Blackbox {
 
 impl Blackbox {
     async fn start(directory: &Path) -> Self {
-        std::fs::write(directory.join("blackbox.yml"), their_config()).expect("a file");
+        Self::with(directory, &their_config()).await
+    }
+
+    async fn with(directory: &Path, config: &str) -> Self {
+        std::fs::write(directory.join("blackbox.yml"), config).expect("a file");
         let mut child = with_hosts(directory, BLACKBOX_EXPORTER)
             .args([
                 "--config.file=blackbox.yml",
@@ -889,5 +898,107 @@ async fn the_dashboards_queries_agree_on_both() {
             };
             assert!(same, "{query} of {labels}: {theirs} and {ours}");
         }
+    }
+}
+
+/// The YAML blocks of the document that hold a scrape configuration, in their order.
+fn documented_jobs() -> Vec<String> {
+    let document = std::fs::read_to_string(DOCUMENT).expect("a document");
+    let blocks = document.split("```yaml\n").skip(1);
+    let blocks = blocks.map(|block| block.split("```").next().expect("an end").to_owned());
+    blocks
+        .filter(|block| block.starts_with("scrape_configs:"))
+        .collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_documented_way_from_a_blackbox_job_to_ours_is_short_and_works() {
+    let jobs = documented_jobs();
+    let [before, after, discovery] = &jobs[..] else {
+        panic!("{} jobs", jobs.len());
+    };
+    let changed = before
+        .lines()
+        .zip(after.lines())
+        .filter(|(old, new)| old != new);
+    assert_eq!(before.lines().count(), after.lines().count());
+    assert!((1..=3).contains(&changed.count()));
+
+    let world = World::start().await;
+    let config = ConfigFile::new("{}");
+    std::fs::write(config.directory().join("hosts"), HOSTS).expect("a file");
+    std::fs::write(
+        config.directory().join("ca.pem"),
+        world.authority.root_pem(),
+    )
+    .expect("a file");
+    let theirs = Blackbox::with(
+        config.directory(),
+        "modules:\n  http_2xx:\n    prober: http\n    http: {tls_config: {ca_file: ca.pem}}\n",
+    )
+    .await;
+    let old = config.directory().join("blackbox.yml");
+    let converted = exporter::run(&["check", "--from-blackbox", &old.display().to_string()]).await;
+    let modules = String::from_utf8(converted.stdout).expect("UTF-8");
+    let url = format!("{}/page", world.addresses[&At::Tls]);
+    let host = url.trim_start_matches("https://").trim_end_matches("/page");
+    let text = format!(
+        "{modules}\nprobe_endpoint: {{allowed_hosts: [\"{host}\"]}}\n\
+         targets: [{{name: login, url: \"{url}\", module: http_2xx}}]\n"
+    );
+    std::fs::write(config.path(), text).expect("a file");
+    let ours = Exporter::start(&[&config.argument()]).await;
+    let placed = |job: &str| {
+        let job = job
+            .replace("https://sso.hkexposttrade.com.hk/sso", &url)
+            .replace(
+                "blackbox.example.com:9115",
+                theirs.url.trim_start_matches("http://"),
+            )
+            .replace("exporter.example.com:10762", &ours.address);
+        format!("global: {{scrape_interval: 1s}}\n{job}")
+    };
+    let success = format!("probe_success{{job=\"blackbox\",instance=\"{url}\"}}");
+    for (program, job) in [(PROMETHEUS, before), (PROMETHEUS, after), (NEWEST, after)] {
+        let prometheus = Prometheus::bare(program, &placed(job)).await;
+        prometheus.sees(&success).await;
+    }
+    for program in [PROMETHEUS, NEWEST] {
+        let prometheus = Prometheus::bare(program, &placed(discovery)).await;
+        prometheus
+            .sees(&format!("probe_success{{instance=\"{url}\"}}"))
+            .await;
+        prometheus
+            .sees("ccass2fa_tls_cert_not_after_timestamp_seconds")
+            .await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_refused_has_blackboxs_status_except_that_a_bad_limit_is_the_clients_mistake() {
+    let config = ConfigFile::new("targets: []\n");
+    std::fs::write(config.directory().join("hosts"), HOSTS).expect("a file");
+    let ours = Exporter::start(&[&config.argument()]).await;
+    let plain = "modules: {login_page: {prober: http}}\n";
+    let theirs = Blackbox::with(config.directory(), plain).await;
+    for (query, limit, status) in [
+        (
+            &[("module", "nowhere"), ("target", "https://x.invalid/")][..],
+            None,
+            [400, 400],
+        ),
+        (&[("module", "nowhere")], Some("x"), [400, 400]),
+        (&[("module", "login_page")], None, [400, 400]),
+        (
+            &[("module", "login_page"), ("target", "")],
+            None,
+            [400, 400],
+        ),
+        (&[("module", "login_page")], Some("x"), [500, 400]),
+    ] {
+        let (told, text) = probe(&theirs.url, query, limit).await;
+        assert_eq!(told, status[0], "{query:?}: {text}");
+        let (told, text) = probe(&ours.url("/"), query, limit).await;
+        assert_eq!(told, status[1], "{query:?}: {text}");
     }
 }

@@ -286,8 +286,21 @@ const MISTAKES: &[(&str, &[&str])] = &[
         &["1:17: expected_sites: at least one site should report"],
     ),
     (
-        "readiness: {file: accounts.csv}\n",
-        &["1:19: readiness.file: this version cannot do that yet; leave it out"],
+        "readiness: {max_age: soon, expected_total: {users: 4}}\n",
+        &[
+            "1:22: readiness.max_age: \"soon\" is not a duration; write it with its unit, for example 60s or 5m",
+            "1:52: readiness.expected_total.users: there are accounts of two kinds, user and delegated_admin",
+        ],
+    ),
+    (
+        "readiness: {file: accounts.csv, max_age: soon}\n",
+        &[
+            "1:42: readiness.max_age: \"soon\" is not a duration; write it with its unit, for example 60s or 5m",
+        ],
+    ),
+    (
+        "evidence: {terminals: [t1]}\n",
+        &["1:23: evidence.terminals: this version cannot do that yet; leave it out"],
     ),
     (
         "contacts: {dns: \"two\\nlines\"}\n",

@@ -335,3 +335,23 @@ async fn without_targets_it_is_ready_at_once_and_serves_probe_alone() {
         403
     );
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn hurried_calls_are_never_taken_for_the_schedulers_probe() {
+    let lab = Lab::start().await.unwrap();
+    lab.login_server
+        .set_fault(HttpFault::Slow(Duration::from_millis(800)));
+    let config = ConfigFile::new(&lab.config());
+    let exporter = Exporter::start(&[&config.argument()]).await;
+    // Through a whole interval of ten seconds: these fail, and none of the scheduler's.
+    let mut failed = 0;
+    let attempts = "probe_attempts_total{target=\"sso\"}";
+    while exporter.metrics().await.value(attempts) < Some(2.0) {
+        let (status, text) = probe(&exporter, &[("target", "sso")], Some("0.2")).await;
+        assert_eq!(status, 200);
+        failed += u32::from(text.contains("reason=\"http_timed_out\""));
+    }
+    assert!(failed > 20, "only {failed}");
+    let metrics = exporter.metrics().await;
+    metrics.expect("probe_successes_total{target=\"sso\"}", 2.0);
+}

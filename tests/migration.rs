@@ -11,7 +11,7 @@ use std::path::Path;
 
 use ccass_2fa_exporter::calendar::{Calendar, date_at, midnight};
 use ccass_2fa_exporter::config::Config;
-use ccass_2fa_exporter::render::metrics::{Exposition, Format, Reload, board};
+use ccass_2fa_exporter::render::metrics::{Counted, Exposition, Format, Reload, board};
 use exporter::Metrics;
 use jiff::ToSpan;
 use jiff::civil::{Date, date};
@@ -136,6 +136,7 @@ impl History {
                 known: &[],
                 now,
                 reload: Reload::Successful,
+                counted: &Counted::default(),
                 refusals: &BTreeMap::new(),
             };
             let metrics = board(&exposition, Format::Text).unwrap();

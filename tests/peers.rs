@@ -384,7 +384,7 @@ fn config() -> String {
     let over_https = asks(&format!("https://dns.lab.test@{RESOLVER}/dns-query"));
     let stranger = asks(&format!("tls://{RESOLVER}"));
     let mut text = format!(
-        "expected_sites: 3\ndata_directory: kept\nprobe: {{interval: 60s, timeout: 4s}}\nmodules:\n\
+        "expected_sites: 3\ndata_directory: kept\nreadiness: {{file: accounts.csv}}\nprobe: {{interval: 60s, timeout: 4s}}\nmodules:\n\
          \x20 page: {{tls: {{{tls}}}, expected_addresses: [203.0.113.0/24], {page}}}\n\
          \x20 two_resolvers: {{resolvers: [{OTHER_RESOLVER}], tls: {{{tls}}}, {page}}}\n\
          \x20 silent_resolver: {{resolvers: [{SILENT_RESOLVER}], tls: {{{tls}}}, {page}}}\n\
@@ -430,6 +430,7 @@ async fn real_servers_are_told_apart_by_metrics_verify_and_a_real_prometheus() {
     let mut world = peers().await;
     std::fs::create_dir(world.path("kept")).expect("a directory");
     world.write("kept/memory.json", REMEMBERED);
+    world.write("accounts.csv", "kind,email\nuser,confirmed\n");
     let path = world.write("ccass.yml", config());
     let flag = format!("--config.file={}", path.display());
 

@@ -212,3 +212,23 @@ async fn the_log_is_logfmt_or_json_on_standard_error() {
     assert_eq!(value["fields"]["message"], "listening");
     lines.0.kill().await.unwrap();
 }
+
+#[tokio::test]
+async fn a_service_manager_is_told_when_it_is_ready_and_when_it_stops() {
+    let config = idle();
+    let socket = config.directory().join("notify.sock");
+    let manager = tokio::net::UnixDatagram::bind(&socket).unwrap();
+    let mut serve = command();
+    serve.env("NOTIFY_SOCKET", &socket).arg(config.argument());
+    let exporter = Exporter::spawn(&mut serve).await;
+    let told = async || {
+        let mut bytes = [0; 256];
+        let received = timeout(PATIENCE, manager.recv(&mut bytes)).await;
+        let count = received.expect("in time").expect("a datagram");
+        String::from_utf8_lossy(&bytes[..count]).trim().to_owned()
+    };
+    assert_eq!(told().await, "READY=1");
+    let ended = tokio::spawn(exporter.terminate());
+    assert_eq!(told().await, "STOPPING=1");
+    assert_eq!(ended.await.unwrap(), Some(0));
+}

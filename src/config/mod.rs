@@ -5,6 +5,7 @@
 //! make it what it is meant to be. Nothing downstream checks again.
 
 mod allowed;
+pub mod blackbox;
 mod dates;
 pub mod mistake;
 mod module;
@@ -23,6 +24,7 @@ use std::time::Duration;
 use thiserror::Error;
 
 use crate::calendar::Calendar;
+use crate::readiness;
 use crate::report::Role;
 use crate::report::advice::Contact;
 use crate::service_hours::ServiceHours;
@@ -54,6 +56,8 @@ pub struct Config {
     pub calendar: Calendar,
     /// With the user's answers in it.
     pub timetable: Timetable,
+    /// Where the counts of accounts come from.
+    pub readiness: Option<readiness::Source>,
     /// Where `/probe` may go beside the targets.
     pub allowed_hosts: Arc<AllowedHosts>,
     pub service_hours: ServiceHours,
@@ -72,6 +76,8 @@ pub struct ProbeLimits {
     pub concurrency: usize,
 }
 
+/// Of the readiness file: a working week.
+const DEFAULT_MAX_AGE: Duration = Duration::from_secs(5 * 24 * 3600);
 /// Below this nothing could be measured.
 pub const MIN_TIMEOUT: Duration = Duration::from_millis(100);
 /// Below this a probe would be a nuisance.
@@ -181,6 +187,7 @@ fn understand(written: &Written, directory: &Path, mistakes: &mut Mistakes) -> O
         targets,
         calendar: calendar?,
         timetable: timetable?,
+        readiness: readiness_source(&written.readiness, directory, mistakes),
         allowed_hosts: Arc::new(allowed_hosts(&written.probe_endpoint, mistakes)),
         service_hours: dates::service_hours(written, mistakes),
         expected_sites: expected_sites(written, mistakes),
@@ -188,16 +195,7 @@ fn understand(written: &Written, directory: &Path, mistakes: &mut Mistakes) -> O
 }
 
 fn refuse_later(written: &Written, mistakes: &mut Mistakes) {
-    for (key, value, neutral) in [
-        ("readiness.file", &written.readiness.file, &[][..]),
-        ("readiness.max_age", &written.readiness.max_age, &["5d"]),
-        (
-            "readiness.expected_total",
-            &written.readiness.expected_total,
-            &[],
-        ),
-        ("evidence.terminals", &written.evidence.terminals, &[]),
-    ] {
+    for (key, value, neutral) in [("evidence.terminals", &written.evidence.terminals, &[][..])] {
         value::later(mistakes, key, value, neutral);
     }
 }
@@ -210,6 +208,42 @@ fn data_directory(written: &Written, directory: &Path, mistakes: &mut Mistakes) 
         mistakes.at(text, "data_directory", message);
     }
     Some(path)
+}
+
+/// The file itself is no part of the configuration: it changes while the exporter runs.
+fn readiness_source(
+    written: &written::Readiness,
+    directory: &Path,
+    mistakes: &mut Mistakes,
+) -> Option<readiness::Source> {
+    let mut expected_total = BTreeMap::new();
+    for (name, count) in &written.expected_total {
+        match readiness::Kind::ALL
+            .into_iter()
+            .find(|kind| kind.code() == name)
+        {
+            Some(kind) => {
+                expected_total.insert(kind, count.value);
+            }
+            None => mistakes.at(
+                count,
+                format!("readiness.expected_total.{name}"),
+                "there are accounts of two kinds, user and delegated_admin",
+            ),
+        }
+    }
+    let max_age = written.max_age.as_ref().map(|text| {
+        value::age(&text.value).unwrap_or_else(|message| {
+            mistakes.at(text, "readiness.max_age", message);
+            DEFAULT_MAX_AGE
+        })
+    });
+    let file = written.file.as_ref()?;
+    Some(readiness::Source {
+        path: directory.join(&file.value),
+        max_age: max_age.unwrap_or(DEFAULT_MAX_AGE),
+        expected_total,
+    })
 }
 
 fn allowed_hosts(written: &written::ProbeEndpoint, mistakes: &mut Mistakes) -> AllowedHosts {

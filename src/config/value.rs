@@ -21,6 +21,17 @@ pub fn duration(text: &str) -> Result<Duration, String> {
         })
 }
 
+/// A span of time that may be days, such as `5d` or `36h`.
+pub(super) fn age(text: &str) -> Result<Duration, String> {
+    let days = text
+        .strip_suffix('d')
+        .and_then(|days| days.trim().parse::<u32>().ok());
+    match days {
+        Some(days) => Ok(Duration::from_secs(u64::from(days) * 24 * 3600)),
+        None => duration(text),
+    }
+}
+
 /// A number of bytes such as `1MiB`, `512KiB` or `100B`.
 pub(super) fn size(text: &str) -> Result<usize, String> {
     let wrong = || format!("{text:?} is not a size; write it with its unit: B, KiB or MiB");

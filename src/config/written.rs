@@ -198,9 +198,10 @@ pub struct Calendar {
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Readiness {
-    pub file: Later,
-    pub max_age: Later,
-    pub expected_total: Later,
+    pub file: Option<Text>,
+    pub max_age: Option<Text>,
+    #[serde(deserialize_with = "or_default")]
+    pub expected_total: BTreeMap<String, Spanned<u64>>,
 }
 
 #[derive(Debug, Default, Deserialize)]

@@ -5,6 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::FutureExt;
 use rustls::pki_types::ServerName;
 use tokio::task::JoinSet;
 use tokio_rustls::client::TlsStream;
@@ -222,16 +223,17 @@ async fn approach(way: Way, plan: Plan) -> Approach {
     let (tcp, proxy, carrier) = carrier(&way, &plan, share).await;
     let (tls, stream) = match (carrier, &plan.session) {
         (Some(carrier), Some((client, host))) => {
-            let second = async {
+            let again = || {
+                let (way, plan) = (&way, &plan);
                 let share = plan.limit.remaining() / 2;
-                self::carrier(&way, &plan, share).await.2
+                async move { self::carrier(way, plan, share).await.2 }.boxed()
             };
             let peer = tls::Peer {
                 address: way.address.ip(),
                 name: host.clone(),
                 protocols: &[b"h2", b"http/1.1"],
             };
-            let (handshake, stream) = client.handshake(carrier, &peer, plan.limit, second).await;
+            let (handshake, stream) = client.handshake(carrier, &peer, plan.limit, &again).await;
             (
                 Some(handshake),
                 stream.map(|stream| Stream::Tls(Box::new(stream))),

@@ -6,9 +6,11 @@
 
 use std::io;
 use std::net::IpAddr;
+use std::pin::pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use futures_util::future::BoxFuture;
 use rustls::client::Resumption;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::{CryptoProvider, aws_lc_rs};
@@ -40,6 +42,9 @@ pub(super) struct Client {
     anchors: Anchors,
     clock: Clock,
 }
+
+/// Opens another connection to the same peer, if it can.
+pub(super) type Again<'a> = &'a (dyn Fn() -> BoxFuture<'a, Option<Carrier>> + Sync);
 
 /// With whom a session is to be.
 #[derive(Clone)]
@@ -90,45 +95,67 @@ impl Client {
         }
     }
 
-    /// Shakes hands with `peer` over `carrier`. Where the large ClientHello gets no
-    /// answer, the small one is tried over `second`, a connection that is only then opened: that
-    /// tells a middlebox that drops large ones.
+    /// Shakes hands with `peer` over `carrier`. Where the large ClientHello gets no answer in half of
+    /// the time, the small one is tried beside it, over a connection from `again`: an answer to that
+    /// tells a middlebox that drops large ones. A way that loses packets looks the same; so the large
+    /// one may still be answered, and is tried once more, for as long as there is time.
     pub async fn handshake(
         &self,
         carrier: Carrier,
         peer: &Peer,
         limit: TimeLimit,
-        second: impl Future<Output = Option<Carrier>>,
+        again: Again<'_>,
     ) -> (Handshake, Option<TlsStream<Carrier>>) {
         let watch = Stopwatch::start();
-        let first = self
-            .attempt(&self.large, carrier, peer, limit.remaining() / 2)
-            .await;
-        let mut handshake = self.record(&first, peer);
-        handshake.duration = watch.elapsed();
-        let unanswered = matches!(
-            handshake.failure,
-            Some(Reason::TlsTimedOut | Reason::TlsReset | Reason::TlsClosed)
-        );
-        if unanswered
-            && first.presented.is_none()
-            && let Some(carrier) = second.await
-        {
-            let second = self
-                .attempt(&self.small, carrier, peer, limit.remaining())
-                .await;
-            if second.presented.is_some() {
-                handshake = self.record(&second, peer);
-                handshake.duration = watch.elapsed();
-                handshake.large_hello_dropped = true;
-                handshake.failure = Some(Reason::TlsLargeHelloDropped);
+        let mut first = pin!(self.attempt(&self.large, carrier, peer, limit.remaining()));
+        let early = tokio::time::timeout(limit.remaining() / 2, &mut first).await;
+        let mut small = None;
+        let attempt = match early {
+            Ok(attempt) => {
+                // Reset or closed: that is an answer, and no loss.
+                if attempt.is_unanswered() {
+                    small = self.try_small(peer, limit, again).await;
+                }
+                attempt
             }
-        }
+            Err(_) => {
+                let aside = async {
+                    small = self.try_small(peer, limit, again).await;
+                    small.as_ref()?;
+                    let carrier = again().await?;
+                    let once_more = self.attempt(&self.large, carrier, peer, limit.remaining());
+                    let once_more = once_more.await;
+                    (!once_more.is_unanswered()).then_some(once_more)
+                };
+                tokio::select! {
+                    first = &mut first => first,
+                    Some(once_more) = aside => once_more,
+                }
+            }
+        };
+        let mut handshake = match small {
+            Some(small) if attempt.is_unanswered() => Handshake {
+                large_hello_dropped: true,
+                failure: Some(Reason::TlsLargeHelloDropped),
+                ..self.record(&small, peer)
+            },
+            Some(_) | None => self.record(&attempt, peer),
+        };
+        handshake.duration = watch.elapsed();
         let stream = match handshake.failure {
-            None => first.session.ok(),
+            None => attempt.session.ok(),
             Some(_) => None,
         };
         (handshake, stream)
+    }
+
+    /// The small ClientHello over a connection of its own; `None` where that shows no more.
+    async fn try_small(&self, peer: &Peer, limit: TimeLimit, again: Again<'_>) -> Option<Attempt> {
+        let carrier = again().await?;
+        let attempt = self
+            .attempt(&self.small, carrier, peer, limit.remaining())
+            .await;
+        attempt.presented.is_some().then_some(attempt)
     }
 
     async fn attempt(
@@ -255,6 +282,19 @@ fn cipher_name(name: &str) -> String {
 struct Attempt {
     session: Result<TlsStream<Carrier>, Trouble>,
     presented: Option<Presented>,
+}
+
+impl Attempt {
+    /// Nothing came that would show who is there.
+    fn is_unanswered(&self) -> bool {
+        let silent = |trouble: &Trouble| {
+            matches!(
+                trouble.reason,
+                Reason::TlsTimedOut | Reason::TlsReset | Reason::TlsClosed
+            )
+        };
+        self.presented.is_none() && self.session.as_ref().is_err_and(silent)
+    }
 }
 
 /// Why a handshake did not come to its end.

@@ -6,6 +6,7 @@ pub mod metrics;
 pub mod module;
 mod overview;
 mod page;
+mod readiness;
 pub mod status;
 pub mod summary;
 pub mod text;

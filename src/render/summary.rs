@@ -5,12 +5,14 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use super::page::{GOOD, Page, STRONG, WARN, date, span};
+use super::readiness;
 use crate::config::{Config, Route};
 use crate::probe::resolver_count;
+use crate::readiness::Readiness;
 use crate::report::Expectation;
 
-/// The summary as of `now`.
-pub fn of(config: &Config, now: Timestamp) -> String {
+/// The summary as of `now`, with what the readiness file says.
+pub fn of(config: &Config, readiness: Option<&Readiness>, now: Timestamp) -> String {
     let mut page = Page::default();
     page.line(&format!("{GOOD}The configuration is good.{GOOD:#}"));
     let day = Duration::from_secs(24 * 3600).as_secs_f64();
@@ -57,6 +59,20 @@ pub fn of(config: &Config, now: Timestamp) -> String {
     }
     if config.targets.is_empty() {
         page.line("No target is probed.");
+    }
+    if let (Some(source), Some(readiness)) = (&config.readiness, readiness) {
+        page.line("");
+        for line in readiness::lines(&readiness.accounts) {
+            page.line(&line);
+        }
+        let done = |id: &str| config.timetable.is_done(id);
+        for one in readiness
+            .accounts
+            .contradictions(&source.expected_total, done)
+        {
+            let text = readiness::contradiction(one);
+            page.paragraph(0, &format!("{WARN}contradiction{WARN:#}: {text}"));
+        }
     }
     page.line("");
     let until = config.calendar.valid_until();

@@ -1,9 +1,10 @@
 //! Flights: the probes under way. One target is asked for once at a time by one module, whoever
-//! wants to know: who comes second shares the answer.
+//! wants to know: who comes second shares the answer, unless it would wait longer than that probe may.
 
 use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::time::Duration;
 
 use tokio::sync::watch;
 use tokio_util::task::AbortOnDropHandle;
@@ -40,6 +41,7 @@ struct Key {
 /// It ends when nobody waits for it any more.
 #[derive(Debug)]
 struct Flight {
+    limit: Duration,
     landing: watch::Receiver<Option<Landing>>,
     _probe: AbortOnDropHandle<()>,
 }
@@ -52,7 +54,8 @@ impl Flights {
         }
     }
 
-    /// Probes `target`, or joins a probe of it that is under way. `allowed` says where a target that
+    /// Probes `target`, or joins a probe of it that is under way and has as much time. A hurried
+    /// scraper's time-out is thus never taken for the scheduler's. `allowed` says where a target that
     /// somebody outside named may lead.
     pub async fn probe(
         &self,
@@ -80,6 +83,7 @@ impl Flights {
         under_way.retain(|_, flight| flight.strong_count() > 0);
         let joined = under_way.get(&key).and_then(Weak::upgrade);
         if let Some(flight) = joined
+            && flight.limit >= target.timeout
             && flight.landing.borrow().is_none()
         {
             return flight;
@@ -99,6 +103,7 @@ fn take_off(
     target: Arc<Target>,
     allowed: Option<Arc<AllowedHosts>>,
 ) -> Flight {
+    let limit = target.timeout;
     let (told, landing) = watch::channel(None);
     let probe = tokio::spawn(async move {
         // A task of its own, so that a panic is seen and told.
@@ -118,6 +123,7 @@ fn take_off(
         told.send_replace(Some(landing));
     });
     Flight {
+        limit,
         landing,
         _probe: AbortOnDropHandle::new(probe),
     }

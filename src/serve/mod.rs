@@ -3,7 +3,7 @@
 //! In: files to read, bound listeners, a clock and a stop, all from outside. Out: nothing until the
 //! stop.
 //!
-//! * `in_force`: what the files say; `reloader` replaces it
+//! * `in_force`: what the files say; `reloader` replaces it; `readiness` follows a file of its own
 //! * `flights`: the probes under way, of the `scheduler` and of the `endpoint` `/probe`
 //! * `board`: the latest report of each target, which the `keeper` writes down
 //! * `listener`: connections; `access`: who may ask; `routes`, `prefix`, `negotiation`: what they
@@ -18,6 +18,7 @@ mod keeper;
 mod listener;
 mod negotiation;
 mod prefix;
+mod readiness;
 mod reloader;
 mod routes;
 mod scheduler;
@@ -31,7 +32,7 @@ use tokio_util::sync::CancellationToken;
 use crate::clock::Clock;
 use crate::config::WebConfig;
 use crate::memory::MemoryFile;
-use crate::render::metrics::Reload;
+use crate::render::metrics::{Counted, Reload};
 use access::Access;
 use board::Board;
 use endpoint::Endpoint;
@@ -82,6 +83,7 @@ pub async fn run(
     let board = Arc::new(board);
     let in_force = watch::Sender::new(in_force);
     let web = watch::Sender::new(web);
+    let counted = watch::Sender::new(Counted::default());
     let outcome = watch::Sender::new(Reload::Successful);
     let routes = Routes {
         in_force: in_force.subscribe(),
@@ -89,6 +91,7 @@ pub async fn run(
         endpoint: Endpoint::new(),
         reload,
         reloaded: outcome.subscribe(),
+        counted: counted.subscribe(),
         prefix,
         clock,
     };
@@ -102,6 +105,7 @@ pub async fn run(
             keeper::run(file, Arc::clone(&board), stop.clone()).await;
         }
     };
+    let counting = readiness::run(in_force.subscribe(), counted, stop.clone());
     let probing = scheduler::run(in_force.subscribe(), Arc::clone(&board), stop.clone());
     let reloader = Reloader {
         files,
@@ -113,6 +117,7 @@ pub async fn run(
     };
     tokio::join!(
         keeping,
+        counting,
         probing,
         reloader.run(requests, stop.clone()),
         listener::run(listeners, site, stop.clone())

@@ -40,14 +40,17 @@ impl Reloader {
         let mut look = interval(LOOK);
         look.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut seen = self.web.borrow().files.clone();
+        let mut reloads = true;
         loop {
             let request = tokio::select! {
                 request = requests.recv() => request,
                 _ = look.tick(), if self.files.web.is_some() => {
                     let now = self.look(&seen).await;
                     if now != seen {
+                        let read = self.read_web().await;
+                        self.tell(reloads && read.is_some());
                         // What it names may be other files now.
-                        seen = self.read_web().await.unwrap_or(now);
+                        seen = read.unwrap_or(now);
                     }
                     continue;
                 }
@@ -58,15 +61,20 @@ impl Reloader {
             if outcome.is_ok() {
                 seen = self.web.borrow().files.clone();
             }
-            self.outcome.send_replace(match outcome {
-                Ok(()) => Reload::Successful,
-                Err(_) => Reload::Failed,
-            });
+            reloads = outcome.is_ok();
+            self.tell(reloads);
             if let Some(answer) = answer {
                 // Who asked may have gone.
                 let _ = answer.send(outcome);
             }
         }
+    }
+
+    fn tell(&self, is_good: bool) {
+        self.outcome.send_replace(match is_good {
+            true => Reload::Successful,
+            false => Reload::Failed,
+        });
     }
 
     async fn reload(&self) -> Result<(), String> {

@@ -25,7 +25,7 @@ use super::reloader;
 use crate::clock::Clock;
 use crate::config::{Config, Target};
 use crate::render::json;
-use crate::render::metrics::{self, Exposition, Reload};
+use crate::render::metrics::{self, Counted, Exposition, Reload};
 use crate::render::status::{self, Refresh, StatusPage};
 use crate::report::Report;
 
@@ -48,6 +48,7 @@ pub struct Routes {
     pub endpoint: Endpoint,
     pub reload: mpsc::Sender<reloader::Request>,
     pub reloaded: watch::Receiver<Reload>,
+    pub counted: watch::Receiver<Counted>,
     pub prefix: Prefix,
     pub clock: Clock,
 }
@@ -93,6 +94,7 @@ impl Route {
 
 /// A request without its body, which nothing here reads.
 struct Asked<'a> {
+    authority: Option<&'a Authority>,
     query: &'a str,
     headers: &'a HeaderMap,
     in_force: Arc<InForce>,
@@ -119,6 +121,7 @@ impl Routes {
     /// Answers any request; `scheme` is the listener's.
     pub async fn answer(&self, request: &Request<Incoming>, scheme: &str) -> Response<Full<Bytes>> {
         let asked = Asked {
+            authority: request.uri().authority(),
             query: request.uri().query().unwrap_or_default(),
             headers: request.headers(),
             in_force: Arc::clone(&self.in_force.borrow()),
@@ -171,6 +174,7 @@ impl Routes {
         let page = status::page(&StatusPage {
             config: asked.config(),
             known: &self.board.known(),
+            counted: &self.counted.borrow().clone(),
             now: self.clock.now(),
             opened: asked.value("target").as_deref(),
             refresh,
@@ -254,7 +258,7 @@ impl Routes {
         });
         let ways: Vec<_> = ways.collect();
         let here = self.prefix.external().map_or_else(
-            || asked_at(asked.headers).map(|authority| (scheme.to_owned(), authority)),
+            || asked_at(asked).map(|authority| (scheme.to_owned(), authority)),
             Some,
         );
         let Some((scheme, authority)) = here else {
@@ -275,6 +279,7 @@ impl Routes {
             known: &self.board.known(),
             now: self.clock.now(),
             reload: *self.reloaded.borrow(),
+            counted: &self.counted.borrow().clone(),
             refusals: &self.endpoint.refusals(),
         };
         let text = metrics::board(&exposition, chosen.format);
@@ -315,9 +320,13 @@ impl Routes {
 }
 
 /// The address that the client knows this exporter by.
-fn asked_at(headers: &HeaderMap) -> Option<String> {
-    let host = headers.get(HOST)?.to_str().ok()?;
-    let authority: Authority = host.parse().ok()?;
+fn asked_at(asked: &Asked<'_>) -> Option<String> {
+    let host = asked
+        .headers
+        .get(HOST)
+        .map(|host| host.to_str().ok()?.parse().ok());
+    // HTTP/2 has no such header.
+    let authority: Authority = host.unwrap_or_else(|| asked.authority.cloned())?;
     Some(authority.as_str().to_owned())
 }
 

@@ -92,6 +92,11 @@ impl Timetable {
         &self.header.hash
     }
 
+    /// Whether the firm says that it has done what is due by that deadline.
+    pub fn is_done(&self, id: &str) -> bool {
+        self.deadline(id).is_some_and(|deadline| deadline.done)
+    }
+
     pub fn deadline(&self, id: &str) -> Option<&Deadline> {
         self.deadlines.iter().find(|deadline| deadline.id == id)
     }

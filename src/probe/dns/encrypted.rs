@@ -10,6 +10,7 @@ use std::time::Duration;
 use base64::Engine as _;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use bytes::Bytes;
+use futures_util::FutureExt;
 use hickory_net::runtime::iocompat::AsyncIoTokioAsStd;
 use hickory_net::tcp::{TcpClientStream, TcpStream};
 use hickory_net::xfer::{DnsExchange, DnsHandle, DnsMultiplexer, FirstAnswer};
@@ -70,9 +71,9 @@ pub(super) async fn exchange(
             Some(_) => &[b"h2"],
         },
     };
-    let no_second = std::future::ready(None);
+    let never_again = || std::future::ready(None).boxed();
     let (handshake, stream) = client
-        .handshake(Either::Left(stream), &peer, time, no_second)
+        .handshake(Either::Left(stream), &peer, time, &never_again)
         .await;
     let failure = handshake.failure;
     let detail = handshake.detail.clone();

@@ -73,6 +73,12 @@ catalogue! {
     PHASE_CERTAIN = gauge("phase_certain", &[], "0 between the earliest and the latest start of a tentative phase, unless its actual date is configured.");
     TIMETABLE_INFO = gauge("timetable_info", &["reference", "issued", "status", "hash"], "The timetable in force.");
     CALENDAR_VALID_UNTIL = gauge("calendar_valid_until_timestamp_seconds", &[], "The end of the table of Hong Kong's general holidays; business days after it are absent.");
+    ACCOUNTS = gauge("accounts", &["kind", "email"], "Accounts by how far the registration of their e-mail address is: missing, submitted, confirmed; only where a readiness file is configured.");
+    ACCOUNTS_AFTER_LAUNCH = gauge("accounts_created_after_launch", &["kind"], "Accounts created since the launch: they have no smartcard to fall back to.");
+    ACCOUNTS_UPDATED = gauge("accounts_updated_timestamp_seconds", &[], "When the readiness file was written that the counts are of.");
+    READINESS_MAX_AGE = gauge("readiness_max_age_seconds", &[], "How old the readiness file may be.");
+    READINESS_READABLE = gauge("readiness_readable", &[], "1 if the readiness file can be read as it is now; else the counts are those of the last good one.");
+    READINESS_CONTRADICTIONS = gauge("readiness_contradictions", &[], "Kinds of accounts whose deadline is marked as done while some are missing, and kinds with more or fewer than expected_total.");
     SERVICE_OPEN = gauge("service_open", &[], "1 inside the service hours and outside announced maintenance.");
     EXPECTED_SITES = gauge("expected_sites", &[], "How many sites should report; only where configured.");
     REFUSALS = counter("probe_endpoint_refusals_total", &["cause"], "Calls of /probe since start that were refused: unknown_module, time_limit, missing_target, parameter, malformed, scheme, credentials, host, port, address, busy.");

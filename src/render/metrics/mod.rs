@@ -1,8 +1,8 @@
 //! `/metrics`: the only place that names a metric.
 //!
 //! In: what is known now. Out: families built afresh, so that no stale label set can stay. Absent
-//! facts are absent series. `catalogue` has every name of ours, `probe` and `dates` say what their
-//! values are; `blackbox` has the names that `/probe` shares with blackbox_exporter; `openmetrics`
+//! facts are absent series. `catalogue` has every name of ours, `probe`, `dates` and `readiness` say what
+//! their values are; `blackbox` has the names that `/probe` shares with blackbox_exporter; `openmetrics`
 //! is the other form.
 
 mod blackbox;
@@ -11,6 +11,7 @@ mod dates;
 mod family;
 mod openmetrics;
 mod probe;
+mod readiness;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -22,6 +23,7 @@ use prometheus::proto::MetricFamily;
 use prometheus::{Encoder, TextEncoder};
 
 use crate::config::{Config, Target};
+use crate::readiness::Readiness;
 use crate::report::memory::Known;
 use crate::report::overview::Overview;
 use crate::report::{Refusal, Report};
@@ -41,8 +43,18 @@ pub struct Exposition<'a> {
     pub known: &'a [(Arc<Target>, Known)],
     pub now: Timestamp,
     pub reload: Reload,
+    pub counted: &'a Counted,
     /// What `/probe` refused since start.
     pub refusals: &'a BTreeMap<Refusal, u64>,
+}
+
+/// What the readiness file said when it could be read last.
+#[derive(Clone, Debug, Default)]
+pub struct Counted {
+    /// Absent until it could be read once.
+    pub readiness: Option<Readiness>,
+    /// Whether it can be read now.
+    pub is_readable: bool,
 }
 
 /// Whether the files could be read when they were read last.
@@ -135,6 +147,9 @@ fn gather(exposition: &Exposition<'_>) -> Vec<MetricFamily> {
     let latest = latest.filter_map(|(_, known)| known.tally.latest.as_deref());
     probe::add_groups(&mut families, &Overview::of(latest));
     dates::add(&mut families, exposition.config, exposition.now);
+    if let Some(source) = &exposition.config.readiness {
+        readiness::add(&mut families, exposition, source);
+    }
     own(&mut families, exposition);
     families.into_sorted()
 }

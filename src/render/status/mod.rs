@@ -13,6 +13,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 
+use super::metrics::Counted;
 use super::overview;
 use super::page::instant;
 use super::text::whom;
@@ -32,6 +33,7 @@ const SHOWN_WHOLE: usize = 3;
 pub struct StatusPage<'a> {
     pub config: &'a Config,
     pub known: &'a [(Arc<Target>, Known)],
+    pub counted: &'a Counted,
     pub now: Timestamp,
     /// The target that is asked for, to be shown whole.
     pub opened: Option<&'a str>,

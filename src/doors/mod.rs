@@ -1,0 +1,160 @@
+//! What each command does: read, call, render, and say how it ended.
+
+mod serve;
+mod timetable;
+mod verify;
+
+use std::fs;
+use std::io::{self, Write};
+use std::path::Path;
+use std::process::ExitCode;
+
+use anyhow::Context;
+
+use crate::cli::{Check, DrillArgs, Flags};
+use crate::clock::Clock;
+use crate::config::{Config, ConfigError, WebConfig, blackbox, duration};
+use crate::drill::{self, Access, Drill};
+use crate::readiness::Readiness;
+use crate::render;
+pub use serve::{healthcheck, serve};
+pub use timetable::timetable;
+pub use verify::verify;
+
+/// How a command ended, and its exit code.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ending {
+    /// 0
+    Good,
+    /// 1: the answer is no.
+    No,
+    /// 2: usage or configuration.
+    Mistaken,
+    /// 3: a failure of our own.
+    OwnFailure,
+}
+
+impl From<Ending> for ExitCode {
+    fn from(ending: Ending) -> Self {
+        Self::from(match ending {
+            Ending::Good => 0,
+            Ending::No => 1,
+            Ending::Mistaken => 2,
+            Ending::OwnFailure => 3,
+        })
+    }
+}
+
+/// Reads every file; a mistake in any is told on standard error.
+///
+/// # Errors
+/// The output cannot be written.
+pub fn check(flags: &Flags, args: &Check, clock: Clock) -> anyhow::Result<Ending> {
+    if let Some(path) = &args.from_blackbox {
+        return convert(path);
+    }
+    let config = configuration(flags);
+    let web = WebConfig::load(flags.web_config_file.as_deref());
+    if let Err(mistakes) = &web {
+        eprintln!("{mistakes}");
+    }
+    let source = config.as_ref().and_then(|config| config.readiness.as_ref());
+    let readiness = source.map(|source| Readiness::read(&source.path));
+    if let (Some(source), Some(Err(error))) = (source, &readiness) {
+        eprintln!("{}: {error}", source.path.display());
+    }
+    let (Some(config), Ok(_), Ok(readiness)) = (config, web, readiness.transpose()) else {
+        return Ok(Ending::Mistaken);
+    };
+    put(
+        &render::summary::of(&config, readiness.as_ref(), clock.now()),
+        None,
+    )?;
+    Ok(Ending::Good)
+}
+
+/// Modules on standard output, so that they can go into a file; what is left on standard error.
+fn convert(path: &Path) -> anyhow::Result<Ending> {
+    let text = fs::read_to_string(path).map_err(|source| ConfigError::Unreadable {
+        path: path.to_owned(),
+        source,
+    });
+    match text.and_then(|text| blackbox::convert(&text, path)) {
+        Err(mistakes) => {
+            eprintln!("{mistakes}");
+            Ok(Ending::Mistaken)
+        }
+        Ok(converted) => {
+            for left in &converted.left {
+                eprintln!("{}: {}: {}", left.module, left.key, left.message);
+            }
+            put(&converted.modules, None)?;
+            Ok(Ending::Good)
+        }
+    }
+}
+
+/// Rehearses the alarm.
+///
+/// # Errors
+/// Standard output cannot be written.
+pub async fn drill(flags: &Flags, args: &DrillArgs, clock: Clock) -> anyhow::Result<Ending> {
+    let Some(config) = configuration(flags) else {
+        return Ok(Ending::Mistaken);
+    };
+    let (alertmanager, hold) = match (args.alertmanager.parse(), duration(&args.hold)) {
+        (Ok(url), Ok(hold)) => (url, hold),
+        (Err(error), _) => {
+            eprintln!("--alertmanager: {error}; write for example http://localhost:9093");
+            return Ok(Ending::Mistaken);
+        }
+        (_, Err(message)) => {
+            eprintln!("--hold: {message}");
+            return Ok(Ending::Mistaken);
+        }
+    };
+    let drill = Drill {
+        alertmanager,
+        severity: args.severity.code().to_owned(),
+        site: config.site,
+        hold,
+        access: Access {
+            username: args.username.clone(),
+            password_file: args.password_file.clone(),
+            ca_file: args.ca_file.clone(),
+        },
+    };
+    match drill::run(&drill, clock, |step| {
+        let _ = writeln!(io::stdout(), "{step}");
+    })
+    .await
+    {
+        Ok(()) => Ok(Ending::Good),
+        Err(error) => {
+            eprintln!("{error:#}");
+            Ok(Ending::No)
+        }
+    }
+}
+
+/// The configuration, or its mistakes on standard error.
+fn configuration(flags: &Flags) -> Option<Config> {
+    Config::load(flags.config_file.as_deref())
+        .map_err(|error| eprintln!("{error}"))
+        .ok()
+}
+
+/// Writes text that may hold colours: they stay on a terminal only.
+fn put(text: &str, file: Option<&Path>) -> anyhow::Result<()> {
+    match file {
+        Some(path) => {
+            let plain = anstream::adapter::strip_str(text).to_string();
+            fs::write(path, plain).with_context(|| format!("cannot write {}", path.display()))
+        }
+        None => match anstream::stdout().write_all(text.as_bytes()) {
+            // Whoever reads has seen enough.
+            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+            other => other.context("cannot write to standard output"),
+        },
+    }
+}

@@ -1,0 +1,206 @@
+//! `serve` and `healthcheck`: the exporter as a service, and the question whether it is alive.
+
+use std::io;
+use std::time::Duration;
+
+use anyhow::Context;
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+use tracing::info;
+
+use super::Ending;
+use crate::cli::Flags;
+use crate::clock::Clock;
+use crate::config::{Clients, WebConfig};
+use crate::memory::MemoryFile;
+use crate::serve::{self as service, Files, Prefix, ReloadRequest, Service};
+
+/// Serves until SIGTERM or Ctrl-C.
+///
+/// # Errors
+/// Signals cannot be waited for, a listen address cannot be bound, or the data directory cannot be written into.
+pub async fn serve(flags: &Flags, clock: Clock) -> anyhow::Result<Ending> {
+    let prefix = match prefix(flags) {
+        Ok(prefix) => prefix,
+        Err(message) => {
+            eprintln!("{message}");
+            return Ok(Ending::Mistaken);
+        }
+    };
+    let files = Files {
+        config: flags.config_file.clone(),
+        web: flags.web_config_file.clone(),
+    };
+    let (in_force, web) = match files.read(clock) {
+        Ok(read) => read,
+        Err(mistakes) => {
+            eprintln!("{mistakes}");
+            return Ok(Ending::Mistaken);
+        }
+    };
+    let stop = CancellationToken::new();
+    let reloads = service::reloads();
+    let signals = heed_signals(stop.clone(), reloads.0.clone());
+    tokio::spawn(signals.context("cannot wait for signals")?);
+    let memory = match &in_force.config.data_directory {
+        None => None,
+        Some(directory) => Some(MemoryFile::open(directory).with_context(|| {
+            let directory = directory.display();
+            format!("cannot write into the data_directory {directory}")
+        })?),
+    };
+    let mut listeners = Vec::new();
+    for address in &flags.web_listen_address {
+        let listener = service::bind(address).await;
+        let listener = listener.with_context(|| format!("cannot listen on {address}"))?;
+        info!(address = %listener.local_addr()?, "listening");
+        listeners.push(listener);
+    }
+    let targets = in_force.config.targets.len();
+    info!(version = env!("CARGO_PKG_VERSION"), targets, "started");
+    tell_service_manager(State::Ready);
+    let service = Service {
+        files,
+        in_force,
+        web,
+        listeners,
+        prefix,
+        memory,
+        clock,
+        stop,
+    };
+    service::run(service, reloads).await;
+    info!("stopped");
+    Ok(Ending::Good)
+}
+
+/// What a service manager is told.
+enum State {
+    Ready,
+    Stopping,
+}
+
+/// Where systemd waits for it (`Type=notify`); elsewhere nobody listens.
+#[cfg(unix)]
+fn tell_service_manager(state: State) {
+    let state = match state {
+        State::Ready => sd_notify::NotifyState::Ready,
+        State::Stopping => sd_notify::NotifyState::Stopping,
+    };
+    if let Err(error) = sd_notify::notify(&[state]) {
+        tracing::warn!(%error, "cannot tell the service manager");
+    }
+}
+
+#[cfg(windows)]
+fn tell_service_manager(_state: State) {}
+
+fn prefix(flags: &Flags) -> Result<Prefix, String> {
+    let external = flags.web_external_url.as_deref();
+    Prefix::new(external, flags.web_route_prefix.as_deref())
+}
+
+/// Cancels `stop` on SIGTERM or Ctrl-C, and asks for a reload on SIGHUP. It listens from the call on,
+/// so that no signal is lost between the start and the first line of the log.
+#[cfg(unix)]
+fn heed_signals(
+    stop: CancellationToken,
+    reload: mpsc::Sender<ReloadRequest>,
+) -> io::Result<impl Future<Output = ()>> {
+    use tokio::signal::unix::{SignalKind, signal};
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut hangup = signal(SignalKind::hangup())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    Ok(async move {
+        loop {
+            tokio::select! {
+                _ = hangup.recv() => {
+                    // Where several wait already, one of them reads what this one would.
+                    let _ = reload.try_send(None);
+                }
+                _ = terminate.recv() => break,
+                _ = interrupt.recv() => break,
+            }
+        }
+        tell_service_manager(State::Stopping);
+        stop.cancel();
+    })
+}
+
+#[cfg(windows)]
+fn heed_signals(
+    stop: CancellationToken,
+    _reload: mpsc::Sender<ReloadRequest>,
+) -> io::Result<impl Future<Output = ()>> {
+    let mut interrupt = tokio::signal::windows::ctrl_c()?;
+    Ok(async move {
+        interrupt.recv().await;
+        tell_service_manager(State::Stopping);
+        stop.cancel();
+    })
+}
+
+/// Asks the first listen address on this host, as the same flags would make it listen. A listener
+/// that wants a password answers by asking for it, which is a sign of life; one that wants a
+/// certificate is only connected to.
+///
+/// # Errors
+/// The question cannot be put at all.
+pub async fn healthcheck(flags: &Flags) -> anyhow::Result<Ending> {
+    let (prefix, web) = match (
+        prefix(flags),
+        WebConfig::load(flags.web_config_file.as_deref()),
+    ) {
+        (Ok(prefix), Ok(web)) => (prefix, web),
+        (Err(message), _) => {
+            eprintln!("{message}");
+            return Ok(Ending::Mistaken);
+        }
+        (_, Err(mistakes)) => {
+            eprintln!("{mistakes}");
+            return Ok(Ending::Mistaken);
+        }
+    };
+    let address = flags.web_listen_address.first().map_or("", String::as_str);
+    let authority = match address.rsplit_once(':') {
+        Some(("" | "0.0.0.0" | "[::]", port)) => format!("localhost:{port}"),
+        Some(_) | None => address.to_owned(),
+    };
+    let answered = match &web.tls {
+        Some(tls) if tls.clients == Clients::NeedACertificate => {
+            let connected = tokio::net::TcpStream::connect(&authority);
+            match tokio::time::timeout(HEALTH_LIMIT, connected).await {
+                Ok(connected) => connected.map(drop).map_err(anyhow::Error::from),
+                Err(elapsed) => Err(elapsed.into()),
+            }
+        }
+        tls => {
+            let scheme = if tls.is_some() { "https" } else { "http" };
+            let path = prefix.path("/-/healthy");
+            ask_health(&format!("{scheme}://{authority}{path}")).await
+        }
+    };
+    match answered {
+        Ok(()) => Ok(Ending::Good),
+        Err(error) => {
+            eprintln!("{error:#}");
+            Ok(Ending::No)
+        }
+    }
+}
+
+const HEALTH_LIMIT: Duration = Duration::from_secs(5);
+
+async fn ask_health(url: &str) -> anyhow::Result<()> {
+    let client = reqwest::Client::builder()
+        .timeout(HEALTH_LIMIT)
+        .no_proxy()
+        // Nothing secret is sent, and the certificate names the host as others call it.
+        .tls_danger_accept_invalid_certs(true)
+        .build()?;
+    let answer = client.get(url).send().await?;
+    if answer.status() != reqwest::StatusCode::UNAUTHORIZED {
+        answer.error_for_status()?;
+    }
+    Ok(())
+}

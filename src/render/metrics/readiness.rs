@@ -1,0 +1,31 @@
+//! The counts of accounts, as series.
+
+use super::catalogue::*;
+use super::family::Families;
+use super::{Exposition, unix};
+use crate::readiness::{Email, Kind, Source};
+
+/// Adds what the readiness file says; an account's states are all there, those of nobody as 0.
+pub(super) fn add(families: &mut Families, exposition: &Exposition<'_>, source: &Source) {
+    let counted = exposition.counted;
+    families.add(&READINESS_MAX_AGE, &[], source.max_age.as_secs_f64());
+    let readable = f64::from(u8::from(counted.is_readable));
+    families.add(&READINESS_READABLE, &[], readable);
+    let Some(readiness) = &counted.readiness else {
+        return;
+    };
+    let accounts = &readiness.accounts;
+    for kind in Kind::ALL {
+        for email in Email::ALL {
+            let count = accounts.count(kind, email) as f64;
+            families.add(&ACCOUNTS, &[kind.code(), email.code()], count);
+        }
+        let after_launch = accounts.created_after_launch(kind) as f64;
+        families.add(&ACCOUNTS_AFTER_LAUNCH, &[kind.code()], after_launch);
+    }
+    families.add(&ACCOUNTS_UPDATED, &[], unix(readiness.updated));
+    let config = exposition.config;
+    let is_done = |id: &str| config.timetable.is_done(id);
+    let contradictions = accounts.contradictions(&source.expected_total, is_done);
+    families.add(&READINESS_CONTRADICTIONS, &[], contradictions.len() as f64);
+}

@@ -1,0 +1,82 @@
+//! Follows the readiness file: whoever keeps it replaces it when they like. What cannot be read
+//! leaves the last good data, whose age shows.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::watch;
+use tokio::time::{MissedTickBehavior, interval};
+use tokio_util::sync::CancellationToken;
+use tracing::{error, info, warn};
+
+use super::in_force::InForce;
+use crate::config::ReadFile;
+use crate::readiness::{Readiness, Source};
+use crate::render::metrics::Counted;
+
+const LOOK: Duration = Duration::from_secs(2);
+
+/// Reads the file that is in force whenever it changed, until `stop`.
+pub async fn run(
+    in_force: watch::Receiver<Arc<InForce>>,
+    counted: watch::Sender<Counted>,
+    stop: CancellationToken,
+) {
+    let mut look = interval(LOOK);
+    look.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut seen: Option<ReadFile> = None;
+    loop {
+        tokio::select! {
+            _ = look.tick() => {}
+            () = stop.cancelled() => return,
+        }
+        let source = in_force.borrow().config.readiness.clone();
+        let Some(source) = source else {
+            if seen.take().is_some() {
+                counted.send_replace(Counted::default());
+            }
+            continue;
+        };
+        let (path, before) = (source.path.clone(), seen.clone());
+        let read = tokio::task::spawn_blocking(move || {
+            let now = ReadFile::now(path);
+            (before.as_ref() != Some(&now)).then(|| (Readiness::read(&now.path), now))
+        });
+        match read.await {
+            Ok(None) => {}
+            Ok(Some((read, now))) => {
+                let moved = seen.as_ref().is_some_and(|seen| seen.path != now.path);
+                tell(&counted, &source, read, moved);
+                seen = Some(now);
+            }
+            Err(cause) => error!(%cause, "reading broke: this is a defect, please report it"),
+        }
+    }
+}
+
+fn tell(
+    counted: &watch::Sender<Counted>,
+    source: &Source,
+    read: Result<Readiness, crate::readiness::ReadinessError>,
+    moved: bool,
+) {
+    let path = source.path.display();
+    match read {
+        Ok(readiness) => {
+            info!(%path, "the readiness file is read");
+            counted.send_replace(Counted {
+                readiness: Some(readiness),
+                is_readable: true,
+            });
+        }
+        Err(cause) => {
+            warn!(%path, %cause, "the readiness file cannot be used; the last good data stays");
+            counted.send_modify(|counted| {
+                counted.is_readable = false;
+                if moved {
+                    counted.readiness = None;
+                }
+            });
+        }
+    }
+}
