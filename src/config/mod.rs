@@ -195,9 +195,8 @@ fn understand(written: &Written, directory: &Path, mistakes: &mut Mistakes) -> O
 }
 
 fn refuse_later(written: &Written, mistakes: &mut Mistakes) {
-    for (key, value, neutral) in [("evidence.terminals", &written.evidence.terminals, &[][..])] {
-        value::later(mistakes, key, value, neutral);
-    }
+    let terminals = &written.evidence.terminals;
+    value::later(mistakes, "evidence.terminals", terminals, &[]);
 }
 
 fn data_directory(written: &Written, directory: &Path, mistakes: &mut Mistakes) -> Option<PathBuf> {
