@@ -206,6 +206,8 @@ pub struct TimetableArgs {
 pub enum TimetableFormat {
     Text,
     Json,
+    /// For a calendar program: Outlook, Apple's, Google's.
+    Ics,
     /// Time intervals for Alertmanager: business hours and general holidays.
     Alertmanager,
 }

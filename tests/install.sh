@@ -37,6 +37,7 @@ done <<<"$needed" | sort -u)
 libraries="
 prometheus_client python3-prometheus-client
 jsonschema        python3-jsonschema
+icalendar         python3-icalendar
 "
 packages+=$'\n'$(while read -r module package; do
   [ -z "$module" ] || /usr/bin/python3 -c "import $module" 2>/dev/null || echo "$package"

@@ -41,6 +41,9 @@ pub fn timetable(flags: &Flags, args: &TimetableArgs, clock: Clock) -> anyhow::R
             let value = render::timetable::json(&config.timetable, &standing);
             format!("{value:#}\n")
         }
+        TimetableFormat::Ics => {
+            render::timetable::ics(&config.timetable, &standing, &config.calendar)
+        }
         TimetableFormat::Alertmanager => match years(&args.year, &standing, &config) {
             Ok(years) => render::timetable::alertmanager(&config.calendar, &years),
             Err(message) => {

@@ -6,6 +6,7 @@
 
 mod alertmanager;
 mod columns;
+mod ics;
 mod json;
 mod row;
 mod words;
@@ -18,6 +19,7 @@ use row::{rows, time_left};
 use words::{clock, day, last_day};
 
 pub use alertmanager::alertmanager;
+pub use ics::ics;
 pub use json::json;
 
 /// Whether the circular's sentences and our reading of them are told as well.

@@ -1,0 +1,181 @@
+//! The timetable for a calendar program: Outlook, Apple's, Google's (RFC 5545).
+//!
+//! A deadline is the last day on which it can be met, an appointment has its hours, what is awaited
+//! spans the days on which it may come. The identifiers never change, so that a later file replaces
+//! what an earlier one brought.
+
+use chrono::TimeDelta;
+use icalendar::{
+    Alarm, Calendar as Document, Component, Event as Entry, EventLike, EventStatus, Property,
+};
+use jiff::civil::Date;
+use jiff::{Timestamp, ToSpan};
+
+use super::Explain;
+use super::row::{Row, rows};
+use crate::calendar::{Calendar, HKT, date_at};
+use crate::timetable::{EventKind, Standing, Status, Timetable};
+
+/// Business days before a deadline on which one is reminded: as the alerts do.
+const DEADLINE_NOTICES: [u32; 3] = [15, 5, 1];
+const APPOINTMENT_NOTICES: [u32; 2] = [5, 1];
+/// When a reminder rings in Hong Kong, in minutes of the day.
+const MORNING: i64 = 9 * 60;
+
+/// The dates of this timetable as they stand.
+pub fn ics(timetable: &Timetable, standing: &Standing, calendar: &Calendar) -> String {
+    let mut document = Document::empty();
+    let header = &timetable.header;
+    for (name, value) in [
+        ("VERSION", "2.0"),
+        ("PRODID", "-//ccass-2fa-exporter//timetable//EN"),
+        ("CALSCALE", "GREGORIAN"),
+        ("METHOD", "PUBLISH"),
+    ] {
+        document.append_property(Property::new(name, value));
+    }
+    let name = format!("{} {}", header.issuer, header.reference);
+    document.append_property(Property::new("X-WR-CALNAME", escaped(&name)));
+    for row in rows(timetable, standing) {
+        document.push(entry(&row, timetable, standing, calendar));
+    }
+    document.to_string()
+}
+
+fn entry(row: &Row<'_>, timetable: &Timetable, at: &Standing, calendar: &Calendar) -> Entry {
+    let (_, paragraphs) = row.told(Explain::WithSentences, at);
+    let mut paragraphs = paragraphs.into_iter();
+    let title = paragraphs.next().unwrap_or_default();
+    // How much time is left, which is stale as soon as it is imported.
+    paragraphs.next();
+    let description: Vec<String> = paragraphs.collect();
+    let mut entry = Entry::with_uid(&uid(row, timetable));
+    entry.description(&description.join("\n"));
+    let stamp = utc(at.at);
+    // A later file has a larger number, so that it replaces the earlier one.
+    let sequence = u32::try_from(at.at.as_second() / 60).unwrap_or_default();
+    entry.sequence(sequence);
+    entry.add_property("DTSTAMP", &stamp);
+    entry.add_property("LAST-MODIFIED", &stamp);
+    let status = match row {
+        Row::Deadline(_, standing) => standing.status,
+        Row::Event(_, standing) => standing.status,
+    };
+    entry.status(match status {
+        Status::Tentative => EventStatus::Tentative,
+        Status::Confirmed => EventStatus::Confirmed,
+    });
+    match row {
+        Row::Deadline(_, deadline) => {
+            let day = deadline
+                .last_day_to_act
+                .unwrap_or_else(|| super::words::last_day(deadline.strict));
+            let word = if deadline.done { "Done" } else { "Deadline" };
+            entry.summary(&format!("{word}: {title}"));
+            days(&mut entry, day, day);
+            if !deadline.done {
+                for notice in DEADLINE_NOTICES {
+                    remind(&mut entry, day, notice, MORNING, calendar);
+                }
+            }
+        }
+        Row::Event(event, standing) => {
+            entry.summary(&title);
+            match &event.kind {
+                EventKind::Appointment(appointment) => {
+                    entry.add_property("DTSTART", utc(standing.start));
+                    entry.add_property("DTEND", utc(standing.end));
+                    if let Some(place) = &appointment.place {
+                        entry.location(place);
+                    }
+                    let day = date_at(standing.start);
+                    let start = HKT.to_datetime(standing.start);
+                    let minute = i64::from(start.hour()) * 60 + i64::from(start.minute());
+                    for notice in APPOINTMENT_NOTICES {
+                        remind(&mut entry, day, notice, MORNING - minute, calendar);
+                    }
+                }
+                EventKind::Milestone { .. } | EventKind::PhaseStart { .. } => {
+                    days(
+                        &mut entry,
+                        date_at(standing.start),
+                        super::words::last_day(standing.end),
+                    );
+                }
+            }
+        }
+    }
+    entry.done()
+}
+
+/// Whole days from the first to the last; they do not make anybody busy.
+fn days(entry: &mut Entry, first: Date, last: Date) {
+    let date = |name: &str, date: Date| {
+        let text = date.strftime("%Y%m%d").to_string();
+        Property::new(name, text)
+            .add_parameter("VALUE", "DATE")
+            .done()
+    };
+    entry.append_property(date("DTSTART", first));
+    // Exclusive.
+    entry.append_property(date("DTEND", last.saturating_add(1.day())));
+    entry.add_property("TRANSP", "TRANSPARENT");
+}
+
+/// A reminder so many business days before `day`, so many minutes after the entry's beginning on that day
+/// would be; none where the calendar does not reach.
+fn remind(entry: &mut Entry, day: Date, notice: u32, minutes: i64, calendar: &Calendar) {
+    let Some(on) = before(day, notice, calendar) else {
+        return;
+    };
+    let minutes = minutes - 24 * 60 * i64::from((day - on).get_days());
+    let Some(offset) = TimeDelta::try_minutes(minutes) else {
+        return;
+    };
+    let title = entry.get_summary().unwrap_or_default().to_owned();
+    let mut alarm = Alarm::display(&title, offset);
+    // In days: not every program takes a million seconds.
+    let before = -minutes;
+    let (days, hours, minutes) = (before / 1440, before / 60 % 24, before % 60);
+    alarm.append_property(Property::new(
+        "TRIGGER",
+        format!("-P{days}DT{hours}H{minutes}M"),
+    ));
+    // What the library would else make up anew each time.
+    let id = entry.get_uid().unwrap_or_default();
+    alarm.add_property("UID", format!("{notice}.{id}"));
+    if let Some(stamp) = entry.property_value("DTSTAMP").map(str::to_owned) {
+        alarm.add_property("DTSTAMP", stamp);
+    }
+    entry.alarm(alarm);
+}
+
+/// The day that lies so many business days before another.
+fn before(day: Date, business_days: u32, calendar: &Calendar) -> Option<Date> {
+    let mut day = day;
+    for _ in 0..business_days {
+        day = calendar.last_business_day_before(day)?;
+    }
+    Some(day)
+}
+
+/// `email_registration_users.CD-OES-CCASS-013-2023@ccass-2fa-exporter`
+fn uid(row: &Row<'_>, timetable: &Timetable) -> String {
+    let id = match row {
+        Row::Deadline(deadline, _) => &deadline.id,
+        Row::Event(event, _) => &event.id,
+    };
+    let reference = timetable.header.reference.replace('/', "-");
+    format!("{id}.{reference}@ccass-2fa-exporter")
+}
+
+fn utc(at: Timestamp) -> String {
+    at.strftime("%Y%m%dT%H%M%SZ").to_string()
+}
+
+/// RFC 5545, 3.3.11, for what the library takes as it is.
+fn escaped(text: &str) -> String {
+    text.replace('\\', "\\\\")
+        .replace(';', "\\;")
+        .replace(',', "\\,")
+}
