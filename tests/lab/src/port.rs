@@ -17,6 +17,9 @@ use tokio::sync::Notify;
 
 use crate::locked;
 
+/// Held while a port is shared and not listened on: the kernel might give it to another of this process.
+static BINDING: Mutex<()> = Mutex::new(());
+
 /// A TCP port, open or closed.
 pub(crate) struct TcpPort {
     addr: SocketAddr,
@@ -29,9 +32,11 @@ pub(crate) struct TcpPort {
 impl TcpPort {
     /// Takes `addr` (port 0: a free one) and listens.
     pub(crate) fn open(addr: SocketAddr) -> io::Result<Arc<Self>> {
+        let alone = locked(&BINDING);
         let keeper = keeper(addr, Type::STREAM, Protocol::TCP)?;
         let addr = local_addr(&keeper)?;
         let listener = listen(addr)?;
+        drop(alone);
         Ok(Arc::new(Self {
             addr,
             listener: Mutex::new(Some(listener)),
@@ -48,8 +53,9 @@ impl TcpPort {
     /// Stops listening at once: from the return on, connections are refused.
     pub(crate) fn close(&self) {
         let mut listener = locked(&self.listener);
-        *listener = None;
+        // In this order: a port that is shared and not listened on may be given to another.
         share(&self.keeper, false);
+        *listener = None;
         drop(listener);
         self.changed.notify_waiters();
     }
@@ -59,8 +65,17 @@ impl TcpPort {
         let _runtime = self.runtime.enter();
         let mut listener = locked(&self.listener);
         if listener.is_none() {
+            let _alone = locked(&BINDING);
             share(&self.keeper, true);
-            *listener = Some(listen(self.addr).expect("a port that we kept can be listened on"));
+            // The kernel may need a moment to forget what was on the port.
+            let again = (0..100).find_map(|_| {
+                let listening = listen(self.addr);
+                if listening.is_err() {
+                    std::thread::sleep(std::time::Duration::from_millis(10));
+                }
+                listening.ok()
+            });
+            *listener = Some(again.expect("a port that we kept can be listened on"));
         }
         drop(listener);
         self.changed.notify_waiters();
