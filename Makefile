@@ -5,9 +5,6 @@ CARGO ?= cargo
 APART := --test firewall --test peers --test blackbox --test paging --test rehearsal
 # By itself, so that what is lost is lost on the way and not in the machine.
 LOSSY := a_hundred_probes_over_a_long_and_lossy_way
-NETNS := $(CARGO) test --test firewall --test peers --test blackbox --locked -- --test-threads=10 --skip $(LOSSY) \
-	&& $(CARGO) test --test firewall --locked $(LOSSY)
-PAGING := $(CARGO) test --test paging --locked -- --test-threads=8
 # The newest that Debian has, beside what is installed.
 NEWEST := $(CURDIR)/target/newest/root/usr/bin
 
@@ -25,12 +22,11 @@ test:           ## every test, after installing from Debian what they need; as r
 	$(CARGO) test --workspace --locked
 ifeq ($(NO_NETNS),1)
 	@echo "NO_NETNS=1: NOT RUN are the tests in namespaces: firewall, peers, blackbox" >&2
-	$(PAGING)
 else
-	$(CARGO) test --locked $(APART) --no-run
-	@# Both wait more than they work.
-	$(PAGING) & paging=$$!; $(NETNS); netns=$$?; wait $$paging && exit $$netns
+	$(CARGO) test --test firewall --test peers --test blackbox --locked -- --test-threads=10 --skip $(LOSSY)
+	$(CARGO) test --test firewall --locked $(LOSSY)
 endif
+	$(CARGO) test --test paging --locked -- --test-threads=8
 	$(CARGO) test --test rehearsal --locked
 
 rehearsal:      ## an outage goes by, from the probe to the page: no network, no root
