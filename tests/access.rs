@@ -25,7 +25,9 @@ const TLS: &str = "tls_server_config: {cert_file: server.crt, key_file: server.k
 impl Site {
     fn new(web: &str) -> Self {
         let site = Self {
-            directory: ConfigFile::new("targets: []\n"),
+            directory: ConfigFile::new(
+                "targets: [{name: closed, url: \"https://127.0.0.1:1/\"}]\n",
+            ),
             authority: Authority::new("Web"),
         };
         site.serve_as(&Leaf::for_name("localhost").also("127.0.0.1"));
@@ -140,6 +142,16 @@ async fn over_tls_it_speaks_http_1_and_2_and_nothing_below_tls_1_2() {
             spoken,
             "{flag}: {told}"
         );
+    }
+    // HTTP/2 has no Host header; discovery names this exporter all the same.
+    for flag in ["--http1.1", "--http2"] {
+        let sd = format!("https://{}/sd", exporter.address);
+        let (status, text) = site.curl(&exporter, &[flag, &sd]).await;
+        let told: serde_json::Value = serde_json::from_str(&text).unwrap();
+        assert_eq!(status, 200);
+        assert_eq!(told[0]["targets"][0], exporter.address.as_str());
+        assert_eq!(told[0]["labels"]["__scheme__"], "https");
+        assert_eq!(told[0]["labels"]["__metrics_path__"], "/probe");
     }
     // Plain HTTP on that port is no way round.
     let client = reqwest::Client::builder().no_proxy().build().unwrap();

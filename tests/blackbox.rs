@@ -16,7 +16,7 @@ use std::time::Duration;
 use alerting::{PROMETHEUS, Prometheus};
 use ccass_2fa_exporter::render::metrics::BLACKBOX;
 use ccass_2fa_lab::{Alpn, Authority, Identity, LOGIN_PATH, Leaf, LoginServer};
-use exporter::{ConfigFile, Exporter};
+use exporter::{ConfigFile, Exporter, probe};
 use rustls::version::{TLS12, TLS13};
 use scripted::{Manner, Server};
 use tokio::io::{AsyncBufReadExt, BufReader};
@@ -388,6 +388,17 @@ impl World {
         }
     }
 
+    /// With the authority, and a `hosts` file.
+    fn directory(&self) -> ConfigFile {
+        let config = ConfigFile::new("{}");
+        let write = |name: &str, text: &str| {
+            std::fs::write(config.directory().join(name), text).expect("a file");
+        };
+        write("hosts", HOSTS);
+        write("ca.pem", &self.authority.root_pem());
+        config
+    }
+
     fn url(&self, scenario: &Scenario) -> String {
         format!("{}{}", self.addresses[&scenario.at], scenario.path)
     }
@@ -512,25 +523,6 @@ impl Blackbox {
         tokio::spawn(async move { while let Ok(Some(_)) = lines.next_line().await {} });
         Self { _child: child, url }
     }
-}
-
-async fn probe(base: &str, query: &[(&str, &str)], limit: Option<&str>) -> (u16, String) {
-    let client = reqwest::Client::builder()
-        .no_proxy()
-        .build()
-        .expect("a client");
-    let mut url = url::Url::parse(base).expect("an address");
-    url.set_path("/probe");
-    url.query_pairs_mut().extend_pairs(query);
-    let mut request = client.get(url);
-    if let Some(limit) = limit {
-        request = request.header("X-Prometheus-Scrape-Timeout-Seconds", limit);
-    }
-    let answer = request.send().await.expect("an answer");
-    (
-        answer.status().as_u16(),
-        answer.text().await.expect("a body"),
-    )
 }
 
 /// A series on which the two differ, and what each says.
@@ -714,20 +706,37 @@ fn table(found: &[Difference]) -> String {
     text
 }
 
+/// Both, over the same servers.
+struct Pair {
+    world: World,
+    ours: Exporter,
+    theirs: Blackbox,
+    _config: ConfigFile,
+}
+
+impl Pair {
+    async fn start() -> Self {
+        let world = World::start().await;
+        let config = world.directory();
+        std::fs::write(config.path(), world.our_config()).expect("a file");
+        let mut ours = with_hosts(config.directory(), exporter::BINARY);
+        Self {
+            ours: Exporter::spawn(ours.arg(config.argument())).await,
+            theirs: Blackbox::start(config.directory()).await,
+            world,
+            _config: config,
+        }
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn probe_says_what_blackbox_says_but_for_the_documented_differences() {
-    let world = World::start().await;
-    let config = ConfigFile::new("{}");
-    std::fs::write(config.directory().join("hosts"), HOSTS).expect("a file");
-    std::fs::write(
-        config.directory().join("ca.pem"),
-        world.authority.root_pem(),
-    )
-    .expect("a file");
-    std::fs::write(config.path(), world.our_config()).expect("a file");
-    let mut ours = with_hosts(config.directory(), exporter::BINARY);
-    let ours = Exporter::spawn(ours.arg(config.argument())).await;
-    let theirs = Blackbox::start(config.directory()).await;
+    let Pair {
+        world,
+        ours,
+        theirs,
+        _config,
+    } = Pair::start().await;
     let mut found = Vec::new();
     for scenario in SCENARIOS {
         let url = world.url(scenario);
@@ -833,18 +842,12 @@ fn of_job(expression: &str, job: &str) -> String {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_dashboards_queries_agree_on_both() {
-    let world = World::start().await;
-    let config = ConfigFile::new("{}");
-    std::fs::write(config.directory().join("hosts"), HOSTS).expect("a file");
-    std::fs::write(
-        config.directory().join("ca.pem"),
-        world.authority.root_pem(),
-    )
-    .expect("a file");
-    std::fs::write(config.path(), world.our_config()).expect("a file");
-    let mut ours = with_hosts(config.directory(), exporter::BINARY);
-    let ours = Exporter::spawn(ours.arg(config.argument())).await;
-    let theirs = Blackbox::start(config.directory()).await;
+    let Pair {
+        world,
+        ours,
+        theirs,
+        _config,
+    } = Pair::start().await;
     let targets: Vec<String> = SCENARIOS
         .iter()
         .filter(|one| one.module == "ok" && one.limit == Some("5"))
@@ -925,13 +928,7 @@ async fn the_documented_way_from_a_blackbox_job_to_ours_is_short_and_works() {
     assert!((1..=3).contains(&changed.count()));
 
     let world = World::start().await;
-    let config = ConfigFile::new("{}");
-    std::fs::write(config.directory().join("hosts"), HOSTS).expect("a file");
-    std::fs::write(
-        config.directory().join("ca.pem"),
-        world.authority.root_pem(),
-    )
-    .expect("a file");
+    let config = world.directory();
     let theirs = Blackbox::with(
         config.directory(),
         "modules:\n  http_2xx:\n    prober: http\n    http: {tls_config: {ca_file: ca.pem}}\n",

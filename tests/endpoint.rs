@@ -19,23 +19,7 @@ async fn started(lab: &Lab, allowed: &str) -> (ConfigFile, Exporter) {
 }
 
 async fn probe(exporter: &Exporter, query: &[(&str, &str)], limit: Option<&str>) -> (u16, String) {
-    let client = reqwest::Client::builder()
-        .no_proxy()
-        .build()
-        .expect("a client");
-    let mut url = url::Url::parse(&exporter.url("/probe")).expect("an address");
-    if !query.is_empty() {
-        url.query_pairs_mut().extend_pairs(query);
-    }
-    let mut request = client.get(url);
-    if let Some(limit) = limit {
-        request = request.header("X-Prometheus-Scrape-Timeout-Seconds", limit);
-    }
-    let answer = request.send().await.expect("an answer");
-    (
-        answer.status().as_u16(),
-        answer.text().await.expect("a body"),
-    )
+    exporter::probe(&exporter.url("/"), query, limit).await
 }
 
 fn by_lab_page(target: &str) -> [(&str, &str); 2] {

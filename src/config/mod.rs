@@ -9,6 +9,7 @@ pub mod blackbox;
 mod dates;
 pub mod mistake;
 mod module;
+mod read_file;
 mod target;
 mod value;
 mod web;
@@ -36,9 +37,10 @@ pub use module::{
     ProxyPolicy, ProxyScheme, Redirects, Resolver, Route, Severity, SystemResolvers, TlsPolicy,
     Transport,
 };
+pub use read_file::ReadFile;
 pub use target::{LOGIN_MODULE, LOGIN_TARGET, LOGIN_URL, Scheme, Target};
 pub use value::duration;
-pub use web::{Clients, RateLimit, ReadFile, WebConfig};
+pub use web::{Clients, RateLimit, WebConfig};
 use written::{Text, Written};
 
 /// The configuration as it is meant.

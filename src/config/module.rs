@@ -44,6 +44,13 @@ pub struct ProbeModule {
     pub page: PageChecks,
 }
 
+impl ProbeModule {
+    /// What a probe by this module may take of a limit.
+    pub fn limit(&self, at_most: Duration) -> Duration {
+        self.timeout.map_or(at_most, |own| own.min(at_most))
+    }
+}
+
 /// The keys of a module that were written, for people; without what headers say.
 #[derive(Clone)]
 pub struct AsWritten(pub serde_json::Value);

@@ -52,7 +52,7 @@ impl Target {
             name: url.to_owned(),
             url: probe_url(url, Scheme::HttpsOnly)?,
             role: Role::Login,
-            timeout: module.timeout.unwrap_or(timeout).min(timeout),
+            timeout: module.limit(timeout),
             module,
             expect: Expectation::Reachable,
             group: None,
@@ -162,12 +162,11 @@ fn understand_one(
         }
     };
     let module = module?;
-    let timeout = surroundings.timeout;
     Some(Target {
         name: written.name.value.clone(),
         url: url?,
         role,
-        timeout: module.timeout.unwrap_or(timeout).min(timeout),
+        timeout: module.limit(surroundings.timeout),
         module,
         expect,
         group: written.group.as_ref().map(|group| group.value.clone()),

@@ -15,9 +15,9 @@ mod written;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use hyper::header::{HeaderName, HeaderValue};
 use rustls::ServerConfig;
@@ -25,6 +25,7 @@ use serde_saphyr::{Location, Spanned};
 
 use super::ConfigError;
 use super::mistake::Mistakes;
+use super::read_file::ReadFile;
 use super::value::duration;
 use super::written::Text;
 use written::Written;
@@ -41,27 +42,6 @@ pub struct WebConfig {
     pub rate_limit: Option<RateLimit>,
     /// What was read, so that a change is seen.
     pub files: Vec<ReadFile>,
-}
-
-/// A file as it was when it was read.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ReadFile {
-    pub path: PathBuf,
-    /// Absent where it was not there.
-    changed: Option<SystemTime>,
-    bytes: u64,
-}
-
-impl ReadFile {
-    /// The file as it is now.
-    pub fn now(path: PathBuf) -> Self {
-        let metadata = fs::metadata(&path).ok();
-        Self {
-            path,
-            changed: metadata.as_ref().and_then(|file| file.modified().ok()),
-            bytes: metadata.map_or(0, |file| file.len()),
-        }
-    }
 }
 
 /// How sessions are made.

@@ -215,12 +215,11 @@ fn understand(config: &Config, query: &str, headers: &HeaderMap) -> Result<Call,
         }
     };
     let module = module.unwrap_or_else(|| Arc::clone(&target.module));
-    // The limit of a configured target holds here too: what is joined ends by it.
-    let own = match allowed {
-        None => module.timeout.unwrap_or(target.timeout).min(target.timeout),
-        Some(_) => module.timeout.unwrap_or(limit),
-    };
-    let limit = limit.min(own);
+    // A configured target's limit holds here too: what is joined ends by it.
+    let limit = module.limit(match allowed {
+        None => limit.min(config.probe.timeout),
+        Some(_) => limit,
+    });
     let target = Arc::new(Target {
         module,
         timeout: limit,

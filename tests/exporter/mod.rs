@@ -168,6 +168,26 @@ impl Exporter {
     }
 }
 
+/// Calls `/probe` of an exporter of that address, ours or another; `limit` is the scraper's header.
+pub async fn probe(base: &str, query: &[(&str, &str)], limit: Option<&str>) -> (u16, String) {
+    let client = reqwest::Client::builder()
+        .no_proxy()
+        .build()
+        .expect("a client");
+    let mut url = url::Url::parse(base).expect("an address");
+    url.set_path("/probe");
+    if !query.is_empty() {
+        url.query_pairs_mut().extend_pairs(query);
+    }
+    let mut request = client.get(url);
+    if let Some(limit) = limit {
+        request = request.header("X-Prometheus-Scrape-Timeout-Seconds", limit);
+    }
+    let answer = request.send().await.expect("an answer");
+    let status = answer.status().as_u16();
+    (status, answer.text().await.expect("a body"))
+}
+
 /// A scrape: each series as Prometheus writes it, `name{label="value"}`, labels sorted.
 #[derive(Debug)]
 pub struct Metrics {

@@ -21,7 +21,8 @@ use serde_saphyr::Spanned;
 
 use super::clients::{Any, Named};
 use super::written::TlsServer;
-use super::{Clients, ReadFile, Reader, Tls};
+use super::{Clients, Reader, Tls};
+use crate::config::ReadFile;
 use crate::config::written::Text;
 
 pub(super) const H2: &[u8] = b"h2";

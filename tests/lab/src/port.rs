@@ -67,7 +67,8 @@ impl TcpPort {
         if listener.is_none() {
             let _alone = locked(&BINDING);
             share(&self.keeper, true);
-            // The kernel may need a moment to forget what was on the port.
+            // A connection of the listener before may still stand on it, until its task has seen that
+            // the client went.
             let again = (0..100).find_map(|_| {
                 let listening = listen(self.addr);
                 if listening.is_err() {
