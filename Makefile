@@ -2,7 +2,7 @@
 
 CARGO ?= cargo
 # Not among the tests that run all at once, each for a reason that Cargo.toml gives.
-APART := --test firewall --test peers --test blackbox --test paging --test rehearsal
+APART := --test firewall --test disk --test peers --test blackbox --test paging --test rehearsal
 # By itself, so that what is lost is lost on the way and not in the machine.
 LOSSY := a_hundred_probes_over_a_long_and_lossy_way
 # The newest that Debian has, beside what is installed.
@@ -21,9 +21,9 @@ test:           ## every test, after installing from Debian what they need; as r
 	$(CARGO) build --release --locked
 	$(CARGO) test --workspace --locked
 ifeq ($(NO_NETNS),1)
-	@echo "NO_NETNS=1: NOT RUN are the tests in namespaces: firewall, peers, blackbox" >&2
+	@echo "NO_NETNS=1: NOT RUN are the tests in namespaces: firewall, disk, peers, blackbox" >&2
 else
-	$(CARGO) test --test firewall --test peers --test blackbox --locked -- --test-threads=10 --skip $(LOSSY)
+	$(CARGO) test --test firewall --test disk --test peers --test blackbox --locked -- --test-threads=10 --skip $(LOSSY)
 	$(CARGO) test --test firewall --locked $(LOSSY)
 endif
 	$(CARGO) test --test paging --locked -- --test-threads=8

@@ -116,6 +116,10 @@ pub enum Command {
     Timetable(TimetableArgs),
     /// Reads every file and says each mistake in it, and what the configuration will do.
     Check(Check),
+    /// Records that somebody looked at the login page in Edge on a CCASS Terminal.
+    Record(RecordArgs),
+    /// What was verified, when, from where and with what outcome: read, checked, told.
+    Evidence(EvidenceArgs),
     /// Sends a labelled test alert the real way, sees it in Alertmanager, and resolves it.
     Drill(DrillArgs),
     /// Asks the exporter on this host whether it is alive.
@@ -131,12 +135,108 @@ pub struct Verify {
     /// Write there instead of to standard output.
     #[arg(long, value_name = "FILE")]
     pub output: Option<PathBuf>,
+    #[command(flatten)]
+    pub recording: Recording,
+}
+
+/// Whether what a command saw becomes evidence.
+#[derive(Debug, Args)]
+pub struct Recording {
+    /// Add the outcome, whatever it is, to the evidence in the data directory.
+    #[arg(long)]
+    pub record: bool,
+    /// The ticket that it belongs to: letters, digits and . - _ / #
+    #[arg(long, value_name = "TICKET", requires = "record")]
+    pub reference: Option<String>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum VerifyFormat {
     Text,
     Json,
+    /// One self-contained page, to be printed or handed to a firewall team or to the Hotline.
+    Html,
+}
+
+#[derive(Debug, Args)]
+pub struct RecordArgs {
+    /// One of the configuration's evidence.terminals.
+    #[arg(long, value_name = "TERMINAL")]
+    pub terminal: String,
+    /// Whether the login page was seen there in MS Edge.
+    #[arg(long, value_name = "OUTCOME")]
+    pub outcome: TerminalOutcome,
+    /// The ticket that it belongs to: letters, digits and . - _ / #
+    #[arg(long, value_name = "TICKET")]
+    pub reference: Option<String>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum TerminalOutcome {
+    Seen,
+    NotSeen,
+}
+
+#[derive(Debug, Args)]
+pub struct EvidenceArgs {
+    #[command(subcommand)]
+    pub command: EvidenceCommand,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum EvidenceCommand {
+    /// Every record in a line.
+    List(EvidenceSelection),
+    /// Reads every line, and names each that is torn, altered, missing or out of its order.
+    Check {
+        /// The hash of a record that is known from elsewhere (Prometheus, a filed report): it must be
+        /// there.
+        #[arg(long, value_name = "HASH")]
+        head: Option<String>,
+        #[command(flatten)]
+        place: EvidencePlace,
+    },
+    /// What was verified, to be filed.
+    Report {
+        #[arg(long, value_name = "FORMAT", default_value = "html")]
+        format: EvidenceFormat,
+        /// Write there instead of to standard output.
+        #[arg(long, value_name = "FILE")]
+        output: Option<PathBuf>,
+        #[command(flatten)]
+        selection: EvidenceSelection,
+    },
+}
+
+/// Which records.
+#[derive(Debug, Args)]
+pub struct EvidenceSelection {
+    /// From this Hong Kong day on.
+    #[arg(long, value_name = "DATE")]
+    pub from: Option<String>,
+    /// Up to and with this Hong Kong day.
+    #[arg(long, value_name = "DATE")]
+    pub to: Option<String>,
+    /// Of this target or terminal alone.
+    #[arg(long, value_name = "NAME")]
+    pub of: Option<String>,
+    #[command(flatten)]
+    pub place: EvidencePlace,
+}
+
+#[derive(Debug, Args)]
+pub struct EvidencePlace {
+    /// The data directory, or a copy of it, instead of the configured one.
+    #[arg(long, value_name = "DIRECTORY")]
+    pub data_directory: Option<PathBuf>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum EvidenceFormat {
+    /// One self-contained page that prints on A4.
+    Html,
+    Json,
+    Csv,
 }
 
 #[derive(Debug, Args)]
@@ -167,6 +267,8 @@ pub struct DrillArgs {
     /// A CA that Alertmanager's certificate is of, beside those of this host.
     #[arg(long, value_name = "FILE")]
     pub ca_file: Option<PathBuf>,
+    #[command(flatten)]
+    pub recording: Recording,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]

@@ -7,6 +7,7 @@
 //! * [`report`]: what is known; the one value that everything renders
 //! * [`render`]: how it is said; metrics, text, JSON
 //! * [`serve`]: the scheduler, the board of latest reports, the listener
+//! * [`evidence`]: what was verified, kept so that it can be shown years later
 //! * [`memory`]: the file that keeps what is remembered of the targets
 //! * [`doors`]: what each command does
 //! * [`timetable`], [`calendar`]: the circular's dates and Hong Kong's business days; they know
@@ -16,6 +17,7 @@
 //! * [`drill`]: a rehearsal of the alarm, to Alertmanager and back
 //! * [`cli`]: flags as they are typed
 //! * [`clock`]: the only place that asks for the time
+//! * [`personal`]: e-mail addresses are not repeated in errors, logs and answers
 
 // Nothing panics here; an exception is #[expect(.., reason = "..")] with its invariant.
 #![cfg_attr(
@@ -24,6 +26,7 @@
         clippy::unwrap_used,
         clippy::expect_used,
         clippy::panic,
+        clippy::print_stderr,
         clippy::indexing_slicing
     )
 )]
@@ -34,7 +37,9 @@ pub mod clock;
 pub mod config;
 pub mod doors;
 pub mod drill;
+pub mod evidence;
 pub mod memory;
+pub mod personal;
 pub mod probe;
 pub mod readiness;
 pub mod render;

@@ -6,12 +6,23 @@ use std::process::ExitCode;
 use ccass_2fa_exporter::cli::{Cli, Command, Flags, LogFormat, LogLevel};
 use ccass_2fa_exporter::clock::Clock;
 use ccass_2fa_exporter::doors::{self, Ending};
+use ccass_2fa_exporter::personal::{LogWriter, complain};
 use clap::Parser;
 use tracing::level_filters::LevelFilter;
 use tracing_subscriber::prelude::*;
 
 fn main() -> ExitCode {
-    let cli = Cli::parse();
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(mistake) if mistake.use_stderr() => {
+            complain(mistake.render().to_string().trim_end());
+            return Ending::Mistaken.into();
+        }
+        Err(help) => {
+            let _ = help.print();
+            return Ending::Good.into();
+        }
+    };
     log_to_standard_error(&cli.flags);
     let runtime = match tokio::runtime::Builder::new_multi_thread()
         .enable_all()
@@ -19,7 +30,7 @@ fn main() -> ExitCode {
     {
         Ok(runtime) => runtime,
         Err(error) => {
-            eprintln!("cannot start: {error}");
+            complain(format!("cannot start: {error}"));
             return Ending::OwnFailure.into();
         }
     };
@@ -29,7 +40,7 @@ fn main() -> ExitCode {
     match ending {
         Ok(ending) => ending.into(),
         Err(error) => {
-            eprintln!("{error:#}");
+            complain(format!("{error:#}"));
             Ending::OwnFailure.into()
         }
     }
@@ -42,6 +53,8 @@ async fn run(cli: Cli) -> anyhow::Result<Ending> {
         Command::Verify(verify) => doors::verify(flags, &verify, Clock::System).await,
         Command::Timetable(timetable) => doors::timetable(flags, &timetable, Clock::System),
         Command::Check(check) => doors::check(flags, &check, Clock::System),
+        Command::Record(record) => doors::record(flags, &record, Clock::System),
+        Command::Evidence(evidence) => doors::evidence(flags, &evidence, Clock::System),
         Command::Drill(drill) => doors::drill(flags, &drill, Clock::System).await,
         Command::Healthcheck => doors::healthcheck(flags).await,
     }
@@ -65,14 +78,14 @@ fn log_to_standard_error(flags: &Flags) {
                 tracing_logfmt::builder()
                     .with_target(false)
                     .layer()
-                    .with_writer(std::io::stderr),
+                    .with_writer(|| LogWriter),
             )
             .init(),
         LogFormat::Json => registry
             .with(
                 tracing_subscriber::fmt::layer()
                     .json()
-                    .with_writer(std::io::stderr),
+                    .with_writer(|| LogWriter),
             )
             .init(),
     }

@@ -300,7 +300,24 @@ const MISTAKES: &[(&str, &[&str])] = &[
     ),
     (
         "evidence: {terminals: [t1]}\n",
-        &["1:23: evidence.terminals: this version cannot do that yet; leave it out"],
+        &[
+            "1:24: evidence.terminals: checks at terminals are recorded in the data_directory; configure one",
+        ],
+    ),
+    (
+        "data_directory: kept\nevidence: {terminals: [t1, t1, Chan Tai Man]}\n",
+        &[
+            "2:28: evidence.terminals[1]: this terminal is in the list already",
+            "2:32: evidence.terminals[2]: a name has 1 to 64 letters, digits, dots, dashes and underscores",
+        ],
+    ),
+    (
+        "modules: {\"two words\": {}}\n",
+        &[" modules.two words: a name has 1 to 64 letters, digits, dots, dashes and underscores"],
+    ),
+    (
+        "targets: [{name: sso, url: \"https://sso.test/?user=chan@broker.example\"}]\n",
+        &["1:28: targets[0].url: an e-mail address stands in it; the address of a page holds none"],
     ),
     (
         "contacts: {dns: \"two\\nlines\"}\n",

@@ -5,7 +5,7 @@ mod exporter;
 use std::collections::BTreeMap;
 
 use ccass_2fa_exporter::config::Config;
-use ccass_2fa_exporter::render::metrics::{Counted, Exposition, Format, Reload, board};
+use ccass_2fa_exporter::render::metrics::{Counted, Evidence, Exposition, Format, Reload, board};
 use exporter::Metrics;
 use jiff::Timestamp;
 
@@ -19,6 +19,7 @@ fn at(instant: &str, config: &str) -> Metrics {
         now,
         reload: Reload::Successful,
         counted: &Counted::default(),
+        evidence: &Evidence::default(),
         refusals: &BTreeMap::new(),
     };
     let text = board(&exposition, Format::Text).unwrap();

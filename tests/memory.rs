@@ -156,7 +156,7 @@ async fn a_memory_that_cannot_be_read_is_set_aside_and_never_fatal() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_data_directory_that_cannot_be_used_is_told_at_the_start() {
+async fn a_data_directory_that_cannot_be_used_is_told_at_the_start_and_probing_goes_on() {
     let site = Site::start().await;
     std::fs::write(site.config.directory().join("kept"), "").expect("a file");
     let output = run(&[&site.config.argument(), "check"]).await;
@@ -167,13 +167,14 @@ async fn a_data_directory_that_cannot_be_used_is_told_at_the_start() {
 
     let text = std::fs::read_to_string(site.config.path()).expect("the configuration");
     let config = ConfigFile::new(&text.replace("kept", "/dev/null/kept"));
-    let output = run(&[&config.argument(), "--web.listen-address=127.0.0.1:0"]).await;
-    let told = String::from_utf8_lossy(&output.stderr).into_owned();
-    assert_eq!(output.status.code(), Some(3), "{told}");
-    assert!(
-        told.contains("cannot write into the data_directory"),
-        "{told}"
-    );
+    let mut command = exporter::command();
+    let mut exporter = Exporter::spawn(command.arg(config.argument())).await;
+    exporter
+        .line_with("evidence cannot be recorded; it waits, and probing goes on")
+        .await;
+    let metrics = exporter.metrics().await;
+    metrics.expect("probe_success{role=\"login\",target=\"sso\"}", 1.0);
+    assert!(metrics.value("evidence_errors_total") > Some(0.0));
 }
 
 #[tokio::test(flavor = "multi_thread")]

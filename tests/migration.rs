@@ -11,7 +11,7 @@ use std::path::Path;
 
 use ccass_2fa_exporter::calendar::{Calendar, date_at, midnight};
 use ccass_2fa_exporter::config::Config;
-use ccass_2fa_exporter::render::metrics::{Counted, Exposition, Format, Reload, board};
+use ccass_2fa_exporter::render::metrics::{Counted, Evidence, Exposition, Format, Reload, board};
 use exporter::Metrics;
 use jiff::ToSpan;
 use jiff::civil::{Date, date};
@@ -137,6 +137,7 @@ impl History {
                 now,
                 reload: Reload::Successful,
                 counted: &Counted::default(),
+                evidence: &Evidence::default(),
                 refusals: &BTreeMap::new(),
             };
             let metrics = board(&exposition, Format::Text).unwrap();

@@ -12,11 +12,15 @@ use std::time::Duration;
 use alerting::{PROMETHEUS, Prometheus};
 use ccass_2fa_exporter::clock::Clock;
 use ccass_2fa_exporter::config::Config;
+use ccass_2fa_exporter::evidence::{
+    Content, Drill, DrillOutcome, Failure, Ledger, Origin, Outage, OutageEnd, Reference, Sighting,
+    TerminalCheck, Verification,
+};
 use ccass_2fa_exporter::probe::{Engine, Roots};
 use ccass_2fa_exporter::render::json;
 use ccass_2fa_exporter::render::metrics::{self, Format, Outcome, Probed};
 use ccass_2fa_exporter::report::memory::Memory;
-use ccass_2fa_exporter::report::{Finding, Reason, Report};
+use ccass_2fa_exporter::report::{Finding, LayerName, Reason, Report};
 use ccass_2fa_lab::{Lab, Scenario};
 use exporter::{ConfigFile, Exporter, PATIENCE};
 use serde_json::{Value, json};
@@ -129,9 +133,125 @@ async fn every_report_meets_the_schema_and_every_probe_reads_the_same_in_both_fo
     }
 }
 
+/// The documents meet the schema, by a validator that is not ours.
+async fn meets(schema: &str, documents: &[Value]) {
+    let schema: Value = serde_json::from_str(schema).unwrap();
+    python(&json!({"schema": schema, "documents": documents})).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_timetable_meets_its_schema_at_every_stage_and_with_every_answer() {
+    let answered = ConfigFile::new(
+        "timetable: {done: {connection_verification: true}, actual: {launch: 2023-05-29}, \
+         attendees: {briefing_1: 2}}\n",
+    );
+    let plain = ConfigFile::new("");
+    let mut documents = Vec::new();
+    for config in [&plain, &answered] {
+        for at in [
+            "2022-12-01",
+            "2023-04-03",
+            "2023-04-28",
+            "2023-05-25",
+            "2023-07-25",
+            "2026-11-26",
+            // Outside the calendar.
+            "2040-01-01",
+        ] {
+            let arguments = [&config.argument(), "timetable", "--format=json", "--at", at];
+            let output = exporter::run(&arguments).await;
+            documents.push(serde_json::from_slice(&output.stdout).unwrap());
+        }
+    }
+    meets(include_str!("../docs/timetable.schema.json"), &documents).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_evidence_meets_its_schema_whatever_was_recorded() {
+    let directory = tempfile::tempdir().unwrap();
+    let ledger = Ledger::in_directory(directory.path(), Some("central"), Clock::System);
+    let outage = Outage {
+        target: "sso".to_owned(),
+        url: "https://sso.lab.test/".to_owned(),
+        since: Clock::System.now(),
+        failure: Failure {
+            layer: LayerName::Tcp,
+            reason: Reason::TcpRefused,
+        },
+    };
+    let mut contents: Vec<Content> = every_report()
+        .await
+        .iter()
+        .map(|report| Verification::of(report, Origin::Verify, Some(reference("CHG-1"))))
+        .map(|verification| Content::Verification(Box::new(verification)))
+        .collect();
+    contents.extend([
+        Content::Terminal(TerminalCheck {
+            terminal: "t1".to_owned(),
+            outcome: Sighting::NotSeen,
+            reference: Some(reference("INC/7#2")),
+        }),
+        Content::OutageBegan(outage.clone()),
+        Content::OutageEnded(OutageEnd {
+            outage,
+            until: Clock::System.now(),
+        }),
+        Content::Drill(Drill {
+            severity: "critical".to_owned(),
+            alertmanager: "localhost:9093".to_owned(),
+            outcome: DrillOutcome::Failed,
+            reference: None,
+        }),
+    ]);
+    ledger.append(&contents).unwrap();
+    // Half a line, which the next record tells of.
+    let files = ledger.files().unwrap();
+    let mut text = std::fs::read(&files[0]).unwrap();
+    text.extend(b"{\"schema\":1,");
+    std::fs::write(&files[0], text).unwrap();
+    let config = ConfigFile::new("data_directory: kept\nevidence: {terminals: [t1, t2]}\n");
+    let argument = config.argument();
+    let place = format!("--data-directory={}", directory.path().display());
+    ledger.append(&contents[..1]).unwrap();
+    let mut documents = Vec::new();
+    for more in [
+        &[][..],
+        &["--from=2020-01-01", "--to=2099-01-01", "--of=t1"],
+    ] {
+        let mut all = vec![
+            argument.as_str(),
+            "evidence",
+            "report",
+            "--format=json",
+            &place,
+        ];
+        all.extend(more);
+        let output = exporter::run(&all).await;
+        assert_eq!(output.status.code(), Some(0));
+        documents.push(serde_json::from_slice(&output.stdout).unwrap());
+    }
+    let kinds: std::collections::BTreeSet<&str> = documents
+        .iter()
+        .flat_map(|document: &Value| document["records"].as_array().unwrap())
+        .map(|record| record["kind"].as_str().unwrap())
+        .collect();
+    assert_eq!(kinds.len(), 6, "{kinds:?}");
+    meets(include_str!("../docs/evidence.schema.json"), &documents).await;
+}
+
+fn reference(text: &str) -> Reference {
+    Reference::try_from(text.to_owned()).unwrap()
+}
+
 #[test]
-fn the_schema_names_every_reason_and_finding() {
-    let schema: Value = serde_json::from_str(SCHEMA).unwrap();
+fn the_schemas_name_every_reason_and_finding() {
+    for schema in [SCHEMA, include_str!("../docs/evidence.schema.json")] {
+        names_every_reason_and_finding(schema);
+    }
+}
+
+fn names_every_reason_and_finding(schema: &str) {
+    let schema: Value = serde_json::from_str(schema).unwrap();
     let reasons: Vec<&str> = Reason::ALL.iter().map(|reason| reason.code()).collect();
     assert_eq!(schema["$defs"]["reason"]["enum"], json!(reasons));
     let findings: Vec<&str> = Finding::ALL.iter().map(|finding| finding.code()).collect();

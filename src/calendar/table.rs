@@ -10,6 +10,7 @@ use jiff::civil::Date;
 use serde::Deserialize;
 
 use super::CalendarError;
+use crate::personal;
 
 type Holidays = BTreeMap<Date, String>;
 
@@ -134,6 +135,12 @@ fn insert(
     name: &str,
     place: &str,
 ) -> Result<(), CalendarError> {
+    if personal::is_in(name) {
+        return Err(wrong(
+            place,
+            "an e-mail address stands in the holiday's name; take it out",
+        ));
+    }
     match holidays.insert(date, name.to_owned()) {
         Some(earlier) => {
             let problem =

@@ -8,9 +8,9 @@ use jiff::civil::{Date, Time};
 use serde_saphyr::Spanned;
 
 use super::mistake::Mistakes;
-use super::value;
 use super::written::{self, Text, Written};
 use crate::calendar::Calendar;
+use crate::evidence::Reference;
 use crate::service_hours::{Days, Hours, Maintenance, ServiceHours};
 use crate::timetable::{Answers, Timetable};
 
@@ -245,7 +245,7 @@ fn maintenance(
         mistakes.at(&written.to, key, "it ends before it begins");
     }
     if let Some(reference) = &written.reference
-        && let Err(message) = value::reference(&reference.value)
+        && let Err(message) = Reference::try_from(reference.value.clone())
     {
         mistakes.at(
             reference,

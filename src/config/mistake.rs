@@ -5,6 +5,8 @@ use std::path::{Path, PathBuf};
 
 use serde_saphyr::{Location, Spanned};
 
+use crate::personal::withheld;
+
 /// One mistake. It never quotes the value of a secret.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Mistake {
@@ -101,6 +103,11 @@ impl Mistakes {
         );
     }
 
+    /// The same of something whose place in the file is not known.
+    pub fn without_place(&mut self, key: impl Into<String>, message: impl Into<String>) {
+        self.push(None, key.into(), message.into(), Line::Shown);
+    }
+
     /// Notes a mistake that the YAML reader found.
     pub fn syntax(&mut self, error: &serde_saphyr::Error) {
         let place = error.location().and_then(Place::of);
@@ -152,7 +159,7 @@ impl fmt::Display for Mistakes {
             if index > 0 {
                 writeln!(f)?;
             }
-            write!(f, "{mistake}")?;
+            f.write_str(&withheld(&mistake.to_string()))?;
             let place = mistake.place.filter(|place| !self.hides(place.line));
             let line = place.and_then(|Place { line, column }| {
                 let text = self
@@ -164,6 +171,7 @@ impl fmt::Display for Mistakes {
             if let Some((line, column, text)) = line {
                 let margin = " ".repeat(line.to_string().len());
                 let indent = " ".repeat(usize::try_from(column).unwrap_or(1).saturating_sub(1));
+                let text = withheld(text);
                 write!(f, "\n {line} | {text}\n {margin} | {indent}^")?;
             }
         }

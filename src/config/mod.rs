@@ -39,7 +39,7 @@ pub use module::{
 };
 pub use read_file::ReadFile;
 pub use target::{LOGIN_MODULE, LOGIN_TARGET, LOGIN_URL, Scheme, Target};
-pub use value::duration;
+pub use value::{duration, label};
 pub use web::{Clients, RateLimit, WebConfig};
 use written::{Text, Written};
 
@@ -48,7 +48,8 @@ use written::{Text, Written};
 pub struct Config {
     /// This vantage's name.
     pub site: Option<String>,
-    /// Where the memory is kept; without it, it lasts as long as the process.
+    /// Where memory and evidence are kept; without it the one lasts as long as the process, and there is
+    /// none of the other.
     pub data_directory: Option<PathBuf>,
     pub contacts: Contacts,
     pub probe: ProbeLimits,
@@ -60,6 +61,8 @@ pub struct Config {
     pub timetable: Timetable,
     /// Where the counts of accounts come from.
     pub readiness: Option<readiness::Source>,
+    /// The CCASS Terminals at which the page is to be seen; unique.
+    pub terminals: Vec<String>,
     /// Where `/probe` may go beside the targets.
     pub allowed_hosts: Arc<AllowedHosts>,
     pub service_hours: ServiceHours,
@@ -169,7 +172,6 @@ impl Config {
 }
 
 fn understand(written: &Written, directory: &Path, mistakes: &mut Mistakes) -> Option<Config> {
-    refuse_later(written, mistakes);
     if let Some(site) = &written.site
         && let Err(message) = value::label(&site.value)
     {
@@ -190,15 +192,32 @@ fn understand(written: &Written, directory: &Path, mistakes: &mut Mistakes) -> O
         calendar: calendar?,
         timetable: timetable?,
         readiness: readiness_source(&written.readiness, directory, mistakes),
+        terminals: terminals(written, mistakes),
         allowed_hosts: Arc::new(allowed_hosts(&written.probe_endpoint, mistakes)),
         service_hours: dates::service_hours(written, mistakes),
         expected_sites: expected_sites(written, mistakes),
     })
 }
 
-fn refuse_later(written: &Written, mistakes: &mut Mistakes) {
-    let terminals = &written.evidence.terminals;
-    value::later(mistakes, "evidence.terminals", terminals, &[]);
+/// The names of the terminals; they are metric-safe, and no names of people.
+fn terminals(written: &Written, mistakes: &mut Mistakes) -> Vec<String> {
+    let mut names: Vec<String> = Vec::new();
+    let written_names = &written.evidence.terminals;
+    for (index, text) in written_names.iter().enumerate() {
+        let key = format!("evidence.terminals[{index}]");
+        if let Err(message) = value::label(&text.value) {
+            mistakes.at(text, key, message);
+        } else if names.contains(&text.value) {
+            mistakes.at(text, key, "this terminal is in the list already");
+        } else {
+            names.push(text.value.clone());
+        }
+    }
+    if let (Some(first), None) = (written_names.first(), &written.data_directory) {
+        let message = "checks at terminals are recorded in the data_directory; configure one";
+        mistakes.at(first, "evidence.terminals", message);
+    }
+    names
 }
 
 fn data_directory(written: &Written, directory: &Path, mistakes: &mut Mistakes) -> Option<PathBuf> {
@@ -355,6 +374,9 @@ fn modules(
     )]);
     let nothing = written::Module::default();
     for (name, module) in written {
+        if let Err(message) = value::label(name) {
+            mistakes.without_place(format!("modules.{name}"), message);
+        }
         let module = module.as_ref().unwrap_or(&nothing);
         let module = ProbeModule::understand(name, module, directory, mistakes);
         modules.insert(name.clone(), Arc::new(module));

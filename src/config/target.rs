@@ -9,6 +9,7 @@ use url::Url;
 use super::mistake::Mistakes;
 use super::module::ProbeModule;
 use super::written;
+use crate::personal;
 use crate::report::{Expectation, Role};
 
 /// The login server that the circular names (CD/OES/CCASS/013/2023, Appendix, step 1).
@@ -58,6 +59,11 @@ impl Target {
             group: None,
             scheme: Scheme::HttpsOnly,
         })
+    }
+
+    /// Whether it says if the login page is reached: a target that must be closed does not.
+    pub fn is_login(&self) -> bool {
+        self.role == Role::Login && self.expect == Expectation::Reachable
     }
 
     pub(super) fn built_in(module: Arc<ProbeModule>, timeout: Duration) -> Result<Self, String> {
@@ -181,6 +187,9 @@ fn probe_url(text: &str, scheme: Scheme) -> Result<Url, String> {
         return Err(
             "credentials in the address are refused: this program never logs in".to_owned(),
         );
+    }
+    if personal::is_in(text) {
+        return Err("an e-mail address stands in it; the address of a page holds none".to_owned());
     }
     match (url.scheme(), scheme) {
         ("https", _) | ("http", Scheme::HttpAllowed) => {}

@@ -5,9 +5,6 @@ use std::time::Duration;
 use jiff::SignedDuration;
 use regex::bytes::Regex;
 
-use super::mistake::Mistakes;
-use super::written::Later;
-
 /// A span of time such as `60s`, `1m 30s` or `500ms`.
 ///
 /// # Errors
@@ -48,19 +45,13 @@ pub(super) fn size(text: &str) -> Result<usize, String> {
 }
 
 /// A name that may become a metric label: short, and free of anything that could be personal data.
-pub(super) fn label(text: &str) -> Result<(), String> {
+///
+/// # Errors
+/// What would be right.
+pub fn label(text: &str) -> Result<(), String> {
     let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.');
     if text.is_empty() || text.len() > 64 || !text.chars().all(allowed) {
         return Err("a name has 1 to 64 letters, digits, dots, dashes and underscores".to_owned());
-    }
-    Ok(())
-}
-
-/// A ticket or a circular, out of a character set that no name or address fits into.
-pub(super) fn reference(text: &str) -> Result<(), String> {
-    let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.' | '/' | '#');
-    if text.is_empty() || text.len() > 64 || !text.chars().all(allowed) {
-        return Err("a reference has 1 to 64 letters, digits and . - _ / #".to_owned());
     }
     Ok(())
 }
@@ -116,30 +107,6 @@ fn begins_repetition(rest: &str) -> bool {
     match inside.split_once(',') {
         None => !inside.is_empty() && digits(inside),
         Some((least, most)) => !least.is_empty() && digits(least) && digits(most),
-    }
-}
-
-/// A key of the contract whose capability this version does not have: it takes its neutral value
-/// (null, an empty list or map, or one of `neutral`), and says so of anything else.
-pub(super) fn later(mistakes: &mut Mistakes, key: &str, value: &Later, neutral: &[&str]) {
-    let Some(value) = value else { return };
-    let is_neutral = match &value.value {
-        serde_json::Value::Null => true,
-        serde_json::Value::Array(list) => list.is_empty(),
-        serde_json::Value::Object(map) => map.is_empty(),
-        serde_json::Value::String(text) => neutral.contains(&text.as_str()),
-        serde_json::Value::Bool(_) | serde_json::Value::Number(_) => false,
-    };
-    if !is_neutral {
-        let leave = match neutral.first() {
-            Some(word) => format!("write {word} or leave it out"),
-            None => "leave it out".to_owned(),
-        };
-        mistakes.at(
-            value,
-            key,
-            format!("this version cannot do that yet; {leave}"),
-        );
     }
 }
 

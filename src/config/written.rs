@@ -1,8 +1,7 @@
 //! The configuration file as the user wrote it: every key of it, nothing understood yet.
 //!
 //! Values keep their place in the file, so that what is wrong with them can be said there. Unknown
-//! keys are errors of the YAML reader. `Later` keys belong to the contract but not to this version:
-//! they take their neutral value and nothing else.
+//! keys are errors of the YAML reader.
 
 use std::collections::BTreeMap;
 
@@ -19,8 +18,6 @@ where
 }
 
 pub type Text = Spanned<String>;
-/// A key whose capability this version does not have.
-pub type Later = Option<Spanned<serde_json::Value>>;
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -127,7 +124,7 @@ pub struct Http {
     pub valid_status: Option<Spanned<Vec<Spanned<u16>>>>,
     pub redirects: Option<Text>,
     #[serde(deserialize_with = "or_default")]
-    pub allowed_hosts: Vec<String>,
+    pub allowed_hosts: Vec<Text>,
     pub max_redirects: Option<Spanned<u64>>,
     pub max_body: Option<Text>,
     pub user_agent: Option<Text>,
@@ -207,5 +204,6 @@ pub struct Readiness {
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Evidence {
-    pub terminals: Later,
+    #[serde(deserialize_with = "or_default")]
+    pub terminals: Vec<Text>,
 }

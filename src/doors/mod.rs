@@ -1,5 +1,6 @@
 //! What each command does: read, call, render, and say how it ended.
 
+mod evidence;
 mod serve;
 mod timetable;
 mod verify;
@@ -15,8 +16,12 @@ use crate::cli::{Check, DrillArgs, Flags};
 use crate::clock::Clock;
 use crate::config::{Config, ConfigError, WebConfig, blackbox, duration};
 use crate::drill::{self, Access, Drill};
+use crate::evidence::{self as kept, Content, DrillOutcome};
+use crate::personal::complain;
 use crate::readiness::Readiness;
 use crate::render;
+use evidence::Recorder;
+pub use evidence::{evidence, record};
 pub use serve::{healthcheck, serve};
 pub use timetable::timetable;
 pub use verify::verify;
@@ -56,12 +61,12 @@ pub fn check(flags: &Flags, args: &Check, clock: Clock) -> anyhow::Result<Ending
     let config = configuration(flags);
     let web = WebConfig::load(flags.web_config_file.as_deref());
     if let Err(mistakes) = &web {
-        eprintln!("{mistakes}");
+        complain(mistakes);
     }
     let source = config.as_ref().and_then(|config| config.readiness.as_ref());
     let readiness = source.map(|source| Readiness::read(&source.path));
     if let (Some(source), Some(Err(error))) = (source, &readiness) {
-        eprintln!("{}: {error}", source.path.display());
+        complain(format!("{}: {error}", source.path.display()));
     }
     let (Some(config), Ok(_), Ok(readiness)) = (config, web, readiness.transpose()) else {
         return Ok(Ending::Mistaken);
@@ -81,12 +86,12 @@ fn convert(path: &Path) -> anyhow::Result<Ending> {
     });
     match text.and_then(|text| blackbox::convert(&text, path)) {
         Err(mistakes) => {
-            eprintln!("{mistakes}");
+            complain(mistakes);
             Ok(Ending::Mistaken)
         }
         Ok(converted) => {
             for left in &converted.left {
-                eprintln!("{}: {}: {}", left.module, left.key, left.message);
+                complain(format!("{}: {}: {}", left.module, left.key, left.message));
             }
             put(&converted.modules, None)?;
             Ok(Ending::Good)
@@ -97,7 +102,7 @@ fn convert(path: &Path) -> anyhow::Result<Ending> {
 /// Rehearses the alarm.
 ///
 /// # Errors
-/// Standard output cannot be written.
+/// It cannot be recorded.
 pub async fn drill(flags: &Flags, args: &DrillArgs, clock: Clock) -> anyhow::Result<Ending> {
     let Some(config) = configuration(flags) else {
         return Ok(Ending::Mistaken);
@@ -105,11 +110,20 @@ pub async fn drill(flags: &Flags, args: &DrillArgs, clock: Clock) -> anyhow::Res
     let (alertmanager, hold) = match (args.alertmanager.parse(), duration(&args.hold)) {
         (Ok(url), Ok(hold)) => (url, hold),
         (Err(error), _) => {
-            eprintln!("--alertmanager: {error}; write for example http://localhost:9093");
+            complain(format!(
+                "--alertmanager: {error}; write for example http://localhost:9093"
+            ));
             return Ok(Ending::Mistaken);
         }
         (_, Err(message)) => {
-            eprintln!("--hold: {message}");
+            complain(format!("--hold: {message}"));
+            return Ok(Ending::Mistaken);
+        }
+    };
+    let recorder = match Recorder::asked_for(&args.recording, &config, clock) {
+        Ok(recorder) => recorder,
+        Err(message) => {
+            complain(&message);
             return Ok(Ending::Mistaken);
         }
     };
@@ -124,23 +138,33 @@ pub async fn drill(flags: &Flags, args: &DrillArgs, clock: Clock) -> anyhow::Res
             ca_file: args.ca_file.clone(),
         },
     };
-    match drill::run(&drill, clock, |step| {
+    let run = drill::run(&drill, clock, |step| {
         let _ = writeln!(io::stdout(), "{step}");
-    })
-    .await
-    {
-        Ok(()) => Ok(Ending::Good),
+    });
+    let (ending, outcome) = match run.await {
+        Ok(()) => (Ending::Good, DrillOutcome::Good),
         Err(error) => {
-            eprintln!("{error:#}");
-            Ok(Ending::No)
+            complain(format!("{error:#}"));
+            (Ending::No, DrillOutcome::Failed)
         }
+    };
+    if let Some(recorder) = recorder {
+        let url = &drill.alertmanager;
+        let content = Content::Drill(kept::Drill {
+            severity: drill.severity.clone(),
+            alertmanager: url[url::Position::BeforeHost..url::Position::AfterPort].to_owned(),
+            outcome,
+            reference: recorder.reference.clone(),
+        });
+        recorder.record(&[content])?;
     }
+    Ok(ending)
 }
 
 /// The configuration, or its mistakes on standard error.
 fn configuration(flags: &Flags) -> Option<Config> {
     Config::load(flags.config_file.as_deref())
-        .map_err(|error| eprintln!("{error}"))
+        .map_err(|error| complain(&error))
         .ok()
 }
 

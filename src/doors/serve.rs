@@ -6,24 +6,26 @@ use std::time::Duration;
 use anyhow::Context;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
-use tracing::info;
+use tracing::{error, info};
 
 use super::Ending;
 use crate::cli::Flags;
 use crate::clock::Clock;
 use crate::config::{Clients, WebConfig};
+use crate::evidence::Ledger;
 use crate::memory::MemoryFile;
+use crate::personal::complain;
 use crate::serve::{self as service, Files, Prefix, ReloadRequest, Service};
 
 /// Serves until SIGTERM or Ctrl-C.
 ///
 /// # Errors
-/// Signals cannot be waited for, a listen address cannot be bound, or the data directory cannot be written into.
+/// Signals cannot be waited for, or a listen address cannot be bound.
 pub async fn serve(flags: &Flags, clock: Clock) -> anyhow::Result<Ending> {
     let prefix = match prefix(flags) {
         Ok(prefix) => prefix,
         Err(message) => {
-            eprintln!("{message}");
+            complain(&message);
             return Ok(Ending::Mistaken);
         }
     };
@@ -34,7 +36,7 @@ pub async fn serve(flags: &Flags, clock: Clock) -> anyhow::Result<Ending> {
     let (in_force, web) = match files.read(clock) {
         Ok(read) => read,
         Err(mistakes) => {
-            eprintln!("{mistakes}");
+            complain(&mistakes);
             return Ok(Ending::Mistaken);
         }
     };
@@ -42,13 +44,23 @@ pub async fn serve(flags: &Flags, clock: Clock) -> anyhow::Result<Ending> {
     let reloads = service::reloads();
     let signals = heed_signals(stop.clone(), reloads.0.clone());
     tokio::spawn(signals.context("cannot wait for signals")?);
-    let memory = match &in_force.config.data_directory {
-        None => None,
-        Some(directory) => Some(MemoryFile::open(directory).with_context(|| {
-            let directory = directory.display();
-            format!("cannot write into the data_directory {directory}")
-        })?),
-    };
+    let config = &in_force.config;
+    let memory = config.data_directory.as_deref().map(|directory| {
+        MemoryFile::open(directory).unwrap_or_else(|cause| {
+            // What answers whether the login works is not to end with a disk.
+            error!(
+                data_directory = %directory.display(),
+                %cause,
+                "cannot write into the data_directory: nothing is remembered or recorded until that is \
+                 mended; probing goes on"
+            );
+            MemoryFile::beside(directory)
+        })
+    });
+    let evidence = config
+        .data_directory
+        .as_deref()
+        .map(|directory| Ledger::in_directory(directory, config.site.as_deref(), clock));
     let mut listeners = Vec::new();
     for address in &flags.web_listen_address {
         let listener = service::bind(address).await;
@@ -66,6 +78,7 @@ pub async fn serve(flags: &Flags, clock: Clock) -> anyhow::Result<Ending> {
         listeners,
         prefix,
         memory,
+        evidence,
         clock,
         stop,
     };
@@ -153,11 +166,11 @@ pub async fn healthcheck(flags: &Flags) -> anyhow::Result<Ending> {
     ) {
         (Ok(prefix), Ok(web)) => (prefix, web),
         (Err(message), _) => {
-            eprintln!("{message}");
+            complain(&message);
             return Ok(Ending::Mistaken);
         }
         (_, Err(mistakes)) => {
-            eprintln!("{mistakes}");
+            complain(&mistakes);
             return Ok(Ending::Mistaken);
         }
     };
@@ -183,7 +196,7 @@ pub async fn healthcheck(flags: &Flags) -> anyhow::Result<Ending> {
     match answered {
         Ok(()) => Ok(Ending::Good),
         Err(error) => {
-            eprintln!("{error:#}");
+            complain(format!("{error:#}"));
             Ok(Ending::No)
         }
     }

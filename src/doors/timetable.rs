@@ -8,9 +8,11 @@ use crate::calendar::midnight;
 use crate::cli::{Flags, TimetableArgs, TimetableFormat};
 use crate::clock::Clock;
 use crate::config::Config;
+use crate::evidence::{self, Ledger};
+use crate::personal::complain;
 use crate::render;
 use crate::render::timetable::Explain;
-use crate::timetable::Standing;
+use crate::timetable::{Standing, Timetable};
 
 /// Shows the circular's dates.
 ///
@@ -24,36 +26,48 @@ pub fn timetable(flags: &Flags, args: &TimetableArgs, clock: Clock) -> anyhow::R
         None => clock.now(),
         Some(Ok(at)) => at,
         Some(Err(message)) => {
-            eprintln!("--at: {message}");
+            complain(format!("--at: {message}"));
             return Ok(Ending::Mistaken);
         }
     };
-    let standing = config.timetable.standing(at, &config.calendar);
+    let dates = with_evidence(&config, clock);
+    let standing = dates.standing(at, &config.calendar);
     let text = match args.format {
         TimetableFormat::Text => {
             let explain = match args.explain {
                 true => Explain::WithSentences,
                 false => Explain::DatesOnly,
             };
-            render::timetable::text(&config.timetable, &standing, explain)
+            render::timetable::text(&dates, &standing, explain)
         }
         TimetableFormat::Json => {
-            let value = render::timetable::json(&config.timetable, &standing);
+            let value = render::timetable::json(&dates, &standing);
             format!("{value:#}\n")
         }
-        TimetableFormat::Ics => {
-            render::timetable::ics(&config.timetable, &standing, &config.calendar)
-        }
+        TimetableFormat::Ics => render::timetable::ics(&dates, &standing, &config.calendar),
         TimetableFormat::Alertmanager => match years(&args.year, &standing, &config) {
             Ok(years) => render::timetable::alertmanager(&config.calendar, &years),
             Err(message) => {
-                eprintln!("--year: {message}");
+                complain(format!("--year: {message}"));
                 return Ok(Ending::Mistaken);
             }
         },
     };
     put(&text, None)?;
     Ok(Ending::Good)
+}
+
+/// The timetable with what the evidence shows to be done.
+fn with_evidence(config: &Config, clock: Clock) -> Timetable {
+    let Some(directory) = &config.data_directory else {
+        return config.timetable.clone();
+    };
+    let mut standing = evidence::Standing::default();
+    let ledger = Ledger::in_directory(directory, config.site.as_deref(), clock);
+    if let Err(cause) = standing.catch_up(&ledger) {
+        complain(format!("the evidence is left out: {cause}"));
+    }
+    standing.laid_over(&config.timetable, &config.targets, &config.terminals)
 }
 
 /// The years asked for; without any, this one and the next, as far as the calendar goes.

@@ -4,11 +4,14 @@ use std::sync::Arc;
 
 use futures_util::stream::{self, StreamExt};
 
+use super::evidence::Recorder;
 use super::{Ending, configuration, put};
 use crate::cli::{Flags, Verify, VerifyFormat};
 use crate::clock::Clock;
 use crate::config::{Config, LOGIN_MODULE, Target};
+use crate::evidence::{Content, Origin, Verification};
 use crate::memory::MemoryFile;
+use crate::personal::complain;
 use crate::probe::{Engine, Roots};
 use crate::render;
 use crate::report::{Report, Role};
@@ -16,7 +19,7 @@ use crate::report::{Report, Role};
 /// Probes once and tells.
 ///
 /// # Errors
-/// The output cannot be written.
+/// The output cannot be written, or the outcome not recorded.
 pub async fn verify(flags: &Flags, args: &Verify, clock: Clock) -> anyhow::Result<Ending> {
     let Some(config) = configuration(flags) else {
         return Ok(Ending::Mistaken);
@@ -24,7 +27,14 @@ pub async fn verify(flags: &Flags, args: &Verify, clock: Clock) -> anyhow::Resul
     let targets = match chosen(&config, args.target.as_deref()) {
         Ok(targets) => targets,
         Err(message) => {
-            eprintln!("{message}");
+            complain(&message);
+            return Ok(Ending::Mistaken);
+        }
+    };
+    let recorder = match Recorder::asked_for(&args.recording, &config, clock) {
+        Ok(recorder) => recorder,
+        Err(message) => {
+            complain(&message);
             return Ok(Ending::Mistaken);
         }
     };
@@ -39,8 +49,20 @@ pub async fn verify(flags: &Flags, args: &Verify, clock: Clock) -> anyhow::Resul
     let text = match args.format {
         VerifyFormat::Text => render::text::reports(&told, contacts, &memory),
         VerifyFormat::Json => render::json::reports(&told, contacts, &memory, clock.now())?,
+        VerifyFormat::Html => render::html::reports(&told, contacts, &memory, clock.now()),
     };
     put(&text, args.output.as_deref())?;
+    if let Some(recorder) = recorder {
+        let contents: Vec<Content> = reports
+            .iter()
+            .map(|report| {
+                let reference = recorder.reference.clone();
+                let verification = Verification::of(report, Origin::Verify, reference);
+                Content::Verification(Box::new(verification))
+            })
+            .collect();
+        recorder.record(&contents)?;
+    }
     // A control that fails is no answer to whether the login works, unless it was asked for.
     let decides = |report: &&Report| report.role == Role::Login || args.target.is_some();
     let mut deciding = reports.iter().filter(decides);

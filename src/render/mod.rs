@@ -1,6 +1,8 @@
-//! How it is said: metrics, text, JSON, the status page. Nothing here measures or decides.
+//! How it is said: metrics, text, JSON, HTML. Nothing here measures or decides.
 
+pub mod evidence;
 mod facts;
+pub mod html;
 pub mod json;
 pub mod metrics;
 pub mod module;

@@ -19,6 +19,7 @@ use super::flights::Landing;
 use super::in_force::InForce;
 use crate::clock::Stopwatch;
 use crate::config::{AllowedHosts, Config, LOGIN_MODULE, ProbeModule, Target};
+use crate::personal;
 use crate::render::metrics::{self, Format, Outcome, Probed};
 use crate::render::{module, text};
 use crate::report::Refusal;
@@ -266,7 +267,12 @@ fn foreign(
         let message = format!("The target is not an address ({error})");
         (Refusal::Malformed, message)
     })?;
-    if let Err(refusal) = config.allowed_hosts.check(&url) {
+    // An e-mail address reads as credentials and a host.
+    let checked = match personal::is_in(asked) {
+        true => Err(Refusal::Credentials),
+        false => config.allowed_hosts.check(&url),
+    };
+    if let Err(refusal) = checked {
         return Err((refusal, sentence(refusal, &url)));
     }
     let built_in = || config.modules.get(LOGIN_MODULE);

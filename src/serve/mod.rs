@@ -5,7 +5,8 @@
 //!
 //! * `in_force`: what the files say; `reloader` replaces it; `readiness` follows a file of its own
 //! * `flights`: the probes under way, of the `scheduler` and of the `endpoint` `/probe`
-//! * `board`: the latest report of each target, which the `keeper` writes down
+//! * `board`: the latest report of each target, which the `keeper` writes down; the `recorder` adds to
+//!   the evidence
 //! * `listener`: connections; `access`: who may ask; `routes`, `prefix`, `negotiation`: what they
 //!   are answered
 
@@ -19,6 +20,7 @@ mod listener;
 mod negotiation;
 mod prefix;
 mod readiness;
+mod recorder;
 mod reloader;
 mod routes;
 mod scheduler;
@@ -31,8 +33,9 @@ use tokio_util::sync::CancellationToken;
 
 use crate::clock::Clock;
 use crate::config::WebConfig;
+use crate::evidence::Ledger;
 use crate::memory::MemoryFile;
-use crate::render::metrics::{Counted, Reload};
+use crate::render::metrics::{Counted, Evidence, Reload};
 use access::Access;
 use board::Board;
 use endpoint::Endpoint;
@@ -53,6 +56,7 @@ pub struct Service {
     pub listeners: Vec<TcpListener>,
     pub prefix: Prefix,
     pub memory: Option<MemoryFile>,
+    pub evidence: Option<Ledger>,
     pub clock: Clock,
     pub stop: CancellationToken,
 }
@@ -62,7 +66,7 @@ pub fn reloads() -> (mpsc::Sender<ReloadRequest>, mpsc::Receiver<ReloadRequest>)
     mpsc::channel(WAITING)
 }
 
-/// Probes on schedule, serves, and keeps the memory in its file, until the stop; it then ends within
+/// Probes on schedule, serves, keeps the memory in its file and records evidence, until the stop; it then ends within
 /// two seconds or so.
 pub async fn run(
     service: Service,
@@ -75,6 +79,7 @@ pub async fn run(
         listeners,
         prefix,
         memory,
+        evidence,
         clock,
         stop,
     } = service;
@@ -84,6 +89,7 @@ pub async fn run(
     let in_force = watch::Sender::new(in_force);
     let web = watch::Sender::new(web);
     let counted = watch::Sender::new(Counted::default());
+    let told = watch::Sender::new(Evidence::default());
     let outcome = watch::Sender::new(Reload::Successful);
     let routes = Routes {
         in_force: in_force.subscribe(),
@@ -92,6 +98,7 @@ pub async fn run(
         reload,
         reloaded: outcome.subscribe(),
         counted: counted.subscribe(),
+        evidence: told.subscribe(),
         prefix,
         clock,
     };
@@ -105,8 +112,21 @@ pub async fn run(
             keeper::run(file, Arc::clone(&board), stop.clone()).await;
         }
     };
+    let recording_in_force = in_force.subscribe();
     let counting = readiness::run(in_force.subscribe(), counted, stop.clone());
-    let probing = scheduler::run(in_force.subscribe(), Arc::clone(&board), stop.clone());
+    let (records, recorded) = recorder::channel();
+    let records = evidence.is_some().then_some(records);
+    let recording = async {
+        if let Some(ledger) = evidence {
+            recorder::run(ledger, recorded, recording_in_force, told, stop.clone()).await;
+        }
+    };
+    let probing = scheduler::run(
+        in_force.subscribe(),
+        Arc::clone(&board),
+        records,
+        stop.clone(),
+    );
     let reloader = Reloader {
         files,
         board: Arc::clone(&board),
@@ -117,6 +137,7 @@ pub async fn run(
     };
     tokio::join!(
         keeping,
+        recording,
         counting,
         probing,
         reloader.run(requests, stop.clone()),

@@ -24,8 +24,9 @@ use super::prefix::Prefix;
 use super::reloader;
 use crate::clock::Clock;
 use crate::config::{Config, Target};
+use crate::personal::withheld;
 use crate::render::json;
-use crate::render::metrics::{self, Counted, Exposition, Reload};
+use crate::render::metrics::{self, Counted, Evidence, Exposition, Reload};
 use crate::render::status::{self, Refresh, StatusPage};
 use crate::report::Report;
 
@@ -49,6 +50,7 @@ pub struct Routes {
     pub reload: mpsc::Sender<reloader::Request>,
     pub reloaded: watch::Receiver<Reload>,
     pub counted: watch::Receiver<Counted>,
+    pub evidence: watch::Receiver<Evidence>,
     pub prefix: Prefix,
     pub clock: Clock,
 }
@@ -175,6 +177,7 @@ impl Routes {
             config: asked.config(),
             known: &self.board.known(),
             counted: &self.counted.borrow().clone(),
+            evidence: &self.evidence.borrow().clone(),
             now: self.clock.now(),
             opened: asked.value("target").as_deref(),
             refresh,
@@ -280,6 +283,7 @@ impl Routes {
             now: self.clock.now(),
             reload: *self.reloaded.borrow(),
             counted: &self.counted.borrow().clone(),
+            evidence: &self.evidence.borrow().clone(),
             refusals: &self.endpoint.refusals(),
         };
         let text = metrics::board(&exposition, chosen.format);
@@ -364,8 +368,9 @@ fn broken(what: &str) -> Answered {
     plain(StatusCode::INTERNAL_SERVER_ERROR, text)
 }
 
-pub(super) fn plain(status: StatusCode, body: impl Into<Bytes>) -> Answered {
-    response(status, PLAIN, body)
+/// A text that may repeat what was asked.
+pub(super) fn plain(status: StatusCode, body: impl AsRef<str>) -> Answered {
+    response(status, PLAIN, withheld(body.as_ref()).into_owned())
 }
 
 fn response(status: StatusCode, media_type: &str, body: impl Into<Bytes>) -> Answered {

@@ -9,7 +9,7 @@ use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::{Semaphore, mpsc, watch};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
@@ -32,6 +32,8 @@ const MAX_JITTER: Duration = Duration::from_secs(3);
 struct Round {
     in_force: Arc<InForce>,
     board: Arc<Board>,
+    /// Where reports go that may become evidence.
+    records: Option<mpsc::Sender<Arc<Report>>>,
     limits: ProbeLimits,
     places: Semaphore,
     stop: CancellationToken,
@@ -46,6 +48,7 @@ type Beats = HashMap<(String, String), (Duration, Instant)>;
 pub async fn run(
     mut in_force: watch::Receiver<Arc<InForce>>,
     board: Arc<Board>,
+    records: Option<mpsc::Sender<Arc<Report>>>,
     stop: CancellationToken,
 ) {
     let mut tasks = JoinSet::new();
@@ -53,7 +56,15 @@ pub async fn run(
     loop {
         let current = Arc::clone(&in_force.borrow_and_update());
         let over = stop.child_token();
-        beats = begin(&mut tasks, current, &board, &over, &beats);
+        let round = Round {
+            board: Arc::clone(&board),
+            records: records.clone(),
+            limits: current.config.probe,
+            places: Semaphore::new(current.config.probe.concurrency),
+            stop: over.clone(),
+            in_force: current,
+        };
+        beats = begin(&mut tasks, round, &beats);
         let stopped = tokio::select! {
             () = stop.cancelled() => true,
             changed = in_force.changed() => changed.is_err(),
@@ -73,22 +84,10 @@ pub async fn run(
 }
 
 /// Starts a task for each target; says from when on each counts its cycles.
-fn begin(
-    tasks: &mut JoinSet<()>,
-    in_force: Arc<InForce>,
-    board: &Arc<Board>,
-    stop: &CancellationToken,
-    before: &Beats,
-) -> Beats {
-    let limits = in_force.config.probe;
-    let targets = in_force.config.targets.clone();
-    let round = Arc::new(Round {
-        in_force,
-        board: Arc::clone(board),
-        limits,
-        places: Semaphore::new(limits.concurrency),
-        stop: stop.clone(),
-    });
+fn begin(tasks: &mut JoinSet<()>, round: Round, before: &Beats) -> Beats {
+    let limits = round.limits;
+    let targets = round.in_force.config.targets.clone();
+    let round = Arc::new(round);
     let now = monotonic_now();
     let mut beats = Beats::new();
     for (index, target) in targets.iter().enumerate() {
@@ -175,6 +174,14 @@ async fn probe(round: &Round, target: &Arc<Target>) -> Option<Duration> {
     let retry_after = report.response().and_then(|response| response.retry_after);
     let before = round.board.take(Arc::clone(&report));
     tell(&report, before.as_deref());
+    if let Some(records) = &round.records
+        && records.try_send(Arc::clone(&report)).is_err()
+    {
+        error!(
+            target_name = target.name,
+            "a report is not looked at for evidence: too many wait"
+        );
+    }
     retry_after
 }
 

@@ -8,6 +8,7 @@ use jiff::civil::{Date, Time};
 
 use super::error::TimetableError;
 use super::written::Text;
+use crate::personal;
 
 type Read<T> = Result<T, TimetableError>;
 
@@ -33,7 +34,21 @@ pub(super) fn text(written: &Text, key: &str) -> Read<String> {
     bounded(written, key, 2000)
 }
 
+/// Whom to ask: the clearing house's own address may stand in it, and nobody else's anywhere.
+pub(super) fn enquiry(written: &Text, key: &str) -> Read<String> {
+    within(written, key, 2000)
+}
+
 fn bounded(written: &Text, key: &str, longest: usize) -> Read<String> {
+    if personal::is_in(&written.value) {
+        let problem =
+            "an e-mail address stands in it; only `enquiry` may hold one, the clearing house's";
+        return Err(TimetableError::at(written, key, problem));
+    }
+    within(written, key, longest)
+}
+
+fn within(written: &Text, key: &str, longest: usize) -> Read<String> {
     let value = written.value.trim();
     let length = value.chars().count();
     let problem = if length == 0 {

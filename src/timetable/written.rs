@@ -17,7 +17,7 @@ use serde_saphyr::Spanned;
 use super::entry::{Phase, Status};
 use super::error::TimetableError;
 use super::form::Interval;
-use super::value::{date, id, label, optional, text};
+use super::value::{date, enquiry, id, label, optional, text};
 use super::{Header, Timetable};
 
 type Read<T> = Result<T, TimetableError>;
@@ -152,7 +152,7 @@ impl TimetableWritten {
             status: self.status,
             subject: text(&self.subject, "subject")?,
             supersedes: optional(self.supersedes.as_ref(), "supersedes", label)?,
-            enquiry: optional(self.enquiry.as_ref(), "enquiry", text)?,
+            enquiry: optional(self.enquiry.as_ref(), "enquiry", enquiry)?,
             language_note: optional(self.language_note.as_ref(), "language_note", text)?,
             phase_at_issue: self.phase_at_issue,
             hash,

@@ -25,6 +25,13 @@ use crate::report::{Family, RootSet};
 const MAX_BODY_BOUND: usize = 64 * 1024 * 1024;
 const MAX_REDIRECTS_BOUND: u64 = 20;
 
+/// A host without scheme, port or path, as a redirect's is compared with it.
+fn host(text: &str) -> Result<String, String> {
+    url::Host::parse(text)
+        .map(|host| host.to_string())
+        .map_err(|_| format!("{text:?} is not a host; write for example login.example.com"))
+}
+
 impl ProbeModule {
     /// The module `name` as it is meant; files are sought beside `directory`.
     pub(in crate::config) fn understand(
@@ -371,11 +378,7 @@ impl Reader<'_> {
                     ("none", Redirects::None),
                 ],
             ),
-            allowed_hosts: written
-                .allowed_hosts
-                .iter()
-                .map(|host| host.to_lowercase())
-                .collect(),
+            allowed_hosts: self.each("http.allowed_hosts", &written.allowed_hosts, host),
             max_redirects,
             max_body: self
                 .one("http.max_body", &written.max_body, |text| {

@@ -64,7 +64,7 @@ catalogue! {
     DEADLINE_TIMESTAMP = gauge("deadline_timestamp_seconds", &["deadline", "bound"], "When the deadline is over: strict by the circular's text, outer by its table.");
     DEADLINE_ALERT_UNTIL = gauge("deadline_alert_until_timestamp_seconds", &["deadline"], "When a missed deadline stops to matter.");
     DEADLINE_BUSINESS_DAYS_LEFT = gauge("deadline_business_days_left", &["deadline"], "Hong Kong business days to the last day to act, today included; absent outside the calendar.");
-    DEADLINE_DONE = gauge("deadline_done", &["deadline"], "1 if the configuration says that it is done.");
+    DEADLINE_DONE = gauge("deadline_done", &["deadline"], "1 if the configuration says that it is done, or, of connection_verification, if the evidence shows it: a full pass of every login target, and every terminal seen.");
     EVENT_START = gauge("event_start_timestamp_seconds", &["event"], "When a briefing or milestone begins, at the earliest.");
     EVENT_END = gauge("event_end_timestamp_seconds", &["event"], "When a briefing or milestone is over, at the latest.");
     EVENT_BUSINESS_DAYS_LEFT = gauge("event_business_days_left", &["event"], "Hong Kong business days to the event's first day; absent outside the calendar.");
@@ -79,6 +79,12 @@ catalogue! {
     READINESS_MAX_AGE = gauge("readiness_max_age_seconds", &[], "How old the readiness file may be.");
     READINESS_READABLE = gauge("readiness_readable", &[], "1 if the readiness file can be read as it is now; else the counts are those of the last good one.");
     READINESS_CONTRADICTIONS = gauge("readiness_contradictions", &[], "Kinds of accounts whose deadline is marked as done while some are missing, and kinds with more or fewer than expected_total.");
+    EVIDENCE_RECORDS = gauge("evidence_records", &[], "Records in the evidence; only where a data directory is configured.");
+    EVIDENCE_HEAD_INFO = gauge("evidence_head_info", &["hash"], "The hash of the newest record; all zeros before the first. Kept off this host, it shows whether records were cut off.");
+    EVIDENCE_ERRORS = counter("evidence_errors_total", &[], "Tries since start to record evidence that put nothing on disk.");
+    VERIFICATION_LAST_PASS = gauge("verification_last_pass_timestamp_seconds", &["target"], "When the newest recorded full pass began: every layer good and the page checked.");
+    TERMINALS_EXPECTED = gauge("terminals_expected", &[], "CCASS Terminals in the configuration.");
+    TERMINALS_CHECKED = gauge("terminals_checked", &["outcome"], "Terminals by the newest check in Edge since the verification opened: seen, not-seen.");
     SERVICE_OPEN = gauge("service_open", &[], "1 inside the service hours and outside announced maintenance.");
     EXPECTED_SITES = gauge("expected_sites", &[], "How many sites should report; only where configured.");
     REFUSALS = counter("probe_endpoint_refusals_total", &["cause"], "Calls of /probe since start that were refused: unknown_module, time_limit, missing_target, parameter, malformed, scheme, credentials, host, port, address, busy.");

@@ -1,17 +1,16 @@
 //! The circular's dates, the phase and the calendar, as series.
 
-use jiff::Timestamp;
-
 use super::catalogue::*;
 use super::family::Families;
-use super::unix;
-use crate::config::Config;
+use super::{Exposition, unix};
 use crate::timetable::{DeadlineStanding, EventStanding, Phase, Timetable};
 
 /// Adds the dates as they stand `now`.
-pub(super) fn add(families: &mut Families, config: &Config, now: Timestamp) {
-    let standing = config.timetable.standing(now, &config.calendar);
-    header(families, &config.timetable);
+pub(super) fn add(families: &mut Families, exposition: &Exposition<'_>) {
+    let (config, now) = (exposition.config, exposition.now);
+    let timetable = exposition.evidence.laid_over(config);
+    let standing = timetable.standing(now, &config.calendar);
+    header(families, &timetable);
     for one in &standing.deadlines {
         deadline(families, one);
     }

@@ -1,13 +1,14 @@
 //! `/metrics`: the only place that names a metric.
 //!
 //! In: what is known now. Out: families built afresh, so that no stale label set can stay. Absent
-//! facts are absent series. `catalogue` has every name of ours, `probe`, `dates` and `readiness` say what
-//! their values are; `blackbox` has the names that `/probe` shares with blackbox_exporter; `openmetrics`
+//! facts are absent series. `catalogue` has every name of ours, `probe`, `dates`, `readiness` and `evidence`
+//! say what their values are; `blackbox` has the names that `/probe` shares with blackbox_exporter; `openmetrics`
 //! is the other form.
 
 mod blackbox;
 mod catalogue;
 mod dates;
+mod evidence;
 mod family;
 mod openmetrics;
 mod probe;
@@ -23,10 +24,12 @@ use prometheus::proto::MetricFamily;
 use prometheus::{Encoder, TextEncoder};
 
 use crate::config::{Config, Target};
+use crate::evidence::Standing;
 use crate::readiness::Readiness;
 use crate::report::memory::Known;
 use crate::report::overview::Overview;
 use crate::report::{Refusal, Report};
+use crate::timetable::Timetable;
 pub use blackbox::BLACKBOX;
 pub use catalogue::CATALOGUE;
 use catalogue::{
@@ -44,6 +47,7 @@ pub struct Exposition<'a> {
     pub now: Timestamp,
     pub reload: Reload,
     pub counted: &'a Counted,
+    pub evidence: &'a Evidence,
     /// What `/probe` refused since start.
     pub refusals: &'a BTreeMap<Refusal, u64>,
 }
@@ -55,6 +59,27 @@ pub struct Counted {
     pub readiness: Option<Readiness>,
     /// Whether it can be read now.
     pub is_readable: bool,
+}
+
+/// What the evidence says, and whether it could be added to.
+#[derive(Clone, Debug, Default)]
+pub struct Evidence {
+    /// Absent without a data directory, and until it could be read once.
+    pub standing: Option<Arc<Standing>>,
+    /// Tries since start that put nothing on disk; absent without a data directory.
+    pub errors: Option<u64>,
+}
+
+impl Evidence {
+    /// The timetable with what the records show to be done.
+    pub fn laid_over(&self, config: &Config) -> Timetable {
+        match &self.standing {
+            None => config.timetable.clone(),
+            Some(standing) => {
+                standing.laid_over(&config.timetable, &config.targets, &config.terminals)
+            }
+        }
+    }
 }
 
 /// Whether the files could be read when they were read last.
@@ -146,7 +171,8 @@ fn gather(exposition: &Exposition<'_>) -> Vec<MetricFamily> {
     let latest = exposition.known.iter();
     let latest = latest.filter_map(|(_, known)| known.tally.latest.as_deref());
     probe::add_groups(&mut families, &Overview::of(latest));
-    dates::add(&mut families, exposition.config, exposition.now);
+    dates::add(&mut families, exposition);
+    evidence::add(&mut families, exposition);
     if let Some(source) = &exposition.config.readiness {
         readiness::add(&mut families, exposition, source);
     }

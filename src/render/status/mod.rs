@@ -1,7 +1,6 @@
 //! The status page: one document without outside assets, readable without scripts.
 //!
-//! In: the configuration, what is known of each target, the time. Out: HTML. Whatever came from a
-//! server is escaped by the templates, and isolated where its direction of writing could disturb.
+//! In: the configuration, what is known of each target, the time. Out: HTML.
 
 mod dates;
 mod standing;
@@ -11,21 +10,18 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use maud::{DOCTYPE, Markup, PreEscaped, html};
+use maud::{Markup, html};
 
-use super::metrics::Counted;
+use super::html::{cause, changes, document, scrolling, state};
+use super::metrics::{Counted, Evidence};
 use super::overview;
 use super::page::instant;
-use super::text::whom;
 use crate::config::{Config, Target};
-use crate::report::advice;
+use crate::report::Role;
 use crate::report::memory::Known;
 use crate::report::overview::Overview;
-use crate::report::{Expectation, PageVerdict, Report, Role, Verdict};
 use standing::Standing;
 
-/// Light and dark, on a phone and on paper.
-const STYLE: &str = include_str!("style.css");
 /// With more targets than this only those that fail are shown whole.
 const SHOWN_WHOLE: usize = 3;
 
@@ -34,6 +30,7 @@ pub struct StatusPage<'a> {
     pub config: &'a Config,
     pub known: &'a [(Arc<Target>, Known)],
     pub counted: &'a Counted,
+    pub evidence: &'a Evidence,
     pub now: Timestamp,
     /// The target that is asked for, to be shown whole.
     pub opened: Option<&'a str>,
@@ -54,39 +51,28 @@ pub fn page(page: &StatusPage<'_>) -> String {
     let overview = Overview::of(latest);
     let standing = Standing::of(page, &overview);
     let site = page.config.site.as_deref();
+    let site = site.map(|site| format!(" · {site}")).unwrap_or_default();
+    let title = format!("{}{site} · CCASS 2FA", standing.words());
     let markup = html! {
-        (DOCTYPE)
-        html lang="en" {
-            head {
-                meta charset="utf-8";
-                meta name="viewport" content="width=device-width, initial-scale=1";
-                title { (standing.words()) @if let Some(site) = site { " · " (site) } " · CCASS 2FA" }
-                style { (PreEscaped(STYLE)) }
+        main {
+            (page.banner(standing))
+            (page.causes())
+            (page.together(&overview))
+            (page.overview())
+            @for (target, known) in page.known {
+                (page.target(target, known))
             }
-            body {
-                main {
-                    (page.banner(standing))
-                    (page.causes())
-                    (page.together(&overview))
-                    (page.overview())
-                    @for (target, known) in page.known {
-                        (page.target(target, known))
-                    }
-                    (page.dates())
-                }
-                (page.footer())
-            }
+            (page.dates())
         }
+        (page.footer())
     };
-    markup.into_string()
+    document(&title, &markup)
 }
 
 impl StatusPage<'_> {
     /// The targets that say whether the login page is reached.
     fn logins(&self) -> impl Iterator<Item = &Known> + Clone {
-        let login =
-            |target: &Target| target.role == Role::Login && target.expect == Expectation::Reachable;
-        let logins = self.known.iter().filter(move |(target, _)| login(target));
+        let logins = self.known.iter().filter(|(target, _)| target.is_login());
         logins.map(|(_, known)| known)
     }
 
@@ -144,60 +130,16 @@ impl StatusPage<'_> {
     fn causes(&self) -> Markup {
         let failing = self.known.iter().filter_map(|(target, known)| {
             let report = known.tally.latest.as_deref()?;
-            let reason = report.verdict.reason()?;
-            (target.role == Role::Login).then_some((report, reason, known))
+            let fails = target.role == Role::Login && !report.verdict.is_good();
+            fails.then_some((report, &known.remembered))
         });
         html! {
-            @for (report, reason, known) in failing {
-                @let advice = advice::of_report(report).unwrap_or(advice::of_reason(reason));
+            @for (report, remembered) in failing {
                 section.card.cause aria-label={ "Why " (report.target) " fails" } {
-                    h2 {
-                        (report.target) " fails at " (reason.layer().code())
-                        ": " code { (reason.code()) }
+                    (cause(report, &self.config.contacts))
+                    @if let Some(good) = &remembered.last_good {
+                        (changes(good.at, &remembered.changes))
                     }
-                    p { (advice.meaning) }
-                    dl {
-                        dt { "Ask" }
-                        dd { strong { (whom(advice.ask, &self.config.contacts)) } }
-                        dt { "Hand over" }
-                        dd { (advice.hand_over) }
-                        @if report.response().is_some() {
-                            dt { "Answered by" }
-                            dd { (report.answered_by().code()) }
-                        }
-                    }
-                    (self.changes(known))
-                }
-            }
-        }
-    }
-
-    fn changes(&self, known: &Known) -> Markup {
-        let remembered = &known.remembered;
-        html! {
-            @if let Some(good) = &remembered.last_good {
-                h3 { "What changed since it was last good, " (instant(good.at)) }
-                @if remembered.changes.is_empty() {
-                    p { "Nothing of issuer, key and addresses, as far as was seen." }
-                } @else {
-                    (scrolling("What changed", html! {
-                        table.changes {
-                            thead { tr {
-                                th scope="col" { "What" } th scope="col" { "Before" }
-                                th scope="col" { "Now" } th scope="col" { "Seen since" }
-                            } }
-                            tbody {
-                                @for change in &remembered.changes {
-                                    tr {
-                                        th scope="row" { (change.fact.words()) }
-                                        td data-label="Before" { bdi { (change.before) } }
-                                        td data-label="Now" { bdi { (change.now) } }
-                                        td data-label="Seen since" { (instant(change.since)) }
-                                    }
-                                }
-                            }
-                        }
-                    }))
                 }
             }
         }
@@ -283,30 +225,6 @@ impl StatusPage<'_> {
             }
         }
     }
-}
-
-/// How a target stands, in a word.
-fn state(report: Option<&Report>) -> Markup {
-    let (class, words) = match report.map(|report| (report.verdict, report.expect)) {
-        None => ("warn", "not probed yet".to_owned()),
-        Some((Verdict::Good { .. }, Expectation::Unreachable)) => {
-            ("good", "closed, as it should be".to_owned())
-        }
-        Some((Verdict::Good { page }, Expectation::Reachable)) => match page {
-            PageVerdict::Checked => ("good", "good".to_owned()),
-            PageVerdict::Unchecked => ("good", "good, page not checked".to_owned()),
-        },
-        Some((Verdict::Failed { layer, reason }, _)) => (
-            "bad",
-            format!("fails at {}: {}", layer.code(), reason.code()),
-        ),
-    };
-    html! { span.state.(class) { (words) } }
-}
-
-/// A table that may be wider than the screen: it scrolls by itself, also by keyboard.
-fn scrolling(name: &str, table: Markup) -> Markup {
-    html! { div.scroll role="group" aria-label=(name) tabindex="0" { (table) } }
 }
 
 /// A span of time as people say it.

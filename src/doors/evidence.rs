@@ -1,0 +1,227 @@
+//! `record` and `evidence`: what was seen is kept, and what was kept is read, checked and told.
+
+use std::ops::Range;
+use std::path::Path;
+
+use anyhow::Context;
+use jiff::Timestamp;
+use jiff::civil::Date;
+
+use super::{Ending, configuration, put};
+use crate::calendar::{day_end, midnight};
+use crate::cli::{
+    EvidenceArgs, EvidenceCommand, EvidenceFormat, EvidencePlace, EvidenceSelection, Flags,
+    RecordArgs, Recording, TerminalOutcome,
+};
+use crate::clock::Clock;
+use crate::config::{Config, label};
+use crate::evidence::{
+    Audit, Content, Ledger, Receipt, Reference, Sealed, Sighting, TerminalCheck,
+};
+use crate::personal::complain;
+use crate::render::evidence::{self as render, Selected};
+
+const NO_DIRECTORY: &str = "there is nowhere to record it: configure a data_directory, where the \
+                            exporter keeps its evidence";
+
+/// Where a command's outcome is to be recorded.
+pub(super) struct Recorder {
+    ledger: Ledger,
+    pub reference: Option<Reference>,
+}
+
+impl Recorder {
+    /// `None` where nobody asked for it.
+    ///
+    /// # Errors
+    /// What to type or to configure instead.
+    pub fn asked_for(
+        recording: &Recording,
+        config: &Config,
+        clock: Clock,
+    ) -> Result<Option<Self>, String> {
+        match recording.record {
+            false => Ok(None),
+            true => Self::of(config, recording.reference.as_deref(), clock).map(Some),
+        }
+    }
+
+    fn of(config: &Config, reference: Option<&str>, clock: Clock) -> Result<Self, String> {
+        let directory = config.data_directory.as_deref().ok_or(NO_DIRECTORY)?;
+        let reference = reference.map(|text| Reference::try_from(text.to_owned()));
+        Ok(Self {
+            ledger: Ledger::in_directory(directory, config.site.as_deref(), clock),
+            reference: reference
+                .transpose()
+                .map_err(|message| format!("--reference: {message}"))?,
+        })
+    }
+
+    /// Records, and says so once it is on disk.
+    ///
+    /// # Errors
+    /// Nothing is recorded.
+    pub fn record(&self, contents: &[Content]) -> anyhow::Result<()> {
+        let receipts = self.ledger.append(contents).context("it is NOT recorded")?;
+        for Receipt { file, head } in receipts {
+            // On standard error: standard output holds the report.
+            complain(format!(
+                "recorded as number {} in {}, hash {}",
+                head.number,
+                file.display(),
+                head.hash
+            ));
+        }
+        Ok(())
+    }
+}
+
+/// Adds a manual check at a terminal.
+///
+/// # Errors
+/// It cannot be recorded.
+pub fn record(flags: &Flags, args: &RecordArgs, clock: Clock) -> anyhow::Result<Ending> {
+    let Some(config) = configuration(flags) else {
+        return Ok(Ending::Mistaken);
+    };
+    let recorder = match Recorder::of(&config, args.reference.as_deref(), clock) {
+        Ok(recorder) => recorder,
+        Err(message) => {
+            complain(&message);
+            return Ok(Ending::Mistaken);
+        }
+    };
+    if !config.terminals.contains(&args.terminal) {
+        // What was typed instead may be anything, and is not repeated.
+        complain(match config.terminals.as_slice() {
+            [] => "--terminal: list the terminals as evidence.terminals in the configuration"
+                .to_owned(),
+            known => format!(
+                "--terminal: it is none of evidence.terminals ({})",
+                known.join(", ")
+            ),
+        });
+        return Ok(Ending::Mistaken);
+    }
+    let content = Content::Terminal(TerminalCheck {
+        terminal: args.terminal.clone(),
+        outcome: match args.outcome {
+            TerminalOutcome::Seen => Sighting::Seen,
+            TerminalOutcome::NotSeen => Sighting::NotSeen,
+        },
+        reference: recorder.reference.clone(),
+    });
+    recorder.record(&[content])?;
+    Ok(Ending::Good)
+}
+
+/// Reads the evidence.
+///
+/// # Errors
+/// A file cannot be read, or the output not be written.
+pub fn evidence(flags: &Flags, args: &EvidenceArgs, clock: Clock) -> anyhow::Result<Ending> {
+    let (place, selection, known) = match &args.command {
+        EvidenceCommand::List(selection) | EvidenceCommand::Report { selection, .. } => {
+            (&selection.place, Some(selection), None)
+        }
+        EvidenceCommand::Check { head, place } => (place, None, head.as_deref()),
+    };
+    let Some(config) = configuration(flags) else {
+        return Ok(Ending::Mistaken);
+    };
+    let (ledger, period) = match (
+        ledger(&config, place, clock),
+        selection.map(period).transpose(),
+    ) {
+        (Ok(ledger), Ok(period)) => (ledger, period),
+        (Err(message), _) | (_, Err(message)) => {
+            complain(&message);
+            return Ok(Ending::Mistaken);
+        }
+    };
+    let of = selection.and_then(|selection| selection.of.as_deref());
+    if let Some(Err(message)) = of.map(label) {
+        complain(format!("--of: {message}"));
+        return Ok(Ending::Mistaken);
+    }
+    if known.is_some_and(|hash| hash.len() != 64 || !hash.bytes().all(|c| c.is_ascii_hexdigit())) {
+        complain(
+            "--head: a hash has 64 hexadecimal digits; metrics, reports and `evidence check` show it",
+        );
+        return Ok(Ending::Mistaken);
+    }
+    let audit = Audit::of(&ledger, known)?;
+    let selected = Selected {
+        audit: &audit,
+        records: chosen(&audit, period, of),
+        from: selection.and_then(|selection| selection.from.as_deref()),
+        to: selection.and_then(|selection| selection.to.as_deref()),
+        of,
+        terminals: &config.terminals,
+        site: config.site.as_deref(),
+        made: clock.now(),
+    };
+    match &args.command {
+        EvidenceCommand::List(_) => put(&render::list(&selected), None)?,
+        EvidenceCommand::Check { .. } => put(&render::check(&audit), None)?,
+        EvidenceCommand::Report { format, output, .. } => {
+            let text = match format {
+                EvidenceFormat::Html => render::html(&selected),
+                EvidenceFormat::Json => render::json(&selected)?,
+                EvidenceFormat::Csv => render::csv(&selected)?,
+            };
+            put(&text, output.as_deref())?;
+        }
+    }
+    if selection.is_some() {
+        for fault in &audit.faults {
+            complain(fault);
+        }
+    }
+    Ok(match audit.faults.is_empty() {
+        true => Ending::Good,
+        false => Ending::No,
+    })
+}
+
+fn ledger(config: &Config, place: &EvidencePlace, clock: Clock) -> Result<Ledger, String> {
+    let directory = place
+        .data_directory
+        .as_deref()
+        .or(config.data_directory.as_deref());
+    let directory: &Path = directory
+        .ok_or("no data_directory is configured; name it, or a copy of it, by --data-directory")?;
+    if !directory.is_dir() {
+        return Err(format!("{} is not a directory", directory.display()));
+    }
+    Ok(Ledger::in_directory(
+        directory,
+        config.site.as_deref(),
+        clock,
+    ))
+}
+
+/// From the first instant of a Hong Kong day to the end of another.
+fn period(selection: &EvidenceSelection) -> Result<Range<Timestamp>, String> {
+    let day = |flag: &str, text: &Option<String>| {
+        let date = text.as_deref().map(str::parse::<Date>).transpose();
+        date.map_err(|_| format!("{flag}: write a date, for example 2023-04-27"))
+    };
+    let from = day("--from", &selection.from)?;
+    let to = day("--to", &selection.to)?;
+    Ok(from.map_or(Timestamp::MIN, midnight)..to.map_or(Timestamp::MAX, day_end))
+}
+
+fn chosen<'a>(
+    audit: &'a Audit,
+    period: Option<Range<Timestamp>>,
+    of: Option<&str>,
+) -> Vec<&'a Sealed> {
+    let within = |record: &&Sealed| {
+        period
+            .as_ref()
+            .is_none_or(|period| period.contains(&record.recorded))
+            && of.is_none_or(|name| record.content.subject() == Some(name))
+    };
+    audit.records.iter().filter(within).collect()
+}

@@ -1,0 +1,234 @@
+//! The audit: every line of every file read, and each fault named.
+//!
+//! In: a ledger, and perhaps the hash of a record that is known from elsewhere: Prometheus, a filed
+//! report. Out: the records in order, the head, the faults. A chain alone cannot show that its newest
+//! lines were cut off: that takes a hash kept elsewhere.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::fs;
+use std::ops::RangeInclusive;
+use std::path::Path;
+
+use super::ledger::{Ledger, LedgerError, name};
+use super::line::{self, Head, Sealed};
+
+/// What all files hold.
+#[derive(Clone, Debug)]
+pub struct Audit {
+    /// In the order of their numbers.
+    pub records: Vec<Sealed>,
+    pub files: Vec<String>,
+    /// The newest record, or none.
+    pub head: Head,
+    pub faults: Vec<Fault>,
+    /// The number of the record that has the hash that was asked for.
+    pub anchored: Option<u64>,
+}
+
+/// Where a line stands.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Place {
+    pub file: String,
+    /// Counted from 1.
+    pub line: usize,
+}
+
+/// Something that is not as it was written.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Fault {
+    /// The last line has no end.
+    Torn { place: Place, bytes: usize },
+    /// It is no record.
+    Unreadable { place: Place },
+    /// It is not what its own hash, or the record after it, was made from.
+    Altered { place: Place, number: u64 },
+    /// Records of a number between those that are there.
+    Missing { numbers: RangeInclusive<u64> },
+    /// It stands after a later record.
+    OutOfOrder {
+        place: Place,
+        number: u64,
+        after: u64,
+    },
+    /// Another line has the same number.
+    Twice { place: Place, number: u64 },
+    /// No record has the hash that is known from elsewhere.
+    HeadUnknown,
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} line {}", self.file, self.line)
+    }
+}
+
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Torn { place, bytes } => write!(
+                f,
+                "{place}: the last line is torn ({bytes} bytes): a crash left it; it was never \
+                 acknowledged, and the next record sets it aside"
+            ),
+            Self::Unreadable { place } => write!(f, "{place}: it is no record"),
+            Self::Altered { place, number } => {
+                write!(f, "{place}: record {number} was altered")
+            }
+            Self::Missing { numbers } => match numbers.start() == numbers.end() {
+                true => write!(f, "record {} is missing", numbers.start()),
+                false => write!(
+                    f,
+                    "records {} to {} are missing",
+                    numbers.start(),
+                    numbers.end()
+                ),
+            },
+            Self::OutOfOrder {
+                place,
+                number,
+                after,
+            } => write!(f, "{place}: record {number} stands after record {after}"),
+            Self::Twice { place, number } => {
+                write!(f, "{place}: record {number} stands there a second time")
+            }
+            Self::HeadUnknown => f.write_str(
+                "no record has the hash given by --head: the newest records were cut off, or what it \
+                 is of was altered",
+            ),
+        }
+    }
+}
+
+/// What the chain needs to know of one line.
+struct Link {
+    place: Place,
+    /// Of the line as it stands.
+    computed: String,
+    record: Sealed,
+}
+
+impl Audit {
+    /// Reads and checks everything.
+    ///
+    /// # Errors
+    /// A file cannot be read, or is locked by a writer for too long.
+    pub fn of(ledger: &Ledger, known: Option<&str>) -> Result<Self, LedgerError> {
+        let lock = ledger.lock_for_reading()?;
+        let mut faults = Vec::new();
+        let mut links: BTreeMap<u64, Link> = BTreeMap::new();
+        let mut files = Vec::new();
+        let mut highest = 0;
+        for path in ledger.files()? {
+            let bytes = fs::read(&path).map_err(|source| LedgerError::File {
+                doing: "read",
+                path: path.clone(),
+                source,
+            })?;
+            files.push(name(&path));
+            for (place, line) in lines(&path, &bytes, &mut faults) {
+                let Some(record) = line::read(line) else {
+                    faults.push(Fault::Unreadable { place });
+                    continue;
+                };
+                let number = record.number;
+                if number < highest {
+                    faults.push(Fault::OutOfOrder {
+                        place: place.clone(),
+                        number,
+                        after: highest,
+                    });
+                }
+                highest = highest.max(number);
+                let link = Link {
+                    computed: line::hash(line),
+                    place: place.clone(),
+                    record,
+                };
+                if let Some(first) = links.insert(number, link) {
+                    faults.push(Fault::Twice { place, number });
+                    links.insert(number, first);
+                }
+            }
+        }
+        drop(lock);
+        check_chain(&links, &mut faults);
+        let anchored = known.and_then(|hash| {
+            let has = |link: &&Link| link.computed.eq_ignore_ascii_case(hash);
+            links.values().find(has).map(|link| link.record.number)
+        });
+        if known.is_some() && anchored.is_none() {
+            faults.push(Fault::HeadUnknown);
+        }
+        let head = links
+            .last_key_value()
+            .map_or_else(Head::none, |(_, last)| Head {
+                number: last.record.number,
+                hash: last.computed.clone(),
+            });
+        Ok(Self {
+            records: links.into_values().map(|link| link.record).collect(),
+            files,
+            head,
+            faults,
+            anchored,
+        })
+    }
+}
+
+/// The whole lines of a file; a last one without an end is a fault.
+fn lines<'a>(path: &Path, bytes: &'a [u8], faults: &mut Vec<Fault>) -> Vec<(Place, &'a [u8])> {
+    let place = |index: usize| Place {
+        file: name(path),
+        line: index + 1,
+    };
+    let mut lines: Vec<(Place, &[u8])> = bytes
+        .split(|byte| *byte == b'\n')
+        .enumerate()
+        .map(|(index, line)| (place(index), line))
+        .collect();
+    if let Some((place, torn)) = lines.pop()
+        && !torn.is_empty()
+    {
+        faults.push(Fault::Torn {
+            place,
+            bytes: torn.len(),
+        });
+    }
+    lines
+}
+
+/// Each record against its own hash, against the one before it, and the gaps.
+fn check_chain(links: &BTreeMap<u64, Link>, faults: &mut Vec<Fault>) {
+    let none = Head::none();
+    let mut before: Option<&Link> = None;
+    for (number, link) in links {
+        let altered = |link: &Link| Fault::Altered {
+            place: link.place.clone(),
+            number: link.record.number,
+        };
+        let expected = before.map_or(0, |link| link.record.number) + 1;
+        if *number > expected {
+            faults.push(Fault::Missing {
+                numbers: expected..=*number - 1,
+            });
+        }
+        if link.record.hash != link.computed {
+            faults.push(altered(link));
+        } else if *number == expected {
+            let follows = match before {
+                None => link.record.previous == none.hash,
+                Some(before) => {
+                    [&before.computed, &before.record.hash].contains(&&link.record.previous)
+                }
+            };
+            match before {
+                // Both state their own hashes: whoever altered the earlier one made a new hash for it.
+                Some(before) if !follows => faults.push(altered(before)),
+                None if !follows => faults.push(altered(link)),
+                Some(_) | None => {}
+            }
+        }
+        before = Some(link);
+    }
+}

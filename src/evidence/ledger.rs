@@ -1,0 +1,337 @@
+//! The files of the evidence, one a Hong Kong year, and how a record gets into them.
+//!
+//! Several programs may write (`serve`, `verify --record`, `record`): each append holds a lock. A record
+//! is acknowledged when it is on disk. What cannot be written leaves the file as it was; what a crash
+//! left half written is set aside by the next append, which records that.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::path::{Path, PathBuf};
+use std::thread;
+use std::time::Duration;
+
+use thiserror::Error;
+
+use super::line::{self, Head, Writer};
+use super::record::{Content, Repair};
+use crate::calendar::date_at;
+use crate::clock::{Clock, Stopwatch};
+
+const DIRECTORY: &str = "evidence";
+const LOCK: &str = "lock";
+const ENDING: &str = "jsonl";
+/// How long another writer may hold the lock.
+const PATIENCE: Duration = Duration::from_secs(5);
+const BETWEEN_TRIES: Duration = Duration::from_millis(5);
+/// A line is shorter; what is longer is not ours.
+const MOST_LINE: u64 = 1 << 20;
+
+/// The evidence in one data directory.
+#[derive(Clone, Debug)]
+pub struct Ledger {
+    directory: PathBuf,
+    writer: Writer,
+    clock: Clock,
+}
+
+/// A record that is on disk.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Receipt {
+    pub file: PathBuf,
+    pub head: Head,
+}
+
+/// Why a record is not on disk. The file is then as it was.
+#[derive(Debug, Error)]
+pub enum LedgerError {
+    #[error("cannot {doing} {}: {source}", path.display())]
+    File {
+        doing: &'static str,
+        path: PathBuf,
+        source: io::Error,
+    },
+    #[error(
+        "another program has held {} for {} s; end it, or wait until it is done",
+        path.display(),
+        PATIENCE.as_secs()
+    )]
+    Locked { path: PathBuf },
+    #[error("a record cannot be written as JSON, which is a defect: {0}")]
+    Unwritable(#[from] serde_json::Error),
+}
+
+/// Says what was tried where.
+fn failed(doing: &'static str, path: &Path) -> impl FnOnce(io::Error) -> LedgerError {
+    let path = path.to_owned();
+    move |source| LedgerError::File {
+        doing,
+        path,
+        source,
+    }
+}
+
+/// What a file ends with.
+struct Tail {
+    head: Head,
+    /// The length up to and with the end of the last whole line.
+    whole: u64,
+    torn: Vec<u8>,
+}
+
+impl Ledger {
+    /// The evidence in a data directory, recorded by this host.
+    pub fn in_directory(data_directory: &Path, site: Option<&str>, clock: Clock) -> Self {
+        Self {
+            directory: data_directory.join(DIRECTORY),
+            writer: Writer {
+                host: host(),
+                site: site.map(str::to_owned),
+            },
+            clock,
+        }
+    }
+
+    /// The files there are, the oldest first.
+    ///
+    /// # Errors
+    /// The directory is there and cannot be read.
+    pub fn files(&self) -> Result<Vec<PathBuf>, LedgerError> {
+        let entries = match fs::read_dir(&self.directory) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+            other => other.map_err(failed("read", &self.directory))?,
+        };
+        let mut files = Vec::new();
+        for entry in entries {
+            let path = entry.map_err(failed("read", &self.directory))?.path();
+            if path.extension().is_some_and(|ending| ending == ENDING) {
+                files.push(path);
+            }
+        }
+        files.sort();
+        Ok(files)
+    }
+
+    /// Appends records, all or none; they are on disk when it returns.
+    ///
+    /// # Errors
+    /// They are not on disk, and the file is as it was.
+    pub fn append(&self, contents: &[Content]) -> Result<Vec<Receipt>, LedgerError> {
+        fs::create_dir_all(&self.directory).map_err(failed("make", &self.directory))?;
+        let _lock = self.lock()?;
+        let newest = self.files()?.pop();
+        let (mut head, repair) = match &newest {
+            None => (Head::none(), None),
+            Some(path) => {
+                let tail = mended(path)?;
+                let repair = (!tail.torn.is_empty()).then(|| set_aside(path, &tail));
+                (tail.head, repair.transpose()?)
+            }
+        };
+        let now = self.clock.now();
+        let year = self
+            .directory
+            .join(format!("{}.{ENDING}", date_at(now).year()));
+        // A clock that goes back does not make the chain go back.
+        let path = match newest.filter(|newest| *newest > year) {
+            Some(newest) => newest,
+            None => year,
+        };
+        let mut text = String::new();
+        let mut receipts = Vec::new();
+        for (index, content) in repair.iter().chain(contents).enumerate() {
+            let (line, next) = line::seal(content, &head, &self.writer, now)?;
+            text.push_str(&line);
+            head = next;
+            if index >= usize::from(repair.is_some()) {
+                receipts.push(Receipt {
+                    file: path.clone(),
+                    head: head.clone(),
+                });
+            }
+        }
+        write_whole(&path, text.as_bytes())?;
+        Ok(receipts)
+    }
+
+    /// Held until it is dropped, or this process ends, however it ends.
+    fn lock(&self) -> Result<File, LedgerError> {
+        let path = self.directory.join(LOCK);
+        let file = OpenOptions::new()
+            .create(true)
+            .truncate(false)
+            .write(true)
+            .open(&path)
+            .map_err(failed("open", &path))?;
+        wait_for(&path, || file.try_lock())?;
+        Ok(file)
+    }
+
+    /// Held so that no line is read while it is being written; where nothing can be locked, as in a
+    /// copy, nobody writes either.
+    pub(super) fn lock_for_reading(&self) -> Result<Option<File>, LedgerError> {
+        let path = self.directory.join(LOCK);
+        let Ok(file) = File::open(&path) else {
+            return Ok(None);
+        };
+        wait_for(&path, || file.try_lock_shared())?;
+        Ok(Some(file))
+    }
+}
+
+/// What `path` ends with. A last line that is whole but for its end gets its end: an editor took it,
+/// or a crash came in the last moment.
+fn mended(path: &Path) -> Result<Tail, LedgerError> {
+    let found = tail(path).map_err(failed("read", path))?;
+    if found.torn.is_empty() || !line::is_sound(&found.torn) {
+        return Ok(found);
+    }
+    write_whole(path, b"\n")?;
+    tail(path).map_err(failed("read", path))
+}
+
+/// Cuts half a line off, after keeping it elsewhere.
+fn set_aside(path: &Path, tail: &Tail) -> Result<Content, LedgerError> {
+    let aside = path.with_extension("torn");
+    let mut kept = tail.torn.clone();
+    kept.push(b'\n');
+    write_whole(&aside, &kept)?;
+    let file = OpenOptions::new().write(true).open(path);
+    file.and_then(|file| file.set_len(tail.whole).and_then(|()| file.sync_all()))
+        .map_err(failed("mend", path))?;
+    tracing::warn!(
+        file = %path.display(),
+        aside = %aside.display(),
+        bytes = tail.torn.len(),
+        "half a line of evidence was left by a crash; it is set aside"
+    );
+    Ok(Content::Repair(Repair {
+        file: name(path),
+        torn_bytes: tail.torn.len() as u64,
+        aside: name(&aside),
+    }))
+}
+
+/// A file's name without its directory.
+pub(super) fn name(path: &Path) -> String {
+    let name = path.file_name().unwrap_or_default();
+    name.to_string_lossy().into_owned()
+}
+
+/// Appends to a file so that all of it is on disk, or none of it in the file.
+fn write_whole(path: &Path, bytes: &[u8]) -> Result<(), LedgerError> {
+    let mut file = OpenOptions::new()
+        .create(true)
+        .append(true)
+        .open(path)
+        .map_err(failed("open", path))?;
+    let before = file.metadata().map_err(failed("read", path))?.len();
+    let written = file.write_all(bytes).and_then(|()| file.sync_all());
+    if let Err(source) = written {
+        // What stays all the same is half a line, which the next append sets aside.
+        let _ = file.set_len(before);
+        return Err(failed("write", path)(source));
+    }
+    if before == 0 {
+        keep_name(path).map_err(failed("keep", path))?;
+    }
+    Ok(())
+}
+
+/// A new file's name is on disk only when its directory is.
+#[cfg(unix)]
+fn keep_name(path: &Path) -> io::Result<()> {
+    File::open(path.parent().unwrap_or(Path::new(".")))?.sync_all()
+}
+
+#[cfg(not(unix))]
+fn keep_name(_path: &Path) -> io::Result<()> {
+    Ok(())
+}
+
+fn wait_for(
+    path: &Path,
+    mut attempt: impl FnMut() -> Result<(), fs::TryLockError>,
+) -> Result<(), LedgerError> {
+    let watch = Stopwatch::start();
+    loop {
+        match attempt() {
+            Ok(()) => return Ok(()),
+            Err(fs::TryLockError::Error(source)) => return Err(failed("lock", path)(source)),
+            Err(fs::TryLockError::WouldBlock) if watch.elapsed() > PATIENCE => {
+                return Err(LedgerError::Locked {
+                    path: path.to_owned(),
+                });
+            }
+            Err(fs::TryLockError::WouldBlock) => thread::sleep(BETWEEN_TRIES),
+        }
+    }
+}
+
+/// Reads the end of a file. Lines that are no records any more, since somebody altered them, are
+/// counted and followed: the audit names them.
+fn tail(path: &Path) -> io::Result<Tail> {
+    let mut file = File::open(path)?;
+    let length = file.metadata()?.len();
+    let mut window = 4 * 1024;
+    loop {
+        let from = length.saturating_sub(window);
+        file.seek(SeekFrom::Start(from))?;
+        let mut bytes = Vec::new();
+        Read::by_ref(&mut file)
+            .take(length - from)
+            .read_to_end(&mut bytes)?;
+        match tail_of(&bytes, from) {
+            Some(tail) => return Ok(tail),
+            None if from == 0 => {
+                // Not one record in it: the chain goes on from what stands there.
+                let cut = bytes.iter().rposition(|byte| *byte == b'\n');
+                let whole = cut.map_or(0, |end| end + 1);
+                let torn = bytes.split_off(whole);
+                let lines = bytes.split(|byte| *byte == b'\n').rev();
+                let last = lines.skip(1).find(|line| !line.is_empty());
+                let head = last.map_or_else(Head::none, |line| Head {
+                    number: bytes.iter().filter(|byte| **byte == b'\n').count() as u64,
+                    hash: line::hash(line),
+                });
+                let whole = whole as u64;
+                return Ok(Tail { head, whole, torn });
+            }
+            None => window = (window * 4).min(MOST_LINE.max(length)),
+        }
+    }
+}
+
+/// `None` where no whole record lies within `bytes`, which begin at `from`.
+fn tail_of(bytes: &[u8], from: u64) -> Option<Tail> {
+    let cut = bytes.iter().rposition(|byte| *byte == b'\n')?;
+    let (whole, torn) = bytes.split_at_checked(cut + 1)?;
+    let mut last: Option<&[u8]> = None;
+    // The first piece may be half a line, unless the file begins with it.
+    let mut lines: Vec<&[u8]> = whole.split(|byte| *byte == b'\n').collect();
+    lines.pop();
+    let known = if from == 0 { 0 } else { 1 };
+    for (behind, line) in (0..).zip(lines.get(known..)?.iter().rev()) {
+        last = last.or(Some(line));
+        if let Some(record) = line::read(line) {
+            return Some(Tail {
+                head: Head {
+                    number: record.number + behind,
+                    hash: line::hash(last?),
+                },
+                whole: from + whole.len() as u64,
+                torn: torn.to_vec(),
+            });
+        }
+    }
+    None
+}
+
+/// This host's name, of letters, digits, dots and dashes.
+fn host() -> String {
+    let name = gethostname::gethostname();
+    name.to_string_lossy()
+        .chars()
+        .filter(|c| c.is_ascii_alphanumeric() || matches!(c, '.' | '-'))
+        .take(64)
+        .collect()
+}

@@ -1,0 +1,27 @@
+//! Evidence: what was verified, when, from where and with what outcome, kept so that it can be shown
+//! years later.
+//!
+//! In: what happened, as records. Out: an append-only file a year in the data directory, one JSON
+//! object a line, each with the hash of the line before, on disk before it is acknowledged. It leaves
+//! probing to `probe`, what stands in a report to `report`, and the look of a list to `render`.
+//!
+//! * `record`: what is recorded; closed words, numbers and names out of strict character sets
+//! * `line`: a record as a line: its number, its link to the line before, its hash
+//! * `ledger`: the files; appends under a lock, mends what a crash left
+//! * `audit`: reads every line and names each that is torn, altered, missing or out of its order
+//! * `standing`: what follows from the records: who has verified what, which terminals were seen
+
+mod audit;
+mod ledger;
+mod line;
+mod record;
+mod standing;
+
+pub use audit::{Audit, Fault};
+pub use ledger::{Ledger, LedgerError, Receipt};
+pub use line::{Head, Sealed};
+pub use record::{
+    CertificateSeen, Check, Content, Drill, DrillOutcome, Failure, LayerSeen, LayerState, Origin,
+    Outage, OutageEnd, Outcome, Reference, Repair, Sighting, TerminalCheck, Verification,
+};
+pub use standing::{Standing, VERIFICATION};

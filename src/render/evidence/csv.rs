@@ -1,0 +1,126 @@
+//! The records for a spreadsheet: one row each, the same columns for every kind.
+
+use super::{Selected, addresses, reference};
+use crate::evidence::{Content, DrillOutcome, LayerSeen, Sealed};
+use crate::report::LayerName;
+
+const COLUMNS: [&str; 25] = [
+    "number",
+    "recorded",
+    "kind",
+    "subject",
+    "outcome",
+    "layer",
+    "reason",
+    "started",
+    "ended",
+    "dns",
+    "tcp",
+    "proxy",
+    "tls",
+    "http",
+    "page",
+    "url",
+    "host",
+    "site",
+    "source_addresses",
+    "addresses",
+    "certificate_sha256",
+    "version",
+    "reference",
+    "previous",
+    "hash",
+];
+
+/// The records as CSV, with a heading.
+///
+/// # Errors
+/// A row cannot be written: a defect of ours.
+pub fn csv(selected: &Selected<'_>) -> anyhow::Result<String> {
+    let mut writer = csv::Writer::from_writer(Vec::new());
+    writer.write_record(COLUMNS)?;
+    for record in &selected.records {
+        let row = row(record);
+        writer.write_record(COLUMNS.map(|column| row.of(column)))?;
+    }
+    Ok(String::from_utf8(writer.into_inner()?)?)
+}
+
+/// The cells that are not empty, by their columns.
+#[derive(Default)]
+struct Row(Vec<(&'static str, String)>);
+
+impl Row {
+    fn of(&self, column: &str) -> String {
+        let cell = self.0.iter().find(|(name, _)| *name == column);
+        cell.map(|(_, text)| text.clone()).unwrap_or_default()
+    }
+
+    fn put(&mut self, column: &'static str, text: impl ToString) {
+        self.0.push((column, text.to_string()));
+    }
+}
+
+fn row(record: &Sealed) -> Row {
+    let mut row = Row::default();
+    row.put("number", record.number);
+    row.put("recorded", record.recorded);
+    row.put("kind", record.content.kind());
+    row.put("subject", record.content.subject().unwrap_or_default());
+    row.put("host", &record.host);
+    row.put("site", record.site.as_deref().unwrap_or_default());
+    row.put("version", &record.version);
+    row.put("reference", reference(&record.content).unwrap_or_default());
+    row.put("previous", &record.previous);
+    row.put("hash", &record.hash);
+    match &record.content {
+        Content::Verification(it) => {
+            row.put("outcome", it.outcome.code());
+            if let Some(failure) = it.failure {
+                row.put("layer", failure.layer.code());
+                row.put("reason", failure.reason);
+            }
+            row.put("started", it.started);
+            row.put("url", &it.url);
+            for seen in &it.layers {
+                row.put(seen.layer.code(), cell(seen));
+            }
+            row.put("source_addresses", addresses(&it.sources));
+            row.put("addresses", addresses(&it.addresses));
+            if let Some(certificate) = &it.certificate {
+                row.put("certificate_sha256", &certificate.fingerprint_sha256);
+            }
+        }
+        Content::Terminal(it) => row.put("outcome", it.outcome.code()),
+        Content::OutageBegan(it) => {
+            row.put("layer", it.failure.layer.code());
+            row.put("reason", it.failure.reason);
+            row.put("started", it.since);
+            row.put("url", &it.url);
+        }
+        Content::OutageEnded(it) => {
+            row.put("layer", it.outage.failure.layer.code());
+            row.put("reason", it.outage.failure.reason);
+            row.put("started", it.outage.since);
+            row.put("ended", it.until);
+            row.put("url", &it.outage.url);
+        }
+        Content::Drill(it) => row.put(
+            "outcome",
+            match it.outcome {
+                DrillOutcome::Good => "good",
+                DrillOutcome::Failed => "failed",
+            },
+        ),
+        Content::Repair(_) | Content::Unknown(_) => {}
+    }
+    row
+}
+
+fn cell(seen: &LayerSeen) -> String {
+    match seen.layer {
+        // A page's time is no measurement.
+        LayerName::Page => seen.state.words().to_owned(),
+        _ => super::layer(seen),
+    }
+}

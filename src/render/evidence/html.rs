@@ -1,0 +1,330 @@
+//! The evidence as a page that prints on A4 and can be filed.
+
+use std::collections::BTreeMap;
+
+use maud::{Markup, html};
+
+use super::super::html::{document, made, scrolling};
+use super::super::page::{instant, span};
+use super::{Selected, addresses, count, drill, layer, outcome, reference, sighting};
+use crate::evidence::{Content, Outcome, Sealed, Sighting, Verification};
+
+/// The page.
+pub fn html(selected: &Selected<'_>) -> String {
+    let audit = selected.audit;
+    let intact = audit.faults.is_empty();
+    let site = selected.site;
+    let markup = html! {
+        main {
+            header class={ "banner " (if intact { "good" } else { "bad" }) } {
+                p.eyebrow {
+                    "CCASS 2FA login"
+                    @if let Some(site) = site { " · site " (site) }
+                }
+                h1 { "Evidence of verification" }
+                p { (capital(&selected.words())) ", " (count(selected.records.len(), "record")) " of "
+                    (audit.records.len()) "." }
+                p {
+                    @if intact { "Every line is as it was written." }
+                    @else { (count(audit.faults.len(), "fault")) " in the files: see below." }
+                }
+            }
+            (targets(selected))
+            (terminals(selected))
+            (verifications(selected))
+            (outages(selected))
+            (others(selected))
+            (chain(selected))
+        }
+        footer { (made(&instant(selected.made))) }
+    };
+    document("CCASS 2FA: evidence of verification", &markup)
+}
+
+fn capital(text: &str) -> String {
+    let mut letters = text.chars();
+    letters.next().map_or_else(String::new, |first| {
+        first.to_uppercase().chain(letters).collect()
+    })
+}
+
+fn verified<'a>(
+    selected: &Selected<'a>,
+) -> impl DoubleEndedIterator<Item = (&'a Sealed, &'a Verification)> {
+    let of = |record: &'a Sealed| match &record.content {
+        Content::Verification(it) => Some((record, &**it)),
+        _ => None,
+    };
+    let records: Vec<&'a Sealed> = selected.records.clone();
+    records.into_iter().filter_map(of)
+}
+
+/// Each target with its newest full pass.
+fn targets(selected: &Selected<'_>) -> Markup {
+    let mut passes: BTreeMap<(&str, &str), Option<&Sealed>> = BTreeMap::new();
+    for (record, it) in verified(selected) {
+        let newest = passes.entry((&it.target, &it.url)).or_default();
+        if it.outcome == Outcome::FullPass {
+            *newest = Some(record);
+        }
+    }
+    html! {
+        section.card {
+            h2 { "Targets" }
+            @if passes.is_empty() { p { "No probe is recorded." } }
+            @else {
+                (scrolling("Targets", html! {
+                    table {
+                        thead { tr {
+                            th scope="col" { "Target" } th scope="col" { "Address" }
+                            th scope="col" { "Newest full pass" }
+                        } }
+                        tbody {
+                            @for ((target, url), pass) in passes {
+                                tr {
+                                    th scope="row" { (target) }
+                                    td.wide { bdi { (url) } }
+                                    td {
+                                        @match pass {
+                                            Some(record) => span.state.good { (instant(record.recorded)) " (" (record.number) ")" },
+                                            None => span.state.warn { "none" },
+                                        }
+                                    }
+                                }
+                            }
+                        }
+                    }
+                }))
+                p {
+                    "A full pass is every layer good and the page checked. It was seen from the host \
+                     named below, which may have another network, source address and proxy than a \
+                     CCASS Terminal."
+                }
+            }
+        }
+    }
+}
+
+fn terminals(selected: &Selected<'_>) -> Markup {
+    let sightings = selected.sightings();
+    html! {
+        @if !sightings.is_empty() {
+            section.card {
+                h2 { "CCASS Terminals" }
+                p { "Whether the login page was seen there in MS Edge, by the circular's Appendix; the newest check of each." }
+                (scrolling("CCASS Terminals", html! {
+                    table {
+                        thead { tr {
+                            th scope="col" { "Terminal" } th scope="col" { "Login page" }
+                            th scope="col" { "Recorded" } th scope="col" { "Number" }
+                            th scope="col" { "Reference" }
+                        } }
+                        tbody {
+                            @for (terminal, record) in sightings {
+                                tr {
+                                    th scope="row" { (terminal) }
+                                    @match record {
+                                        None => {
+                                            td { span.state.warn { "nobody has looked" } }
+                                            td {} td {} td {}
+                                        },
+                                        Some(record) => {
+                                            td { (seen(record)) }
+                                            td { (instant(record.recorded)) }
+                                            td { (record.number) }
+                                            td { (reference(&record.content).unwrap_or_default()) }
+                                        },
+                                    }
+                                }
+                            }
+                        }
+                    }
+                }))
+            }
+        }
+    }
+}
+
+fn seen(record: &Sealed) -> Markup {
+    match &record.content {
+        Content::Terminal(check) => html! {
+            span.state.(if check.outcome == Sighting::Seen { "good" } else { "bad" }) {
+                (sighting(check.outcome))
+            }
+        },
+        _ => html! {},
+    }
+}
+
+/// Every recorded probe, the newest first, layer by layer.
+fn verifications(selected: &Selected<'_>) -> Markup {
+    html! {
+        section.card {
+            h2 { "Probes" }
+            @for (record, it) in verified(selected).rev() {
+                (probe(record, it))
+            }
+        }
+    }
+}
+
+fn probe(record: &Sealed, it: &Verification) -> Markup {
+    let class = match it.outcome {
+        Outcome::FullPass | Outcome::Closed => "good",
+        Outcome::PageUnchecked => "warn",
+        Outcome::Failed => "bad",
+    };
+    let took = std::time::Duration::try_from_secs_f64(it.duration_seconds).unwrap_or_default();
+    html! {
+        article.record {
+            h3 {
+                (record.number) ". " (instant(it.started)) " · " (it.target) " "
+                span.state.(class) { (outcome(it)) }
+            }
+            p.layers-line {
+                @for (index, one) in it.layers.iter().enumerate() {
+                    @if index > 0 { " · " }
+                    strong { (one.layer.code()) } " " (layer(one))
+                }
+            }
+            p {
+                "From " (record.host)
+                @if let Some(site) = &record.site { ", site " (site) }
+                @if !it.sources.is_empty() { ", source address " (addresses(&it.sources)) }
+                ", by version " (record.version) ", module " (it.module)
+                @if !it.addresses.is_empty() { "; to " (addresses(&it.addresses)) }
+                "; took " (span(took))
+                @if let Some(reference) = &it.reference { "; reference " (reference) }
+                "."
+            }
+            @if let Some(certificate) = &it.certificate {
+                p {
+                    "Certificate " code { (certificate.fingerprint_sha256) } ", issued by "
+                    bdi { (certificate.issuer) } ", valid until " (instant(certificate.not_after)) "."
+                }
+            }
+            @if !it.findings.is_empty() {
+                p {
+                    "Findings:"
+                    @for finding in &it.findings { " " code { (finding.code()) } }
+                    "."
+                }
+            }
+        }
+    }
+}
+
+/// Outages by their ends; those without an end by their beginnings.
+fn outages(selected: &Selected<'_>) -> Markup {
+    let mut outages = BTreeMap::new();
+    for record in &selected.records {
+        match &record.content {
+            Content::OutageBegan(it) => {
+                outages.insert((it.since, it.target.as_str()), (it, None));
+            }
+            Content::OutageEnded(it) => {
+                outages.insert(
+                    (it.outage.since, it.outage.target.as_str()),
+                    (&it.outage, Some(it.until)),
+                );
+            }
+            _ => {}
+        }
+    }
+    html! {
+        @if !outages.is_empty() {
+            section.card {
+                h2 { "Outages" }
+                (scrolling("Outages", html! {
+                    table {
+                        thead { tr {
+                            th scope="col" { "Target" } th scope="col" { "From" }
+                            th scope="col" { "To" } th scope="col" { "Lasted" }
+                            th scope="col" { "Began with" }
+                        } }
+                        tbody {
+                            @for (outage, until) in outages.values() {
+                                tr {
+                                    th scope="row" { (outage.target) }
+                                    td { (instant(outage.since)) }
+                                    @match until {
+                                        Some(until) => {
+                                            td { (instant(*until)) }
+                                            td { (minutes(until.duration_since(outage.since).as_secs())) }
+                                        },
+                                        None => { td { "no end recorded" } td {} },
+                                    }
+                                    td { (outage.failure.layer.code()) ": " code { (outage.failure.reason) } }
+                                }
+                            }
+                        }
+                    }
+                }))
+            }
+        }
+    }
+}
+
+fn minutes(seconds: i64) -> String {
+    match seconds {
+        0..3_600 => format!("{} min {} s", seconds / 60, seconds % 60),
+        _ => format!("{} h {} min", seconds / 3_600, seconds / 60 % 60),
+    }
+}
+
+/// Drills and repairs.
+fn others(selected: &Selected<'_>) -> Markup {
+    let others: Vec<&Sealed> = selected
+        .records
+        .iter()
+        .copied()
+        .filter(|record| {
+            matches!(
+                record.content,
+                Content::Drill(_) | Content::Repair(_) | Content::Unknown(_)
+            )
+        })
+        .collect();
+    html! {
+        @if !others.is_empty() {
+            section.card {
+                h2 { "Drills, and what else was recorded" }
+                ul {
+                    @for record in others {
+                        li {
+                            (record.number) ". " (instant(record.recorded)) ": "
+                            @match &record.content {
+                                Content::Drill(it) => { "drill, severity " (it.severity) ", at " (it.alertmanager) ": " (drill(it.outcome)) },
+                                _ => (super::sentence(record)),
+                            }
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// What proves that nothing was changed.
+fn chain(selected: &Selected<'_>) -> Markup {
+    let audit = selected.audit;
+    html! {
+        section.card {
+            h2 { "What this can be held against" }
+            @for fault in &audit.faults {
+                p { span.state.bad { "fault" } " " (fault) }
+            }
+            dl {
+                dt { "Records" } dd { (audit.head.number) }
+                dt { "Newest hash" } dd { code { (audit.head.hash) } }
+                dt { "Files" } dd { (audit.files.join(", ")) }
+            }
+            p {
+                "Each record holds the hash of the one before it. That none of the newest was cut off is \
+                 shown by a hash that was kept elsewhere: on an earlier page like this one, or in \
+                 Prometheus as ccass2fa_evidence_head_info. Check it with "
+                code { "ccass-2fa-exporter evidence check --head HASH" } "."
+            }
+        }
+    }
+}

@@ -1,0 +1,109 @@
+//! The records as one JSON document; docs/evidence.schema.json says what stands in it.
+
+use jiff::Timestamp;
+use serde::Serialize;
+use serde_json::value::RawValue;
+
+use super::Selected;
+use crate::evidence::Content;
+
+/// Raised when a field changes its meaning or goes away.
+const SCHEMA: u32 = 1;
+
+#[derive(Serialize)]
+struct Document<'a> {
+    schema: u32,
+    generated: Timestamp,
+    /// Of all records, whichever are told here.
+    head: Head<'a>,
+    files: &'a [String],
+    faults: Vec<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    from: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    to: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    of: Option<&'a str>,
+    terminals: Vec<Terminal<'a>>,
+    records: Vec<Record<'a>>,
+}
+
+#[derive(Serialize)]
+struct Head<'a> {
+    number: u64,
+    hash: &'a str,
+}
+
+#[derive(Serialize)]
+struct Terminal<'a> {
+    terminal: &'a str,
+    /// Absent where nobody has looked yet.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    outcome: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    recorded: Option<Timestamp>,
+}
+
+#[derive(Serialize)]
+struct Record<'a> {
+    number: u64,
+    recorded: Timestamp,
+    host: &'a str,
+    version: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    site: Option<&'a str>,
+    kind: &'a str,
+    content: Box<RawValue>,
+    previous: &'a str,
+    hash: &'a str,
+}
+
+/// The records as JSON.
+///
+/// # Errors
+/// A value cannot be written: a defect of ours.
+pub fn json(selected: &Selected<'_>) -> anyhow::Result<String> {
+    let audit = selected.audit;
+    let mut records = Vec::new();
+    for record in &selected.records {
+        records.push(Record {
+            number: record.number,
+            recorded: record.recorded,
+            host: &record.host,
+            version: &record.version,
+            site: record.site.as_deref(),
+            kind: record.content.kind(),
+            content: record.content.written()?,
+            previous: &record.previous,
+            hash: &record.hash,
+        });
+    }
+    let terminals = selected.sightings().into_iter();
+    let document = Document {
+        schema: SCHEMA,
+        generated: selected.made,
+        head: Head {
+            number: audit.head.number,
+            hash: &audit.head.hash,
+        },
+        files: &audit.files,
+        faults: audit.faults.iter().map(ToString::to_string).collect(),
+        from: selected.from,
+        to: selected.to,
+        of: selected.of,
+        terminals: terminals
+            .map(|(terminal, record)| Terminal {
+                terminal,
+                outcome: record.and_then(|record| match &record.content {
+                    Content::Terminal(check) => Some(check.outcome.code()),
+                    _ => None,
+                }),
+                recorded: record.map(|record| record.recorded),
+            })
+            .collect(),
+        records,
+    };
+    let mut text = serde_json::to_string_pretty(&document)?;
+    text.push('\n');
+    Ok(text)
+}

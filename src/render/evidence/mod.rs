@@ -1,0 +1,232 @@
+//! The evidence, told: a list, the outcome of a check, and a report to be filed in three forms.
+//!
+//! In: an audit and which of its records are wanted. Out: text, HTML, JSON or CSV. What is told of a
+//! record comes from here alone, so that all forms agree.
+
+mod csv;
+mod html;
+mod json;
+
+use jiff::Timestamp;
+
+use super::page::{BAD, GOOD, Page, instant};
+use crate::evidence::{
+    Audit, Content, DrillOutcome, LayerSeen, LayerState, Outcome, Sealed, Sighting, Verification,
+};
+
+pub use csv::csv;
+pub use html::html;
+pub use json::json;
+
+/// Records that are wanted, and what they are told with.
+pub struct Selected<'a> {
+    /// Of all records, whichever are wanted.
+    pub audit: &'a Audit,
+    pub records: Vec<&'a Sealed>,
+    pub from: Option<&'a str>,
+    pub to: Option<&'a str>,
+    pub of: Option<&'a str>,
+    /// Those of the configuration.
+    pub terminals: &'a [String],
+    pub site: Option<&'a str>,
+    pub made: Timestamp,
+}
+
+impl Selected<'_> {
+    /// "all records", or which.
+    fn words(&self) -> String {
+        let parts = [
+            self.from.map(|day| format!("from {day}")),
+            self.to.map(|day| format!("to {day}")),
+            self.of.map(|name| format!("of {name}")),
+        ];
+        let parts: Vec<String> = parts.into_iter().flatten().collect();
+        match parts.is_empty() {
+            true => "all records".to_owned(),
+            false => format!("records {}", parts.join(" ")),
+        }
+    }
+
+    /// The newest check of each terminal: those of the configuration, then any other.
+    fn sightings(&self) -> Vec<(&str, Option<&Sealed>)> {
+        let mut list: Vec<(&str, Option<&Sealed>)> = self
+            .terminals
+            .iter()
+            .filter(|name| self.of.is_none_or(|of| of == name.as_str()))
+            .map(|name| (name.as_str(), None))
+            .collect();
+        for record in &self.records {
+            let Content::Terminal(check) = &record.content else {
+                continue;
+            };
+            match list.iter_mut().find(|(name, _)| *name == check.terminal) {
+                Some(entry) => entry.1 = Some(record),
+                None => list.push((&check.terminal, Some(record))),
+            }
+        }
+        list
+    }
+}
+
+/// A record a line, the oldest first.
+pub fn list(selected: &Selected<'_>) -> String {
+    let mut page = Page::default();
+    for record in &selected.records {
+        page.line(&format!(
+            "{:>6}  {}  {}",
+            record.number,
+            instant(record.recorded),
+            sentence(record)
+        ));
+    }
+    page.line(&format!(
+        "{} of {}; newest {}",
+        count(selected.records.len(), "record"),
+        selected.audit.records.len(),
+        head(selected.audit)
+    ));
+    page.0
+}
+
+/// What a check found.
+pub fn check(audit: &Audit) -> String {
+    let mut page = Page::default();
+    for fault in &audit.faults {
+        page.line(&format!("{BAD}{fault}{BAD:#}"));
+    }
+    if let Some(number) = audit.anchored {
+        let later = audit.head.number - number;
+        page.line(&format!(
+            "The hash given is that of record {number}; {} came after it.",
+            count(usize::try_from(later).unwrap_or(usize::MAX), "record")
+        ));
+    }
+    let files = match audit.files.as_slice() {
+        [] => "no file".to_owned(),
+        files => files.join(", "),
+    };
+    page.line(&format!(
+        "{} in {files}; newest {}",
+        count(audit.records.len(), "record"),
+        head(audit)
+    ));
+    match audit.faults.len() {
+        0 => page.line(&format!("{GOOD}Every line is as it was written.{GOOD:#}")),
+        faults => page.line(&format!("{BAD}{}.{BAD:#}", count(faults, "fault"))),
+    }
+    page.0
+}
+
+fn head(audit: &Audit) -> String {
+    match audit.head.number {
+        0 => "none".to_owned(),
+        number => format!("{number}, hash {}", audit.head.hash),
+    }
+}
+
+fn count(count: usize, noun: &str) -> String {
+    match count {
+        1 => format!("1 {noun}"),
+        _ => format!("{count} {noun}s"),
+    }
+}
+
+/// What a record says, in a line.
+fn sentence(record: &Sealed) -> String {
+    let mut text = match &record.content {
+        Content::Verification(it) => format!("verification of {}: {}", it.target, outcome(it)),
+        Content::Terminal(it) => format!(
+            "terminal {}: login page {}",
+            it.terminal,
+            sighting(it.outcome)
+        ),
+        Content::OutageBegan(it) => format!(
+            "outage of {} since {}: fails at {}, {}",
+            it.target,
+            instant(it.since),
+            it.failure.layer.code(),
+            it.failure.reason
+        ),
+        Content::OutageEnded(it) => format!(
+            "outage of {} over: from {} to {}",
+            it.outage.target,
+            instant(it.outage.since),
+            instant(it.until)
+        ),
+        Content::Drill(it) => format!(
+            "drill, severity {}, at {}: {}",
+            it.severity,
+            it.alertmanager,
+            drill(it.outcome)
+        ),
+        Content::Repair(it) => format!(
+            "{} bytes of half a line were cut from {} and set aside in {}",
+            it.torn_bytes, it.file, it.aside
+        ),
+        Content::Unknown(kind) => format!("{kind}, which this version does not know"),
+    };
+    if let Some(reference) = reference(&record.content) {
+        text.push_str(&format!(" ({reference})"));
+    }
+    text
+}
+
+fn outcome(verification: &Verification) -> String {
+    match (verification.outcome, &verification.failure) {
+        (Outcome::FullPass, _) => "full pass".to_owned(),
+        (Outcome::PageUnchecked, _) => "reached, page unchecked".to_owned(),
+        (Outcome::Closed, _) => "closed, as it should be".to_owned(),
+        (Outcome::Failed, Some(failure)) => {
+            format!("fails at {}, {}", failure.layer.code(), failure.reason)
+        }
+        (Outcome::Failed, None) => "fails".to_owned(),
+    }
+}
+
+/// "good, 0.9 ms" and the like.
+fn layer(seen: &LayerSeen) -> String {
+    let mut text = seen.state.words().to_owned();
+    if let Some(reason) = seen.reason {
+        text.push_str(&format!(": {reason}"));
+    }
+    let took = seen
+        .duration_seconds
+        .filter(|_| matches!(seen.state, LayerState::Good | LayerState::Failed))
+        .and_then(|seconds| std::time::Duration::try_from_secs_f64(seconds).ok());
+    if let Some(took) = took {
+        text.push_str(&format!(", {}", super::page::span(took)));
+    }
+    text
+}
+
+fn sighting(sighting: Sighting) -> &'static str {
+    match sighting {
+        Sighting::Seen => "seen",
+        Sighting::NotSeen => "NOT seen",
+    }
+}
+
+fn drill(outcome: DrillOutcome) -> &'static str {
+    match outcome {
+        DrillOutcome::Good => "accepted, shown, resolved",
+        DrillOutcome::Failed => "FAILED",
+    }
+}
+
+fn reference(content: &Content) -> Option<String> {
+    let reference = match content {
+        Content::Verification(it) => it.reference.as_ref(),
+        Content::Terminal(it) => it.reference.as_ref(),
+        Content::Drill(it) => it.reference.as_ref(),
+        Content::OutageBegan(_)
+        | Content::OutageEnded(_)
+        | Content::Repair(_)
+        | Content::Unknown(_) => None,
+    };
+    reference.map(ToString::to_string)
+}
+
+fn addresses(list: &[std::net::IpAddr]) -> String {
+    let list: Vec<String> = list.iter().map(ToString::to_string).collect();
+    list.join(" ")
+}

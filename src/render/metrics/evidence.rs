@@ -1,0 +1,29 @@
+//! What the evidence says, as series.
+
+use super::catalogue::*;
+use super::family::Families;
+use super::{Exposition, unix};
+use crate::evidence::Sighting;
+
+/// Adds the records, the newest full passes and the terminals.
+pub(super) fn add(families: &mut Families, exposition: &Exposition<'_>) {
+    let evidence = exposition.evidence;
+    let errors = evidence.errors.map(|errors| errors as f64);
+    families.add_some(&EVIDENCE_ERRORS, &[], errors);
+    let Some(standing) = &evidence.standing else {
+        return;
+    };
+    let head = &standing.head;
+    families.add(&EVIDENCE_RECORDS, &[], head.number as f64);
+    families.add_info(&EVIDENCE_HEAD_INFO, &[&head.hash]);
+    let config = exposition.config;
+    for target in &config.targets {
+        let pass = standing.last_pass(target).map(unix);
+        families.add_some(&VERIFICATION_LAST_PASS, &[&target.name], pass);
+    }
+    families.add(&TERMINALS_EXPECTED, &[], config.terminals.len() as f64);
+    for outcome in Sighting::ALL {
+        let count = standing.sighted(&config.terminals, outcome, &config.timetable);
+        families.add(&TERMINALS_CHECKED, &[outcome.code()], count as f64);
+    }
+}
