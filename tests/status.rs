@@ -69,6 +69,81 @@ async fn browser(views: &[serde_json::Value]) -> Vec<Seen> {
     web::run("look.mjs", &asked).await
 }
 
+/// The page of a file, as `look` sees it, and what a printer makes of it: A4, so many sheets.
+async fn look_at_file(
+    name: &str,
+    file: &Path,
+    sheets: std::ops::RangeInclusive<usize>,
+) -> Vec<Seen> {
+    let url = format!("file://{}", file.display());
+    let seen = look(name, &url).await;
+    let pdf = file.with_extension("pdf");
+    let view = json!({"name": name, "url": url, "width": WIDE, "dark": true, "pdf": pdf});
+    browser(&[view]).await;
+    let printed = std::fs::read(&pdf).expect("a PDF");
+    let printed = String::from_utf8_lossy(&printed);
+    let count = printed.matches("/Type /Page\n").count();
+    assert!(sheets.contains(&count), "{name}: {count} sheets");
+    let a4 = printed
+        .matches("/MediaBox [0 0 594.95996 841.91998]")
+        .count();
+    assert_eq!(a4, count, "{name} prints on A4");
+    seen
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_handed_over_and_what_is_filed_is_one_page_that_prints_on_a4() {
+    let lab = Lab::start().await.expect("the lab starts");
+    let keys = "data_directory: kept\nsite: central\nevidence: {terminals: [t1, t2]}\n";
+    let config = ConfigFile::new(&format!("{keys}{}", lab.config()));
+    let argument = config.argument();
+    let directory = config.directory().to_owned();
+    let run = async |arguments: &[&str], file: &str| {
+        let file = directory.join(file);
+        let output = format!("--output={}", file.display());
+        let mut all = vec![argument.as_str()];
+        all.extend(arguments);
+        if arguments[0] != "record" {
+            all.push(&output);
+        }
+        let ended = exporter::run(&all).await;
+        assert!(ended.status.code() < Some(2), "{ended:?}");
+        file
+    };
+    run(
+        &["verify", "--format=html", "--record", "--reference=CHG-1"],
+        "good.html",
+    )
+    .await;
+    run(&["record", "--terminal=t1", "--outcome=seen"], "").await;
+    lab.provoke(scenario("tls-expired").expect("a scenario"));
+    let failing = run(&["verify", "--format=html", "--record"], "failing.html").await;
+    let seen = look_at_file("handed-over", &failing, 1..=2).await;
+    for part in [
+        "It fails at tls",
+        "tls_expired",
+        "central",
+        "CCASS Hotline 2979 7111",
+        "Close the window without logging on.",
+        "from 127.0.0.1",
+    ] {
+        assert!(seen[0].text.contains(part), "{part}: {}", seen[0].text);
+    }
+    let filed = run(&["evidence", "report"], "filed.html").await;
+    let seen = look_at_file("filed", &filed, 1..=3).await;
+    for part in [
+        "Evidence of verification",
+        "All records, 3 records of 3.",
+        "full pass",
+        "fails at tls, tls_expired",
+        "nobody has looked",
+        "reference CHG-1",
+        "source address 127.0.0.1",
+    ] {
+        assert!(seen[0].text.contains(part), "{part}: {}", seen[0].text);
+    }
+}
+
 /// A lab, and an exporter that has probed it once.
 struct Site {
     lab: Lab,

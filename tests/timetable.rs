@@ -54,9 +54,14 @@ fn event<'a>(standing: &'a Standing, id: &str) -> &'a EventStanding {
 
 fn refusal(from: &str, to: &str) -> String {
     assert!(SHIPPED.contains(from), "{from}");
-    Timetable::parse(&SHIPPED.replacen(from, to, 1))
-        .unwrap_err()
-        .to_string()
+    let refusals = refusals(&SHIPPED.replacen(from, to, 1));
+    assert_eq!(refusals.len(), 1, "{from} -> {to}: {refusals:#?}");
+    refusals[0].clone()
+}
+
+fn refusals(text: &str) -> Vec<String> {
+    let mistakes = Timetable::parse(text).unwrap_err();
+    mistakes.iter().map(ToString::to_string).collect()
 }
 
 #[test]
@@ -530,6 +535,41 @@ fn a_mistake_in_the_file_is_named_with_line_column_key_and_remedy() {
     }
     assert!(Timetable::parse("").is_err());
     assert!(Timetable::parse("[").is_err());
+}
+
+#[test]
+fn every_entry_that_is_wrong_is_told_at_once_and_what_hangs_on_it_waits() {
+    let mut text = SHIPPED.to_owned();
+    for (from, to) in [
+        ("issued: 2023-04-03", "issued: soon"),
+        ("\"16:30\"", "\"4.30pm\""),
+        ("id: briefing_2", "id: briefing_1"),
+        ("{early: 2023-05}", "{early: 2023-13}"),
+        ("{late: 2023-05}", "{late: May}"),
+    ] {
+        assert!(text.contains(from), "{from}");
+        text = text.replacen(from, to, 1);
+    }
+    let told = refusals(&text);
+    let keys: Vec<&str> = told
+        .iter()
+        .map(|one| one.split(": ").nth(1).unwrap())
+        .collect();
+    assert_eq!(
+        keys,
+        [
+            "issued",
+            "events.briefing_1.starts",
+            "id",
+            "milestones.information_package.said.form.early",
+            "phases.launch.said.form.late",
+        ],
+        "{told:#?}"
+    );
+    // With the header and the launch right, the deadlines have their turn.
+    let text = SHIPPED.replace("{before: 2023-04-28}", "{before: 2023-04-31}");
+    let told = refusals(&text);
+    assert_eq!(told.len(), 3, "{told:#?}");
 }
 
 #[test]

@@ -96,12 +96,11 @@ pub(super) fn timetable(
         Some(file) => {
             let (path, text) = read_beside(file, "timetable.file", directory, mistakes)?;
             Timetable::parse(&text)
-                .map_err(|error| {
-                    mistakes.at(
-                        file,
-                        "timetable.file",
-                        format!("{}: {error}", path.display()),
-                    );
+                .map_err(|errors| {
+                    for error in errors {
+                        let message = format!("{}: {error}", path.display());
+                        mistakes.at(file, "timetable.file", message);
+                    }
                 })
                 .ok()?
         }

@@ -6,7 +6,7 @@
 use serde_saphyr::Spanned;
 use thiserror::Error;
 
-/// The first mistake in a timetable's file. Lines and columns count from 1.
+/// A mistake in a timetable's file. Lines and columns count from 1.
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
 #[error("line {line}, column {column}: {key}: {problem}")]
 pub struct TimetableError {

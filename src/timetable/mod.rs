@@ -76,14 +76,14 @@ impl Timetable {
     /// Reads a timetable's file.
     ///
     /// # Errors
-    /// The first mistake: YAML, an unknown or missing key, a date that does not
+    /// The mistakes, at least one, in the order of the file: a date that does not
     /// exist, an id of other characters than a-z, 0-9 and _ or given twice, a
     /// reference to an unknown event, phases out of order, alerts that would end
-    /// before their deadline.
-    pub fn parse(text: &str) -> Result<Self, TimetableError> {
+    /// before their deadline. What is no YAML, or lacks a key, is told alone.
+    pub fn parse(text: &str) -> Result<Self, Vec<TimetableError>> {
         let options = serde_saphyr::options! { strict_booleans: true, with_snippet: false };
         serde_saphyr::from_str_with_options::<written::TimetableWritten>(text, options)
-            .map_err(|error| TimetableError::from_yaml(&error, text))?
+            .map_err(|error| vec![TimetableError::from_yaml(&error, text)])?
             .meant(short_hash(text))
     }
 

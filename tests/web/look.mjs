@@ -1,5 +1,5 @@
 // Looks at pages as a person with a browser does. On standard input: {chromium, views: [{name, url,
-// width, dark, picture, height}]}. On standard output, for each view: what went wrong in it, whether
+// width, dark, picture, height, pdf}]}. On standard output, for each view: what went wrong in it, whether
 // it scrolls sideways, what axe-core finds, and the text that is seen.
 
 import { readFileSync } from "node:fs";
@@ -21,7 +21,7 @@ try {
   await browser.close();
 }
 
-async function look({ name, url, width, dark, picture, height }) {
+async function look({ name, url, width, dark, picture, height, pdf }) {
   const page = await browser.newPage();
   const errors = [];
   page.on("console", (message) => {
@@ -44,6 +44,8 @@ async function look({ name, url, width, dark, picture, height }) {
     wide: document.documentElement.scrollWidth > document.documentElement.clientWidth,
     active: document.querySelectorAll("script, img, iframe, object, form").length,
   }));
+  // As it comes out of a printer.
+  if (pdf) await page.pdf({ path: pdf, preferCSSPageSize: true, printBackground: true });
   if (picture) await page.screenshot({ path: picture, fullPage: height === undefined });
   await page.evaluate(axe);
   const found = await page.evaluate(() =>
@@ -55,5 +57,7 @@ async function look({ name, url, width, dark, picture, height }) {
     ({ id, help, nodes }) => `${id}: ${help}: ${nodes.map((node) => node.html).slice(0, 3).join(" ")}`,
   );
   await page.close();
-  return { name, status: response.status(), errors, violations, ...facts };
+  // A file has no status.
+  const status = url.startsWith("file:") ? 200 : response.status();
+  return { name, status, errors, violations, ...facts };
 }
