@@ -5,7 +5,8 @@
 //! object a line, each with the hash of the line before, on disk before it is acknowledged. It leaves
 //! probing to `probe`, what stands in a report to `report`, and the look of a list to `render`.
 //!
-//! * `record`: what is recorded; closed words, numbers and names out of strict character sets
+//! * `record`, `verification`: what is recorded; closed words, numbers and names out of strict character
+//!   sets
 //! * `line`: a record as a line: its number, its link to the line before, its hash
 //! * `ledger`: the files; appends under a lock, mends what a crash left
 //! * `audit`: reads every line and names each that is torn, altered, missing or out of its order
@@ -16,12 +17,16 @@ mod ledger;
 mod line;
 mod record;
 mod standing;
+mod verification;
 
 pub use audit::{Audit, Fault};
 pub use ledger::{Ledger, LedgerError, Receipt};
 pub use line::{Head, Sealed};
 pub use record::{
-    CertificateSeen, Check, Content, Drill, DrillOutcome, Failure, LayerSeen, LayerState, Origin,
-    Outage, OutageEnd, Outcome, Reference, Repair, Sighting, TerminalCheck, Verification,
+    Content, Drill, DrillOutcome, Failure, Outage, OutageEnd, Reference, Repair, Sighting,
+    TerminalCheck,
 };
 pub use standing::{Standing, VERIFICATION};
+pub use verification::{
+    CertificateSeen, Check, LayerSeen, LayerState, Origin, Outcome, Verification,
+};

@@ -15,7 +15,8 @@ use jiff::civil::Date;
 
 use super::ledger::{Ledger, LedgerError};
 use super::line::{self, Head, Sealed};
-use super::record::{Content, Origin, Outage, Outcome, Sighting};
+use super::record::{Content, Outage, Sighting};
+use super::verification::{Origin, Outcome};
 use crate::calendar::date_at;
 use crate::config::Target;
 use crate::timetable::{Answers, Timetable};

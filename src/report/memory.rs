@@ -262,31 +262,10 @@ fn push<T>(list: &mut VecDeque<T>, most: usize, one: T) {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
-    use crate::report::{Expectation, Layer, PageVerdict, Role};
 
     fn report(second: i64, failure: Option<Reason>) -> Report {
-        let good = Verdict::Good {
-            page: PageVerdict::Checked,
-        };
-        Report {
-            target: "sso".to_owned(),
-            url: "https://sso.lab.test/".to_owned(),
-            role: Role::Login,
-            module: "login_page".to_owned(),
-            expect: Expectation::Reachable,
-            group: None,
-            site: None,
-            started: Timestamp::from_second(second).unwrap(),
-            duration: Duration::ZERO,
-            timeout: Duration::ZERO,
-            verdict: failure.map_or(good, Verdict::of),
-            hops: Vec::new(),
-            page: Layer::NotReached,
-            findings: Vec::new(),
-        }
+        crate::report::example(Timestamp::from_second(second).unwrap(), failure)
     }
 
     #[test]

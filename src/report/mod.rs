@@ -260,3 +260,27 @@ fn seconds<S: serde::Serializer>(duration: &Duration, serializer: S) -> Result<S
     let seconds = (duration.as_secs_f64() * 1e6).round() / 1e6;
     serializer.serialize_f64(seconds)
 }
+
+/// A report for the tests of those who take reports in.
+#[cfg(test)]
+pub(crate) fn example(started: Timestamp, failure: Option<Reason>) -> Report {
+    let good = Verdict::Good {
+        page: PageVerdict::Checked,
+    };
+    Report {
+        target: "sso".to_owned(),
+        url: "https://sso.lab.test/".to_owned(),
+        role: Role::Login,
+        module: "login_page".to_owned(),
+        expect: Expectation::Reachable,
+        group: None,
+        site: None,
+        started,
+        duration: Duration::ZERO,
+        timeout: Duration::ZERO,
+        verdict: failure.map_or(good, Verdict::of),
+        hops: Vec::new(),
+        page: Layer::NotReached,
+        findings: Vec::new(),
+    }
+}

@@ -252,28 +252,10 @@ impl Note {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::report::{Expectation, Layer, PageVerdict, Reason, Role, Verdict};
+    use crate::report::Reason;
 
     fn report(at: &str, failure: Option<Reason>) -> Report {
-        let good = Verdict::Good {
-            page: PageVerdict::Checked,
-        };
-        Report {
-            target: "sso".to_owned(),
-            url: "https://sso.lab.test/".to_owned(),
-            role: Role::Login,
-            module: "login_page".to_owned(),
-            expect: Expectation::Reachable,
-            group: None,
-            site: None,
-            started: at.parse().unwrap(),
-            duration: Duration::ZERO,
-            timeout: Duration::ZERO,
-            verdict: failure.map_or(good, Verdict::of),
-            hops: Vec::new(),
-            page: Layer::NotReached,
-            findings: Vec::new(),
-        }
+        crate::report::example(at.parse().unwrap(), failure)
     }
 
     fn kinds(notes: &mut Notes, reports: &[(&str, Option<Reason>)]) -> Vec<String> {
