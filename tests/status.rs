@@ -126,6 +126,7 @@ async fn what_is_handed_over_and_what_is_filed_is_one_page_that_prints_on_a4() {
         "CCASS Hotline 2979 7111",
         "Close the window without logging on.",
         "from 127.0.0.1",
+        "Recorded as number 3, hash ",
     ] {
         assert!(seen[0].text.contains(part), "{part}: {}", seen[0].text);
     }

@@ -61,9 +61,9 @@ impl Recorder {
     ///
     /// # Errors
     /// Nothing is recorded.
-    pub fn record(&self, contents: &[Content]) -> anyhow::Result<()> {
+    pub fn record(&self, contents: &[Content]) -> anyhow::Result<Vec<Receipt>> {
         let receipts = self.ledger.append(contents).context("it is NOT recorded")?;
-        for Receipt { file, head } in receipts {
+        for Receipt { file, head } in &receipts {
             // On standard error: standard output holds the report.
             complain(format!(
                 "recorded as number {} in {}, hash {}",
@@ -72,7 +72,7 @@ impl Recorder {
                 head.hash
             ));
         }
-        Ok(())
+        Ok(receipts)
     }
 }
 

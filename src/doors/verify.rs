@@ -44,25 +44,22 @@ pub async fn verify(flags: &Flags, args: &Verify, clock: Clock) -> anyhow::Resul
     let memory = config.data_directory.as_deref();
     let memory = memory.map(|directory| MemoryFile::beside(directory).load());
     let memory = memory.unwrap_or_default();
+    let recorded = match &recorder {
+        None => Ok(Vec::new()),
+        Some(recorder) => recorder.record(&verifications(&reports, recorder)),
+    };
+    let receipts = recorded.as_deref().unwrap_or_default();
     let contacts = &config.contacts;
     let told: Vec<&Report> = reports.iter().collect();
+    let now = clock.now();
     let text = match args.format {
         VerifyFormat::Text => render::text::reports(&told, contacts, &memory),
-        VerifyFormat::Json => render::json::reports(&told, contacts, &memory, clock.now())?,
-        VerifyFormat::Html => render::html::reports(&told, contacts, &memory, clock.now()),
+        VerifyFormat::Json => render::json::reports(&told, contacts, &memory, now)?,
+        VerifyFormat::Html => render::html::reports(&told, contacts, &memory, receipts, now),
     };
     put(&text, args.output.as_deref())?;
-    if let Some(recorder) = recorder {
-        let contents: Vec<Content> = reports
-            .iter()
-            .map(|report| {
-                let reference = recorder.reference.clone();
-                let verification = Verification::of(report, Origin::Verify, reference);
-                Content::Verification(Box::new(verification))
-            })
-            .collect();
-        recorder.record(&contents)?;
-    }
+    // What was seen is told, whether it could be recorded or not.
+    recorded?;
     // A control that fails is no answer to whether the login works, unless it was asked for.
     let decides = |report: &&Report| report.role == Role::Login || args.target.is_some();
     let mut deciding = reports.iter().filter(decides);
@@ -70,6 +67,15 @@ pub async fn verify(flags: &Flags, args: &Verify, clock: Clock) -> anyhow::Resul
         true => Ending::Good,
         false => Ending::No,
     })
+}
+
+fn verifications(reports: &[Report], recorder: &Recorder) -> Vec<Content> {
+    let verification = |report| {
+        let reference = recorder.reference.clone();
+        let verification = Verification::of(report, Origin::Verify, reference);
+        Content::Verification(Box::new(verification))
+    };
+    reports.iter().map(verification).collect()
 }
 
 /// The targets that the argument means.

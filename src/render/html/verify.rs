@@ -7,15 +7,18 @@ use super::super::overview;
 use super::super::page::{instant, span};
 use super::{body, cause, changes, document, made, state};
 use crate::config::Contacts;
+use crate::evidence::Receipt;
 use crate::report::memory::{Memory, Remembered};
 use crate::report::overview::Overview;
 use crate::report::{Expectation, PageVerdict, Report, Verdict};
 
-/// The reports on one page, each set against what is remembered of its target.
+/// The reports on one page, each set against what is remembered of its target, with what was recorded
+/// of them.
 pub fn reports(
     reports: &[&Report],
     contacts: &Contacts,
     memory: &Memory,
+    recorded: &[Receipt],
     generated: Timestamp,
 ) -> String {
     let sentences = overview::sentences(&Overview::of(reports.iter().copied()));
@@ -37,7 +40,12 @@ pub fn reports(
                 }
             }
         }
-        footer { (made(&instant(generated))) }
+        footer {
+            @for receipt in recorded {
+                p { "Recorded as number " (receipt.head.number) ", hash " code { (receipt.head.hash) } "." }
+            }
+            (made(&instant(generated)))
+        }
     };
     document(&title, &markup)
 }
