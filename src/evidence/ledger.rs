@@ -24,7 +24,7 @@ const ENDING: &str = "jsonl";
 const PATIENCE: Duration = Duration::from_secs(5);
 const BETWEEN_TRIES: Duration = Duration::from_millis(5);
 /// A line is shorter; what is longer is not ours.
-const MOST_LINE: u64 = 1 << 20;
+pub(super) const MOST_LINE: u64 = 1 << 20;
 
 /// The evidence in one data directory.
 #[derive(Clone, Debug)]

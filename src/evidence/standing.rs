@@ -6,14 +6,14 @@
 
 use std::collections::BTreeMap;
 use std::fs::File;
-use std::io::{Read, Seek, SeekFrom};
-use std::path::PathBuf;
+use std::io::{BufRead, BufReader, Read, Seek, SeekFrom};
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use jiff::Timestamp;
 use jiff::civil::Date;
 
-use super::ledger::{Ledger, LedgerError};
+use super::ledger::{Ledger, LedgerError, MOST_LINE};
 use super::line::{self, Head, Sealed};
 use super::record::{Content, Outage, Sighting};
 use super::verification::{Origin, Outcome};
@@ -93,30 +93,30 @@ impl Standing {
         }
     }
 
-    fn read_from(&mut self, path: &PathBuf, from: u64) -> Result<u64, LedgerError> {
-        let mut bytes = Vec::new();
-        File::open(path)
-            .and_then(|mut file| {
-                file.seek(SeekFrom::Start(from))?;
-                file.read_to_end(&mut bytes)
-            })
-            .map_err(|source| LedgerError::File {
-                doing: "read",
-                path: path.clone(),
-                source,
-            })?;
-        let whole = bytes.iter().rposition(|byte| *byte == b'\n');
-        let whole = whole.map_or(0, |end| end + 1);
-        for line in bytes
-            .get(..whole)
-            .unwrap_or_default()
-            .split(|byte| *byte == b'\n')
-        {
-            if let Some(record) = line::read(line) {
-                self.take(record, line::hash(line));
+    /// Line by line, so that years of records need no memory; says where the last whole line ends.
+    fn read_from(&mut self, path: &Path, from: u64) -> Result<u64, LedgerError> {
+        let failed = |source| LedgerError::File {
+            doing: "read",
+            path: path.to_owned(),
+            source,
+        };
+        let mut file = File::open(path).map_err(failed)?;
+        file.seek(SeekFrom::Start(from)).map_err(failed)?;
+        let mut reader = BufReader::new(file);
+        let (mut end, mut line) = (from, Vec::new());
+        loop {
+            line.clear();
+            let mut bounded = Read::by_ref(&mut reader).take(MOST_LINE);
+            let length = bounded.read_until(b'\n', &mut line).map_err(failed)? as u64;
+            let is_whole = line.pop_if(|byte| *byte == b'\n').is_some();
+            if !is_whole && length < MOST_LINE {
+                return Ok(end);
+            }
+            end += length;
+            if let Some(record) = line::read(&line) {
+                self.take(record, line::hash(&line));
             }
         }
-        Ok(from + whole as u64)
     }
 
     fn take(&mut self, record: Sealed, hash: String) {
