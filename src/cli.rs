@@ -226,9 +226,12 @@ pub struct EvidenceSelection {
 
 #[derive(Debug, Args)]
 pub struct EvidencePlace {
-    /// The data directory, or a copy of it, instead of the configured one.
+    /// The data directory, a copy of it, or the files alone, instead of the configured one.
     #[arg(long, value_name = "DIRECTORY")]
     pub data_directory: Option<PathBuf>,
+    /// Earlier years were moved away: the hash of the last record among them.
+    #[arg(long, value_name = "HASH")]
+    pub after: Option<String>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -308,6 +311,8 @@ pub struct TimetableArgs {
 pub enum TimetableFormat {
     Text,
     Json,
+    /// The file itself, from which the next circular's can be made.
+    Yaml,
     /// For a calendar program: Outlook, Apple's, Google's.
     Ics,
     /// Time intervals for Alertmanager: business hours and general holidays.

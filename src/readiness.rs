@@ -77,6 +77,8 @@ pub struct Source {
 pub struct Accounts {
     counts: BTreeMap<(Kind, Email), u64>,
     after_launch: BTreeMap<Kind, u64>,
+    /// Whether the file says which accounts were created after the launch.
+    pub tells_after_launch: bool,
 }
 
 impl Accounts {
@@ -154,23 +156,55 @@ pub enum ReadinessError {
     TooLarge,
     #[error("is empty; its first line is kind,email,created_after_launch")]
     Empty,
-    #[error("line {line}: {what}")]
-    Line { line: u64, what: What },
+    #[error(
+        "is an Excel workbook; save it as CSV (in Excel: Save As, CSV UTF-8), or give the name of the CSV"
+    )]
+    Workbook,
+    #[error("is UTF-16 without a mark; save it as CSV UTF-8")]
+    Utf16,
+    /// At least one, at most [`MOST_MISTAKES`].
+    #[error("{}", told(.0))]
+    Lines(Vec<Slip>),
+}
+
+/// A mistake in one line.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+#[error("line {line}: {what}")]
+pub struct Slip {
+    pub line: u64,
+    pub what: What,
+}
+
+fn told(slips: &[Slip]) -> String {
+    let slips: Vec<String> = slips.iter().map(ToString::to_string).collect();
+    let more = match slips.len() {
+        MOST_MISTAKES => "; and perhaps more",
+        _ => "",
+    };
+    format!("{}{more}", slips.join("; "))
 }
 
 /// What is wrong in one line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 pub enum What {
     #[error(
-        "column {0} is none of kind, email, created_after_launch, count; names and addresses do not \
-         belong into this file: counts and states are all it needs"
+        "these are no column heads; the first line is kind,email,created_after_launch, in these words"
+    )]
+    Heads,
+    #[error(
+        "column {} is none of kind, email, created_after_launch, count; names and addresses do not \
+         belong into this file: counts and states are all it needs",
+        column(*.0)
     )]
     Column(usize),
-    #[error("column {0} is there twice")]
+    #[error("column {} is there twice", column(*.0))]
     Twice(usize),
     #[error("the column {0} is missing; the first line is kind,email,created_after_launch")]
     NoColumn(&'static str),
-    #[error("it has {found} cells, and the first line {wanted}")]
+    #[error(
+        "it has {found} cells, and the first line {wanted}: is a separator missing, or a cell with one in \
+         it not in quotes?"
+    )]
     Cells { found: usize, wanted: usize },
     #[error("kind is one of user, delegated_admin")]
     Kind,
@@ -186,6 +220,19 @@ pub enum What {
     Form,
 }
 
+/// A column by its number, and as a spreadsheet heads it.
+fn column(number: usize) -> String {
+    let letter = u8::try_from(number)
+        .ok()
+        .filter(|number| (1..=26).contains(number));
+    match letter {
+        Some(number) => format!("{number} ({})", char::from(b'A' + number - 1)),
+        None => number.to_string(),
+    }
+}
+
+/// That many are told at once.
+const MOST_MISTAKES: usize = 20;
 const MOST_BYTES: u64 = 64 << 20;
 const MOST_COUNT: u64 = 1_000_000;
 
@@ -212,7 +259,13 @@ impl Readiness {
 /// # Errors
 /// What is wrong with them.
 pub fn parse(bytes: &[u8]) -> Result<Accounts, ReadinessError> {
+    if bytes.starts_with(b"PK\x03\x04") {
+        return Err(ReadinessError::Workbook);
+    }
     let text = text(bytes);
+    if text.contains('\0') {
+        return Err(ReadinessError::Utf16);
+    }
     let (text, skipped) = without_hint(&text);
     let mut reader = csv::ReaderBuilder::new()
         .has_headers(false)
@@ -223,29 +276,40 @@ pub fn parse(bytes: &[u8]) -> Result<Accounts, ReadinessError> {
     let mut record = csv::StringRecord::new();
     let mut columns: Option<Columns> = None;
     let mut accounts = Accounts::default();
-    loop {
+    let mut slips = Vec::new();
+    while slips.len() < MOST_MISTAKES {
         let at = reader.position().byte();
-        let wrong = |what| ReadinessError::Line {
+        let wrong = |what| Slip {
             line: skipped + line_at(text, at),
             what,
         };
         match reader.read_record(&mut record) {
             Ok(true) => {}
             Ok(false) => break,
-            Err(_) => return Err(wrong(What::Form)),
+            Err(_) => return Err(ReadinessError::Lines(vec![wrong(What::Form)])),
         }
         // Spreadsheets leave rows of nothing behind.
         if record.iter().all(str::is_empty) {
             continue;
         }
         match &columns {
-            None => columns = Some(Columns::of(&record).map_err(wrong)?),
-            Some(columns) => columns.add(&record, &mut accounts).map_err(wrong)?,
+            None => {
+                let read = Columns::of(&record);
+                // Without heads nothing below them can be read.
+                let read = read.map_err(|what| ReadinessError::Lines(vec![wrong(what)]))?;
+                accounts.tells_after_launch = read.after_launch.is_some();
+                columns = Some(read);
+            }
+            Some(columns) => {
+                let added = columns.add(&record, &mut accounts);
+                slips.extend(added.err().map(wrong));
+            }
         }
     }
     match columns {
-        Some(_) => Ok(accounts),
         None => Err(ReadinessError::Empty),
+        Some(_) if slips.is_empty() => Ok(accounts),
+        Some(_) => Err(ReadinessError::Lines(slips)),
     }
 }
 
@@ -310,6 +374,7 @@ struct Columns {
 impl Columns {
     fn of(header: &csv::StringRecord) -> Result<Self, What> {
         let mut found: BTreeMap<&str, usize> = BTreeMap::new();
+        let mut unknown = None;
         for (index, cell) in header.iter().enumerate() {
             let name = match cell.to_ascii_lowercase().replace([' ', '-'], "_").as_str() {
                 "kind" => "kind",
@@ -318,11 +383,21 @@ impl Columns {
                 "count" => "count",
                 // A column of nothing, at the end.
                 "" => continue,
-                _ => return Err(What::Column(index + 1)),
+                _ => {
+                    unknown = unknown.or(Some(What::Column(index + 1)));
+                    continue;
+                }
             };
             if found.insert(name, index).is_some() {
                 return Err(What::Twice(index + 1));
             }
+        }
+        if let Some(unknown) = unknown {
+            return Err(if found.is_empty() {
+                What::Heads
+            } else {
+                unknown
+            });
         }
         let needed = |name| found.get(name).copied().ok_or(What::NoColumn(name));
         Ok(Self {
@@ -344,11 +419,13 @@ impl Columns {
         let cell = |column: usize| row.get(column).unwrap_or_default();
         let is = |text: &str, word: &str| text.eq_ignore_ascii_case(word);
         let kind = cell(self.kind);
-        let kind = match kind {
-            _ if is(kind, "user") => Kind::User,
-            _ if is(kind, "delegated_admin") || is(kind, "delegated admin") || is(kind, "da") => {
-                Kind::DelegatedAdmin
-            }
+        let kind = match kind.to_ascii_lowercase().replace([' ', '-'], "_").as_str() {
+            "user" | "users" => Kind::User,
+            "delegated_admin"
+            | "delegated_admins"
+            | "delegated_administrator"
+            | "delegated_administrators"
+            | "da" => Kind::DelegatedAdmin,
             _ => return Err(What::Kind),
         };
         let email = cell(self.email);
@@ -402,6 +479,7 @@ mod tests {
             b"\xef\xbb\xbfKind;E-mail;Created after launch\r\nUSER;Missing;\r\n;;\r\n",
             b"sep=;\r\n\"kind\";\"email\";\"created_after_launch\"\r\n\"user\";\" missing \";\"NO\"\r\n",
             b"email,kind\nmissing,user",
+            b"email,kind\nmissing,Users",
             b"kind,email,count\nuser,missing,1\ndelegated_admin,confirmed,0\n",
             &utf16,
         ] {
@@ -413,7 +491,7 @@ mod tests {
     fn rows_and_counts_are_added_up() {
         let text =
             b"kind,email,created_after_launch,count\nuser,missing,no,3\nuser,confirmed,yes,20\n\
-                     DA,submitted,no,2\ndelegated admin,confirmed,yes,1\nuser,missing,yes,4\n";
+                     DA,submitted,no,2\nDelegated Administrator,confirmed,yes,1\nuser,missing,yes,4\n";
         assert_eq!(counts(text), [7, 0, 20, 0, 2, 1]);
         let accounts = parse(text).unwrap();
         assert_eq!(
@@ -433,11 +511,11 @@ mod tests {
             ),
             (
                 "kind,email,name\nuser,missing,Chan Tai Man\n".to_owned(),
-                "line 1: column 3 is none of kind, email, created_after_launch, count; names and addresses do not belong into this file: counts and states are all it needs",
+                "line 1: column 3 (C) is none of kind, email, created_after_launch, count; names and addresses do not belong into this file: counts and states are all it needs",
             ),
             (
                 "kind,kind,email\n".to_owned(),
-                "line 1: column 2 is there twice",
+                "line 1: column 2 (B) is there twice",
             ),
             (
                 "kind,count\n".to_owned(),
@@ -445,7 +523,7 @@ mod tests {
             ),
             (
                 format!("{head}user,missing\n"),
-                "line 3: it has 2 cells, and the first line 3",
+                "line 3: it has 2 cells, and the first line 3: is a separator missing, or a cell with one in it not in quotes?",
             ),
             (
                 format!("{head}chan,missing,no\n"),
@@ -466,6 +544,28 @@ mod tests {
             (
                 "kind,email,count\nuser,missing,-1\n".to_owned(),
                 "line 2: count is a number from 0 to 1000000",
+            ),
+            (
+                format!(
+                    "{head}chan,missing,no\nuser,missing,no\nuser,lost,no\nuser,missing,chan\n"
+                ),
+                "line 3: kind is one of user, delegated_admin; line 5: email is one of missing, submitted, confirmed; line 6: created_after_launch is yes or no",
+            ),
+            (
+                "類別,電郵\nuser,missing\n".to_owned(),
+                "line 1: these are no column heads; the first line is kind,email,created_after_launch, in these words",
+            ),
+            (
+                "user,missing,no\n".to_owned(),
+                "line 1: these are no column heads; the first line is kind,email,created_after_launch, in these words",
+            ),
+            (
+                "PK\u{3}\u{4}chan".to_owned(),
+                "is an Excel workbook; save it as CSV (in Excel: Save As, CSV UTF-8), or give the name of the CSV",
+            ),
+            (
+                "k\0i\0n\0d\0".to_owned(),
+                "is UTF-16 without a mark; save it as CSV UTF-8",
             ),
         ] {
             let error = parse(text.as_bytes()).expect_err(&text).to_string();

@@ -288,14 +288,14 @@ const MISTAKES: &[(&str, &[&str])] = &[
     (
         "readiness: {max_age: soon, expected_total: {users: 4}}\n",
         &[
-            "1:22: readiness.max_age: \"soon\" is not a duration; write it with its unit, for example 60s or 5m",
+            "1:22: readiness.max_age: \"soon\" is no span of time; write it with its unit, for example 5d or 36h",
             "1:52: readiness.expected_total.users: there are accounts of two kinds, user and delegated_admin",
         ],
     ),
     (
         "readiness: {file: accounts.csv, max_age: soon}\n",
         &[
-            "1:42: readiness.max_age: \"soon\" is not a duration; write it with its unit, for example 60s or 5m",
+            "1:42: readiness.max_age: \"soon\" is no span of time; write it with its unit, for example 5d or 36h",
         ],
     ),
     (

@@ -27,6 +27,15 @@ fn assert_document(path: &str, expected: &str) {
     );
 }
 
+/// What a command prints.
+fn printed(arguments: &[&str]) -> String {
+    let output = std::process::Command::new(env!("CARGO_BIN_EXE_ccass-2fa-exporter"))
+        .args(arguments)
+        .output()
+        .unwrap();
+    String::from_utf8(output.stdout).unwrap()
+}
+
 fn section(code: &str, advice: Advice) -> String {
     format!(
         "### `{code}`\n\n{}\n\n**Ask** {}. **Hand over:** {}\n\n",
@@ -155,13 +164,6 @@ fn the_configuration_in_the_page_about_the_firewall_loads() {
 
 #[test]
 fn each_flag_and_command_in_the_readme_is_one_of_the_programs() {
-    let help = |arguments: &[&str]| {
-        let output = std::process::Command::new(env!("CARGO_BIN_EXE_ccass-2fa-exporter"))
-            .args(arguments)
-            .output()
-            .unwrap();
-        String::from_utf8(output.stdout).unwrap()
-    };
     let all = [
         "serve",
         "verify",
@@ -176,7 +178,7 @@ fn each_flag_and_command_in_the_readme_is_one_of_the_programs() {
     ]
     .map(|command| {
         let words: Vec<&str> = command.split(' ').chain(["--help"]).collect();
-        help(&words)
+        printed(&words)
     })
     .join("\n");
     let readme = read("README.md");
@@ -192,7 +194,7 @@ fn each_flag_and_command_in_the_readme_is_one_of_the_programs() {
         }
     }
     assert!(count > 4, "only {count} flags");
-    let overview = help(&["--help"]);
+    let overview = printed(&["--help"]);
     for line in overview
         .lines()
         .skip_while(|line| *line != "Commands:")
@@ -211,12 +213,26 @@ fn each_flag_and_command_in_the_readme_is_one_of_the_programs() {
 }
 
 #[test]
+fn the_documented_timetable_is_one() {
+    let document = read("docs/timetable.md");
+    let (_, rest) = document.split_once("```yaml\n").unwrap();
+    let text = rest.split_once("```").unwrap().0;
+    let timetable = ccass_2fa_exporter::timetable::Timetable::parse(text).unwrap();
+    assert_eq!((timetable.deadlines.len(), timetable.events.len()), (1, 1));
+    // What is printed to begin with is one too, and the same.
+    let built_in = ccass_2fa_exporter::timetable::Timetable::embedded();
+    let text = printed(&["timetable", "--format=yaml"]);
+    assert_eq!(text, built_in.written());
+}
+
+#[test]
 fn links_between_documents_lead_somewhere() {
     for document in [
         "README.md",
         "ARCHITECTURE.md",
         "CONTRIBUTING.md",
         "docs/evidence.md",
+        "docs/timetable.md",
     ] {
         let text = read(document);
         for link in text

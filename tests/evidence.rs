@@ -7,8 +7,10 @@ use std::process::Stdio;
 
 use ccass_2fa_exporter::clock::Clock;
 use ccass_2fa_exporter::evidence::{
-    Audit, Content, Drill, DrillOutcome, Fault, Ledger, LedgerError, Sighting, TerminalCheck,
+    Audit, Content, Drill, DrillOutcome, Fault, Known, Ledger, LedgerError, Sighting, Standing,
+    TerminalCheck,
 };
+use ccass_2fa_exporter::timetable::Timetable;
 use ccass_2fa_lab::{Lab, scenario};
 use exporter::{ConfigFile, Exporter, PATIENCE, run};
 use serde_json::Value;
@@ -46,9 +48,13 @@ impl Kept {
         std::fs::write(self.file("2026.jsonl"), text).unwrap();
     }
 
-    fn faults(&self, head: Option<&str>) -> Vec<String> {
-        let audit = Audit::of(&self.ledger(), head).unwrap();
-        audit.faults.iter().map(ToString::to_string).collect()
+    fn faults(&self) -> Vec<String> {
+        let faults = self.audit(Known::default()).faults;
+        faults.iter().map(ToString::to_string).collect()
+    }
+
+    fn audit(&self, known: Known<'_>) -> Audit {
+        Audit::of(&self.ledger(), known).unwrap()
     }
 
     /// As many checks at a terminal.
@@ -58,6 +64,13 @@ impl Kept {
             kept.ledger().append(&[check("t1")]).unwrap();
         }
         kept
+    }
+}
+
+fn known(head: &str) -> Known<'_> {
+    Known {
+        head: Some(head),
+        after: None,
     }
 }
 
@@ -125,10 +138,10 @@ fn an_altered_deleted_or_reordered_line_is_found_and_named() {
         let mut lines: Vec<String> = kept.text().lines().map(str::to_owned).collect();
         burglary(&mut lines);
         kept.replace(&format!("{}\n", lines.join("\n")));
-        assert_eq!(kept.faults(None), told);
+        assert_eq!(kept.faults(), told);
         // It goes on all the same, and what was done stays to be seen.
         kept.ledger().append(&[check("t2")]).unwrap();
-        let later = kept.faults(None);
+        let later = kept.faults();
         assert_eq!(later.is_empty(), told.is_empty(), "{later:?}");
         for fault in told {
             assert!(later.contains(&fault.to_owned()), "{fault}: {later:?}");
@@ -139,8 +152,8 @@ fn an_altered_deleted_or_reordered_line_is_found_and_named() {
 #[test]
 fn a_cut_tail_is_found_by_a_hash_that_was_kept_elsewhere() {
     let kept = Kept::with(5);
-    let head = Audit::of(&kept.ledger(), None).unwrap().head;
-    let audit = Audit::of(&kept.ledger(), Some(&head.hash)).unwrap();
+    let head = kept.audit(Known::default()).head;
+    let audit = kept.audit(known(&head.hash));
     assert_eq!(
         (audit.faults.as_slice(), audit.anchored),
         (&[][..], Some(5))
@@ -149,11 +162,11 @@ fn a_cut_tail_is_found_by_a_hash_that_was_kept_elsewhere() {
     let cut: Vec<&str> = lines.lines().take(3).collect();
     kept.replace(&format!("{}\n", cut.join("\n")));
     assert_eq!(
-        kept.faults(None),
+        kept.faults(),
         Vec::<String>::new(),
         "a chain alone cannot show it"
     );
-    let audit = Audit::of(&kept.ledger(), Some(&head.hash)).unwrap();
+    let audit = kept.audit(known(&head.hash));
     assert_eq!(audit.faults, [Fault::HeadUnknown]);
 }
 
@@ -166,7 +179,15 @@ fn a_line_torn_anywhere_is_told_set_aside_by_the_next_record_and_costs_no_other(
         std::fs::create_dir(kept.file("")).unwrap();
         kept.replace(whole.split_at(cut).0);
         let torn = cut - last;
-        let faults = kept.faults(None);
+        if cut == whole.len() - 1 {
+            // Nothing but its end is missing: it is a record, and the next gives it its end.
+            assert_eq!(kept.faults(), Vec::<String>::new());
+            kept.ledger().append(&[check("t9")]).unwrap();
+            let audit = kept.audit(Known::default());
+            assert_eq!((audit.faults.len(), audit.head.number), (0, 4));
+            continue;
+        }
+        let faults = kept.faults();
         let [fault] = faults.as_slice() else {
             panic!("{faults:?}");
         };
@@ -177,14 +198,9 @@ fn a_line_torn_anywhere_is_told_set_aside_by_the_next_record_and_costs_no_other(
             "{fault}"
         );
         kept.ledger().append(&[check("t9")]).unwrap();
-        let audit = Audit::of(&kept.ledger(), None).unwrap();
+        let audit = kept.audit(Known::default());
         assert_eq!(audit.faults, [], "cut at {cut}");
         let kinds: Vec<&str> = audit.records.iter().map(|one| one.content.kind()).collect();
-        if cut == whole.len() - 1 {
-            // Nothing but its end was missing: it is a record.
-            assert_eq!(kinds, ["terminal"; 4]);
-            continue;
-        }
         assert_eq!(kinds, ["terminal", "terminal", "repair", "terminal"]);
         let Content::Repair(repair) = &audit.records[2].content else {
             panic!("{kinds:?}");
@@ -208,7 +224,7 @@ fn each_hong_kong_year_has_its_file_and_the_chain_goes_on_through_them() {
     ] {
         kept.ledger_at(at).append(&[check("t1")]).unwrap();
     }
-    let audit = Audit::of(&kept.ledger(), None).unwrap();
+    let audit = kept.audit(Known::default());
     assert_eq!(audit.files, ["2026.jsonl", "2027.jsonl", "2028.jsonl"]);
     assert_eq!((audit.faults.len(), audit.head.number), (0, 4));
     let lines = |name| {
@@ -222,7 +238,88 @@ fn each_hong_kong_year_has_its_file_and_the_chain_goes_on_through_them() {
         [1, 2, 1]
     );
     std::fs::remove_file(kept.file("2027.jsonl")).unwrap();
-    assert_eq!(kept.faults(None), ["records 2 to 3 are missing"]);
+    assert_eq!(kept.faults(), ["records 2 to 3 are missing"]);
+}
+
+#[test]
+fn where_earlier_years_were_moved_away_the_rest_is_checked_from_the_hash_that_it_follows() {
+    let kept = Kept::new();
+    for at in [
+        "2026-02-01T00:00:00Z",
+        "2027-02-01T00:00:00Z",
+        "2027-03-01T00:00:00Z",
+    ] {
+        kept.ledger_at(at).append(&[check("t1")]).unwrap();
+    }
+    let moved = kept.audit(Known::default()).records[0].hash.clone();
+    std::fs::remove_file(kept.file("2026.jsonl")).unwrap();
+    assert_eq!(kept.faults(), ["record 1 is missing"]);
+    let after = Known {
+        head: None,
+        after: Some(&moved),
+    };
+    assert_eq!(kept.audit(after).faults, []);
+    let other = "f".repeat(64);
+    let after = Known {
+        head: None,
+        after: Some(&other),
+    };
+    assert_eq!(kept.audit(after).faults.len(), 1);
+}
+
+#[test]
+fn an_altered_record_proves_nothing_and_what_is_cut_off_while_it_is_followed_is_a_fault() {
+    let kept = Kept::with(3);
+    let mut standing = Standing::default();
+    standing.catch_up(&kept.ledger()).unwrap();
+    let timetable = Timetable::embedded();
+    let seen = |standing: &Standing| {
+        let terminals = ["t1".to_owned()];
+        standing.sighted(&terminals, Sighting::Seen, &timetable)
+    };
+    assert_eq!((standing.faults, seen(&standing)), (0, 1));
+    // Forged from "not seen" to "seen" it does not count, and shows.
+    let not_seen = Content::Terminal(TerminalCheck {
+        terminal: "t1".to_owned(),
+        outcome: Sighting::NotSeen,
+        reference: None,
+    });
+    kept.ledger().append(&[not_seen]).unwrap();
+    let text = kept.text();
+    kept.replace(&text.replace("not-seen", "seen"));
+    let mut forged = Standing::default();
+    forged.catch_up(&kept.ledger()).unwrap();
+    assert_eq!(forged.faults, 1);
+    let audit = kept.audit(Known::default());
+    let altered: Vec<bool> = audit
+        .records
+        .iter()
+        .map(|one| audit.is_altered(one))
+        .collect();
+    assert_eq!(altered, [false, false, false, true]);
+    // What had been read is gone.
+    let first = text.split_inclusive('\n').next().unwrap();
+    kept.replace(first);
+    standing.catch_up(&kept.ledger()).unwrap();
+    assert_eq!((standing.faults, standing.head.number), (1, 1));
+}
+
+#[test]
+fn what_is_asked_of_an_earlier_day_does_not_know_what_was_recorded_later() {
+    let kept = Kept::new();
+    for at in ["2026-02-01T00:00:00Z", "2026-03-01T00:00:00Z"] {
+        kept.ledger_at(at).append(&[check("t1")]).unwrap();
+    }
+    let timetable = Timetable::embedded();
+    for (at, count) in [("2026-01-31T00:00:00Z", 0), ("2026-02-01T00:00:00Z", 1)] {
+        let standing = Standing::at(&kept.ledger(), at.parse().unwrap()).unwrap();
+        let terminals = ["t1".to_owned()];
+        assert_eq!(
+            standing.sighted(&terminals, Sighting::Seen, &timetable),
+            count,
+            "{at}"
+        );
+    }
 }
 
 #[test]
@@ -237,7 +334,7 @@ fn many_writers_at_once_write_one_chain() {
             });
         }
     });
-    let audit = Audit::of(&kept.ledger(), None).unwrap();
+    let audit = kept.audit(Known::default());
     assert_eq!((audit.faults.len(), audit.head.number), (0, 400));
 }
 
@@ -415,6 +512,13 @@ async fn what_is_verified_and_seen_is_recorded_listed_checked_and_told_in_three_
     assert!(told.contains(" line 2: record 2 was altered"), "{told}");
     let (code, page, error) = site.run(&["evidence", "report"]).await;
     assert_eq!(code, 1);
+    assert!(page.contains("altered: it proves nothing"), "{page}");
+    let (_, csv, _) = site.run(&["evidence", "report", "--format=csv"]).await;
+    let altered = csv.lines().filter(|line| line.ends_with(",altered"));
+    assert_eq!(altered.count(), 2, "the heading, and record 2: {csv}");
+    let (_, json, _) = site.run(&["evidence", "report", "--format=json"]).await;
+    let document: Value = serde_json::from_str(&json).unwrap();
+    assert_eq!(document["records"][1]["altered"], true);
     assert!(page.contains("1 fault in the files"), "{page}");
     assert!(error.contains("record 2 was altered"), "{error}");
 }
@@ -647,15 +751,21 @@ async fn an_auditor_checks_the_chain_without_this_program() {
     };
     let output = checked(kept.file("")).await;
     let told = String::from_utf8_lossy(&output.stdout).into_owned();
-    let head = Audit::of(&kept.ledger(), None).unwrap().head;
+    let head = kept.audit(Known::default()).head;
     assert_eq!(
         told,
-        format!("5 records, newest {}\n", head.hash),
+        format!("record 5 is the newest, hash {}\n", head.hash),
         "{output:?}"
     );
-    kept.replace(&kept.text().replacen("\"seen\"", "\"not-seen\"", 1));
+    let text = kept.text();
+    kept.replace(&text.replacen("\"seen\"", "\"not-seen\"", 1));
     let output = checked(kept.file("")).await;
     assert!(!output.status.success());
     let told = String::from_utf8_lossy(&output.stderr).into_owned();
     assert!(told.contains("2026.jsonl line 1"), "{told}");
+    // More behind the hash, as a forger may try.
+    kept.replace(&text.replacen("\"}\n", "\",\"content\":{}}\n", 1));
+    assert!(!checked(kept.file("")).await.status.success());
+    // Nothing is not good, either.
+    assert!(!checked(kept.file("nowhere")).await.status.success());
 }

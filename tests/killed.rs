@@ -13,7 +13,7 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use ccass_2fa_exporter::clock::Clock;
-use ccass_2fa_exporter::evidence::{Audit, Content, Fault, Ledger, Sighting, TerminalCheck};
+use ccass_2fa_exporter::evidence::{Audit, Content, Fault, Known, Ledger, Sighting, TerminalCheck};
 
 const RECORDS: usize = 10_000;
 const PATIENCE: Duration = Duration::from_secs(300);
@@ -110,7 +110,7 @@ fn kill_again_and_again() {
     ledger(directory.path())
         .append(&[last])
         .expect("it is recorded");
-    let audit = Audit::of(&ledger(directory.path()), None).expect("it can be read");
+    let audit = Audit::of(&ledger(directory.path()), Known::default()).expect("it can be read");
     assert_eq!(audit.faults, Vec::<Fault>::new());
     let records: BTreeMap<u64, &str> = audit
         .records

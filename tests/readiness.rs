@@ -60,6 +60,12 @@ async fn counts_follow_the_file_and_a_bad_one_leaves_the_last_good_data() {
         .line_with("the readiness file cannot be used")
         .await;
     assert!(line.contains("line 6"), "{line}");
+    let (_, page) = exporter.get("/").await;
+    assert!(page.contains("the readiness file cannot be read"), "{page}");
+    assert!(
+        page.contains("What follows is of the last good file."),
+        "{page}"
+    );
     let metrics = exporter.metrics().await;
     metrics.expect("readiness_readable", 0.0);
     metrics.expect("accounts{email=\"confirmed\",kind=\"user\"}", 2.0);

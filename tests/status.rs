@@ -134,10 +134,11 @@ async fn what_is_handed_over_and_what_is_filed_is_one_page_that_prints_on_a4() {
     let seen = look_at_file("filed", &filed, 1..=3).await;
     for part in [
         "Evidence of verification",
-        "All records, 3 records of 3.",
+        "All records: 3 of 3.",
         "full pass",
         "fails at tls, tls_expired",
-        "nobody has looked",
+        "no check among these records",
+        "Not verified by these records: the login page at terminal t2.",
         "reference CHG-1",
         "source address 127.0.0.1",
     ] {

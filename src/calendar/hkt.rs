@@ -36,3 +36,14 @@ pub fn instant(date: Date, time: Time) -> Timestamp {
             Timestamp::MAX
         })
 }
+
+/// A date written `YYYY-MM-DD`, and nothing beside it.
+pub fn exact_date(written: &str) -> Option<Date> {
+    date_in(written, "%Y-%m-%d")
+}
+
+/// A date in exactly this form: what is read must print as it was written.
+pub(super) fn date_in(written: &str, form: &str) -> Option<Date> {
+    let date = Date::strptime(form, written).ok()?;
+    (date.strftime(form).to_string() == written).then_some(date)
+}

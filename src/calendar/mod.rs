@@ -20,7 +20,7 @@ use jiff::Timestamp;
 use jiff::civil::{Date, Weekday};
 use thiserror::Error;
 
-pub use hkt::{HKT, date_at, day_end, instant, midnight};
+pub use hkt::{HKT, date_at, day_end, exact_date, instant, midnight};
 
 const EMBEDDED: &str = include_str!("hk-general-holidays.csv");
 

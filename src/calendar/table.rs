@@ -10,6 +10,7 @@ use jiff::civil::Date;
 use serde::Deserialize;
 
 use super::CalendarError;
+use super::hkt::{date_in, exact_date};
 use crate::personal;
 
 type Holidays = BTreeMap<Date, String>;
@@ -47,7 +48,7 @@ fn csv_table(text: &str) -> Result<Holidays, CalendarError> {
         else {
             return Err(wrong(place, "three fields are needed: date,weekday,name"));
         };
-        let date = exact_date(written, "%Y-%m-%d").ok_or_else(|| {
+        let date = exact_date(written).ok_or_else(|| {
             let problem =
                 format!("`{written}` is not a date; write YYYY-MM-DD, such as 2023-04-05");
             wrong(&place, problem)
@@ -112,7 +113,7 @@ fn feed(text: &str) -> Result<Holidays, CalendarError> {
         let start = event.dtstart.first();
         let date = start
             .and_then(serde_json::Value::as_str)
-            .and_then(|written| exact_date(written, "%Y%m%d"))
+            .and_then(|written| date_in(written, "%Y%m%d"))
             .ok_or_else(|| {
                 let found = start.map_or_else(|| "empty".to_owned(), ToString::to_string);
                 let problem = format!("dtstart is {found}; its first element must be a date YYYYMMDD, such as \"20230405\"");
@@ -121,12 +122,6 @@ fn feed(text: &str) -> Result<Holidays, CalendarError> {
         insert(&mut holidays, date, &event.summary, &place)?;
     }
     Ok(holidays)
-}
-
-/// A date in exactly this form: what is read must print as it was written.
-fn exact_date(written: &str, form: &str) -> Option<Date> {
-    let date = Date::strptime(form, written).ok()?;
-    (date.strftime(form).to_string() == written).then_some(date)
 }
 
 fn insert(

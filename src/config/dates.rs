@@ -9,7 +9,7 @@ use serde_saphyr::Spanned;
 
 use super::mistake::Mistakes;
 use super::written::{self, Text, Written};
-use crate::calendar::Calendar;
+use crate::calendar::{Calendar, exact_date};
 use crate::evidence::Reference;
 use crate::service_hours::{Days, Hours, Maintenance, ServiceHours};
 use crate::timetable::{Answers, Timetable};
@@ -166,8 +166,7 @@ fn answered<T>(
 }
 
 fn date(text: &str) -> Result<Date, String> {
-    text.parse::<Date>()
-        .map_err(|_| format!("{text:?} is not a date; write for example 2023-05-22"))
+    exact_date(text).ok_or_else(|| format!("{text:?} is not a date; write for example 2023-05-22"))
 }
 
 pub(super) fn service_hours(written: &Written, mistakes: &mut Mistakes) -> ServiceHours {

@@ -56,6 +56,22 @@ impl fmt::Display for Mistake {
     }
 }
 
+/// What the YAML reader says to programmers, and what a person is told instead.
+const PLAINLY: [(&str, &str); 3] = [
+    (
+        "expected mapping start",
+        "keys with values are wanted here, such as {key: value}, and not a single value",
+    ),
+    (
+        "expected sequence start",
+        "a list is wanted here, such as [one, two]",
+    ),
+    (
+        "expected hexadecimal number",
+        "in double quotes a backslash begins a code; write the text in single quotes",
+    ),
+];
+
 /// The mistakes of one file with its text, so that each can be shown with its line.
 #[derive(Debug)]
 pub struct Mistakes {
@@ -117,6 +133,9 @@ impl Mistakes {
             if let Some(short) = message.strip_suffix(&tail) {
                 message = short.to_owned();
             }
+        }
+        if let Some((_, plain)) = PLAINLY.iter().find(|(part, _)| message.contains(part)) {
+            message = (*plain).to_owned();
         }
         self.push(place, String::new(), message, Line::Shown);
     }

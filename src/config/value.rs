@@ -25,7 +25,9 @@ pub(super) fn age(text: &str) -> Result<Duration, String> {
         .and_then(|days| days.trim().parse::<u32>().ok());
     match days {
         Some(days) => Ok(Duration::from_secs(u64::from(days) * 24 * 3600)),
-        None => duration(text),
+        None => duration(text).map_err(|_| {
+            format!("{text:?} is no span of time; write it with its unit, for example 5d or 36h")
+        }),
     }
 }
 

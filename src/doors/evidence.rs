@@ -1,14 +1,12 @@
 //! `record` and `evidence`: what was seen is kept, and what was kept is read, checked and told.
 
 use std::ops::Range;
-use std::path::Path;
 
 use anyhow::Context;
 use jiff::Timestamp;
-use jiff::civil::Date;
 
 use super::{Ending, configuration, put};
-use crate::calendar::{day_end, midnight};
+use crate::calendar::{day_end, exact_date, midnight};
 use crate::cli::{
     EvidenceArgs, EvidenceCommand, EvidenceFormat, EvidencePlace, EvidenceSelection, Flags,
     RecordArgs, Recording, TerminalOutcome,
@@ -16,7 +14,7 @@ use crate::cli::{
 use crate::clock::Clock;
 use crate::config::{Config, label};
 use crate::evidence::{
-    Audit, Content, Ledger, Receipt, Reference, Sealed, Sighting, TerminalCheck,
+    Audit, Content, Known, Ledger, Receipt, Reference, Sealed, Sighting, TerminalCheck,
 };
 use crate::personal::complain;
 use crate::render::evidence::{self as render, Selected};
@@ -120,43 +118,34 @@ pub fn record(flags: &Flags, args: &RecordArgs, clock: Clock) -> anyhow::Result<
 /// # Errors
 /// A file cannot be read, or the output not be written.
 pub fn evidence(flags: &Flags, args: &EvidenceArgs, clock: Clock) -> anyhow::Result<Ending> {
-    let (place, selection, known) = match &args.command {
-        EvidenceCommand::List(selection) | EvidenceCommand::Report { selection, .. } => {
-            (&selection.place, Some(selection), None)
-        }
-        EvidenceCommand::Check { head, place } => (place, None, head.as_deref()),
-    };
     let Some(config) = configuration(flags) else {
         return Ok(Ending::Mistaken);
     };
-    let (ledger, period) = match (
-        ledger(&config, place, clock),
-        selection.map(period).transpose(),
-    ) {
-        (Ok(ledger), Ok(period)) => (ledger, period),
-        (Err(message), _) | (_, Err(message)) => {
+    let asked = match Asked::of(args, &config, clock) {
+        Ok(asked) => asked,
+        Err(message) => {
             complain(&message);
             return Ok(Ending::Mistaken);
         }
     };
-    let of = selection.and_then(|selection| selection.of.as_deref());
-    if let Some(Err(message)) = of.map(label) {
-        complain(format!("--of: {message}"));
-        return Ok(Ending::Mistaken);
+    let audit = Audit::of(&asked.ledger, asked.known)?;
+    if audit.files.is_empty() {
+        let place = asked.ledger.directory().display();
+        if asked.is_copy {
+            complain(format!(
+                "{place} holds no evidence: name the data directory, or its files"
+            ));
+            return Ok(Ending::Mistaken);
+        }
+        complain(format!("nothing is recorded in {place} yet"));
     }
-    if known.is_some_and(|hash| hash.len() != 64 || !hash.bytes().all(|c| c.is_ascii_hexdigit())) {
-        complain(
-            "--head: a hash has 64 hexadecimal digits; metrics, reports and `evidence check` show it",
-        );
-        return Ok(Ending::Mistaken);
-    }
-    let audit = Audit::of(&ledger, known)?;
     let selected = Selected {
         audit: &audit,
-        records: chosen(&audit, period, of),
-        from: selection.and_then(|selection| selection.from.as_deref()),
-        to: selection.and_then(|selection| selection.to.as_deref()),
-        of,
+        records: chosen(&audit, &asked),
+        from: asked.selection.and_then(|one| one.from.as_deref()),
+        to: asked.selection.and_then(|one| one.to.as_deref()),
+        of: asked.of,
+        targets: &config.targets,
         terminals: &config.terminals,
         site: config.site.as_deref(),
         made: clock.now(),
@@ -173,7 +162,7 @@ pub fn evidence(flags: &Flags, args: &EvidenceArgs, clock: Clock) -> anyhow::Res
             put(&text, output.as_deref())?;
         }
     }
-    if selection.is_some() {
+    if asked.selection.is_some() {
         for fault in &audit.faults {
             complain(fault);
         }
@@ -184,16 +173,61 @@ pub fn evidence(flags: &Flags, args: &EvidenceArgs, clock: Clock) -> anyhow::Res
     })
 }
 
+/// What of which evidence is wanted.
+struct Asked<'a> {
+    ledger: Ledger,
+    /// It is named on the command line.
+    is_copy: bool,
+    known: Known<'a>,
+    selection: Option<&'a EvidenceSelection>,
+    period: Range<Timestamp>,
+    of: Option<&'a str>,
+}
+
+impl<'a> Asked<'a> {
+    fn of(args: &'a EvidenceArgs, config: &Config, clock: Clock) -> Result<Self, String> {
+        let (place, selection, head) = match &args.command {
+            EvidenceCommand::List(selection) | EvidenceCommand::Report { selection, .. } => {
+                (&selection.place, Some(selection), None)
+            }
+            EvidenceCommand::Check { head, place } => (place, None, head.as_deref()),
+        };
+        let of = selection.and_then(|selection| selection.of.as_deref());
+        if let Some(Err(message)) = of.map(label) {
+            return Err(format!("--of: {message}"));
+        }
+        let after = place.after.as_deref();
+        for (flag, text) in [("--head", head), ("--after", after)] {
+            let is_hash =
+                |text: &str| text.len() == 64 && text.bytes().all(|c| c.is_ascii_hexdigit());
+            if text.is_some_and(|text| !is_hash(text)) {
+                return Err(format!(
+                    "{flag}: a hash has 64 hexadecimal digits; metrics, reports and `evidence check` show it"
+                ));
+            }
+        }
+        Ok(Self {
+            ledger: ledger(config, place, clock)?,
+            is_copy: place.data_directory.is_some(),
+            known: Known { head, after },
+            selection,
+            period: selection.map_or(Ok(Timestamp::MIN..Timestamp::MAX), period)?,
+            of,
+        })
+    }
+}
+
 fn ledger(config: &Config, place: &EvidencePlace, clock: Clock) -> Result<Ledger, String> {
-    let directory = place
+    if let Some(copy) = &place.data_directory {
+        return match copy.is_dir() {
+            true => Ok(Ledger::copy(copy, clock)),
+            false => Err(format!("{} is not a directory", copy.display())),
+        };
+    }
+    let directory = config
         .data_directory
         .as_deref()
-        .or(config.data_directory.as_deref());
-    let directory: &Path = directory
         .ok_or("no data_directory is configured; name it, or a copy of it, by --data-directory")?;
-    if !directory.is_dir() {
-        return Err(format!("{} is not a directory", directory.display()));
-    }
     Ok(Ledger::in_directory(
         directory,
         config.site.as_deref(),
@@ -204,24 +238,21 @@ fn ledger(config: &Config, place: &EvidencePlace, clock: Clock) -> Result<Ledger
 /// From the first instant of a Hong Kong day to the end of another.
 fn period(selection: &EvidenceSelection) -> Result<Range<Timestamp>, String> {
     let day = |flag: &str, text: &Option<String>| {
-        let date = text.as_deref().map(str::parse::<Date>).transpose();
-        date.map_err(|_| format!("{flag}: write a date, for example 2023-04-27"))
+        let date = text.as_deref().map(|text| exact_date(text).ok_or(()));
+        date.transpose()
+            .map_err(|()| format!("{flag}: write a date, for example 2023-04-27"))
     };
     let from = day("--from", &selection.from)?;
     let to = day("--to", &selection.to)?;
     Ok(from.map_or(Timestamp::MIN, midnight)..to.map_or(Timestamp::MAX, day_end))
 }
 
-fn chosen<'a>(
-    audit: &'a Audit,
-    period: Option<Range<Timestamp>>,
-    of: Option<&str>,
-) -> Vec<&'a Sealed> {
+fn chosen<'a>(audit: &'a Audit, asked: &Asked<'_>) -> Vec<&'a Sealed> {
     let within = |record: &&Sealed| {
-        period
-            .as_ref()
-            .is_none_or(|period| period.contains(&record.recorded))
-            && of.is_none_or(|name| record.content.subject() == Some(name))
+        asked.period.contains(&record.recorded)
+            && asked
+                .of
+                .is_none_or(|name| record.content.subject() == Some(name))
     };
     audit.records.iter().filter(within).collect()
 }

@@ -1,10 +1,9 @@
 //! `timetable`: the circular's dates.
 
 use jiff::Timestamp;
-use jiff::civil::Date;
 
 use super::{Ending, configuration, put};
-use crate::calendar::midnight;
+use crate::calendar::{exact_date, midnight};
 use crate::cli::{Flags, TimetableArgs, TimetableFormat};
 use crate::clock::Clock;
 use crate::config::Config;
@@ -30,7 +29,7 @@ pub fn timetable(flags: &Flags, args: &TimetableArgs, clock: Clock) -> anyhow::R
             return Ok(Ending::Mistaken);
         }
     };
-    let dates = with_evidence(&config, clock);
+    let dates = with_evidence(&config, at, clock);
     let standing = dates.standing(at, &config.calendar);
     let text = match args.format {
         TimetableFormat::Text => {
@@ -44,6 +43,7 @@ pub fn timetable(flags: &Flags, args: &TimetableArgs, clock: Clock) -> anyhow::R
             let value = render::timetable::json(&dates, &standing);
             format!("{value:#}\n")
         }
+        TimetableFormat::Yaml => dates.written().to_owned(),
         TimetableFormat::Ics => render::timetable::ics(&dates, &standing, &config.calendar),
         TimetableFormat::Alertmanager => match years(&args.year, &standing, &config) {
             Ok(years) => render::timetable::alertmanager(&config.calendar, &years),
@@ -57,17 +57,19 @@ pub fn timetable(flags: &Flags, args: &TimetableArgs, clock: Clock) -> anyhow::R
     Ok(Ending::Good)
 }
 
-/// The timetable with what the evidence shows to be done.
-fn with_evidence(config: &Config, clock: Clock) -> Timetable {
+/// The timetable with what the evidence shows to be done by then.
+fn with_evidence(config: &Config, at: Timestamp, clock: Clock) -> Timetable {
     let Some(directory) = &config.data_directory else {
         return config.timetable.clone();
     };
-    let mut standing = evidence::Standing::default();
     let ledger = Ledger::in_directory(directory, config.site.as_deref(), clock);
-    if let Err(cause) = standing.catch_up(&ledger) {
-        complain(format!("the evidence is left out: {cause}"));
+    match evidence::Standing::at(&ledger, at) {
+        Ok(standing) => standing.laid_over(&config.timetable, &config.targets, &config.terminals),
+        Err(cause) => {
+            complain(format!("the evidence is left out: {cause}"));
+            config.timetable.clone()
+        }
     }
-    standing.laid_over(&config.timetable, &config.targets, &config.terminals)
 }
 
 /// The years asked for; without any, this one and the next, as far as the calendar goes.
@@ -96,7 +98,7 @@ fn instant(text: &str) -> Result<Timestamp, String> {
     if let Ok(instant) = text.parse::<Timestamp>() {
         return Ok(instant);
     }
-    text.parse::<Date>().map(midnight).map_err(|_| {
+    exact_date(text).map(midnight).ok_or_else(|| {
         format!(
             "{text:?} is neither a date (2023-04-27) nor an instant (2023-04-27T08:05:00+08:00)"
         )

@@ -1,6 +1,6 @@
 //! The audit: every line of every file read, and each fault named.
 //!
-//! In: a ledger, and perhaps the hash of a record that is known from elsewhere: Prometheus, a filed
+//! In: a ledger, and perhaps the hashes of records that are known from elsewhere: Prometheus, a filed
 //! report. Out: the records in order, the head, the faults. A chain alone cannot show that its newest
 //! lines were cut off: that takes a hash kept elsewhere.
 
@@ -24,6 +24,15 @@ pub struct Audit {
     pub faults: Vec<Fault>,
     /// The number of the record that has the hash that was asked for.
     pub anchored: Option<u64>,
+}
+
+/// Hashes that are known from elsewhere.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Known<'a> {
+    /// Of a record that must be there.
+    pub head: Option<&'a str>,
+    /// Of the last record before the oldest that is there: earlier years were moved away.
+    pub after: Option<&'a str>,
 }
 
 /// Where a line stands.
@@ -109,21 +118,30 @@ struct Link {
 }
 
 impl Audit {
+    /// Whether a record is as it was written, as far as its line shows.
+    pub fn is_altered(&self, record: &Sealed) -> bool {
+        let altered = |fault: &Fault| match fault {
+            Fault::Altered { number, .. } => *number == record.number,
+            _ => false,
+        };
+        self.faults.iter().any(altered)
+    }
+
     /// Reads and checks everything.
     ///
     /// # Errors
     /// A file cannot be read, or is locked by a writer for too long.
-    pub fn of(ledger: &Ledger, known: Option<&str>) -> Result<Self, LedgerError> {
+    pub fn of(ledger: &Ledger, known: Known<'_>) -> Result<Self, LedgerError> {
         let lock = ledger.lock_for_reading()?;
         let mut faults = Vec::new();
         let mut links: BTreeMap<u64, Link> = BTreeMap::new();
         let mut files = Vec::new();
         let mut highest = 0;
         for path in ledger.files()? {
-            let bytes = fs::read(&path).map_err(|source| LedgerError::File {
+            let bytes = fs::read(&path).map_err(|cause| LedgerError::File {
                 doing: "read",
                 path: path.clone(),
-                source,
+                cause,
             })?;
             files.push(name(&path));
             for (place, line) in lines(&path, &bytes, &mut faults) {
@@ -152,12 +170,12 @@ impl Audit {
             }
         }
         drop(lock);
-        check_chain(&links, &mut faults);
-        let anchored = known.and_then(|hash| {
+        check_chain(&links, known.after, &mut faults);
+        let anchored = known.head.and_then(|hash| {
             let has = |link: &&Link| link.computed.eq_ignore_ascii_case(hash);
             links.values().find(has).map(|link| link.record.number)
         });
-        if known.is_some() && anchored.is_none() {
+        if known.head.is_some() && anchored.is_none() {
             faults.push(Fault::HeadUnknown);
         }
         let head = links
@@ -187,7 +205,8 @@ fn lines<'a>(path: &Path, bytes: &'a [u8], faults: &mut Vec<Fault>) -> Vec<(Plac
         .enumerate()
         .map(|(index, line)| (place(index), line))
         .collect();
-    if let Some((place, torn)) = lines.pop()
+    // A whole line of which an editor took the end is a record: the next append gives it back.
+    if let Some((place, torn)) = lines.pop_if(|(_, line)| !line::is_sound(line))
         && !torn.is_empty()
     {
         faults.push(Fault::Torn {
@@ -199,15 +218,20 @@ fn lines<'a>(path: &Path, bytes: &'a [u8], faults: &mut Vec<Fault>) -> Vec<(Plac
 }
 
 /// Each record against its own hash, against the one before it, and the gaps.
-fn check_chain(links: &BTreeMap<u64, Link>, faults: &mut Vec<Fault>) {
+fn check_chain(links: &BTreeMap<u64, Link>, after: Option<&str>, faults: &mut Vec<Fault>) {
     let none = Head::none();
+    let moved =
+        |link: &Link| after.is_some_and(|hash| link.record.previous.eq_ignore_ascii_case(hash));
     let mut before: Option<&Link> = None;
     for (number, link) in links {
         let altered = |link: &Link| Fault::Altered {
             place: link.place.clone(),
             number: link.record.number,
         };
-        let expected = before.map_or(0, |link| link.record.number) + 1;
+        let expected = match before {
+            None if moved(link) => *number,
+            before => before.map_or(0, |link| link.record.number) + 1,
+        };
         if *number > expected {
             faults.push(Fault::Missing {
                 numbers: expected..=*number - 1,
@@ -217,7 +241,7 @@ fn check_chain(links: &BTreeMap<u64, Link>, faults: &mut Vec<Fault>) {
             faults.push(altered(link));
         } else if *number == expected {
             let follows = match before {
-                None => link.record.previous == none.hash,
+                None => link.record.previous == none.hash || moved(link),
                 Some(before) => {
                     [&before.computed, &before.record.hash].contains(&&link.record.previous)
                 }

@@ -44,11 +44,11 @@ pub struct Receipt {
 /// Why a record is not on disk. The file is then as it was.
 #[derive(Debug, Error)]
 pub enum LedgerError {
-    #[error("cannot {doing} {}: {source}", path.display())]
+    #[error("cannot {doing} {}: {cause}", path.display())]
     File {
         doing: &'static str,
         path: PathBuf,
-        source: io::Error,
+        cause: io::Error,
     },
     #[error(
         "another program has held {} for {} s; end it, or wait until it is done",
@@ -63,11 +63,7 @@ pub enum LedgerError {
 /// Says what was tried where.
 fn failed(doing: &'static str, path: &Path) -> impl FnOnce(io::Error) -> LedgerError {
     let path = path.to_owned();
-    move |source| LedgerError::File {
-        doing,
-        path,
-        source,
-    }
+    move |cause| LedgerError::File { doing, path, cause }
 }
 
 /// What a file ends with.
@@ -89,6 +85,20 @@ impl Ledger {
             },
             clock,
         }
+    }
+
+    /// A copy of evidence to be read: the data directory, or the files themselves.
+    pub fn copy(directory: &Path, clock: Clock) -> Self {
+        let mut ledger = Self::in_directory(directory, None, clock);
+        if !ledger.directory.is_dir() {
+            ledger.directory = directory.to_owned();
+        }
+        ledger
+    }
+
+    /// Where its files are.
+    pub fn directory(&self) -> &Path {
+        &self.directory
     }
 
     /// The files there are, the oldest first.
@@ -226,10 +236,10 @@ fn write_whole(path: &Path, bytes: &[u8]) -> Result<(), LedgerError> {
         .map_err(failed("open", path))?;
     let before = file.metadata().map_err(failed("read", path))?.len();
     let written = file.write_all(bytes).and_then(|()| file.sync_all());
-    if let Err(source) = written {
+    if let Err(cause) = written {
         // What stays all the same is half a line, which the next append sets aside.
         let _ = file.set_len(before);
-        return Err(failed("write", path)(source));
+        return Err(failed("write", path)(cause));
     }
     if before == 0 {
         keep_name(path).map_err(failed("keep", path))?;
@@ -256,7 +266,7 @@ fn wait_for(
     loop {
         match attempt() {
             Ok(()) => return Ok(()),
-            Err(fs::TryLockError::Error(source)) => return Err(failed("lock", path)(source)),
+            Err(fs::TryLockError::Error(cause)) => return Err(failed("lock", path)(cause)),
             Err(fs::TryLockError::WouldBlock) if watch.elapsed() > PATIENCE => {
                 return Err(LedgerError::Locked {
                     path: path.to_owned(),

@@ -19,7 +19,7 @@ mod record;
 mod standing;
 mod verification;
 
-pub use audit::{Audit, Fault};
+pub use audit::{Audit, Fault, Known};
 pub use ledger::{Ledger, LedgerError, Receipt};
 pub use line::{Head, Sealed};
 pub use record::{

@@ -37,6 +37,11 @@ pub struct Standing {
     sightings: BTreeMap<String, (Timestamp, Sighting)>,
     /// How far the newest file was read.
     read: Option<(PathBuf, u64)>,
+    /// What was read and is not as it was written: altered, missing before the next, out of order, or gone
+    /// since it was read.
+    pub faults: u64,
+    /// What was recorded later is passed over.
+    until: Timestamp,
 }
 
 impl Default for Standing {
@@ -48,11 +53,26 @@ impl Default for Standing {
             outages: BTreeMap::new(),
             sightings: BTreeMap::new(),
             read: None,
+            faults: 0,
+            until: Timestamp::MAX,
         }
     }
 }
 
 impl Standing {
+    /// What the records say that had been made at an instant.
+    ///
+    /// # Errors
+    /// A file cannot be read.
+    pub fn at(ledger: &Ledger, until: Timestamp) -> Result<Self, LedgerError> {
+        let mut standing = Self {
+            until,
+            ..Self::default()
+        };
+        standing.catch_up(ledger)?;
+        Ok(standing)
+    }
+
     /// Reads what was added since it was read last; from the beginning, where what it had read is no
     /// longer there. Says whether anything changed.
     ///
@@ -67,7 +87,11 @@ impl Standing {
             length >= *offset
         };
         if !self.read.as_ref().is_none_or(is_there) {
-            *self = Self::default();
+            *self = Self {
+                faults: self.faults + 1,
+                until: self.until,
+                ..Self::default()
+            };
         }
         for path in files {
             let from = match &self.read {
@@ -95,10 +119,10 @@ impl Standing {
 
     /// Line by line, so that years of records need no memory; says where the last whole line ends.
     fn read_from(&mut self, path: &Path, from: u64) -> Result<u64, LedgerError> {
-        let failed = |source| LedgerError::File {
+        let failed = |cause| LedgerError::File {
             doing: "read",
             path: path.to_owned(),
-            source,
+            cause,
         };
         let mut file = File::open(path).map_err(failed)?;
         file.seek(SeekFrom::Start(from)).map_err(failed)?;
@@ -113,17 +137,33 @@ impl Standing {
                 return Ok(end);
             }
             end += length;
-            if let Some(record) = line::read(&line) {
-                self.take(record, line::hash(&line));
-            }
+            self.follow(&line);
         }
     }
 
-    fn take(&mut self, record: Sealed, hash: String) {
-        self.head = Head {
+    /// Takes a line in, if it is as it was written: nothing else counts.
+    fn follow(&mut self, line: &[u8]) {
+        let hash = line::hash(line);
+        let Some(record) = line::read(line) else {
+            self.faults += 1;
+            return;
+        };
+        let head = Head {
             number: record.number,
             hash,
         };
+        // Where earlier years were moved away, nothing is known of what the oldest follows.
+        let follows = self.head.number == 0
+            || record.number == self.head.number + 1 && record.previous == self.head.hash;
+        let is_sound = record.hash == head.hash;
+        self.faults += u64::from(!follows) + u64::from(!is_sound);
+        self.head = head;
+        if is_sound && record.recorded <= self.until {
+            self.take(record);
+        }
+    }
+
+    fn take(&mut self, record: Sealed) {
         match record.content {
             Content::Verification(it) => {
                 let key = (it.target, it.url);

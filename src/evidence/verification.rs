@@ -20,6 +20,24 @@ pub enum Origin {
     Daily,
 }
 
+impl Origin {
+    /// As JSON has it.
+    pub fn code(self) -> &'static str {
+        match self {
+            Self::Verify => "verify",
+            Self::Daily => "daily",
+        }
+    }
+
+    /// For a person.
+    pub fn words(self) -> &'static str {
+        match self {
+            Self::Verify => "asked for by verify",
+            Self::Daily => "the first good probe of the day",
+        }
+    }
+}
+
 /// How a recorded probe ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

@@ -22,6 +22,18 @@ pub(super) fn lines(accounts: &Accounts) -> Vec<String> {
     Kind::ALL.map(line).to_vec()
 }
 
+/// What the file does not say and a person may think it does.
+pub(super) fn remark(accounts: &Accounts) -> Option<&'static str> {
+    let all: u64 = Kind::ALL.map(|kind| accounts.total(kind)).iter().sum();
+    match (all, accounts.tells_after_launch) {
+        (0, _) => Some("no account is in the file"),
+        (_, false) => Some(
+            "the file has no column created_after_launch: every account is taken to have a smartcard",
+        ),
+        (_, true) => None,
+    }
+}
+
 pub(super) fn contradiction(contradiction: Contradiction) -> String {
     match contradiction {
         Contradiction::DoneButMissing { kind, missing } => format!(
@@ -34,7 +46,7 @@ pub(super) fn contradiction(contradiction: Contradiction) -> String {
             total,
             expected,
         } => format!(
-            "the file has {total} {}, and readiness.expected_total {expected}",
+            "of {} the file has {total}, and readiness.expected_total {expected}",
             words(kind)
         ),
     }

@@ -65,6 +65,18 @@ pub fn of(config: &Config, readiness: Option<&Readiness>, now: Timestamp) -> Str
         for line in readiness::lines(&readiness.accounts) {
             page.line(&line);
         }
+        if let Some(remark) = readiness::remark(&readiness.accounts) {
+            page.paragraph(0, &format!("{WARN}note{WARN:#}: {remark}"));
+        }
+        if Duration::try_from(now.duration_since(readiness.updated)).unwrap_or_default()
+            > source.max_age
+        {
+            let text = format!(
+                "{WARN}old{WARN:#}: the file was written on {}, and readiness.max_age is over",
+                date(readiness.updated)
+            );
+            page.paragraph(0, &text);
+        }
         let done = |id: &str| config.timetable.is_done(id);
         for one in readiness
             .accounts

@@ -131,8 +131,12 @@ impl Recorder {
         let written = tokio::task::spawn_blocking(move || ledger.append(&contents)).await;
         match written {
             Ok(Ok(receipts)) => {
-                for _ in &receipts {
-                    self.waiting.pop_front();
+                for receipt in &receipts {
+                    if let Some(content) = self.waiting.pop_front() {
+                        let subject = content.subject().unwrap_or_default();
+                        let number = receipt.head.number;
+                        info!(number, kind = content.kind(), subject, "recorded");
+                    }
                 }
                 if std::mem::take(&mut self.is_failing) {
                     info!(records = receipts.len(), "evidence is recorded again");
@@ -161,6 +165,7 @@ impl Recorder {
     /// Reads what this and other programs have added.
     async fn catch_up(&self) {
         let before = self.told.borrow().standing.clone().unwrap_or_default();
+        let known = before.faults;
         let ledger = self.ledger.clone();
         let read = tokio::task::spawn_blocking(move || -> Result<Option<Standing>, LedgerError> {
             if before.is_current(&ledger) {
@@ -174,6 +179,12 @@ impl Recorder {
             Ok(Ok(None)) if self.told.borrow().standing.is_some() => {}
             Ok(Ok(standing)) => {
                 let standing = Arc::new(standing.unwrap_or_default());
+                if standing.faults > known {
+                    error!(
+                        faults = standing.faults,
+                        "the evidence is not as it was written: evidence check names what was altered or cut off"
+                    );
+                }
                 self.told.send_modify(|told| told.standing = Some(standing));
             }
             Ok(Err(cause)) => warn!(%cause, "the evidence cannot be read"),

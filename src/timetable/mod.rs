@@ -15,6 +15,8 @@ mod standing;
 mod value;
 mod written;
 
+use std::sync::Arc;
+
 use jiff::Timestamp;
 use jiff::civil::Date;
 use serde::Serialize;
@@ -38,6 +40,7 @@ pub struct Timetable {
     pub deadlines: Vec<Deadline>,
     /// Appointments, milestones, then starts of phases, each in the file's order.
     pub events: Vec<Event>,
+    written: Arc<str>,
 }
 
 /// What the circular is.
@@ -84,7 +87,12 @@ impl Timetable {
         let options = serde_saphyr::options! { strict_booleans: true, with_snippet: false };
         serde_saphyr::from_str_with_options::<written::TimetableWritten>(text, options)
             .map_err(|error| vec![TimetableError::from_yaml(&error, text)])?
-            .meant(short_hash(text))
+            .meant(text)
+    }
+
+    /// The file as it is written.
+    pub fn written(&self) -> &str {
+        &self.written
     }
 
     /// The file's hash, by which two sites see whether they hold the same dates.

@@ -8,6 +8,7 @@ use jiff::civil::{Date, Time};
 
 use super::error::TimetableError;
 use super::written::Text;
+use crate::calendar::exact_date;
 use crate::personal;
 
 type Read<T> = Result<T, TimetableError>;
@@ -65,32 +66,27 @@ fn within(written: &Text, key: &str, longest: usize) -> Read<String> {
 
 /// A date `YYYY-MM-DD` of the years 2000 to 2199.
 pub(super) fn date(written: &Text, key: &str) -> Read<Date> {
-    exact(written, "%Y-%m-%d").ok_or_else(|| {
-        let problem = format!(
-            "`{}` is not a date; write YYYY-MM-DD, such as 2023-04-28",
-            written.value.escape_debug()
-        );
-        TimetableError::at(written, key, problem)
-    })
-}
-
-/// A month `YYYY-MM`, as its first day.
-pub(super) fn month(written: &Text, key: &str) -> Read<Date> {
-    let first = format!("{}-01", written.value);
-    let day = Date::strptime("%Y-%m-%d", &first).ok();
-    day.filter(|day| day.to_string() == first && plausible(*day))
+    exact_date(&written.value)
+        .filter(|date| plausible(*date))
         .ok_or_else(|| {
             let problem = format!(
-                "`{}` is not a month; write YYYY-MM, such as 2023-05",
+                "`{}` is not a date; write YYYY-MM-DD, such as 2023-04-28",
                 written.value.escape_debug()
             );
             TimetableError::at(written, key, problem)
         })
 }
 
-fn exact(written: &Text, form: &str) -> Option<Date> {
-    let date = Date::strptime(form, &written.value).ok()?;
-    (date.to_string() == written.value && plausible(date)).then_some(date)
+/// A month `YYYY-MM`, as its first day.
+pub(super) fn month(written: &Text, key: &str) -> Read<Date> {
+    let day = exact_date(&format!("{}-01", written.value));
+    day.filter(|day| plausible(*day)).ok_or_else(|| {
+        let problem = format!(
+            "`{}` is not a month; write YYYY-MM, such as 2023-05",
+            written.value.escape_debug()
+        );
+        TimetableError::at(written, key, problem)
+    })
 }
 
 fn plausible(date: Date) -> bool {

@@ -18,7 +18,7 @@ use super::entry::{Event, Phase, Status};
 use super::error::TimetableError;
 use super::form::Interval;
 use super::value::{date, enquiry, id, label, optional, text};
-use super::{Header, Timetable};
+use super::{Header, Timetable, short_hash};
 
 type Read<T> = Result<T, TimetableError>;
 pub(super) type Text = Spanned<String>;
@@ -155,9 +155,9 @@ impl Mistakes {
 impl TimetableWritten {
     /// The timetable, or what is wrong in its header and in each of its entries: of one entry the first
     /// mistake.
-    pub(super) fn meant(self, hash: String) -> Result<Timetable, Vec<TimetableError>> {
+    pub(super) fn meant(self, written: &str) -> Result<Timetable, Vec<TimetableError>> {
         let mut mistakes = Mistakes::default();
-        let header = self.header(hash, &mut mistakes);
+        let header = self.header(short_hash(written), &mut mistakes);
         self.refuse_twins(&mut mistakes);
         let events = self.events(&mut mistakes);
         let mut deadlines = Vec::new();
@@ -179,6 +179,7 @@ impl TimetableWritten {
                 header,
                 deadlines,
                 events,
+                written: written.into(),
             }),
             _ => {
                 mistakes

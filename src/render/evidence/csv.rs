@@ -1,25 +1,32 @@
 //! The records for a spreadsheet: one row each, the same columns for every kind.
 
-use super::{Selected, addresses, reference};
+use jiff::Timestamp;
+
+use super::{Selected, addresses, checks, reference};
+use crate::calendar::HKT;
 use crate::evidence::{Content, DrillOutcome, LayerSeen, Sealed};
 use crate::report::LayerName;
 
-const COLUMNS: [&str; 25] = [
+/// Times are Hong Kong's, as a spreadsheet reads them.
+const COLUMNS: [&str; 29] = [
     "number",
-    "recorded",
+    "recorded_hkt",
     "kind",
+    "origin",
     "subject",
     "outcome",
     "layer",
     "reason",
-    "started",
-    "ended",
+    "started_hkt",
+    "ended_hkt",
     "dns",
     "tcp",
     "proxy",
     "tls",
     "http",
     "page",
+    "page_checks",
+    "page_sha256",
     "url",
     "host",
     "site",
@@ -30,6 +37,7 @@ const COLUMNS: [&str; 25] = [
     "reference",
     "previous",
     "hash",
+    "altered",
 ];
 
 /// The records as CSV, with a heading.
@@ -40,7 +48,10 @@ pub fn csv(selected: &Selected<'_>) -> anyhow::Result<String> {
     let mut writer = csv::Writer::from_writer(Vec::new());
     writer.write_record(COLUMNS)?;
     for record in &selected.records {
-        let row = row(record);
+        let mut row = row(record);
+        if selected.audit.is_altered(record) {
+            row.put("altered", "altered");
+        }
         writer.write_record(COLUMNS.map(|column| row.of(column)))?;
     }
     Ok(String::from_utf8(writer.into_inner()?)?)
@@ -64,7 +75,7 @@ impl Row {
 fn row(record: &Sealed) -> Row {
     let mut row = Row::default();
     row.put("number", record.number);
-    row.put("recorded", record.recorded);
+    row.put("recorded_hkt", hkt(record.recorded));
     row.put("kind", record.content.kind());
     row.put("subject", record.content.subject().unwrap_or_default());
     row.put("host", &record.host);
@@ -80,7 +91,10 @@ fn row(record: &Sealed) -> Row {
                 row.put("layer", failure.layer.code());
                 row.put("reason", failure.reason);
             }
-            row.put("started", it.started);
+            row.put("started_hkt", hkt(it.started));
+            row.put("origin", it.origin.code());
+            row.put("page_checks", checks(it));
+            row.put("page_sha256", it.page_sha256.as_deref().unwrap_or_default());
             row.put("url", &it.url);
             for seen in &it.layers {
                 row.put(seen.layer.code(), cell(seen));
@@ -95,14 +109,14 @@ fn row(record: &Sealed) -> Row {
         Content::OutageBegan(it) => {
             row.put("layer", it.failure.layer.code());
             row.put("reason", it.failure.reason);
-            row.put("started", it.since);
+            row.put("started_hkt", hkt(it.since));
             row.put("url", &it.url);
         }
         Content::OutageEnded(it) => {
             row.put("layer", it.outage.failure.layer.code());
             row.put("reason", it.outage.failure.reason);
-            row.put("started", it.outage.since);
-            row.put("ended", it.until);
+            row.put("started_hkt", hkt(it.outage.since));
+            row.put("ended_hkt", hkt(it.until));
             row.put("url", &it.outage.url);
         }
         Content::Drill(it) => row.put(
@@ -115,6 +129,11 @@ fn row(record: &Sealed) -> Row {
         Content::Repair(_) | Content::Unknown(_) => {}
     }
     row
+}
+
+fn hkt(at: Timestamp) -> String {
+    let local = HKT.to_datetime(at);
+    local.strftime("%Y-%m-%d %H:%M:%S").to_string()
 }
 
 fn cell(seen: &LayerSeen) -> String {

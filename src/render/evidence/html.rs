@@ -2,31 +2,45 @@
 
 use std::collections::BTreeMap;
 
+use jiff::Timestamp;
 use maud::{Markup, html};
 
 use super::super::html::{document, made, scrolling};
 use super::super::page::{instant, span};
-use super::{Selected, addresses, count, drill, layer, outcome, reference, sighting};
+use super::{Selected, addresses, checks, count, layer, outcome, reference, sighting};
 use crate::evidence::{Content, Outcome, Sealed, Sighting, Verification};
 
 /// The page.
 pub fn html(selected: &Selected<'_>) -> String {
     let audit = selected.audit;
-    let intact = audit.faults.is_empty();
-    let site = selected.site;
+    let missing = selected.missing();
+    let class = match (audit.faults.is_empty(), missing.is_empty()) {
+        (false, _) => "bad",
+        (true, true) => "good",
+        (true, false) => "warn",
+    };
     let markup = html! {
         main {
-            header class={ "banner " (if intact { "good" } else { "bad" }) } {
+            header class={ "banner " (class) } {
                 p.eyebrow {
                     "CCASS 2FA login"
-                    @if let Some(site) = site { " · site " (site) }
+                    @if let Some(site) = selected.site { " · site " (site) }
                 }
                 h1 { "Evidence of verification" }
-                p { (capital(&selected.words())) ", " (count(selected.records.len(), "record")) " of "
-                    (audit.records.len()) "." }
                 p {
-                    @if intact { "Every line is as it was written." }
-                    @else { (count(audit.faults.len(), "fault")) " in the files: see below." }
+                    @if missing.is_empty() {
+                        "Every target has a full pass, and the page was seen at every terminal listed."
+                    } @else { "Not verified by these records: " (missing.join("; ")) "." }
+                }
+                p {
+                    @match audit.faults.len() {
+                        0 => "Every line of the files is as it was written.",
+                        faults => { (count(faults, "fault")) " in the files: see below." },
+                    }
+                }
+                p {
+                    (capital(&selected.words())) ": " (selected.records.len()) " of "
+                    (audit.records.len()) "."
                 }
             }
             (targets(selected))
@@ -48,30 +62,13 @@ fn capital(text: &str) -> String {
     })
 }
 
-fn verified<'a>(
-    selected: &Selected<'a>,
-) -> impl DoubleEndedIterator<Item = (&'a Sealed, &'a Verification)> {
-    let of = |record: &'a Sealed| match &record.content {
-        Content::Verification(it) => Some((record, &**it)),
-        _ => None,
-    };
-    let records: Vec<&'a Sealed> = selected.records.clone();
-    records.into_iter().filter_map(of)
-}
-
 /// Each target with its newest full pass.
 fn targets(selected: &Selected<'_>) -> Markup {
-    let mut passes: BTreeMap<(&str, &str), Option<&Sealed>> = BTreeMap::new();
-    for (record, it) in verified(selected) {
-        let newest = passes.entry((&it.target, &it.url)).or_default();
-        if it.outcome == Outcome::FullPass {
-            *newest = Some(record);
-        }
-    }
+    let passes = selected.passes();
     html! {
         section.card {
             h2 { "Targets" }
-            @if passes.is_empty() { p { "No probe is recorded." } }
+            @if passes.is_empty() { p { "No probe is among these records." } }
             @else {
                 (scrolling("Targets", html! {
                     table {
@@ -80,14 +77,14 @@ fn targets(selected: &Selected<'_>) -> Markup {
                             th scope="col" { "Newest full pass" }
                         } }
                         tbody {
-                            @for ((target, url), pass) in passes {
+                            @for (target, url, pass) in passes {
                                 tr {
                                     th scope="row" { (target) }
                                     td.wide { bdi { (url) } }
                                     td {
                                         @match pass {
                                             Some(record) => span.state.good { (instant(record.recorded)) " (" (record.number) ")" },
-                                            None => span.state.warn { "none" },
+                                            None => span.state.warn { "none among these records" },
                                         }
                                     }
                                 }
@@ -111,7 +108,10 @@ fn terminals(selected: &Selected<'_>) -> Markup {
         @if !sightings.is_empty() {
             section.card {
                 h2 { "CCASS Terminals" }
-                p { "Whether the login page was seen there in MS Edge, by the circular's Appendix; the newest check of each." }
+                p {
+                    "Whether the login page was seen there in MS Edge, by the circular's Appendix. The \
+                     newest check of each terminal, which counts, stands first."
+                }
                 (scrolling("CCASS Terminals", html! {
                     table {
                         thead { tr {
@@ -120,20 +120,21 @@ fn terminals(selected: &Selected<'_>) -> Markup {
                             th scope="col" { "Reference" }
                         } }
                         tbody {
-                            @for (terminal, record) in sightings {
-                                tr {
-                                    th scope="row" { (terminal) }
-                                    @match record {
-                                        None => {
-                                            td { span.state.warn { "nobody has looked" } }
-                                            td {} td {} td {}
-                                        },
-                                        Some(record) => {
-                                            td { (seen(record)) }
-                                            td { (instant(record.recorded)) }
-                                            td { (record.number) }
-                                            td { (reference(&record.content).unwrap_or_default()) }
-                                        },
+                            @for (terminal, checks) in sightings {
+                                @if checks.is_empty() {
+                                    tr {
+                                        th scope="row" { (terminal) }
+                                        td { span.state.warn { "no check among these records" } }
+                                        td {} td {} td {}
+                                    }
+                                }
+                                @for record in checks {
+                                    tr {
+                                        th scope="row" { (terminal) }
+                                        td { (seen(record)) }
+                                        td { (instant(record.recorded)) }
+                                        td { (record.number) }
+                                        td { (reference(&record.content).unwrap_or_default()) }
                                     }
                                 }
                             }
@@ -158,17 +159,20 @@ fn seen(record: &Sealed) -> Markup {
 
 /// Every recorded probe, the newest first, layer by layer.
 fn verifications(selected: &Selected<'_>) -> Markup {
+    let records = selected.records.iter().rev();
     html! {
         section.card {
             h2 { "Probes" }
-            @for (record, it) in verified(selected).rev() {
-                (probe(record, it))
+            @for record in records {
+                @if let Content::Verification(it) = &record.content {
+                    (probe(record, it, selected.audit.is_altered(record)))
+                }
             }
         }
     }
 }
 
-fn probe(record: &Sealed, it: &Verification) -> Markup {
+fn probe(record: &Sealed, it: &Verification, is_altered: bool) -> Markup {
     let class = match it.outcome {
         Outcome::FullPass | Outcome::Closed => "good",
         Outcome::PageUnchecked => "warn",
@@ -179,7 +183,8 @@ fn probe(record: &Sealed, it: &Verification) -> Markup {
         article.record {
             h3 {
                 (record.number) ". " (instant(it.started)) " · " (it.target) " "
-                span.state.(class) { (outcome(it)) }
+                @if is_altered { (altered()) }
+                @else { span.state.(class) { (outcome(it)) } }
             }
             p.layers-line {
                 @for (index, one) in it.layers.iter().enumerate() {
@@ -188,7 +193,7 @@ fn probe(record: &Sealed, it: &Verification) -> Markup {
                 }
             }
             p {
-                "From " (record.host)
+                (capital(it.origin.words())) ". From " (record.host)
                 @if let Some(site) = &record.site { ", site " (site) }
                 @if !it.sources.is_empty() { ", source address " (addresses(&it.sources)) }
                 ", by version " (record.version) ", module " (it.module)
@@ -203,6 +208,13 @@ fn probe(record: &Sealed, it: &Verification) -> Markup {
                     bdi { (certificate.issuer) } ", valid until " (instant(certificate.not_after)) "."
                 }
             }
+            @if let Some(page) = &it.page_sha256 {
+                p {
+                    "Page " code { (page) }
+                    @if !it.checks.is_empty() { ", checks: " (checks(it)) }
+                    "."
+                }
+            }
             @if !it.findings.is_empty() {
                 p {
                     "Findings:"
@@ -214,10 +226,14 @@ fn probe(record: &Sealed, it: &Verification) -> Markup {
     }
 }
 
+fn altered() -> Markup {
+    html! { span.state.bad { "altered: it proves nothing" } }
+}
+
 /// Outages by their ends; those without an end by their beginnings.
 fn outages(selected: &Selected<'_>) -> Markup {
     let mut outages = BTreeMap::new();
-    for record in &selected.records {
+    for record in selected.sound() {
         match &record.content {
             Content::OutageBegan(it) => {
                 outages.insert((it.since, it.target.as_str()), (it, None));
@@ -250,7 +266,7 @@ fn outages(selected: &Selected<'_>) -> Markup {
                                     @match until {
                                         Some(until) => {
                                             td { (instant(*until)) }
-                                            td { (minutes(until.duration_since(outage.since).as_secs())) }
+                                            td { (minutes(lasted(outage.since, *until))) }
                                         },
                                         None => { td { "no end recorded" } td {} },
                                     }
@@ -265,9 +281,15 @@ fn outages(selected: &Selected<'_>) -> Markup {
     }
 }
 
+/// In the whole seconds that both instants are shown in.
+fn lasted(since: Timestamp, until: Timestamp) -> i64 {
+    until.as_second() - since.as_second()
+}
+
 fn minutes(seconds: i64) -> String {
     match seconds {
-        0..3_600 => format!("{} min {} s", seconds / 60, seconds % 60),
+        ..60 => format!("{seconds} s"),
+        60..3_600 => format!("{} min {} s", seconds / 60, seconds % 60),
         _ => format!("{} h {} min", seconds / 3_600, seconds / 60 % 60),
     }
 }
@@ -293,10 +315,8 @@ fn others(selected: &Selected<'_>) -> Markup {
                     @for record in others {
                         li {
                             (record.number) ". " (instant(record.recorded)) ": "
-                            @match &record.content {
-                                Content::Drill(it) => { "drill, severity " (it.severity) ", at " (it.alertmanager) ": " (drill(it.outcome)) },
-                                _ => (super::sentence(record)),
-                            }
+                            (super::sentence(record))
+                            @if selected.audit.is_altered(record) { " " (altered()) }
                         }
                     }
                 }

@@ -24,6 +24,8 @@ struct Document<'a> {
     to: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     of: Option<&'a str>,
+    /// What keeps the connection from being verified, as far as these records show.
+    missing: Vec<String>,
     terminals: Vec<Terminal<'a>>,
     records: Vec<Record<'a>>,
 }
@@ -56,6 +58,9 @@ struct Record<'a> {
     content: Box<RawValue>,
     previous: &'a str,
     hash: &'a str,
+    /// It is not as it was written.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    altered: bool,
 }
 
 /// The records as JSON.
@@ -76,6 +81,7 @@ pub fn json(selected: &Selected<'_>) -> anyhow::Result<String> {
             content: record.content.written()?,
             previous: &record.previous,
             hash: &record.hash,
+            altered: audit.is_altered(record),
         });
     }
     let terminals = selected.sightings().into_iter();
@@ -91,14 +97,15 @@ pub fn json(selected: &Selected<'_>) -> anyhow::Result<String> {
         from: selected.from,
         to: selected.to,
         of: selected.of,
+        missing: selected.missing(),
         terminals: terminals
-            .map(|(terminal, record)| Terminal {
+            .map(|(terminal, checks)| Terminal {
                 terminal,
-                outcome: record.and_then(|record| match &record.content {
+                outcome: checks.first().and_then(|newest| match &newest.content {
                     Content::Terminal(check) => Some(check.outcome.code()),
                     _ => None,
                 }),
-                recorded: record.map(|record| record.recorded),
+                recorded: checks.first().map(|newest| newest.recorded),
             })
             .collect(),
         records,

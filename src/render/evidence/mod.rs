@@ -7,9 +7,12 @@ mod csv;
 mod html;
 mod json;
 
+use std::sync::Arc;
+
 use jiff::Timestamp;
 
 use super::page::{BAD, GOOD, Page, instant};
+use crate::config::Target;
 use crate::evidence::{
     Audit, Content, DrillOutcome, LayerSeen, LayerState, Outcome, Sealed, Sighting, Verification,
 };
@@ -27,6 +30,7 @@ pub struct Selected<'a> {
     pub to: Option<&'a str>,
     pub of: Option<&'a str>,
     /// Those of the configuration.
+    pub targets: &'a [Arc<Target>],
     pub terminals: &'a [String],
     pub site: Option<&'a str>,
     pub made: Timestamp,
@@ -47,24 +51,72 @@ impl Selected<'_> {
         }
     }
 
-    /// The newest check of each terminal: those of the configuration, then any other.
-    fn sightings(&self) -> Vec<(&str, Option<&Sealed>)> {
-        let mut list: Vec<(&str, Option<&Sealed>)> = self
+    /// The records that are as they were written: nothing else proves anything.
+    fn sound(&self) -> impl Iterator<Item = &Sealed> {
+        let is_sound = |record: &&Sealed| !self.audit.is_altered(record);
+        self.records.iter().copied().filter(is_sound)
+    }
+
+    /// The checks of each terminal, the newest first: of those of the configuration, then of any other.
+    fn sightings(&self) -> Vec<(&str, Vec<&Sealed>)> {
+        let mut list: Vec<(&str, Vec<&Sealed>)> = self
             .terminals
             .iter()
             .filter(|name| self.of.is_none_or(|of| of == name.as_str()))
-            .map(|name| (name.as_str(), None))
+            .map(|name| (name.as_str(), Vec::new()))
             .collect();
-        for record in &self.records {
+        for record in self.sound() {
             let Content::Terminal(check) = &record.content else {
                 continue;
             };
             match list.iter_mut().find(|(name, _)| *name == check.terminal) {
-                Some(entry) => entry.1 = Some(record),
-                None => list.push((&check.terminal, Some(record))),
+                Some((_, checks)) => checks.insert(0, record),
+                None => list.push((&check.terminal, vec![record])),
             }
         }
         list
+    }
+
+    /// Each target with its newest full pass: the login targets of the configuration, then any other of
+    /// which a probe is recorded.
+    fn passes(&self) -> Vec<(&str, &str, Option<&Sealed>)> {
+        let logins = self.targets.iter().filter(|target| target.is_login());
+        let mut list: Vec<(&str, &str, Option<&Sealed>)> = logins
+            .filter(|target| self.of.is_none_or(|of| of == target.name))
+            .map(|target| (target.name.as_str(), target.url.as_str(), None))
+            .collect();
+        for record in self.sound() {
+            let Content::Verification(it) = &record.content else {
+                continue;
+            };
+            let pass = (it.outcome == Outcome::FullPass).then_some(record);
+            let same =
+                |one: &&mut (&str, &str, Option<&Sealed>)| one.0 == it.target && one.1 == it.url;
+            match list.iter_mut().find(same) {
+                Some(entry) => entry.2 = pass.or(entry.2),
+                None => list.push((&it.target, &it.url, pass)),
+            }
+        }
+        list
+    }
+
+    /// What keeps the connection from being verified: targets without a full pass, terminals at which
+    /// the page was not seen when somebody looked last.
+    fn missing(&self) -> Vec<String> {
+        let passes = self
+            .passes()
+            .into_iter()
+            .filter(|(_, _, pass)| pass.is_none());
+        let passes = passes.map(|(target, ..)| format!("a full pass of {target}"));
+        let unseen = |checks: &[&Sealed]| match checks.first().map(|newest| &newest.content) {
+            Some(Content::Terminal(check)) => check.outcome == Sighting::NotSeen,
+            _ => true,
+        };
+        let sightings = self.sightings().into_iter();
+        let terminals = sightings
+            .filter(|(_, checks)| unseen(checks))
+            .map(|(terminal, _)| format!("the login page at terminal {terminal}"));
+        passes.chain(terminals).collect()
     }
 }
 
@@ -73,9 +125,13 @@ pub fn list(selected: &Selected<'_>) -> String {
     let mut page = Page::default();
     for record in &selected.records {
         page.line(&format!(
-            "{:>6}  {}  {}",
+            "{:>6}  {}  {}{}",
             record.number,
             instant(record.recorded),
+            match selected.audit.is_altered(record) {
+                true => "ALTERED: ",
+                false => "",
+            },
             sentence(record)
         ));
     }
@@ -197,6 +253,26 @@ fn layer(seen: &LayerSeen) -> String {
         text.push_str(&format!(", {}", super::page::span(took)));
     }
     text
+}
+
+/// "4 of 4 pass", and which do not; nothing where none is configured.
+fn checks(verification: &Verification) -> String {
+    let failing: Vec<&str> = verification
+        .checks
+        .iter()
+        .filter(|one| !one.passed)
+        .map(|one| one.check.as_str())
+        .collect();
+    let all = verification.checks.len();
+    match (all, failing.is_empty()) {
+        (0, _) => String::new(),
+        (_, true) => format!("{all} of {all} pass"),
+        (_, false) => format!(
+            "{} of {all} pass, not {}",
+            all - failing.len(),
+            failing.join(", ")
+        ),
+    }
 }
 
 fn sighting(sighting: Sighting) -> &'static str {

@@ -81,6 +81,7 @@ catalogue! {
     READINESS_CONTRADICTIONS = gauge("readiness_contradictions", &[], "Kinds of accounts whose deadline is marked as done while some are missing, and kinds with more or fewer than expected_total.");
     EVIDENCE_RECORDS = gauge("evidence_records", &[], "Records in the evidence; only where a data directory is configured.");
     EVIDENCE_HEAD_INFO = gauge("evidence_head_info", &["hash"], "The hash of the newest record; all zeros before the first. Kept off this host, it shows whether records were cut off.");
+    EVIDENCE_FAULTS = gauge("evidence_faults", &[], "What the exporter read of its evidence that is not as it was written: altered, missing, out of order, or gone since it was read; `evidence check` names it.");
     EVIDENCE_ERRORS = counter("evidence_errors_total", &[], "Tries since start to record evidence that put nothing on disk.");
     VERIFICATION_LAST_PASS = gauge("verification_last_pass_timestamp_seconds", &["target"], "When the newest recorded full pass began: every layer good and the page checked.");
     TERMINALS_EXPECTED = gauge("terminals_expected", &[], "CCASS Terminals in the configuration.");

@@ -15,6 +15,7 @@ pub(super) fn add(families: &mut Families, exposition: &Exposition<'_>) {
     };
     let head = &standing.head;
     families.add(&EVIDENCE_RECORDS, &[], head.number as f64);
+    families.add(&EVIDENCE_FAULTS, &[], standing.faults as f64);
     families.add_info(&EVIDENCE_HEAD_INFO, &[&head.hash]);
     let config = exposition.config;
     for target in &config.targets {

@@ -3,6 +3,7 @@
 //! In: the configuration, what is known of each target, the time. Out: HTML.
 
 mod dates;
+mod ready;
 mod standing;
 mod target;
 
@@ -62,6 +63,7 @@ pub fn page(page: &StatusPage<'_>) -> String {
             @for (target, known) in page.known {
                 (page.target(target, known))
             }
+            (page.ready())
             (page.dates())
         }
         (page.footer())
