@@ -2,13 +2,15 @@
 
 CARGO ?= cargo
 # Not among the tests that run all at once, each for a reason that Cargo.toml gives.
-APART := --test firewall --test disk --test peers --test blackbox --test paging --test rehearsal
+WORLDS := --test firewall --test disk --test peers --test blackbox
+BESIDE := --test alerts --test dashboards --test migration --test status
+APART := $(WORLDS) $(BESIDE) --test paging --test rehearsal
 # By itself, so that what is lost is lost on the way and not in the machine.
 LOSSY := a_hundred_probes_over_a_long_and_lossy_way
 # The newest that Debian has, beside what is installed.
 NEWEST := $(CURDIR)/target/newest/root/usr/bin
 
-.PHONY: help run test mutants current rehearsal lint deny image documents notices clean
+.PHONY: help run test release mutants current rehearsal lint deny image documents notices clean
 
 help:           ## this list
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' Makefile
@@ -23,11 +25,17 @@ test:           ## every test, after installing from Debian what they need; as r
 ifeq ($(NO_NETNS),1)
 	@echo "NO_NETNS=1: NOT RUN are the tests in namespaces: firewall, disk, peers, blackbox" >&2
 else
-	$(CARGO) test --test firewall --test disk --test peers --test blackbox --locked -- --test-threads=10 --skip $(LOSSY)
+	$(CARGO) test $(WORLDS) --locked -- --test-threads=10 --skip $(LOSSY)
 	$(CARGO) test --test firewall --locked $(LOSSY)
 endif
-	$(CARGO) test --test paging --locked -- --test-threads=8
+	$(CARGO) test --test paging $(BESIDE) --locked --no-run
+	nice -n 19 $(CARGO) test $(BESIDE) --locked >target/beside.log 2>&1 & beside=$$!; \
+	$(CARGO) test --test paging --locked -- --test-threads=8; paging=$$?; \
+	wait $$beside; beside=$$?; cat target/beside.log; exit $$((paging + beside))
 	$(CARGO) test --test rehearsal --locked
+
+release:        ## the program, small and quick
+	$(CARGO) build --release --locked
 
 rehearsal:      ## an outage goes by, from the probe to the page: no network, no root
 	@$(CARGO) test --quiet --locked --test rehearsal

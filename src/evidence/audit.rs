@@ -4,7 +4,7 @@
 //! report. Out: the records in order, the head, the faults. A chain alone cannot show that its newest
 //! lines were cut off: that takes a hash kept elsewhere.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::fs;
 use std::ops::RangeInclusive;
@@ -24,6 +24,8 @@ pub struct Audit {
     pub faults: Vec<Fault>,
     /// The number of the record that has the hash that was asked for.
     pub anchored: Option<u64>,
+    /// By their numbers.
+    altered: BTreeSet<u64>,
 }
 
 /// Hashes that are known from elsewhere.
@@ -120,11 +122,7 @@ struct Link {
 impl Audit {
     /// Whether a record is as it was written, as far as its line shows.
     pub fn is_altered(&self, record: &Sealed) -> bool {
-        let altered = |fault: &Fault| match fault {
-            Fault::Altered { number, .. } => *number == record.number,
-            _ => false,
-        };
-        self.faults.iter().any(altered)
+        self.altered.contains(&record.number)
     }
 
     /// Reads and checks everything.
@@ -184,7 +182,12 @@ impl Audit {
                 number: last.record.number,
                 hash: last.computed.clone(),
             });
+        let altered = faults.iter().filter_map(|fault| match fault {
+            Fault::Altered { number, .. } => Some(*number),
+            _ => None,
+        });
         Ok(Self {
+            altered: altered.collect(),
             records: links.into_values().map(|link| link.record).collect(),
             files,
             head,
@@ -230,7 +233,7 @@ fn check_chain(links: &BTreeMap<u64, Link>, after: Option<&str>, faults: &mut Ve
         };
         let expected = match before {
             None if moved(link) => *number,
-            before => before.map_or(0, |link| link.record.number) + 1,
+            before => before.map_or(1, |link| link.record.number.saturating_add(1)),
         };
         if *number > expected {
             faults.push(Fault::Missing {

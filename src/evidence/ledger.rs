@@ -325,7 +325,7 @@ fn tail_of(bytes: &[u8], from: u64) -> Option<Tail> {
         if let Some(record) = line::read(line) {
             return Some(Tail {
                 head: Head {
-                    number: record.number + behind,
+                    number: record.number.saturating_add(behind),
                     hash: line::hash(last?),
                 },
                 whole: from + whole.len() as u64,

@@ -85,7 +85,7 @@ pub fn seal(
 ) -> serde_json::Result<(String, Head)> {
     let envelope = Envelope {
         schema: SCHEMA,
-        number: head.number + 1,
+        number: head.number.saturating_add(1),
         recorded,
         host: writer.host.clone(),
         version: env!("CARGO_PKG_VERSION").to_owned(),

@@ -79,7 +79,7 @@ impl Standing {
     /// # Errors
     /// A file cannot be read.
     pub fn catch_up(&mut self, ledger: &Ledger) -> Result<bool, LedgerError> {
-        let before = self.head.clone();
+        let before = (self.read.clone(), self.faults);
         let _lock = ledger.lock_for_reading()?;
         let files = ledger.files()?;
         let is_there = |(path, offset): &(PathBuf, u64)| {
@@ -88,7 +88,7 @@ impl Standing {
         };
         if !self.read.as_ref().is_none_or(is_there) {
             *self = Self {
-                faults: self.faults + 1,
+                faults: self.faults.saturating_add(1),
                 until: self.until,
                 ..Self::default()
             };
@@ -102,7 +102,7 @@ impl Standing {
             let offset = self.read_from(&path, from)?;
             self.read = Some((path, offset));
         }
-        Ok(self.head != before)
+        Ok((&self.read, self.faults) != (&before.0, before.1))
     }
 
     /// Whether the newest file is as long as it was read; a file that cannot be asked is not.
@@ -154,7 +154,8 @@ impl Standing {
         };
         // Where earlier years were moved away, nothing is known of what the oldest follows.
         let follows = self.head.number == 0
-            || record.number == self.head.number + 1 && record.previous == self.head.hash;
+            || record.number == self.head.number.saturating_add(1)
+                && record.previous == self.head.hash;
         let is_sound = record.hash == head.hash;
         self.faults += u64::from(!follows) + u64::from(!is_sound);
         self.head = head;
