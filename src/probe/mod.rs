@@ -345,6 +345,7 @@ impl Probe<'_> {
         let client = self.engine.clients.get(&module.name);
         let asker = dns::Asker {
             module,
+            system: &dns::System::read_for(module),
             client: &client.ok_or(Reason::DnsTls)?.resolvers,
             limit: self.limit,
         };

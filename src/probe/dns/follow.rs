@@ -4,21 +4,25 @@
 //! always within the probe's limit. Who gives the answer is the module's `route`: the system's own
 //! resolution, or one name server.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::join_all;
-use hickory_net::NetError;
-use hickory_resolver::Resolver as SystemResolver;
+use hickory_net::{DnsError, NetError};
+use hickory_proto::op::{DnsResponse, Message, Query};
+use hickory_proto::rr::Name;
+use hickory_proto::rr::domain::usage::{INVALID, LOCALHOST, ONION};
 use hickory_resolver::config::{
-    ConnectionConfig, LookupIpStrategy, NameServerConfig, ResolveHosts, ResolverConfig,
-    ResolverOpts,
+    ConnectionConfig, LookupIpStrategy, NameServerConfig, ProtocolConfig, ResolveHosts,
+    ResolverConfig, ResolverOpts,
 };
+use hickory_resolver::lookup_ip::LookupIp;
+use hickory_resolver::{Hosts, Resolver as SystemResolver};
 
-use super::lookup::{self, Question};
+use super::lookup::{self, Question, record_type};
 use super::socket::ConnectedRuntime;
-use super::{Asker, Judge, MAX_ADDRESSES, Unanswered, expected, name, records, system_servers};
+use super::{Asker, Judge, MAX_ADDRESSES, System, Unanswered, expected, name, records, udp};
 use crate::clock::Stopwatch;
 use crate::config::{ProbeModule, Resolver, Route, Transport};
 use crate::report::{Family, Followed, Ran, Reason};
@@ -46,7 +50,8 @@ pub(in crate::probe) async fn follow(asker: &Asker<'_>, host: &str) -> Ran<Follo
     let failure = match answer {
         Err(_) => Some(Reason::DnsTimedOut),
         Ok(Err(unanswered)) => {
-            followed.detail = match module.route == Route::System && system_servers().is_empty() {
+            followed.detail = match module.route == Route::System && asker.system.servers.is_empty()
+            {
                 true => Some("no name server is configured on this host".to_owned()),
                 false => unanswered.detail,
             };
@@ -70,7 +75,7 @@ pub(in crate::probe) async fn follow(asker: &Asker<'_>, host: &str) -> Ran<Follo
 async fn resolve(asker: &Asker<'_>, host: &str) -> Result<Vec<IpAddr>, Unanswered> {
     let module = asker.module;
     match &module.route {
-        Route::System => Ok(by_system(module, host).await?),
+        Route::System => Ok(by_system(module, asker.system, host).await?),
         Route::Resolver(resolver) => match name_server(resolver) {
             Some(server) => {
                 let config = |servers| ResolverConfig::from_parts(None, Vec::new(), servers);
@@ -82,15 +87,35 @@ async fn resolve(asker: &Asker<'_>, host: &str) -> Result<Vec<IpAddr>, Unanswere
 }
 
 /// The hosts file, then the name servers, as the system is configured.
-async fn by_system(module: &ProbeModule, host: &str) -> Result<Vec<IpAddr>, NetError> {
-    let (domain, search, servers) = hickory_resolver::system_conf::read_system_conf()
-        .map(|(config, _)| config.into_parts())
-        .unwrap_or_default();
-    let config = |servers| ResolverConfig::from_parts(domain.clone(), search.clone(), servers);
-    match look_up(module, host, config(Vec::new()), ResolveHosts::Always).await {
-        Ok(addresses) => Ok(addresses),
-        Err(_) => by_servers(module, host, &servers, config).await,
+async fn by_system(
+    module: &ProbeModule,
+    system: &System,
+    host: &str,
+) -> Result<Vec<IpAddr>, NetError> {
+    let config =
+        |servers| ResolverConfig::from_parts(system.domain.clone(), system.search.clone(), servers);
+    let whole = name(host)?;
+    let known = match whole.is_fqdn() && !whole.is_localhost() {
+        true => by_hosts_file(module, &whole),
+        // Through the search list, and what is known without any file.
+        false => look_up(module, host, config(Vec::new()), ResolveHosts::Always)
+            .await
+            .ok(),
+    };
+    match known {
+        Some(addresses) => Ok(addresses),
+        None => by_servers(module, host, &system.servers, config).await,
     }
+}
+
+/// The hosts file as it is now; `None` where it does not have the name.
+fn by_hosts_file(module: &ProbeModule, name: &Name) -> Option<Vec<IpAddr>> {
+    let hosts = Hosts::from_system().ok()?;
+    let kinds = records(module).iter().map(|record| record_type(*record));
+    let found =
+        kinds.filter_map(|kind| hosts.lookup_static_host(&Query::query(name.clone(), kind)));
+    let addresses = distinct(found.flat_map(LookupIp::from));
+    (!addresses.is_empty()).then_some(addresses)
 }
 
 /// Walks the name servers in their order, as a system's resolver does: an answer is final, and so is
@@ -102,14 +127,66 @@ async fn by_servers(
     config: impl Fn(Vec<NameServerConfig>) -> ResolverConfig,
 ) -> Result<Vec<IpAddr>, NetError> {
     let mut last = NetError::NoConnections;
+    let whole = name(host)?;
     for server in servers.iter().cycle().take(QUESTIONS.max(servers.len())) {
-        let config = config(vec![server.clone()]);
-        match look_up(module, host, config, ResolveHosts::Never).await {
+        let answer = match by_packets(module, &whole, server).await {
+            Some(answer) => answer,
+            None => {
+                let config = config(vec![server.clone()]);
+                look_up(module, host, config, ResolveHosts::Never).await
+            }
+        };
+        match answer {
             Err(error) if !error.is_no_records_found() => last = error,
             answer => return answer,
         }
     }
     Err(last)
+}
+
+/// Asks one name server for a whole name, a packet a question: what nearly every resolution is. `None`
+/// where it takes hickory's resolver: for names that it knows by itself or seeks in the search list, for
+/// answers that are cut or give an alias alone, and for servers that are not asked over UDP.
+async fn by_packets(
+    module: &ProbeModule,
+    name: &Name,
+    server: &NameServerConfig,
+) -> Option<Result<Vec<IpAddr>, NetError>> {
+    let special = [&*LOCALHOST, &*INVALID, &*ONION];
+    if !name.is_fqdn() || special.iter().any(|zone| zone.zone_of(name)) {
+        return None;
+    }
+    let mut connections = server.connections.iter();
+    let udp = connections.find(|one| matches!(one.protocol, ProtocolConfig::Udp))?;
+    let address = SocketAddr::new(server.ip, udp.port);
+    let questions = records(module).iter().map(|record| async {
+        let mut message = Message::query();
+        message.metadata.recursion_desired = true;
+        message.add_query(Query::query(name.clone(), record_type(*record)));
+        let exchange = udp::exchange(address, &message);
+        let response = tokio::time::timeout(ROUND, exchange).await;
+        Ok(DnsError::from_response(
+            response.map_err(|_| NetError::Timeout)??,
+        )?)
+    });
+    let answers: Vec<Result<DnsResponse, NetError>> = join_all(questions).await;
+    let addresses = |answer: &DnsResponse| -> Vec<IpAddr> {
+        let records = answer.answers.iter();
+        records.filter_map(|record| record.data.ip_addr()).collect()
+    };
+    let mut all = Vec::new();
+    let mut first_error = None;
+    for answer in answers {
+        match answer {
+            Ok(answer) if answer.truncation || addresses(&answer).is_empty() => return None,
+            Ok(answer) => all.extend(addresses(&answer)),
+            Err(error) => first_error = first_error.or(Some(error)),
+        }
+    }
+    Some(match first_error {
+        Some(error) if all.is_empty() => Err(error),
+        _ => Ok(distinct(all.into_iter())),
+    })
 }
 
 /// Asks an encrypted name server, by the same questions that measure it.
@@ -171,13 +248,18 @@ async fn look_up(
         .with_options(options)
         .build()?;
     let answer = resolver.lookup_ip(name(host)?).await?;
+    Ok(distinct(answer.iter()))
+}
+
+/// Each once, and no more of them than are kept.
+fn distinct(all: impl Iterator<Item = IpAddr>) -> Vec<IpAddr> {
     let mut addresses = Vec::new();
-    for address in answer.iter() {
+    for address in all {
         if !addresses.contains(&address) && addresses.len() < MAX_ADDRESSES {
             addresses.push(address);
         }
     }
-    Ok(addresses)
+    addresses
 }
 
 /// As hickory's resolver knows it; `None` for an encrypted one.

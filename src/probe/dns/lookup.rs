@@ -5,8 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use hickory_net::tcp::TcpClientStream;
-use hickory_net::udp::UdpClientStream;
-use hickory_net::xfer::{DnsHandle, DnsRequestSender, FirstAnswer};
+use hickory_net::xfer::{DnsHandle, FirstAnswer};
 use hickory_proto::op::{
     DnsRequest, DnsRequestOptions, DnsResponse, Edns, Message, Query, ResponseCode,
 };
@@ -14,7 +13,7 @@ use hickory_proto::rr::{Name, RData, RecordType};
 
 use super::encrypted::{self, Destination};
 use super::socket::ConnectedRuntime;
-use super::{MAX_ADDRESSES, Unanswered, rcode_reason};
+use super::{MAX_ADDRESSES, Unanswered, rcode_reason, udp};
 use crate::clock::Stopwatch;
 use crate::config::{Resolver, Transport};
 use crate::probe::tls::Client;
@@ -82,16 +81,8 @@ async fn exchange(question: &Question, lookup: &mut Lookup) -> Result<DnsRespons
 }
 
 async fn over_udp(question: &Question, truncated: &mut bool) -> Result<DnsResponse, Unanswered> {
-    let mut stream =
-        UdpClientStream::builder(question.resolver.address, ConnectedRuntime::default())
-            .with_timeout(Some(question.limit))
-            .with_max_retries(0)
-            .with_os_port_selection(true)
-            .build();
-    let response = stream
-        .send_message(request(question))
-        .first_answer()
-        .await?;
+    let message = message(question);
+    let response = udp::exchange(question.resolver.address, &message).await?;
     if !response.truncation {
         return Ok(response);
     }
@@ -109,19 +100,27 @@ async fn over_tcp(question: &Question) -> Result<DnsResponse, Unanswered> {
 }
 
 fn request(question: &Question) -> DnsRequest {
+    DnsRequest::new(message(question), DnsRequestOptions::default())
+}
+
+fn message(question: &Question) -> Message {
     let mut message = Message::query();
     message.metadata.recursion_desired = true;
     // Asks the resolver to say whether it validated the answer (RFC 6840, 5.7).
     message.metadata.authentic_data = true;
-    let record = match question.record {
-        Record::A => RecordType::A,
-        Record::Aaaa => RecordType::AAAA,
-    };
-    message.add_query(Query::query(question.name.clone(), record));
+    let kind = record_type(question.record);
+    message.add_query(Query::query(question.name.clone(), kind));
     let mut edns = Edns::new();
     edns.set_max_payload(UDP_PAYLOAD);
     message.set_edns(edns);
-    DnsRequest::new(message, DnsRequestOptions::default())
+    message
+}
+
+pub(super) fn record_type(record: Record) -> RecordType {
+    match record {
+        Record::A => RecordType::A,
+        Record::Aaaa => RecordType::AAAA,
+    }
 }
 
 fn read(lookup: &mut Lookup, response: &DnsResponse) {

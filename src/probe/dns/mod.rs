@@ -10,6 +10,7 @@ mod encrypted;
 mod follow;
 mod lookup;
 mod socket;
+mod udp;
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
@@ -33,9 +34,36 @@ const MAX_ADDRESSES: usize = 64;
 /// For whom names are resolved.
 pub(super) struct Asker<'a> {
     pub module: &'a Arc<ProbeModule>,
+    pub system: &'a System,
     /// For sessions with encrypted name servers.
     pub client: &'a Arc<tls::Client>,
     pub limit: TimeLimit,
+}
+
+/// How the system resolves, as its configuration says now.
+#[derive(Default)]
+pub(super) struct System {
+    domain: Option<Name>,
+    search: Vec<Name>,
+    servers: Vec<NameServerConfig>,
+}
+
+impl System {
+    /// Without any name server where there is no configuration, or none that the module wants.
+    pub fn read_for(module: &ProbeModule) -> Self {
+        if module.route != Route::System && module.system_resolvers == SystemResolvers::Ignore {
+            return Self::default();
+        }
+        let config = hickory_resolver::system_conf::read_system_conf();
+        let (domain, search, servers) = config
+            .map(|(config, _)| config.into_parts())
+            .unwrap_or_default();
+        Self {
+            domain,
+            search,
+            servers,
+        }
+    }
 }
 
 /// Why no answer came.
@@ -89,7 +117,7 @@ pub(super) fn ask_each(asker: &Asker<'_>, host: &str) -> JoinSet<Lookup> {
     };
     name.set_fqdn(true);
     let share = asker.limit.at_most(asker.limit.total() / 2);
-    for (resolver, origin) in resolvers(module) {
+    for (resolver, origin) in resolvers(module, asker.system) {
         for record in records(module) {
             let question = Question {
                 resolver: resolver.clone(),
@@ -155,7 +183,7 @@ enum Origin {
 }
 
 /// The system's name servers and the configured ones, each once.
-fn resolvers(module: &ProbeModule) -> Vec<(Resolver, Origin)> {
+fn resolvers(module: &ProbeModule, system: &System) -> Vec<(Resolver, Origin)> {
     let mut all: Vec<(Resolver, Origin)> = Vec::new();
     let configured = module.resolvers.iter().chain(route_resolver(module));
     for resolver in configured {
@@ -164,7 +192,7 @@ fn resolvers(module: &ProbeModule) -> Vec<(Resolver, Origin)> {
         }
     }
     if module.system_resolvers == SystemResolvers::Ask {
-        for server in system_servers() {
+        for server in &system.servers {
             let resolver = Resolver {
                 transport: Transport::Udp,
                 address: SocketAddr::new(server.ip, 53),
@@ -177,16 +205,9 @@ fn resolvers(module: &ProbeModule) -> Vec<(Resolver, Origin)> {
     all
 }
 
-/// The name servers of the system's configuration as it is now.
-fn system_servers() -> Vec<NameServerConfig> {
-    hickory_resolver::system_conf::read_system_conf()
-        .map(|(config, _)| config.name_servers().to_vec())
-        .unwrap_or_default()
-}
-
 /// How many name servers a module asks by themselves on this host as it is now.
 pub fn resolver_count(module: &ProbeModule) -> usize {
-    resolvers(module).len()
+    resolvers(module, &System::read_for(module)).len()
 }
 
 fn route_resolver(module: &ProbeModule) -> Option<&Resolver> {

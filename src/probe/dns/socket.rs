@@ -59,20 +59,18 @@ impl RuntimeProvider for ConnectedRuntime {
     }
 }
 
-impl ConnectedUdp {
-    /// Waits for the ICMP answer. Its readiness is an error alone, for which a reader is not woken.
-    async fn refusal(&self) -> io::Error {
-        loop {
-            if let Err(error) = self.socket.ready(Interest::ERROR).await {
-                return error;
-            }
-            match self.socket.take_error() {
-                Ok(Some(error)) | Err(error) => return error,
-                // Nothing there after all: forget the readiness.
-                Ok(None) => {
-                    let nothing = || Err::<(), _>(io::ErrorKind::WouldBlock.into());
-                    let _ = self.socket.try_io(Interest::ERROR, nothing);
-                }
+/// Waits for the ICMP answer. Its readiness is an error alone, for which a reader is not woken.
+pub(super) async fn refusal(socket: &UdpSocket) -> io::Error {
+    loop {
+        if let Err(error) = socket.ready(Interest::ERROR).await {
+            return error;
+        }
+        match socket.take_error() {
+            Ok(Some(error)) | Err(error) => return error,
+            // Nothing there after all: forget the readiness.
+            Ok(None) => {
+                let nothing = || Err::<(), _>(io::ErrorKind::WouldBlock.into());
+                let _ = socket.try_io(Interest::ERROR, nothing);
             }
         }
     }
@@ -85,7 +83,7 @@ impl DnsUdpSocket for ConnectedUdp {
     async fn recv_from(&self, buf: &mut [u8]) -> io::Result<(usize, SocketAddr)> {
         tokio::select! {
             received = self.socket.recv(buf) => Ok((received?, self.peer)),
-            error = self.refusal() => Err(error),
+            error = refusal(&self.socket) => Err(error),
         }
     }
 
