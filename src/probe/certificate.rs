@@ -1,6 +1,8 @@
 //! Reads what a certificate says of itself. Its bytes come from anybody: everything is bounded.
 
+use std::collections::HashMap;
 use std::net::IpAddr;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -25,7 +27,31 @@ const MAX_NAMES: usize = 64;
 const LEAST_RSA_BITS: usize = 2048;
 const CA_ISSUERS: Oid<'static> = oid!(1.3.6.1.5.5.7.48.2);
 
+/// How many certificates are kept as they were read.
+const MAX_KEPT: usize = 256;
+
+/// Certificates by their bytes: what one says of itself is the same each time it is shown.
+#[derive(Debug, Default)]
+pub(super) struct Shelf(Mutex<HashMap<CertificateDer<'static>, Arc<Parsed>>>);
+
+impl Shelf {
+    /// The fields of a certificate; `None` where it cannot be read.
+    pub fn read(&self, der: &CertificateDer<'static>) -> Option<Arc<Parsed>> {
+        let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(parsed) = kept.get(der) {
+            return Some(Arc::clone(parsed));
+        }
+        let parsed = Arc::new(parse(der)?);
+        if kept.len() >= MAX_KEPT {
+            kept.clear();
+        }
+        kept.insert(der.clone(), Arc::clone(&parsed));
+        Some(parsed)
+    }
+}
+
 /// A certificate with what judging a chain needs beside the facts.
+#[derive(Debug)]
 pub(super) struct Parsed {
     pub facts: Certificate,
     pub self_issued: bool,
@@ -36,8 +62,7 @@ pub(super) struct Parsed {
     pub names_its_issuer: bool,
 }
 
-/// The fields of a certificate; `None` where it cannot be read.
-pub(super) fn parse(der: &CertificateDer<'_>) -> Option<Parsed> {
+fn parse(der: &CertificateDer<'_>) -> Option<Parsed> {
     let (_, certificate) = X509Certificate::from_der(der).ok()?;
     let subject = certificate.subject().as_raw().to_vec();
     let issuer = certificate.issuer().as_raw().to_vec();

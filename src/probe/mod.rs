@@ -7,7 +7,7 @@
 //! * `dns`: from the name to addresses, and what each resolver says by itself
 //! * `tcp`, `proxy`, `tls`, joined in `approach`: a connection and a session on every address, through
 //!   a web proxy where there is one
-//! * `trust`, `certificate`: what the presented chain is and who trusts it
+//! * `trust`, `certificate`, `signature`: what the presented chain is and who trusts it
 //! * `http`, `redirect`: one GET on the first session that passed
 //! * `page`: what came, and whether it is what was expected
 //! * `findings`: what a person should know although the login may work
@@ -20,9 +20,10 @@ mod certificate;
 mod dns;
 mod findings;
 mod http;
-mod page;
+pub mod page;
 mod proxy;
 mod redirect;
+mod signature;
 mod tcp;
 mod tls;
 mod trust;
@@ -46,7 +47,7 @@ use certificate::MAX_CHAIN;
 pub use dns::resolver_count;
 use proxy::Passage;
 use redirect::{Step, Trail};
-pub use trust::Roots;
+pub use trust::{Anchors, Judgement, Roots, judge};
 
 /// Probes targets.
 #[derive(Clone, Debug)]

@@ -12,7 +12,7 @@ use crate::report::{PageCheck, PageFacts, Ran, Reason};
 const MAX_FIELDS: usize = 64;
 
 /// Judges a decoded body.
-pub(super) fn judge(body: &[u8], checks: &PageChecks) -> Ran<PageFacts> {
+pub fn judge(body: &[u8], checks: &PageChecks) -> Ran<PageFacts> {
     let watch = Stopwatch::start();
     let text = String::from_utf8_lossy(body);
     let (title, form_fields) = title_and_fields(&text);

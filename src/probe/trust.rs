@@ -1,7 +1,7 @@
 //! Judges a presented chain: by which roots it is trusted, for which name, and what that means.
 //!
 //! The sets of roots are loaded once; a chain is judged by each of them with the same rules, so that
-//! only the roots make the difference.
+//! only the roots make the difference; a signature that several of them come by is computed once.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -10,11 +10,12 @@ use std::time::Duration;
 use jiff::Timestamp;
 use rustls::client::{verify_server_cert_signed_by_trust_anchor, verify_server_name};
 use rustls::crypto::WebPkiSupportedAlgorithms;
-use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
+use rustls::pki_types::{CertificateDer, ServerName, SignatureVerificationAlgorithm, UnixTime};
 use rustls::server::ParsedCertificate;
 use rustls::{CertificateError, Error as TlsError, RootCertStore};
 
-use super::certificate::{self, Parsed};
+use super::certificate::{self, Parsed, Shelf};
+use super::signature::Found;
 use super::{MAX_CHAIN, bounded};
 use crate::config::{ProbeModule, Severity, TlsPolicy};
 use crate::report::{Certificate, Interception, Reason, RootSet, Trust};
@@ -94,8 +95,9 @@ impl Roots {
 
 /// The roots of one module: the shared ones and its own file's.
 #[derive(Clone, Debug)]
-pub(super) struct Anchors {
+pub struct Anchors {
     stores: Vec<(RootSet, Store)>,
+    shelf: Arc<Shelf>,
 }
 
 impl Anchors {
@@ -107,7 +109,10 @@ impl Anchors {
         if let Some(ca_file) = &module.tls.ca_file {
             stores.push((RootSet::CaFile, Store::of(&ca_file.certificates)));
         }
-        Self { stores }
+        Self {
+            stores,
+            shelf: Arc::default(),
+        }
     }
 
     /// What this host trusts, and the module's own file.
@@ -124,7 +129,7 @@ impl Anchors {
 
 /// What a chain turned out to be.
 #[derive(Default)]
-pub(super) struct Judgement {
+pub struct Judgement {
     pub chain: Vec<Certificate>,
     pub trust: Vec<Trust>,
     pub pin_matched: Option<bool>,
@@ -134,7 +139,7 @@ pub(super) struct Judgement {
 }
 
 /// Judges `chain`, presented for `host`, at the instant `now`.
-pub(super) fn judge(
+pub fn judge(
     chain: &[CertificateDer<'static>],
     host: &ServerName<'static>,
     policy: &TlsPolicy,
@@ -142,19 +147,21 @@ pub(super) fn judge(
     algorithms: WebPkiSupportedAlgorithms,
     now: Timestamp,
 ) -> Judgement {
-    let parsed: Vec<Parsed> = chain
+    let parsed: Vec<Arc<Parsed>> = chain
         .iter()
         .take(MAX_CHAIN)
-        .filter_map(certificate::parse)
+        .filter_map(|der| anchors.shelf.read(der))
         .collect();
-    let mut judgement = Judgement {
-        chain: parsed.iter().map(|one| one.facts.clone()).collect(),
-        ..Judgement::default()
-    };
+    let mut judgement = Judgement::default();
+    let found = Found::default();
+    let remembering = found.remembering(algorithms.all);
+    let remembering: Vec<&dyn SignatureVerificationAlgorithm> =
+        remembering.iter().map(|one| one as _).collect();
+    let verify = |roots: &RootCertStore, at| verify(chain, roots, &remembering, at);
     let verdicts: Vec<(RootSet, Result<(), TlsError>)> = anchors
         .stores
         .iter()
-        .map(|(set, store)| (*set, verify(chain, &store.roots, algorithms, now)))
+        .map(|(set, store)| (*set, verify(&store.roots, now)))
         .collect();
     let path_up = path(&parsed);
     judgement.trust = verdicts
@@ -195,9 +202,7 @@ pub(super) fn judge(
                     .stores
                     .iter()
                     .filter(|(set, _)| policy.roots.contains(set))
-                    .any(|(_, store)| {
-                        verify(chain, &store.roots, algorithms, leaf.facts.not_after).is_ok()
-                    })
+                    .any(|(_, store)| verify(&store.roots, leaf.facts.not_after).is_ok())
             });
         judgement.failure = Some(if stranger {
             Reason::TlsUnknownIssuer
@@ -215,13 +220,14 @@ pub(super) fn judge(
     } else if judgement.pin_matched == Some(false) && policy.on_pin_mismatch == Severity::Fail {
         judgement.failure = Some(Reason::TlsPinMismatch);
     }
+    judgement.chain = parsed.iter().map(|one| one.facts.clone()).collect();
     judgement
 }
 
 fn verify(
     chain: &[CertificateDer<'static>],
     roots: &RootCertStore,
-    algorithms: WebPkiSupportedAlgorithms,
+    algorithms: &[&dyn SignatureVerificationAlgorithm],
     now: Timestamp,
 ) -> Result<(), TlsError> {
     let (leaf, intermediates) = chain
@@ -234,7 +240,7 @@ fn verify(
         roots,
         intermediates,
         UnixTime::since_unix_epoch(now),
-        algorithms.all,
+        algorithms,
     )
 }
 
@@ -264,7 +270,7 @@ fn is_unknown_issuer(error: &TlsError) -> bool {
     )
 }
 
-fn chain_reason(error: &TlsError, chain: &[Parsed]) -> Reason {
+fn chain_reason(error: &TlsError, chain: &[Arc<Parsed>]) -> Reason {
     let TlsError::InvalidCertificate(error) = error else {
         return Reason::TlsBadSignature;
     };
@@ -285,7 +291,7 @@ fn chain_reason(error: &TlsError, chain: &[Parsed]) -> Reason {
 
 /// The leaf's issuer was not presented although the leaf says where it can be had. A leaf straight
 /// from an unknown root looks the same but for that address, which private CAs seldom give.
-fn lacks_its_issuer(chain: &[Parsed]) -> bool {
+fn lacks_its_issuer(chain: &[Arc<Parsed>]) -> bool {
     let Some((leaf, others)) = chain.split_first() else {
         return false;
     };
@@ -295,8 +301,8 @@ fn lacks_its_issuer(chain: &[Parsed]) -> bool {
 
 /// The presented certificates that lead up from the leaf by name: what else was sent along proves
 /// nothing.
-fn path(chain: &[Parsed]) -> Vec<&Parsed> {
-    let mut path: Vec<&Parsed> = chain.first().into_iter().collect();
+fn path(chain: &[Arc<Parsed>]) -> Vec<&Parsed> {
+    let mut path: Vec<&Parsed> = chain.first().map(Arc::as_ref).into_iter().collect();
     while let Some(last) = path.last()
         && !last.self_issued
         && let Some(next) = chain.iter().skip(1).find(|one| one.subject == last.issuer)
@@ -330,7 +336,7 @@ fn interception(judgement: &Judgement, path: &[&Parsed], policy: &TlsPolicy) -> 
         && !trusted(RootSet::PublicWeb)
         && !(policy.roots.contains(&RootSet::CaFile) && trusted(RootSet::CaFile));
     let unexpected = !policy.expected_issuers.is_empty()
-        && !judgement.chain.is_empty()
+        && !path.is_empty()
         && !issued_by(&policy.expected_issuers);
     match own_root_only || unexpected {
         true => Interception::Suspected,
