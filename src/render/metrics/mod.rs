@@ -19,9 +19,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
+use prometheus::TextEncoder;
 use prometheus::core::Collector;
 use prometheus::proto::MetricFamily;
-use prometheus::{Encoder, TextEncoder};
 
 use crate::config::{Config, Target};
 use crate::evidence::Standing;
@@ -121,9 +121,9 @@ pub enum Format {
 /// # Errors
 /// The encoder refuses a family: a defect of ours.
 pub fn board(exposition: &Exposition<'_>, format: Format) -> prometheus::Result<Vec<u8>> {
-    let mut families = gather(exposition);
-    families.extend(process());
-    encode(&families, format)
+    let mut text = gather(exposition, format);
+    add_process(&mut text, format)?;
+    Ok(ended(text, format))
 }
 
 /// What one probe saw, under blackbox_exporter's names, and under ours what it has no names for.
@@ -131,8 +131,8 @@ pub fn board(exposition: &Exposition<'_>, format: Format) -> prometheus::Result<
 /// # Errors
 /// The encoder refuses a family: a defect of ours.
 pub fn probe(probed: &Probed<'_>, format: Format) -> prometheus::Result<Vec<u8>> {
-    let mut shared = Families::prefixed("");
-    let mut own = Families::prefixed(PREFIX);
+    let mut shared = Families::prefixed("", format);
+    let mut own = Families::prefixed(PREFIX, format);
     match probed.outcome {
         Outcome::Report(report) => {
             blackbox::add(&mut shared, report, probed.limit);
@@ -142,24 +142,21 @@ pub fn probe(probed: &Probed<'_>, format: Format) -> prometheus::Result<Vec<u8>>
             blackbox::add_unfinished(&mut shared, probed.limit, waited);
         }
     }
-    let mut families = own.into_sorted();
-    families.extend(shared.into_sorted());
-    encode(&families, format)
+    let mut text = String::with_capacity(16 * 1024);
+    own.write(&mut text);
+    shared.write(&mut text);
+    Ok(ended(text, format))
 }
 
-fn encode(families: &[MetricFamily], format: Format) -> prometheus::Result<Vec<u8>> {
-    match format {
-        Format::OpenMetrics => Ok(openmetrics::text(families)),
-        Format::Text => {
-            let mut text = Vec::with_capacity(16 * 1024);
-            TextEncoder::new().encode(families, &mut text)?;
-            Ok(text)
-        }
+fn ended(mut text: String, format: Format) -> Vec<u8> {
+    if format == Format::OpenMetrics {
+        text.push_str("# EOF\n");
     }
+    text.into_bytes()
 }
 
-fn gather(exposition: &Exposition<'_>) -> Vec<MetricFamily> {
-    let mut families = Families::prefixed(PREFIX);
+fn gather(exposition: &Exposition<'_>, format: Format) -> String {
+    let mut families = Families::prefixed(PREFIX, format);
     for (target, known) in exposition.known {
         probe::add(
             &mut families,
@@ -177,7 +174,9 @@ fn gather(exposition: &Exposition<'_>) -> Vec<MetricFamily> {
         readiness::add(&mut families, exposition, source);
     }
     own(&mut families, exposition);
-    families.into_sorted()
+    let mut text = String::new();
+    families.write(&mut text);
+    text
 }
 
 fn own(families: &mut Families, exposition: &Exposition<'_>) {
@@ -192,7 +191,17 @@ fn own(families: &mut Families, exposition: &Exposition<'_>) {
     families.add(&EXPORTER_TIME, &[], unix(exposition.now));
 }
 
-/// The usual `process_*` of every Prometheus client.
+/// Adds the usual `process_*` of every Prometheus client.
+fn add_process(text: &mut String, format: Format) -> prometheus::Result<()> {
+    match format {
+        Format::Text => TextEncoder::new().encode_utf8(&process(), text),
+        Format::OpenMetrics => {
+            openmetrics::add(text, &process());
+            Ok(())
+        }
+    }
+}
+
 #[cfg(target_os = "linux")]
 fn process() -> Vec<MetricFamily> {
     prometheus::process_collector::ProcessCollector::for_self().collect()
