@@ -24,7 +24,10 @@ fn main() -> ExitCode {
         }
     };
     log_to_standard_error(&cli.flags);
+    // A probe is mostly waiting: a second thread would cost each of them its wake-ups. What takes long,
+    // as a scrape of many targets does, leaves this one (serve/routes.rs).
     let runtime = match tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(1)
         .enable_all()
         .build()
     {

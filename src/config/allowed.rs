@@ -62,16 +62,17 @@ impl AllowedHosts {
             return Err(Refusal::Credentials);
         }
         let port = url.port_or_known_default().unwrap_or_default();
+        let host = url.host();
         let mut of_this_host = self
             .0
             .iter()
-            .filter(|allowed| match (&allowed.host, url.host()) {
+            .filter(|allowed| match (&allowed.host, &host) {
                 (AllowedHost::Name(name), Some(Host::Domain(host))) => name == host,
                 (AllowedHost::Network(network), Some(Host::Ipv4(address))) => {
-                    network.contains(&IpAddr::from(address))
+                    network.contains(&IpAddr::from(*address))
                 }
                 (AllowedHost::Network(network), Some(Host::Ipv6(address))) => {
-                    network.contains(&IpAddr::from(address).to_canonical())
+                    network.contains(&IpAddr::from(*address).to_canonical())
                 }
                 _ => false,
             })

@@ -42,6 +42,10 @@ const STATUS_POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; base
                              form-action 'none'; frame-ancestors 'none'";
 const LONGEST_REFRESH: Duration = Duration::from_secs(60);
 
+/// From here on writing what is known, or compressing it, takes longer than a probe should be held up.
+const MANY_TARGETS: usize = 20;
+const LARGE_BODY: usize = 128 * 1024;
+
 /// What the routes tell of.
 pub struct Routes {
     pub in_force: watch::Receiver<Arc<InForce>>,
@@ -129,7 +133,8 @@ impl Routes {
             in_force: Arc::clone(&self.in_force.borrow()),
         };
         let mut answer = self.route(request, &asked, scheme).await;
-        compress(&asked, &mut answer);
+        let length = answer.body().len();
+        aside(length > LARGE_BODY, || compress(&asked, &mut answer));
         answer.map(Full::new)
     }
 
@@ -153,12 +158,13 @@ impl Routes {
             set(&mut answer, ALLOW, words);
             return answer;
         }
+        let is_large = asked.config().targets.len() > MANY_TARGETS;
         match route {
-            Route::Status => self.status(asked),
-            Route::Metrics => self.metrics(asked),
+            Route::Status => aside(is_large, || self.status(asked)),
+            Route::Metrics => aside(is_large, || self.metrics(asked)),
             Route::Probe => self.probe(asked).await,
             Route::Discovery => self.discovery(asked, scheme),
-            Route::Reports => self.reports(asked),
+            Route::Reports => aside(is_large, || self.reports(asked)),
             Route::History => self.history(asked),
             Route::Healthy => plain(StatusCode::OK, "healthy\n"),
             Route::Ready => self.ready(),
@@ -332,6 +338,14 @@ fn asked_at(asked: &Asked<'_>) -> Option<String> {
     // HTTP/2 has no such header.
     let authority: Authority = host.unwrap_or_else(|| asked.authority.cloned())?;
     Some(authority.as_str().to_owned())
+}
+
+/// Does what takes long while another thread goes on with the probes.
+fn aside<T>(takes_long: bool, work: impl FnOnce() -> T) -> T {
+    match takes_long {
+        true => tokio::task::block_in_place(work),
+        false => work(),
+    }
 }
 
 fn compress(asked: &Asked<'_>, answer: &mut Answered) {

@@ -92,7 +92,7 @@ fn begin(tasks: &mut JoinSet<()>, round: Round, before: &Beats) -> Beats {
     let mut beats = Beats::new();
     for (index, target) in targets.iter().enumerate() {
         let key = (target.name.clone(), target.url.to_string());
-        let offset = limits.interval.mul_f64(index as f64 / targets.len() as f64);
+        let offset = offset(limits.interval, index, targets.len());
         let (start, cycle) = match before.get(&key) {
             Some((interval, start)) if *interval == limits.interval => {
                 (*start, cycles_until(*start, *interval, now))
@@ -106,6 +106,11 @@ fn begin(tasks: &mut JoinSet<()>, round: Round, before: &Beats) -> Beats {
         tasks.spawn(keep_probing(round, target, start, cycle));
     }
     beats
+}
+
+/// When in the interval a target's cycles begin: each of `count` at another time.
+fn offset(interval: Duration, index: usize, count: usize) -> Duration {
+    interval.mul_f64(index as f64 / count as f64)
 }
 
 async fn keep_probing(round: Arc<Round>, target: Arc<Target>, start: Instant, mut cycle: u32) {
@@ -199,5 +204,28 @@ fn tell(report: &Report, before: Option<&Report>) {
             seconds,
             "the probe fails"
         ),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_second_of_an_interval_holds_more_than_twice_its_share_of_the_probes() {
+        const TARGETS: usize = 1_000;
+        let interval = Duration::from_secs(60);
+        let share = TARGETS as f64 / interval.as_secs_f64();
+        for cycle in 0..5 {
+            let mut seconds = [0_u32; 60];
+            for index in 0..TARGETS {
+                let begins = offset(interval, index, TARGETS) + jitter(interval, cycle);
+                // What the jitter moves beyond the end falls into the next interval, as that of the one
+                // before falls into this.
+                seconds[(begins.as_secs() % 60) as usize] += 1;
+            }
+            let busiest = seconds.iter().max().copied().unwrap_or_default();
+            assert!(f64::from(busiest) <= 2.0 * share, "{cycle}: {seconds:?}");
+        }
     }
 }
