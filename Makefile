@@ -10,7 +10,7 @@ LOSSY := a_hundred_probes_over_a_long_and_lossy_way
 # The newest that Debian has, beside what is installed.
 NEWEST := $(CURDIR)/target/newest/root/usr/bin
 
-.PHONY: help run test release mutants current rehearsal lint deny image documents notices clean
+.PHONY: help run test release mutants current bench microbench rehearsal lint deny image documents notices clean
 
 help:           ## this list
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' Makefile
@@ -49,6 +49,15 @@ current:        ## the alerting tests against the newest Prometheus and Alertman
 	tests/newest.sh again
 	PATH="$(NEWEST):$$PATH" $(CARGO) test --locked --test alerts --test drill --test migration
 	PATH="$(NEWEST):$$PATH" $(CARGO) test --locked --test paging -- --test-threads=8
+
+bench:          ## what it costs beside blackbox_exporter, into docs/performance.md; as root, 15 minutes
+	tests/install.sh
+	$(CARGO) build --release --locked
+	$(CARGO) build --release --locked --package ccass-2fa-bench
+	$(CARGO) run --release --locked --package ccass-2fa-bench -- --json target/bench.json --document docs/performance.md $(PARTS)
+
+microbench:     ## what its parts cost: rendering, judging a chain, a page, the calendar
+	$(CARGO) bench --locked --package ccass-2fa-bench
 
 lint:           ## format, clippy, licences of what is linked in
 	$(CARGO) fmt --all -- --check

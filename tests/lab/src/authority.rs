@@ -32,15 +32,20 @@ impl Authority {
     /// A fresh authority: `name` is its organisation (O), and begins the common names of its
     /// root and its intermediate.
     pub fn new(name: &str) -> Self {
+        Self::with_keys(name, LeafKey::EcdsaP256)
+    }
+
+    /// The same, whose root and intermediate have keys of this kind.
+    pub fn with_keys(name: &str, keys: LeafKey) -> Self {
         let now = SystemTime::now();
-        let root_key = KeyPair::generate().expect("a P-256 key is generated");
+        let root_key = keys.generate();
         let mut root = ca_params(name, "Root CA", BasicConstraints::Unconstrained);
         root.not_before = (now - 3650 * DAY).into();
         root.not_after = (now + 3650 * DAY).into();
         let root_der = root.self_signed(&root_key).expect("the root signs itself");
         let root_issuer = Issuer::new(root, root_key);
 
-        let key = KeyPair::generate().expect("a P-256 key is generated");
+        let key = keys.generate();
         let mut intermediate = ca_params(name, "Issuing CA", BasicConstraints::Constrained(0));
         intermediate.not_before = (now - 730 * DAY).into();
         intermediate.not_after = (now + 1825 * DAY).into();
@@ -195,7 +200,7 @@ impl LeafKey {
             Self::EcdsaP256 => KeyPair::generate(),
             Self::Rsa2048 => KeyPair::generate_for(&rcgen::PKCS_RSA_SHA256),
         }
-        .expect("the leaf's key is generated")
+        .expect("a key is generated")
     }
 }
 

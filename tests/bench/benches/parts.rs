@@ -1,0 +1,174 @@
+//! What the parts cost, one by one: a regression is found where it was made. The report is that of a
+//! real probe of the lab.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::{Arc, LazyLock};
+use std::time::Duration;
+
+use ccass_2fa_exporter::calendar::Calendar;
+use ccass_2fa_exporter::clock::Clock;
+use ccass_2fa_exporter::config::{Config, PageChecks, Target};
+use ccass_2fa_exporter::probe::{Anchors, Engine, Roots, judge, page};
+use ccass_2fa_exporter::render::metrics::{
+    self, Counted, Exposition, Format, Outcome, Probed, Reload,
+};
+use ccass_2fa_exporter::report::memory::{Known, Remembered};
+use ccass_2fa_exporter::report::{Report, Tally};
+use ccass_2fa_lab::{Authority, HOST, Lab, Leaf};
+use divan::Bencher;
+use divan::counter::ItemsCount;
+use jiff::civil::date;
+use rustls::crypto::aws_lc_rs;
+use rustls::pki_types::ServerName;
+
+fn main() {
+    divan::main();
+}
+
+/// What one good probe of the lab left.
+struct Seen {
+    config: Config,
+    report: Arc<Report>,
+}
+
+static SEEN: LazyLock<Seen> = LazyLock::new(|| {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .expect("a runtime");
+    runtime.block_on(async {
+        let lab = Lab::start().await.expect("a lab on loopback");
+        let path = lab.directory().join("ccass.yml");
+        let config = Config::parse(&lab.config(), &path).expect("a configuration");
+        let engine = Engine::new(&config.modules, &Roots::load(), None, Clock::System);
+        let report = engine.probe(&config.targets[0]).await;
+        assert!(report.verdict.is_good(), "{report:?}");
+        Seen {
+            report: Arc::new(report),
+            config,
+        }
+    })
+});
+
+/// Several targets, each with that report.
+fn known(count: usize) -> Vec<(Arc<Target>, Known)> {
+    let target = &SEEN.config.targets[0];
+    let of = |number| {
+        let name = format!("t{number}");
+        let report = Report {
+            target: name.clone(),
+            ..Report::clone(&SEEN.report)
+        };
+        let mut tally = Tally::default();
+        let mut remembered = Remembered::of(&report.url);
+        remembered.take(&report);
+        tally.take(Arc::new(report));
+        let target = Target {
+            name,
+            ..Target::clone(target)
+        };
+        let remembered = Arc::new(remembered);
+        (Arc::new(target), Known { tally, remembered })
+    };
+    (0..count).map(of).collect()
+}
+
+fn scrape(bencher: Bencher<'_, '_>, count: usize, format: Format) {
+    let known = known(count);
+    let (counted, refusals) = (Counted::default(), BTreeMap::new());
+    let exposition = Exposition {
+        config: &SEEN.config,
+        configured: SEEN.report.started,
+        known: &known,
+        now: SEEN.report.started,
+        reload: Reload::Successful,
+        counted: &counted,
+        refusals: &refusals,
+    };
+    bencher
+        .counter(ItemsCount::new(count))
+        .bench(|| metrics::board(&exposition, format).expect("a text"));
+}
+
+#[divan::bench(args = [1, 100, 1_000])]
+fn metrics_as_text(bencher: Bencher<'_, '_>, targets: usize) {
+    scrape(bencher, targets, Format::Text);
+}
+
+#[divan::bench(args = [1, 100, 1_000])]
+fn metrics_as_openmetrics(bencher: Bencher<'_, '_>, targets: usize) {
+    scrape(bencher, targets, Format::OpenMetrics);
+}
+
+#[divan::bench]
+fn metrics_of_a_probe() -> Vec<u8> {
+    let probed = Probed {
+        outcome: Outcome::Report(&SEEN.report),
+        limit: Duration::from_secs(10),
+    };
+    metrics::probe(&probed, Format::Text).expect("a text")
+}
+
+#[divan::bench]
+fn report_as_json() -> String {
+    serde_json::to_string(&*SEEN.report).expect("JSON")
+}
+
+#[divan::bench]
+fn report_taken_in(bencher: Bencher<'_, '_>) {
+    let mut tally = Tally::default();
+    let mut remembered = Remembered::of(&SEEN.report.url);
+    bencher.bench_local(|| {
+        tally.take(Arc::clone(&SEEN.report));
+        remembered.take(&SEEN.report)
+    });
+}
+
+/// Parsed, and judged by this host's roots, the public web's and its own.
+#[divan::bench]
+fn report_of_a_chain(bencher: Bencher<'_, '_>) {
+    let authority = Authority::new("Bench");
+    let chain = authority.issue(&Leaf::for_name(HOST)).chain;
+    let module = &SEEN.config.targets[0].module;
+    let anchors = Anchors::of(module, &Roots::load());
+    let host = ServerName::try_from(HOST).expect("a name");
+    let algorithms = aws_lc_rs::default_provider().signature_verification_algorithms;
+    let now = Clock::System.now();
+    bencher.bench(|| judge(&chain, &host, &module.tls, &anchors, algorithms, now));
+}
+
+const BODY: &str = r#"<!DOCTYPE html><html><head><title>Sign in</title></head><body>
+<form method="post"><input name="username"><input name="password" type="password"></form>"#;
+
+#[divan::bench(args = [1, 64, 1_024])]
+fn page_of_kilobytes(bencher: Bencher<'_, '_>, kilobytes: usize) {
+    let mut body = BODY.to_owned();
+    while body.len() < kilobytes * 1024 {
+        body.push_str("<p class=\"line\">A one-time code will be sent to you.</p>\n");
+    }
+    let checks = PageChecks {
+        title: Some("Sign in".to_owned()),
+        contains: vec!["username".to_owned()],
+        form_fields: vec!["password".to_owned()],
+        ..PageChecks::default()
+    };
+    bencher.bench(|| page::judge(body.as_bytes(), &checks));
+}
+
+#[divan::bench]
+fn calendar_read() -> Calendar {
+    Calendar::embedded()
+}
+
+#[divan::bench]
+fn calendar_business_days(bencher: Bencher<'_, '_>) {
+    let calendar = Calendar::embedded();
+    let (from, to) = (date(2023, 4, 11), date(2023, 12, 31));
+    bencher.bench(|| calendar.business_days(from, to));
+}
+
+#[divan::bench]
+fn configuration_read() -> Config {
+    Config::parse("", Path::new("built-in")).expect("a configuration")
+}

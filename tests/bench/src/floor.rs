@@ -1,0 +1,96 @@
+//! The floor: what a probe costs at the least, by the exporter's own libraries.
+//!
+//! In: a root, an address, and on standard input a line `COUNT FIRST AT_ONCE` for each turn. Out: a
+//! line for each turn, how many answers were good. For each probe a fresh connection, a full
+//! handshake, the chain verified, one GET. No name is asked for, nothing is recorded and nothing is
+//! rendered.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use anyhow::{Context, ensure};
+use bytes::Bytes;
+use clap::Parser;
+use futures_util::{StreamExt, stream};
+use http_body_util::{BodyExt, Empty};
+use hyper::Request;
+use hyper::header::HOST;
+use hyper_util::rt::TokioIo;
+use rustls::client::Resumption;
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, ServerName};
+use rustls::{ClientConfig, RootCertStore};
+use tokio::io::{AsyncBufReadExt, BufReader, stdin};
+use tokio::net::TcpStream;
+use tokio_rustls::TlsConnector;
+
+#[derive(Parser)]
+struct Arguments {
+    /// The root that the chain must lead to
+    #[arg(long)]
+    ca_file: PathBuf,
+    #[arg(long)]
+    address: SocketAddr,
+    /// What stands behind the number in a target's name
+    #[arg(long)]
+    domain: String,
+}
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> anyhow::Result<()> {
+    let arguments = Arguments::parse();
+    let mut roots = RootCertStore::empty();
+    for root in CertificateDer::pem_file_iter(&arguments.ca_file)? {
+        roots.add(root?)?;
+    }
+    let mut config = ClientConfig::builder()
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    config.resumption = Resumption::disabled();
+    config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+    let connector = TlsConnector::from(Arc::new(config));
+    let mut turns = BufReader::new(stdin()).lines();
+    while let Some(turn) = turns.next_line().await? {
+        let numbers: Vec<usize> = turn
+            .split(' ')
+            .map(str::parse)
+            .collect::<Result<_, _>>()
+            .context("three numbers")?;
+        let [count, first, at_once] = numbers[..] else {
+            anyhow::bail!("three numbers are wanted");
+        };
+        let good = stream::iter(first..first + count)
+            .map(|number| probe(&connector, &arguments, number))
+            .buffer_unordered(at_once)
+            .filter(|outcome| std::future::ready(outcome.is_ok()))
+            .count()
+            .await;
+        println!("{good}");
+    }
+    Ok(())
+}
+
+async fn probe(
+    connector: &TlsConnector,
+    arguments: &Arguments,
+    number: usize,
+) -> anyhow::Result<()> {
+    let host = format!("t{number}.{}", arguments.domain);
+    let stream = TcpStream::connect(arguments.address).await?;
+    stream.set_nodelay(true)?;
+    let name = ServerName::try_from(host.clone())?;
+    let session = connector.connect(name, stream).await?;
+    let (mut sender, connection) =
+        hyper::client::conn::http1::handshake(TokioIo::new(session)).await?;
+    let connection = tokio::spawn(connection);
+    let request = Request::get("/sso")
+        .header(HOST, host)
+        .body(Empty::<Bytes>::new())?;
+    let response = sender.send_request(request).await?;
+    let status = response.status();
+    let body = response.into_body().collect().await?.to_bytes();
+    connection.abort();
+    ensure!(status == 200 && !body.is_empty(), "{status}");
+    Ok(())
+}
