@@ -11,7 +11,7 @@ use ccass_2fa_exporter::clock::Clock;
 use ccass_2fa_exporter::config::{Config, PageChecks, Target};
 use ccass_2fa_exporter::probe::{Anchors, Engine, Roots, judge, page};
 use ccass_2fa_exporter::render::metrics::{
-    self, Counted, Exposition, Format, Outcome, Probed, Reload,
+    self, Counted, Evidence, Exposition, Format, Outcome, Probed, Reload,
 };
 use ccass_2fa_exporter::report::memory::{Known, Remembered};
 use ccass_2fa_exporter::report::{Report, Tally};
@@ -76,7 +76,7 @@ fn known(count: usize) -> Vec<(Arc<Target>, Known)> {
 
 fn scrape(bencher: Bencher<'_, '_>, count: usize, format: Format) {
     let known = known(count);
-    let (counted, refusals) = (Counted::default(), BTreeMap::new());
+    let (counted, evidence, refusals) = (Counted::default(), Evidence::default(), BTreeMap::new());
     let exposition = Exposition {
         config: &SEEN.config,
         configured: SEEN.report.started,
@@ -84,6 +84,7 @@ fn scrape(bencher: Bencher<'_, '_>, count: usize, format: Format) {
         now: SEEN.report.started,
         reload: Reload::Successful,
         counted: &counted,
+        evidence: &evidence,
         refusals: &refusals,
     };
     bencher
