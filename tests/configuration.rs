@@ -312,10 +312,6 @@ const MISTAKES: &[(&str, &[&str])] = &[
         ],
     ),
     (
-        "modules: {\"two words\": {}}\n",
-        &[" modules.two words: a name has 1 to 64 letters, digits, dots, dashes and underscores"],
-    ),
-    (
         "targets: [{name: sso, url: \"https://sso.test/?user=chan@broker.example\"}]\n",
         &["1:28: targets[0].url: an e-mail address stands in it; the address of a page holds none"],
     ),
