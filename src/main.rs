@@ -25,9 +25,11 @@ fn main() -> ExitCode {
     };
     log_to_standard_error(&cli.flags);
     // A probe is mostly waiting: a second thread would cost each of them its wake-ups. What takes long,
-    // as a scrape of many targets does, leaves this one (serve/routes.rs).
+    // as a scrape of many targets does, leaves this one (serve/routes.rs). Built for debugging, all takes
+    // several times as long, and one is not enough.
+    let workers = if cfg!(debug_assertions) { 2 } else { 1 };
     let runtime = match tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(1)
+        .worker_threads(workers)
         .enable_all()
         .build()
     {
