@@ -4,7 +4,7 @@
 //! targets has 60,000 of them, and as values they would take more memory than all else together.
 
 use std::collections::BTreeMap;
-use std::fmt::{self, Write as _};
+use std::fmt::Write as _;
 
 use super::Format;
 use crate::report::Durations;
@@ -170,20 +170,31 @@ impl Families {
 
     /// Writes them, sorted by name.
     pub fn write(self, out: &mut String) {
+        let length =
+            |family: &Family| family.text.len() + 2 * family.name.len() + family.help.len();
+        // At once: tens of megabytes are not to be moved each time they double.
+        out.reserve(
+            self.families
+                .values()
+                .map(|family| length(family) + 64)
+                .sum(),
+        );
         for family in self.families.into_values() {
             let (name, kind) = (&family.name, family.kind.name());
-            let _ = match self.format {
-                Format::Text => writeln!(
-                    out,
-                    "# HELP {name} {}\n# TYPE {name} {kind}",
-                    Escaped(family.help, Quotes::AsTheyAre)
-                ),
-                Format::OpenMetrics => writeln!(
-                    out,
-                    "# TYPE {name} {kind}\n# HELP {name} {}",
-                    Escaped(family.help, Quotes::Escaped)
-                ),
+            // Each format its order.
+            let (kind_first, quotes) = match self.format {
+                Format::Text => (false, Quotes::AsTheyAre),
+                Format::OpenMetrics => (true, Quotes::Escaped),
             };
+            if kind_first {
+                let _ = writeln!(out, "# TYPE {name} {kind}");
+            }
+            let _ = write!(out, "# HELP {name} ");
+            push_escaped(out, family.help, quotes);
+            out.push('\n');
+            if !kind_first {
+                let _ = writeln!(out, "# TYPE {name} {kind}");
+            }
             out.push_str(&family.text);
         }
     }
@@ -210,19 +221,28 @@ impl Family {
             out.push(opener);
             out.push_str(name);
             out.push_str("=\"");
-            let _ = write!(out, "{}", Escaped(label, Quotes::Escaped));
+            push_escaped(out, label, Quotes::Escaped);
             out.push('"');
             opener = ',';
         }
         if opener == ',' {
             out.push('}');
         }
-        let _ = match value {
-            f64::INFINITY => writeln!(out, " +Inf"),
-            f64::NEG_INFINITY => writeln!(out, " -Inf"),
-            value => writeln!(out, " {value}"),
-        };
+        out.push(' ');
+        push_value(out, value);
+        out.push('\n');
     }
+}
+
+/// Whole numbers, which most values are, without the search for the shortest fraction.
+fn push_value(out: &mut String, value: f64) {
+    const EXACT: f64 = 9e15;
+    let _ = match value {
+        f64::INFINITY => write!(out, "+Inf"),
+        f64::NEG_INFINITY => write!(out, "-Inf"),
+        whole if whole.abs() < EXACT && whole.trunc() == whole => write!(out, "{}", whole as i64),
+        value => write!(out, "{value}"),
+    };
 }
 
 /// Whether quotes are escaped too.
@@ -233,23 +253,53 @@ enum Quotes {
 }
 
 /// A text as both formats escape it.
-struct Escaped<'a>(&'a str, Quotes);
-
-impl fmt::Display for Escaped<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self(mut rest, quotes) = *self;
-        let special = |c: char| matches!(c, '\\' | '\n') || c == '"' && quotes == Quotes::Escaped;
-        while let Some(at) = rest.find(special) {
-            let (plain, from) = rest.split_at(at);
-            f.write_str(plain)?;
-            let mut chars = from.chars();
-            match chars.next() {
-                Some('\n') => f.write_str("\\n")?,
-                Some(c) => write!(f, "\\{c}")?,
-                None => {}
-            }
-            rest = chars.as_str();
+fn push_escaped(out: &mut String, text: &str, quotes: Quotes) {
+    let special =
+        |byte: u8| matches!(byte, b'\\' | b'\n') || byte == b'"' && quotes == Quotes::Escaped;
+    if !text.bytes().any(special) {
+        out.push_str(text);
+        return;
+    }
+    for c in text.chars() {
+        match c {
+            '\n' => out.push_str("\\n"),
+            '\\' => out.push_str("\\\\"),
+            '"' if quotes == Quotes::Escaped => out.push_str("\\\""),
+            c => out.push(c),
         }
-        f.write_str(rest)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn values_and_texts_are_written_as_prometheus_reads_them() {
+        for (value, told) in [
+            (0.0, "0"),
+            (-0.0, "0"),
+            (1.0, "1"),
+            (-3.0, "-3"),
+            (0.25, "0.25"),
+            (1_824_590_956.0, "1824590956"),
+            (1_795_646_956.5, "1795646956.5"),
+            (1e300, &format!("{}", 1e300)),
+            (f64::INFINITY, "+Inf"),
+            (f64::NEG_INFINITY, "-Inf"),
+            (f64::NAN, "NaN"),
+        ] {
+            let mut out = String::new();
+            push_value(&mut out, value);
+            assert_eq!(out, told);
+        }
+        for (quotes, told) in [
+            (Quotes::Escaped, r#"a\\b\n\"c\""#),
+            (Quotes::AsTheyAre, r#"a\\b\n"c""#),
+        ] {
+            let mut out = String::new();
+            push_escaped(&mut out, "a\\b\n\"c\"", quotes);
+            assert_eq!(out, told);
+        }
     }
 }
