@@ -163,12 +163,22 @@ impl Exporter {
         Self::start(command, "127.0.0.1:9115", Whose::Theirs, world).await
     }
 
-    /// With `targets` (YAML) and names that may be asked for besides.
     pub async fn ours(world: &World, programs: &Programs, config: &str) -> anyhow::Result<Self> {
-        let config = world.write("ccass.yml", config)?;
+        Self::ours_on(10762, world, programs, config).await
+    }
+
+    /// Beside others of ours.
+    pub async fn ours_on(
+        port: u16,
+        world: &World,
+        programs: &Programs,
+        config: &str,
+    ) -> anyhow::Result<Self> {
+        let config = world.write(&config_of(port), config)?;
         let mut command = Command::new(&programs.ours);
         command.arg(format!("--config.file={}", config.display()));
-        Self::start(command, "127.0.0.1:10762", Whose::Ours, world).await
+        let address = format!("127.0.0.1:{port}");
+        Self::start(command, &address, Whose::Ours, world).await
     }
 
     async fn start(
@@ -247,6 +257,11 @@ impl Exporter {
         }
         Ok(text)
     }
+}
+
+/// The file of the one that listens there.
+pub fn config_of(port: u16) -> String {
+    format!("ccass-{port}.yml")
 }
 
 /// Our configuration: modules for both chains, `targets` in YAML, and the names that are asked for.

@@ -1,16 +1,22 @@
-//! 1 to 10,000 configured targets: what one probe and one target's share of a scrape cost.
+//! 1 to 10,000 configured targets: what one probe and one scrape cost. A target's share of a scrape is
+//! what that costs beyond one without any target; linear is a scrape that costs its targets' shares, as
+//! they are with 100, and what any scrape costs.
 
 use anyhow::ensure;
 
 use super::background::{ready, scrape};
-use crate::contenders::{Exporter, HTTPS, Programs, Question, our_config, targets};
+use crate::contenders::{Exporter, HTTPS, Programs, Question, config_of, our_config, targets};
 use crate::figures::Figures;
 use crate::samples::Samples;
 use crate::world::World;
 
-const SIZES: [usize; 5] = [1, 10, 100, 1_000, 10_000];
+/// None first: what any scrape costs.
+const SIZES: [usize; 6] = [0, 1, 10, 100, 1_000, 10_000];
+const FIRST_PORT: u16 = 10_800;
 const TURNS: usize = 7;
 const PROBES: usize = 200;
+/// What the others are compared with.
+const MIDDLE: usize = 100;
 
 /// A configured target, one at a time: with one target alone two at once would be one.
 const CONFIGURED: Question = Question {
@@ -19,11 +25,12 @@ const CONFIGURED: Question = Question {
     ..HTTPS
 };
 
-/// What is taken off each scrape: what one without targets costs.
-struct Cost {
+/// One exporter of so many targets, and what it spent, in microseconds of CPU.
+struct Sized {
     size: usize,
-    probe: Samples,
-    scrape: Samples,
+    exporter: Exporter,
+    probes: Vec<f64>,
+    scrapes: Vec<f64>,
 }
 
 pub async fn measure(
@@ -31,85 +38,122 @@ pub async fn measure(
     programs: &Programs,
     figures: &mut Figures,
 ) -> anyhow::Result<()> {
-    let mut costs = Vec::new();
-    for size in SIZES {
-        let cost = of(world, programs, size).await?;
+    let mut all = Vec::new();
+    for (place, size) in (0..).zip(SIZES) {
+        all.push(Sized::start(FIRST_PORT + place, size, world, programs).await?);
+    }
+    // By turns: the machine is not always as quick.
+    for turn in 0..=TURNS {
+        for one in &mut all {
+            let (probe, scrape) = (one.probe(turn).await?, one.scrape().await?);
+            if turn > 0 {
+                one.probes.push(probe);
+                one.scrapes.push(scrape);
+            }
+        }
+    }
+    let empty: Vec<f64> = match all.first() {
+        Some(one) => one.scrapes.clone(),
+        None => Vec::new(),
+    };
+    figures.measured(
+        "ours: CPU of a scrape without targets",
+        "µs",
+        Samples::of(empty.clone()),
+    );
+    let share = |one: &Sized| -> Vec<f64> {
+        let beyond = one.scrapes.iter().zip(&empty);
+        beyond
+            .map(|(scrape, empty)| (scrape - empty) / one.size as f64)
+            .collect()
+    };
+    for one in all.iter().filter(|one| one.size > 0) {
+        let size = one.size;
+        let probes = Samples::of(one.probes.clone());
         figures.measured(
             format!("ours: CPU of a probe, {size} targets"),
             "µs",
-            cost.probe,
+            probes,
         );
         figures.measured(
-            format!("ours: CPU of a scrape for each of {size} targets"),
+            format!("ours: CPU of a scrape, for each of {size} targets"),
             "µs",
-            cost.scrape,
+            Samples::of(share(one)),
         );
-        costs.push(cost);
     }
-    let at_100 = |of: fn(&Cost) -> f64| {
-        costs
-            .iter()
-            .find(|cost| cost.size == 100)
-            .map_or(f64::NAN, of)
+    let Some(middle) = all.iter().find(|one| one.size == MIDDLE) else {
+        return Ok(());
     };
-    let (probe, scrape) = (
-        at_100(|cost| cost.probe.median),
-        at_100(|cost| cost.scrape.median),
-    );
-    let (mut probes, mut scrapes) = (Vec::new(), Vec::new());
-    for cost in &costs {
-        probes.push((cost.size, cost.probe.median / probe));
-        scrapes.push((cost.size, cost.scrape.median / scrape));
-    }
-    for (what, list) in [("a probe", probes), ("a scrape, for each target", scrapes)] {
-        for (size, ratio) in list.into_iter().filter(|(size, _)| *size != 100) {
-            figures.row(
-                &format!("{what}: CPU with {size} targets against 100"),
-                "",
-                Samples::one(ratio),
-                (1.3, 1.15),
-            );
+    let shares = share(middle);
+    for one in all.iter().filter(|one| one.size > 0 && one.size != MIDDLE) {
+        let size = one.size;
+        let linear = empty.iter().zip(&shares);
+        let linear = linear.map(|(empty, share)| empty + share * size as f64);
+        for (what, ratio) in [
+            ("a probe", Samples::ratio(&one.probes, &middle.probes)),
+            (
+                "a scrape",
+                Samples::ratio(&one.scrapes, &linear.collect::<Vec<_>>()),
+            ),
+        ] {
+            let what = format!("{what}: CPU with {size} targets against linear from {MIDDLE}");
+            figures.row(&what, "", ratio, (1.3, 1.15));
         }
+    }
+    for one in all {
+        one.exporter.process.end().await?;
     }
     Ok(())
 }
 
-async fn of(world: &World, programs: &Programs, size: usize) -> anyhow::Result<Cost> {
-    // Every target is probed once; then a long interval leaves it quiet.
-    let interval = if size > 1_000 { "40s" } else { "10s" };
-    let ours = Exporter::ours(
-        world,
-        programs,
-        &our_config(world, interval, &targets(size)),
-    )
-    .await?;
-    ready(&ours).await?;
-    world.write("ccass.yml", &our_config(world, "6h", &targets(size)))?;
-    let reload = format!("http://{}/-/reload", ours.address);
-    let client = reqwest::Client::builder().no_proxy().build()?;
-    client.post(reload).send().await?.error_for_status()?;
-    let (mut probes, mut scrapes) = (Vec::new(), Vec::new());
-    for turn in 0..=TURNS {
-        let names = (0..PROBES).map(|number| format!("t{}", (turn * PROBES + number) * 7 % size));
-        let before = ours.process.cpu()?;
-        ours.probe_each(&CONFIGURED, names).await?;
-        let probe = (ours.process.cpu()? - before).as_secs_f64() * 1e6 / PROBES as f64;
-        // Enough of them that the clock's grain does not show.
-        let times = (1_000 / size).clamp(1, 100);
-        let before = ours.process.cpu()?;
-        for _ in 0..times {
-            ensure!(scrape(&ours, "identity").await? > 1_000, "an empty scrape");
+impl Sized {
+    /// Every target is probed once; then a long interval leaves it quiet.
+    async fn start(
+        port: u16,
+        size: usize,
+        world: &World,
+        programs: &Programs,
+    ) -> anyhow::Result<Self> {
+        let interval = if size > 1_000 { "40s" } else { "10s" };
+        let config = |interval| our_config(world, interval, &targets(size));
+        let exporter = Exporter::ours_on(port, world, programs, &config(interval)).await?;
+        if size > 0 {
+            ready(&exporter).await?;
         }
-        let spent = (ours.process.cpu()? - before).as_secs_f64() * 1e6;
-        if turn > 0 {
-            probes.push(probe);
-            scrapes.push(spent / (times * size) as f64);
-        }
+        world.write(&config_of(port), &config("6h"))?;
+        let reload = format!("http://{}/-/reload", exporter.address);
+        let client = reqwest::Client::builder().no_proxy().build()?;
+        client.post(reload).send().await?.error_for_status()?;
+        Ok(Self {
+            size,
+            exporter,
+            probes: Vec::new(),
+            scrapes: Vec::new(),
+        })
     }
-    ours.process.end().await?;
-    Ok(Cost {
-        size,
-        probe: Samples::of(probes),
-        scrape: Samples::of(scrapes),
-    })
+
+    /// What one probe costs.
+    async fn probe(&self, turn: usize) -> anyhow::Result<f64> {
+        if self.size == 0 {
+            return Ok(0.0);
+        }
+        let number = |count: usize| (turn * PROBES + count) * 7 % self.size;
+        let names = (0..PROBES).map(|count| format!("t{}", number(count)));
+        let before = self.exporter.process.cpu()?;
+        self.exporter.probe_each(&CONFIGURED, names).await?;
+        let spent = self.exporter.process.cpu()? - before;
+        Ok(spent.as_secs_f64() * 1e6 / PROBES as f64)
+    }
+
+    /// What a whole scrape costs, of enough that a share is not lost in the noise.
+    async fn scrape(&self) -> anyhow::Result<f64> {
+        let times = (20_000 / self.size.max(1)).clamp(2, 200);
+        let before = self.exporter.process.cpu()?;
+        for _ in 0..times {
+            let size = scrape(&self.exporter, "identity").await?;
+            ensure!(size > 1_000, "an empty scrape");
+        }
+        let spent = self.exporter.process.cpu()? - before;
+        Ok(spent.as_secs_f64() * 1e6 / times as f64)
+    }
 }
