@@ -3,7 +3,7 @@
 CARGO ?= cargo
 # Not among the tests that run all at once, each for a reason that Cargo.toml gives.
 WORLDS := --test firewall --test disk --test peers --test blackbox
-BESIDE := --test alerts --test dashboards --test migration --test status
+BESIDE := --test alerts --test dashboards --test migration
 APART := $(WORLDS) $(BESIDE) --test paging --test rehearsal
 # By itself, so that what is lost is lost on the way and not in the machine.
 LOSSY := a_hundred_probes_over_a_long_and_lossy_way
