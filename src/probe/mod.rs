@@ -75,6 +75,8 @@ impl Clients {
     }
 }
 
+/// From here on a page is judged aside: about a millisecond's worth.
+const LARGE_PAGE: usize = 48 * 1024;
 /// Strings from outside are cut to this many characters.
 const MAX_TEXT: usize = 256;
 
@@ -221,7 +223,7 @@ impl Probe<'_> {
                 Ending::Failed(reason) => return (Some(reason), Layer::NotReached),
                 Ending::Closed => return (None, Layer::NotNeeded),
                 Ending::Body(body) => {
-                    let page = page::judge(&body, &self.target.module.page);
+                    let page = judged(body, &self.target.module).await;
                     return (page.failure, Layer::Ran(page));
                 }
             }
@@ -515,6 +517,23 @@ impl Probe<'_> {
             hops.push(walked.hop);
         }
         hops
+    }
+}
+
+/// The page layer. A large page takes longer than the probes beside it should be held up.
+async fn judged(body: Vec<u8>, module: &Arc<ProbeModule>) -> Ran<PageFacts> {
+    if body.len() < LARGE_PAGE {
+        return page::judge(&body, &module.page);
+    }
+    let body = Arc::new(body);
+    let aside = {
+        let (body, module) = (Arc::clone(&body), Arc::clone(module));
+        tokio::task::spawn_blocking(move || page::judge(&body, &module.page))
+    };
+    match aside.await {
+        Ok(page) => page,
+        // The runtime is ending.
+        Err(_) => page::judge(&body, &module.page),
     }
 }
 
