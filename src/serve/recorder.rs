@@ -83,7 +83,10 @@ pub async fn run(
     while let Ok(report) = reports.try_recv() {
         recorder.take(&report);
     }
-    if !recorder.waiting.is_empty() && timeout(GRACE, recorder.write()).await.is_err() {
+    if !recorder.waiting.is_empty() {
+        let _ = timeout(GRACE, recorder.write()).await;
+    }
+    if !recorder.waiting.is_empty() {
         error!(
             records = recorder.waiting.len(),
             "evidence is lost by the stop: the disk did not take it"

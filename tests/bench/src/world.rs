@@ -77,7 +77,8 @@ impl World {
         std::fs::write(at.join("nsd.conf"), nsd(at))?;
         write_zones(at)?;
         std::fs::create_dir(at.join("www"))?;
-        std::fs::write(at.join("www/login.html"), PAGE)?;
+        let page = ccass_2fa_lab::login_page("0123456789abcdef");
+        std::fs::write(at.join("www/login.html"), page)?;
 
         let serve = |program: &str, arguments: &[&str]| {
             let log = std::fs::File::create(at.join(format!("{program}.log")))?;
@@ -196,25 +197,3 @@ fn write_zones(at: &Path) -> anyhow::Result<()> {
     }
     Ok(())
 }
-
-/// A sign-in page, as the lab's is.
-const PAGE: &str = r#"<!DOCTYPE html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<title>Bench Login</title>
-<style>body { font-family: sans-serif; margin: 4em auto; max-width: 24em }</style>
-</head>
-<body>
-<h1>Sign in</h1>
-<form id="login" method="post" action="/sso/login" autocomplete="off">
-<input type="hidden" name="csrf_token" value="0123456789abcdef">
-<p><label for="username">User ID</label> <input id="username" name="username" type="text" required></p>
-<p><label for="password">Password</label> <input id="password" name="password" type="password" required></p>
-<p><button type="submit">Log on</button></p>
-</form>
-<p>A one-time code will be sent to your registered e-mail address.</p>
-</body>
-</html>
-"#;

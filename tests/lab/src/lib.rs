@@ -50,7 +50,7 @@ pub use hickory_proto::rr::RecordType;
 pub use lab::{HOST, Lab};
 pub use login_server::{Alpn, LARGE_HELLO, LoginServer};
 pub use name_server::{NameServer, Query, Transport};
-pub use page::{BOMB_SIZE, TITLE};
+pub use page::{BOMB_SIZE, TITLE, login as login_page};
 pub use proxy_server::ProxyServer;
 pub use scenarios::{Scenario, scenario, scenarios, variations};
 

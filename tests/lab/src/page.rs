@@ -16,7 +16,7 @@ pub const BOMB_SIZE: u64 = 128 * MIB as u64;
 const MIB: usize = 1024 * 1024;
 
 /// The login page; `token` is the hidden field's value, which differs each time.
-pub(crate) fn login(token: &str) -> Bytes {
+pub fn login(token: &str) -> Bytes {
     Bytes::from(format!(
         r#"<!DOCTYPE html>
 <html lang="en">

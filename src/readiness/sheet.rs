@@ -1,258 +1,29 @@
-//! Readiness: how many of a firm's accounts have their e-mail address registered.
+//! The readiness file as spreadsheets write it: encodings, separators, heads, rows.
 //!
-//! In: a CSV of rows or of counts, as spreadsheets write it. Out: counts, or what is wrong and in
-//! which line. It never holds a name or an address, and never repeats a cell: what stands in one by
-//! mistake may be either.
+//! In: the bytes of a file. Out: counts, or each line that is wrong.
 
 use std::collections::BTreeMap;
-use std::fs;
-use std::io;
-use std::path::{Path, PathBuf};
-use std::time::Duration;
 
-use jiff::Timestamp;
-use thiserror::Error;
+use super::slip::{MOST_MISTAKES, ReadinessError, Slip, What};
+use super::{Accounts, Email, Kind};
 
-/// An account of the clearing system (CD/OES/CCASS/013/2023, 2.1 and 2.2).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Kind {
-    User,
-    /// A Delegated Administrator, who registers the users.
-    DelegatedAdmin,
-}
-
-impl Kind {
-    pub const ALL: [Self; 2] = [Self::User, Self::DelegatedAdmin];
-
-    /// The value of the `kind` label, and of the column.
-    pub fn code(self) -> &'static str {
-        match self {
-            Self::User => "user",
-            Self::DelegatedAdmin => "delegated_admin",
-        }
-    }
-
-    /// The deadline by which it is to have an address.
-    pub fn deadline(self) -> &'static str {
-        match self {
-            Self::User => "email_registration_users",
-            Self::DelegatedAdmin => "email_registration_delegated_admins",
-        }
-    }
-}
-
-/// How far its registration is. Submitted is not confirmed: HKSCC processes forms for weeks.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Email {
-    Missing,
-    Submitted,
-    Confirmed,
-}
-
-impl Email {
-    pub const ALL: [Self; 3] = [Self::Missing, Self::Submitted, Self::Confirmed];
-
-    /// The value of the `email` label, and of the column.
-    pub fn code(self) -> &'static str {
-        match self {
-            Self::Missing => "missing",
-            Self::Submitted => "submitted",
-            Self::Confirmed => "confirmed",
-        }
-    }
-}
-
-/// `readiness:` of the configuration.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Source {
-    pub path: PathBuf,
-    /// How old the data may be.
-    pub max_age: Duration,
-    /// How many accounts there are, by the firm's own count.
-    pub expected_total: BTreeMap<Kind, u64>,
-}
-
-/// The counts of one file.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Accounts {
-    counts: BTreeMap<(Kind, Email), u64>,
-    after_launch: BTreeMap<Kind, u64>,
-    /// Whether the file says which accounts were created after the launch.
-    pub tells_after_launch: bool,
-}
-
-impl Accounts {
-    pub fn count(&self, kind: Kind, email: Email) -> u64 {
-        self.counts.get(&(kind, email)).copied().unwrap_or_default()
-    }
-
-    pub fn total(&self, kind: Kind) -> u64 {
-        Email::ALL
-            .iter()
-            .map(|email| self.count(kind, *email))
-            .sum()
-    }
-
-    /// They have no smartcard to fall back to.
-    pub fn created_after_launch(&self, kind: Kind) -> u64 {
-        self.after_launch.get(&kind).copied().unwrap_or_default()
-    }
-
-    /// What cannot be true together: a kind whose deadline is marked as done while accounts of it
-    /// are missing, and one with more or fewer accounts than expected.
-    pub fn contradictions(
-        &self,
-        expected_total: &BTreeMap<Kind, u64>,
-        is_done: impl Fn(&str) -> bool,
-    ) -> Vec<Contradiction> {
-        let mut found = Vec::new();
-        for kind in Kind::ALL {
-            let missing = self.count(kind, Email::Missing);
-            if missing > 0 && is_done(kind.deadline()) {
-                found.push(Contradiction::DoneButMissing { kind, missing });
-            }
-            let total = self.total(kind);
-            if let Some(expected) = expected_total.get(&kind)
-                && total != *expected
-            {
-                found.push(Contradiction::Total {
-                    kind,
-                    total,
-                    expected: *expected,
-                });
-            }
-        }
-        found
-    }
-}
-
-/// What the file and the configuration say differently.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Contradiction {
-    DoneButMissing {
-        kind: Kind,
-        missing: u64,
-    },
-    Total {
-        kind: Kind,
-        total: u64,
-        expected: u64,
-    },
-}
-
-/// The counts with the age of their data: when the file was written.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Readiness {
-    pub accounts: Accounts,
-    pub updated: Timestamp,
-}
-
-/// What is wrong with a file. It never repeats a cell.
-#[derive(Debug, Error)]
-pub enum ReadinessError {
-    #[error("cannot be read: {0}")]
-    Unreadable(#[from] io::Error),
-    #[error("is larger than {} MiB", MOST_BYTES >> 20)]
-    TooLarge,
-    #[error("is empty; its first line is kind,email,created_after_launch")]
-    Empty,
-    #[error(
-        "is an Excel workbook; save it as CSV (in Excel: Save As, CSV UTF-8), or give the name of the CSV"
-    )]
-    Workbook,
-    #[error("is UTF-16 without a mark; save it as CSV UTF-8")]
-    Utf16,
-    /// At least one, at most [`MOST_MISTAKES`].
-    #[error("{}", told(.0))]
-    Lines(Vec<Slip>),
-}
-
-/// A mistake in one line.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
-#[error("line {line}: {what}")]
-pub struct Slip {
-    pub line: u64,
-    pub what: What,
-}
-
-fn told(slips: &[Slip]) -> String {
-    let slips: Vec<String> = slips.iter().map(ToString::to_string).collect();
-    let more = match slips.len() {
-        MOST_MISTAKES => "; and perhaps more",
-        _ => "",
-    };
-    format!("{}{more}", slips.join("; "))
-}
-
-/// What is wrong in one line.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
-pub enum What {
-    #[error(
-        "these are no column heads; the first line is kind,email,created_after_launch, in these words"
-    )]
-    Heads,
-    #[error(
-        "column {} is none of kind, email, created_after_launch, count; names and addresses do not \
-         belong into this file: counts and states are all it needs",
-        column(*.0)
-    )]
-    Column(usize),
-    #[error("column {} is there twice", column(*.0))]
-    Twice(usize),
-    #[error("the column {0} is missing; the first line is kind,email,created_after_launch")]
-    NoColumn(&'static str),
-    #[error(
-        "it has {found} cells, and the first line {wanted}: is a separator missing, or a cell with one in \
-         it not in quotes?"
-    )]
-    Cells { found: usize, wanted: usize },
-    #[error("kind is one of user, delegated_admin")]
-    Kind,
-    #[error("email is one of missing, submitted, confirmed")]
-    Email,
-    #[error("an address stands in it: email is one of missing, submitted, confirmed")]
-    Address,
-    #[error("created_after_launch is yes or no")]
-    AfterLaunch,
-    #[error("count is a number from 0 to 1000000")]
-    Count,
-    #[error("it cannot be read as CSV: is a quote open?")]
-    Form,
-}
-
-/// A column by its number, and as a spreadsheet heads it.
-fn column(number: usize) -> String {
-    let letter = u8::try_from(number)
-        .ok()
-        .filter(|number| (1..=26).contains(number));
-    match letter {
-        Some(number) => format!("{number} ({})", char::from(b'A' + number - 1)),
-        None => number.to_string(),
-    }
-}
-
-/// That many are told at once.
-const MOST_MISTAKES: usize = 20;
-const MOST_BYTES: u64 = 64 << 20;
 const MOST_COUNT: u64 = 1_000_000;
-
-impl Readiness {
-    /// Reads `path`.
-    ///
-    /// # Errors
-    /// What is wrong with it.
-    pub fn read(path: &Path) -> Result<Self, ReadinessError> {
-        let metadata = fs::metadata(path)?;
-        if metadata.len() > MOST_BYTES {
-            return Err(ReadinessError::TooLarge);
-        }
-        let updated = Timestamp::try_from(metadata.modified()?).unwrap_or(Timestamp::UNIX_EPOCH);
-        Ok(Self {
-            accounts: parse(&fs::read(path)?)?,
-            updated,
-        })
-    }
-}
+/// What a kind is called in sheets.
+const KINDS: [(&[&str], Kind); 2] = [
+    (&["user", "users"], Kind::User),
+    (
+        &[
+            "delegated_admin",
+            "delegated admin",
+            "delegated_admins",
+            "delegated admins",
+            "delegated administrator",
+            "delegated administrators",
+            "da",
+        ],
+        Kind::DelegatedAdmin,
+    ),
+];
 
 /// Reads the bytes of a file.
 ///
@@ -419,15 +190,11 @@ impl Columns {
         let cell = |column: usize| row.get(column).unwrap_or_default();
         let is = |text: &str, word: &str| text.eq_ignore_ascii_case(word);
         let kind = cell(self.kind);
-        let kind = match kind.to_ascii_lowercase().replace([' ', '-'], "_").as_str() {
-            "user" | "users" => Kind::User,
-            "delegated_admin"
-            | "delegated_admins"
-            | "delegated_administrator"
-            | "delegated_administrators"
-            | "da" => Kind::DelegatedAdmin,
-            _ => return Err(What::Kind),
-        };
+        let kind = KINDS
+            .iter()
+            .find(|(words, _)| words.iter().any(|word| is(kind, word)))
+            .map(|(_, kind)| *kind)
+            .ok_or(What::Kind)?;
         let email = cell(self.email);
         let email = match Email::ALL.into_iter().find(|one| is(email, one.code())) {
             Some(email) => email,
@@ -575,29 +342,5 @@ mod tests {
                 "{error}"
             );
         }
-    }
-
-    #[test]
-    fn a_file_and_a_configuration_can_contradict_each_other() {
-        let accounts =
-            parse(b"kind,email,count\nuser,missing,2\nuser,confirmed,8\nda,confirmed,2\n").unwrap();
-        let expected = BTreeMap::from([(Kind::User, 10), (Kind::DelegatedAdmin, 3)]);
-        let found =
-            accounts.contradictions(&expected, |deadline| deadline == "email_registration_users");
-        assert_eq!(
-            found,
-            [
-                Contradiction::DoneButMissing {
-                    kind: Kind::User,
-                    missing: 2
-                },
-                Contradiction::Total {
-                    kind: Kind::DelegatedAdmin,
-                    total: 2,
-                    expected: 3
-                },
-            ]
-        );
-        assert_eq!(accounts.contradictions(&BTreeMap::new(), |_| false), []);
     }
 }

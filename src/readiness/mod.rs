@@ -1,0 +1,204 @@
+//! Readiness: how many of a firm's accounts have their e-mail address registered.
+//!
+//! In: a CSV of rows or of counts, as spreadsheets write it. Out: counts, or what is wrong and in
+//! which line. It never holds a name or an address, and never repeats a cell: what stands in one by
+//! mistake may be either.
+//!
+//! * `sheet`: the file's forms and columns
+//! * `slip`: what can be wrong with it
+
+mod sheet;
+mod slip;
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+pub use sheet::parse;
+pub use slip::{ReadinessError, Slip, What};
+
+/// An account of the clearing system (CD/OES/CCASS/013/2023, 2.1 and 2.2).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Kind {
+    User,
+    /// A Delegated Administrator, who registers the users.
+    DelegatedAdmin,
+}
+
+impl Kind {
+    pub const ALL: [Self; 2] = [Self::User, Self::DelegatedAdmin];
+
+    /// The value of the `kind` label, and of the column.
+    pub fn code(self) -> &'static str {
+        match self {
+            Self::User => "user",
+            Self::DelegatedAdmin => "delegated_admin",
+        }
+    }
+
+    /// The deadline by which it is to have an address.
+    pub fn deadline(self) -> &'static str {
+        match self {
+            Self::User => "email_registration_users",
+            Self::DelegatedAdmin => "email_registration_delegated_admins",
+        }
+    }
+}
+
+/// How far its registration is. Submitted is not confirmed: HKSCC processes forms for weeks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Email {
+    Missing,
+    Submitted,
+    Confirmed,
+}
+
+impl Email {
+    pub const ALL: [Self; 3] = [Self::Missing, Self::Submitted, Self::Confirmed];
+
+    /// The value of the `email` label, and of the column.
+    pub fn code(self) -> &'static str {
+        match self {
+            Self::Missing => "missing",
+            Self::Submitted => "submitted",
+            Self::Confirmed => "confirmed",
+        }
+    }
+}
+
+/// `readiness:` of the configuration.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Source {
+    pub path: PathBuf,
+    /// How old the data may be.
+    pub max_age: Duration,
+    /// How many accounts there are, by the firm's own count.
+    pub expected_total: BTreeMap<Kind, u64>,
+}
+
+/// The counts of one file.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Accounts {
+    counts: BTreeMap<(Kind, Email), u64>,
+    after_launch: BTreeMap<Kind, u64>,
+    /// Whether the file says which accounts were created after the launch.
+    pub tells_after_launch: bool,
+}
+
+impl Accounts {
+    pub fn count(&self, kind: Kind, email: Email) -> u64 {
+        self.counts.get(&(kind, email)).copied().unwrap_or_default()
+    }
+
+    pub fn total(&self, kind: Kind) -> u64 {
+        Email::ALL
+            .iter()
+            .map(|email| self.count(kind, *email))
+            .sum()
+    }
+
+    /// They have no smartcard to fall back to.
+    pub fn created_after_launch(&self, kind: Kind) -> u64 {
+        self.after_launch.get(&kind).copied().unwrap_or_default()
+    }
+
+    /// What cannot be true together: a kind whose deadline is marked as done while accounts of it
+    /// are missing, and one with more or fewer accounts than expected.
+    pub fn contradictions(
+        &self,
+        expected_total: &BTreeMap<Kind, u64>,
+        is_done: impl Fn(&str) -> bool,
+    ) -> Vec<Contradiction> {
+        let mut found = Vec::new();
+        for kind in Kind::ALL {
+            let missing = self.count(kind, Email::Missing);
+            if missing > 0 && is_done(kind.deadline()) {
+                found.push(Contradiction::DoneButMissing { kind, missing });
+            }
+            let total = self.total(kind);
+            if let Some(expected) = expected_total.get(&kind)
+                && total != *expected
+            {
+                found.push(Contradiction::Total {
+                    kind,
+                    total,
+                    expected: *expected,
+                });
+            }
+        }
+        found
+    }
+}
+
+/// What the file and the configuration say differently.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Contradiction {
+    DoneButMissing {
+        kind: Kind,
+        missing: u64,
+    },
+    Total {
+        kind: Kind,
+        total: u64,
+        expected: u64,
+    },
+}
+
+/// The counts with the age of their data: when the file was written.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Readiness {
+    pub accounts: Accounts,
+    pub updated: Timestamp,
+}
+
+const MOST_BYTES: u64 = 64 << 20;
+
+impl Readiness {
+    /// Reads `path`.
+    ///
+    /// # Errors
+    /// What is wrong with it.
+    pub fn read(path: &Path) -> Result<Self, ReadinessError> {
+        let metadata = fs::metadata(path)?;
+        if metadata.len() > MOST_BYTES {
+            return Err(ReadinessError::TooLarge);
+        }
+        let updated = Timestamp::try_from(metadata.modified()?).unwrap_or(Timestamp::UNIX_EPOCH);
+        Ok(Self {
+            accounts: parse(&fs::read(path)?)?,
+            updated,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_and_a_configuration_can_contradict_each_other() {
+        let accounts =
+            parse(b"kind,email,count\nuser,missing,2\nuser,confirmed,8\nda,confirmed,2\n").unwrap();
+        let expected = BTreeMap::from([(Kind::User, 10), (Kind::DelegatedAdmin, 3)]);
+        let found =
+            accounts.contradictions(&expected, |deadline| deadline == "email_registration_users");
+        assert_eq!(
+            found,
+            [
+                Contradiction::DoneButMissing {
+                    kind: Kind::User,
+                    missing: 2
+                },
+                Contradiction::Total {
+                    kind: Kind::DelegatedAdmin,
+                    total: 2,
+                    expected: 3
+                },
+            ]
+        );
+        assert_eq!(accounts.contradictions(&BTreeMap::new(), |_| false), []);
+    }
+}
