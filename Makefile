@@ -1,6 +1,7 @@
 # One word a chore; CI calls the same words.
 
 CARGO ?= cargo
+# Everywhere --workspace: by itself a package has its libraries built anew, with fewer features.
 # Not among the tests that run all at once, each for a reason that Cargo.toml gives.
 WORLDS := --test firewall --test disk --test peers --test blackbox
 BESIDE := --test alerts --test dashboards --test migration
@@ -25,20 +26,20 @@ test:           ## every test, after installing from Debian what they need; as r
 ifeq ($(NO_NETNS),1)
 	@echo "NO_NETNS=1: NOT RUN are the tests in namespaces: firewall, disk, peers, blackbox" >&2
 else
-	$(CARGO) test $(WORLDS) --locked -- --test-threads=10 --skip $(LOSSY)
-	$(CARGO) test --test firewall --locked $(LOSSY)
+	$(CARGO) test --workspace $(WORLDS) --locked -- --test-threads=10 --skip $(LOSSY)
+	$(CARGO) test --workspace --test firewall --locked $(LOSSY)
 endif
-	$(CARGO) test --test paging $(BESIDE) --locked --no-run
-	nice -n 19 $(CARGO) test $(BESIDE) --locked >target/beside.log 2>&1 & beside=$$!; \
-	$(CARGO) test --test paging --locked -- --test-threads=8; paging=$$?; \
+	$(CARGO) test --workspace --test paging $(BESIDE) --locked --no-run
+	nice -n 19 $(CARGO) test --workspace $(BESIDE) --locked >target/beside.log 2>&1 & beside=$$!; \
+	$(CARGO) test --workspace --test paging --locked -- --test-threads=8; paging=$$?; \
 	wait $$beside; beside=$$?; cat target/beside.log; exit $$((paging + beside))
-	$(CARGO) test --test rehearsal --locked
+	$(CARGO) test --workspace --test rehearsal --locked
 
 release:        ## the program, small and quick
 	$(CARGO) build --release --locked
 
 rehearsal:      ## an outage goes by, from the probe to the page: no network, no root
-	@$(CARGO) test --quiet --locked --test rehearsal
+	@$(CARGO) test --quiet --locked --workspace --test rehearsal
 
 mutants:        ## change the alert rules one thing at a time; the unit tests must notice (minutes)
 	tests/install.sh
@@ -62,7 +63,7 @@ microbench:     ## what its parts cost: rendering, judging a chain, a page, the 
 lint:           ## format, clippy, licences of what is linked in
 	$(CARGO) fmt --all -- --check
 	$(CARGO) clippy --workspace --all-targets --locked -- --deny warnings
-	$(CARGO) clippy --locked $(APART) -- --deny warnings
+	$(CARGO) clippy --workspace --locked $(APART) -- --deny warnings
 	tests/notices.py
 
 deny:           ## advisories, licences and sources by cargo-deny, which it installs
