@@ -3,6 +3,7 @@
 //! An address is judged twice: by its text, before anything is asked, and by the addresses that its
 //! name has, before anything is connected to.
 
+use std::collections::HashMap;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use ipnet::IpNet;
@@ -12,17 +13,13 @@ use crate::report::Refusal;
 
 /// `probe_endpoint.allowed_hosts`.
 #[derive(Clone, Debug, Default)]
-pub struct AllowedHosts(Vec<Allowed>);
-
-#[derive(Clone, Debug, PartialEq, Eq)]
-struct Allowed {
-    host: AllowedHost,
-    port: AllowedPort,
+pub struct AllowedHosts {
+    /// By the name in lower case, as a URL has it.
+    names: HashMap<String, Vec<AllowedPort>>,
+    networks: Vec<(IpNet, AllowedPort)>,
 }
 
-#[derive(Clone, Debug, PartialEq, Eq)]
 enum AllowedHost {
-    /// Lower case, as a URL has it.
     Name(String),
     Network(IpNet),
 }
@@ -46,7 +43,10 @@ impl AllowedHosts {
     /// Adds `host`, `host:port` or `host:*`, where the host is a name, an address or a network; an
     /// IPv6 one stands in brackets where a port follows. Without a port it is https's.
     pub(super) fn add(&mut self, text: &str) -> Result<(), String> {
-        self.0.push(parse(text)?);
+        match parse(text)? {
+            (AllowedHost::Name(name), port) => self.names.entry(name).or_default().push(port),
+            (AllowedHost::Network(network), port) => self.networks.push((network, port)),
+        }
         Ok(())
     }
 
@@ -62,47 +62,38 @@ impl AllowedHosts {
             return Err(Refusal::Credentials);
         }
         let port = url.port_or_known_default().unwrap_or_default();
-        let host = url.host();
-        let mut of_this_host = self
-            .0
-            .iter()
-            .filter(|allowed| match (&allowed.host, &host) {
-                (AllowedHost::Name(name), Some(Host::Domain(host))) => name == host,
-                (AllowedHost::Network(network), Some(Host::Ipv4(address))) => {
-                    network.contains(&IpAddr::from(*address))
-                }
-                (AllowedHost::Network(network), Some(Host::Ipv6(address))) => {
-                    network.contains(&IpAddr::from(*address).to_canonical())
-                }
-                _ => false,
-            })
-            .peekable();
-        if of_this_host.peek().is_none() {
-            return Err(Refusal::Host);
-        }
-        match of_this_host.any(|allowed| allowed.port.admits(port)) {
+        let ports = match url.host() {
+            Some(Host::Domain(name)) => self.names.get(name).cloned().unwrap_or_default(),
+            Some(Host::Ipv4(address)) => self.ports_of(address.into()).collect(),
+            Some(Host::Ipv6(address)) => self.ports_of(address.into()).collect(),
+            None => Vec::new(),
+        };
+        match ports.iter().any(|allowed| allowed.admits(port)) {
             true => Ok(()),
+            false if ports.is_empty() => Err(Refusal::Host),
             false => Err(Refusal::Port),
         }
+    }
+
+    fn ports_of(&self, address: IpAddr) -> impl Iterator<Item = AllowedPort> {
+        let address = address.to_canonical();
+        let of_it = self
+            .networks
+            .iter()
+            .filter(move |(network, _)| network.contains(&address));
+        of_it.map(|(_, port)| *port)
     }
 
     /// The first of `addresses` that may not be connected to on `port`: loopback, link-local and
     /// multicast ones, unless they themselves are listed. A firm's private networks are fine.
     pub fn forbidden(&self, addresses: &[IpAddr], port: u16) -> Option<IpAddr> {
-        let listed = |address: &IpAddr| {
-            self.0.iter().any(|allowed| match &allowed.host {
-                AllowedHost::Network(network) => {
-                    network.contains(&address.to_canonical()) && allowed.port.admits(port)
-                }
-                AllowedHost::Name(_) => false,
-            })
-        };
+        let listed = |address: &IpAddr| self.ports_of(*address).any(|one| one.admits(port));
         let forbidden = |address: &&IpAddr| is_special(**address) && !listed(address);
         addresses.iter().find(forbidden).copied()
     }
 }
 
-fn parse(text: &str) -> Result<Allowed, String> {
+fn parse(text: &str) -> Result<(AllowedHost, AllowedPort), String> {
     let wrong = || {
         format!(
             "{text:?} is not a host; write for example login.example.com, login.example.com:8443, \
@@ -110,10 +101,7 @@ fn parse(text: &str) -> Result<Allowed, String> {
         )
     };
     if let Ok(network) = network(text) {
-        return Ok(Allowed {
-            host: AllowedHost::Network(network),
-            port: AllowedPort::One(443),
-        });
+        return Ok((AllowedHost::Network(network), AllowedPort::One(443)));
     }
     let (host, port) = match text.rsplit_once(':') {
         None => (text, AllowedPort::One(443)),
@@ -124,14 +112,12 @@ fn parse(text: &str) -> Result<Allowed, String> {
         .strip_prefix('[')
         .and_then(|host| host.strip_suffix(']'));
     if let Ok(network) = network(inside.unwrap_or(host)) {
-        let host = AllowedHost::Network(network);
-        return Ok(Allowed { host, port });
+        return Ok((AllowedHost::Network(network), port));
     }
     match Host::parse(host) {
-        Ok(Host::Domain(name)) if !name.contains('*') && !name.ends_with('.') => Ok(Allowed {
-            host: AllowedHost::Name(name),
-            port,
-        }),
+        Ok(Host::Domain(name)) if !name.contains('*') && !name.ends_with('.') => {
+            Ok((AllowedHost::Name(name), port))
+        }
         _ => Err(wrong()),
     }
 }

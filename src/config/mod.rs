@@ -39,7 +39,7 @@ pub use module::{
     Transport,
 };
 pub use read_file::ReadFile;
-pub use target::{LOGIN_MODULE, LOGIN_TARGET, LOGIN_URL, Scheme, Target};
+pub use target::{LOGIN_MODULE, LOGIN_TARGET, LOGIN_URL, Scheme, Target, Targets};
 pub use value::{duration, label};
 pub use web::{Clients, RateLimit, WebConfig};
 use written::{Text, Written};
@@ -55,8 +55,7 @@ pub struct Config {
     pub contacts: Contacts,
     pub probe: ProbeLimits,
     pub modules: BTreeMap<String, Arc<ProbeModule>>,
-    /// Login targets first, then controls; names are unique.
-    pub targets: Vec<Arc<Target>>,
+    pub targets: Targets,
     pub calendar: Calendar,
     /// With the user's answers in it.
     pub timetable: Timetable,
@@ -164,11 +163,6 @@ impl Config {
             Some(config) if mistakes.is_empty() => Ok(config),
             _ => Err(ConfigError::Mistaken(mistakes)),
         }
-    }
-
-    /// The target of that name.
-    pub fn target(&self, name: &str) -> Option<&Arc<Target>> {
-        self.targets.iter().find(|target| target.name == name)
     }
 }
 
@@ -392,7 +386,7 @@ fn targets(
     modules: &BTreeMap<String, Arc<ProbeModule>>,
     timeout: Duration,
     mistakes: &mut Mistakes,
-) -> Vec<Arc<Target>> {
+) -> Targets {
     let surroundings = target::Surroundings { modules, timeout };
     let mut targets = match &written.targets {
         Some(list) => target::understand(list, Role::Login, &surroundings, mistakes),
@@ -409,7 +403,7 @@ fn targets(
         mistakes,
     ));
     refuse_twins(written, mistakes);
-    targets.into_iter().map(Arc::new).collect()
+    targets.into_iter().collect()
 }
 
 fn refuse_twins(written: &Written, mistakes: &mut Mistakes) {

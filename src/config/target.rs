@@ -1,6 +1,7 @@
 //! A target as it is meant: what is probed, by which module, and what should be seen there.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
+use std::ops::Deref;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -72,6 +73,49 @@ impl Target {
             group: Some(LOGIN_TARGET.to_owned()),
             ..Self::ad_hoc(LOGIN_URL, module, timeout)?
         })
+    }
+}
+
+/// All targets, login targets first, then controls; names are unique.
+#[derive(Clone, Debug, Default)]
+pub struct Targets {
+    all: Vec<Arc<Target>>,
+    by_name: HashMap<String, usize>,
+    /// The first of each address.
+    by_url: HashMap<Url, usize>,
+}
+
+impl Targets {
+    /// The target of that name.
+    pub fn named(&self, name: &str) -> Option<&Arc<Target>> {
+        self.all.get(*self.by_name.get(name)?)
+    }
+
+    /// The first target of that address.
+    pub fn at(&self, url: &Url) -> Option<&Arc<Target>> {
+        self.all.get(*self.by_url.get(url)?)
+    }
+}
+
+impl FromIterator<Target> for Targets {
+    fn from_iter<I: IntoIterator<Item = Target>>(targets: I) -> Self {
+        let mut targets: Self = Self {
+            all: targets.into_iter().map(Arc::new).collect(),
+            ..Self::default()
+        };
+        for (place, target) in targets.all.iter().enumerate() {
+            targets.by_name.insert(target.name.clone(), place);
+            targets.by_url.entry(target.url.clone()).or_insert(place);
+        }
+        targets
+    }
+}
+
+impl Deref for Targets {
+    type Target = [Arc<Target>];
+
+    fn deref(&self) -> &Self::Target {
+        &self.all
     }
 }
 

@@ -82,11 +82,11 @@ fn verifications(reports: &[Report], recorder: &Recorder) -> Vec<Content> {
 fn chosen(config: &Config, argument: Option<&str>) -> Result<Vec<Arc<Target>>, String> {
     let Some(argument) = argument else {
         return match config.targets.is_empty() {
-            false => Ok(config.targets.clone()),
+            false => Ok(config.targets.to_vec()),
             true => Err("no target is configured; name an https address".to_owned()),
         };
     };
-    if let Some(target) = config.target(argument) {
+    if let Some(target) = config.targets.named(argument) {
         return Ok(vec![Arc::clone(target)]);
     }
     let names: Vec<_> = config

@@ -17,7 +17,7 @@ pub fn of(config: &Config, readiness: Option<&Readiness>, now: Timestamp) -> Str
     page.line(&format!("{GOOD}The configuration is good.{GOOD:#}"));
     let day = Duration::from_secs(24 * 3600).as_secs_f64();
     let probes = (day / config.probe.interval.as_secs_f64()).ceil();
-    for target in &config.targets {
+    for target in config.targets.iter() {
         let resolvers = resolver_count(&target.module);
         let route = match &target.module.route {
             Route::System => "the system's resolution".to_owned(),

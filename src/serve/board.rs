@@ -1,6 +1,7 @@
 //! The board: the latest report of each target and what was counted, shared by the scheduler, which
 //! writes, and the routes, which read.
 
+use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard};
 
@@ -13,10 +14,33 @@ use crate::report::{Missed, Report, Tally};
 /// One slot a target. Nothing waits while it holds a slot's lock.
 #[derive(Debug)]
 pub struct Board {
-    slots: RwLock<Vec<Slot>>,
+    slots: RwLock<Slots>,
     /// What must not be lost has happened.
     pub heavy: Notify,
     reports: AtomicU64,
+}
+
+#[derive(Debug)]
+struct Slots {
+    all: Vec<Slot>,
+    by_name: HashMap<String, usize>,
+}
+
+impl Slots {
+    fn named(&self, target: &str) -> Option<&Slot> {
+        self.all.get(*self.by_name.get(target)?)
+    }
+}
+
+impl FromIterator<Slot> for Slots {
+    fn from_iter<I: IntoIterator<Item = Slot>>(slots: I) -> Self {
+        let all: Vec<Slot> = slots.into_iter().collect();
+        let names = all.iter().map(|slot| slot.target.name.clone());
+        Self {
+            by_name: names.zip(0..).collect(),
+            all,
+        }
+    }
 }
 
 #[derive(Debug)]
@@ -64,9 +88,8 @@ impl Board {
     pub fn retarget(&self, targets: &[Arc<Target>]) {
         let mut slots = self.slots.write().unwrap_or_else(PoisonError::into_inner);
         let next = |target: &Arc<Target>| {
-            let same =
-                |slot: &&Slot| slot.target.name == target.name && slot.target.url == target.url;
-            match slots.iter().find(same) {
+            let same = slots.named(&target.name);
+            match same.filter(|slot| slot.target.url == target.url) {
                 None => Slot::of(target, None),
                 Some(slot) => Slot {
                     target: Arc::clone(target),
@@ -81,7 +104,7 @@ impl Board {
     /// longer there, or lies elsewhere now, is passed over.
     pub fn take(&self, report: Arc<Report>) -> Option<Arc<Report>> {
         let slots = self.slots();
-        let slot = slot(&slots, &report.target)?;
+        let slot = slots.named(&report.target)?;
         if slot.target.url.as_str() != report.url {
             return None;
         }
@@ -99,7 +122,7 @@ impl Board {
 
     /// Counts cycles that were not run in their time.
     pub fn miss(&self, target: &str, cause: Missed, count: u64) {
-        if let Some(slot) = slot(&self.slots(), target)
+        if let Some(slot) = self.slots().named(target)
             && count > 0
         {
             *slot.known().tally.missed.entry(cause).or_default() += count;
@@ -109,21 +132,21 @@ impl Board {
     /// Every target has been probed once.
     pub fn is_ready(&self) -> bool {
         let probed = |slot: &Slot| slot.known().tally.latest.is_some();
-        self.slots().iter().all(probed)
+        self.slots().all.iter().all(probed)
     }
 
     /// What is known now, target by target.
     pub fn known(&self) -> Vec<(Arc<Target>, Known)> {
-        self.slots()
-            .iter()
-            .map(|slot| (Arc::clone(&slot.target), slot.known().clone()))
+        let slots = self.slots();
+        let all = slots.all.iter();
+        all.map(|slot| (Arc::clone(&slot.target), slot.known().clone()))
             .collect()
     }
 
     /// What is remembered of one target.
     pub fn remembered(&self, target: &str) -> Option<Arc<Remembered>> {
         let slots = self.slots();
-        let remembered = Arc::clone(&slot(&slots, target)?.known().remembered);
+        let remembered = Arc::clone(&slots.named(target)?.known().remembered);
         Some(remembered)
     }
 
@@ -139,15 +162,11 @@ impl Board {
             (slot.target.name.clone(), remembered)
         };
         Memory {
-            targets: self.slots().iter().map(of).collect(),
+            targets: self.slots().all.iter().map(of).collect(),
         }
     }
 
-    fn slots(&self) -> RwLockReadGuard<'_, Vec<Slot>> {
+    fn slots(&self) -> RwLockReadGuard<'_, Slots> {
         self.slots.read().unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-fn slot<'a>(slots: &'a [Slot], target: &str) -> Option<&'a Slot> {
-    slots.iter().find(|slot| slot.target.name == target)
 }

@@ -244,10 +244,9 @@ fn module_of(config: &Config, name: &str) -> Result<Arc<ProbeModule>, Refused> {
 
 /// The configured target of that name, or else of that address.
 fn configured<'a>(config: &'a Config, asked: &str) -> Option<&'a Arc<Target>> {
-    config.target(asked).or_else(|| {
-        let url = Url::parse(asked).ok()?;
-        config.targets.iter().find(|target| target.url == url)
-    })
+    let targets = &config.targets;
+    let named = targets.named(asked);
+    named.or_else(|| targets.at(&Url::parse(asked).ok()?))
 }
 
 /// A target that stands in no file.

@@ -18,7 +18,7 @@ pub(super) fn add(families: &mut Families, exposition: &Exposition<'_>) {
     families.add(&EVIDENCE_FAULTS, &[], standing.faults as f64);
     families.add_info(&EVIDENCE_HEAD_INFO, &[&head.hash]);
     let config = exposition.config;
-    for target in &config.targets {
+    for target in config.targets.iter() {
         let pass = standing.last_pass(target).map(unix);
         families.add_some(&VERIFICATION_LAST_PASS, &[&target.name], pass);
     }
