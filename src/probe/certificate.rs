@@ -53,7 +53,7 @@ impl Shelf {
 /// A certificate with what judging a chain needs beside the facts.
 #[derive(Debug)]
 pub(super) struct Parsed {
-    pub facts: Certificate,
+    pub facts: Arc<Certificate>,
     pub self_issued: bool,
     /// The raw names, to tell whether an issuer was presented.
     pub subject: Vec<u8>,
@@ -89,7 +89,7 @@ fn parse(der: &CertificateDer<'_>) -> Option<Parsed> {
     Some(Parsed {
         self_issued: subject == issuer,
         names_its_issuer: names_its_issuer(&certificate),
-        facts,
+        facts: Arc::new(facts),
         subject,
         issuer,
     })

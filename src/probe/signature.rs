@@ -1,45 +1,58 @@
-//! Signature checks of which none is made twice while one chain is judged.
+//! Signature checks of which none is made twice.
 //!
-//! Each set of roots judges the same certificates by the same rules; what it costs is the signatures,
-//! and those depend on the certificates alone. In: the provider's algorithms. Out: the same ones, which
-//! remember what they found for as long as they live: one judgement.
+//! Each set of roots judges the same certificates by the same rules, probe after probe; what it costs is
+//! the signatures. Whether one is good depends on the key, the message and the signature alone, never on
+//! the date, the name or who is trusted; so what was found of these bytes holds for as long as this
+//! process lives. In: the provider's algorithms. Out: the same ones, which remember what they found.
+//! Only certificates are checked by them: what a server signs in a handshake is new each time.
 
+use std::collections::HashMap;
 use std::fmt;
 use std::sync::{Mutex, PoisonError};
 
 use rustls::pki_types::{AlgorithmIdentifier, InvalidSignature, SignatureVerificationAlgorithm};
+use sha2::{Digest, Sha256};
 
-/// What was found already. A chain is bounded, and so is this.
-#[derive(Default)]
-pub(super) struct Found(Mutex<Vec<Check>>);
+/// How many signatures are remembered.
+const MAX_KEPT: usize = 1024;
 
-struct Check {
-    algorithm: usize,
-    key: Vec<u8>,
-    message: Vec<u8>,
-    signature: Vec<u8>,
-    outcome: Result<(), InvalidSignature>,
-}
+/// What was found already, by the SHA-256 of all that it depends on.
+#[derive(Debug, Default)]
+pub(super) struct Found(Mutex<HashMap<[u8; 32], Result<(), InvalidSignature>>>);
 
 /// An algorithm that looks at what was found before it computes.
 pub(super) struct Once<'a> {
-    number: usize,
+    number: u8,
     algorithm: &'a dyn SignatureVerificationAlgorithm,
     found: &'a Found,
 }
 
 impl Found {
-    /// `algorithms`, each of which adds to what is found.
+    /// `algorithms`, each of which adds to what is found. They are told apart by their place: all calls
+    /// must name the same ones.
     pub fn remembering<'a>(
         &'a self,
         algorithms: &[&'a dyn SignatureVerificationAlgorithm],
     ) -> Vec<Once<'a>> {
-        let once = |(number, algorithm): (usize, &&'a dyn SignatureVerificationAlgorithm)| Once {
+        let once = |(number, algorithm): (u8, &&'a dyn SignatureVerificationAlgorithm)| Once {
             number,
             algorithm: *algorithm,
             found: self,
         };
-        algorithms.iter().enumerate().map(once).collect()
+        (0..).zip(algorithms).map(once).collect()
+    }
+}
+
+impl Once<'_> {
+    fn digest(&self, public_key: &[u8], message: &[u8], signature: &[u8]) -> [u8; 32] {
+        let mut digest = Sha256::new();
+        digest.update([self.number]);
+        for part in [public_key, signature, message] {
+            // Where one ends and the next begins is part of it.
+            digest.update((part.len() as u64).to_be_bytes());
+            digest.update(part);
+        }
+        digest.finalize().into()
     }
 }
 
@@ -50,26 +63,18 @@ impl SignatureVerificationAlgorithm for Once<'_> {
         message: &[u8],
         signature: &[u8],
     ) -> Result<(), InvalidSignature> {
+        let digest = self.digest(public_key, message, signature);
         let mut found = self.found.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let same = |check: &&Check| {
-            check.algorithm == self.number
-                && check.signature == signature
-                && check.key == public_key
-                && check.message == message
-        };
-        if let Some(check) = found.iter().find(same) {
-            return check.outcome;
+        if let Some(outcome) = found.get(&digest) {
+            return *outcome;
         }
         let outcome = self
             .algorithm
             .verify_signature(public_key, message, signature);
-        found.push(Check {
-            algorithm: self.number,
-            key: public_key.to_vec(),
-            message: message.to_vec(),
-            signature: signature.to_vec(),
-            outcome,
-        });
+        if found.len() >= MAX_KEPT {
+            found.clear();
+        }
+        found.insert(digest, outcome);
         outcome
     }
 
@@ -148,5 +153,21 @@ mod tests {
         assert_eq!(counting[0].0.load(Ordering::Relaxed), 4);
         assert!(second.verify_signature(b"key", b"text", b"bad").is_err());
         assert_eq!(counting[1].0.load(Ordering::Relaxed), 1);
+        // Nor is one whose parts are cut elsewhere.
+        assert!(first.verify_signature(b"keyb", b"text", b"ad").is_err());
+        assert_eq!(counting[0].0.load(Ordering::Relaxed), 5);
+    }
+
+    #[test]
+    fn no_more_is_remembered_than_there_is_room_for() {
+        let counting = Counting::default();
+        let found = Found::default();
+        let [once] = &found.remembering(&[&counting as _])[..] else {
+            panic!("there is one");
+        };
+        for number in 0..=MAX_KEPT {
+            let _ = once.verify_signature(b"key", &number.to_be_bytes(), b"good");
+        }
+        assert_eq!(found.0.lock().unwrap().len(), 1);
     }
 }

@@ -34,13 +34,38 @@ use crate::report::{Handshake, Reason};
 pub(super) struct Client {
     /// The ClientHello as current browsers send it: with a post-quantum key share, larger than one
     /// packet.
-    large: Arc<CryptoProvider>,
+    large: Hello,
     /// The classic one, which fits into a packet.
-    small: Arc<CryptoProvider>,
+    small: Hello,
     versions: &'static [&'static SupportedProtocolVersion],
     policy: TlsPolicy,
     anchors: Anchors,
     clock: Clock,
+}
+
+/// A ClientHello, and what every handshake that begins with it shares.
+#[derive(Clone, Debug)]
+struct Hello {
+    provider: Arc<CryptoProvider>,
+    /// With a verifier that nobody asks: each handshake has its own.
+    config: Result<ClientConfig, TlsError>,
+}
+
+impl Hello {
+    fn of(provider: CryptoProvider, versions: &[&'static SupportedProtocolVersion]) -> Self {
+        let provider = Arc::new(provider);
+        let builder = ClientConfig::builder_with_provider(Arc::clone(&provider));
+        let config = builder.with_protocol_versions(versions).map(|builder| {
+            let nobody = Arc::new(Recorder::new(Arc::clone(&provider)));
+            let mut config = builder
+                .dangerous()
+                .with_custom_certificate_verifier(nobody)
+                .with_no_client_auth();
+            config.resumption = Resumption::disabled();
+            config
+        });
+        Self { provider, config }
+    }
 }
 
 /// Opens another connection to the same peer, if it can.
@@ -67,13 +92,14 @@ impl Client {
             kx_groups: vec![X25519, SECP256R1, SECP384R1],
             ..aws_lc_rs::default_provider()
         };
+        let versions = match module.tls.min_version {
+            MinVersion::Tls12 => FROM_TLS12,
+            MinVersion::Tls13 => FROM_TLS13,
+        };
         Self {
-            large: Arc::new(large),
-            small: Arc::new(small),
-            versions: match module.tls.min_version {
-                MinVersion::Tls12 => FROM_TLS12,
-                MinVersion::Tls13 => FROM_TLS13,
-            },
+            large: Hello::of(large, versions),
+            small: Hello::of(small, versions),
+            versions,
             policy: module.tls.clone(),
             anchors: Anchors::of(module, roots),
             clock,
@@ -160,13 +186,13 @@ impl Client {
 
     async fn attempt(
         &self,
-        provider: &Arc<CryptoProvider>,
+        hello: &Hello,
         carrier: Carrier,
         peer: &Peer,
         limit: Duration,
     ) -> Attempt {
-        let recorder = Arc::new(Recorder::new(Arc::clone(provider)));
-        let session = match self.config(provider, &recorder, peer) {
+        let recorder = Arc::new(Recorder::new(Arc::clone(&hello.provider)));
+        let session = match config(hello, &recorder, peer) {
             Err(error) => Err(Trouble::of(io::Error::other(error))),
             Ok(config) => {
                 let name = peer.name.clone();
@@ -192,29 +218,12 @@ impl Client {
     /// # Errors
     /// When the provider speaks none of the versions, which it does.
     pub fn to_proxy(&self) -> Result<ClientConfig, TlsError> {
-        let mut config = ClientConfig::builder_with_provider(Arc::clone(&self.large))
+        let mut config = ClientConfig::builder_with_provider(Arc::clone(&self.large.provider))
             .with_protocol_versions(self.versions)?
             .with_root_certificates(self.anchors.of_this_host())
             .with_no_client_auth();
         config.resumption = Resumption::disabled();
         config.alpn_protocols = vec![b"http/1.1".to_vec()];
-        Ok(config)
-    }
-
-    fn config(
-        &self,
-        provider: &Arc<CryptoProvider>,
-        recorder: &Arc<Recorder>,
-        peer: &Peer,
-    ) -> Result<ClientConfig, TlsError> {
-        let verifier: Arc<dyn ServerCertVerifier> = Arc::clone(recorder) as _;
-        let mut config = ClientConfig::builder_with_provider(Arc::clone(provider))
-            .with_protocol_versions(self.versions)?
-            .dangerous()
-            .with_custom_certificate_verifier(verifier)
-            .with_no_client_auth();
-        config.resumption = Resumption::disabled();
-        config.alpn_protocols = peer.protocols.iter().map(|one| one.to_vec()).collect();
         Ok(config)
     }
 
@@ -226,7 +235,7 @@ impl Client {
                 &peer.name,
                 &self.policy,
                 &self.anchors,
-                self.large.signature_verification_algorithms,
+                self.large.provider.signature_verification_algorithms,
                 self.clock.now(),
             )
         });
@@ -266,6 +275,16 @@ impl Client {
             large_hello_dropped: false,
         }
     }
+}
+
+/// For one handshake, which `recorder` watches.
+fn config(hello: &Hello, recorder: &Arc<Recorder>, peer: &Peer) -> Result<ClientConfig, TlsError> {
+    let mut config = hello.config.clone()?;
+    config
+        .dangerous()
+        .set_certificate_verifier(Arc::clone(recorder) as _);
+    config.alpn_protocols = peer.protocols.iter().map(|one| one.to_vec()).collect();
+    Ok(config)
 }
 
 /// `TLSv1_3` as people write it.

@@ -1,7 +1,7 @@
 //! Judges a presented chain: by which roots it is trusted, for which name, and what that means.
 //!
 //! The sets of roots are loaded once; a chain is judged by each of them with the same rules, so that
-//! only the roots make the difference; a signature that several of them come by is computed once.
+//! only the roots make the difference; a certificate's signature is computed once.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -98,6 +98,7 @@ impl Roots {
 pub struct Anchors {
     stores: Vec<(RootSet, Store)>,
     shelf: Arc<Shelf>,
+    found: Arc<Found>,
 }
 
 impl Anchors {
@@ -112,6 +113,7 @@ impl Anchors {
         Self {
             stores,
             shelf: Arc::default(),
+            found: Arc::default(),
         }
     }
 
@@ -130,7 +132,7 @@ impl Anchors {
 /// What a chain turned out to be.
 #[derive(Default)]
 pub struct Judgement {
-    pub chain: Vec<Certificate>,
+    pub chain: Vec<Arc<Certificate>>,
     pub trust: Vec<Trust>,
     pub pin_matched: Option<bool>,
     pub interception: Interception,
@@ -153,8 +155,7 @@ pub fn judge(
         .filter_map(|der| anchors.shelf.read(der))
         .collect();
     let mut judgement = Judgement::default();
-    let found = Found::default();
-    let remembering = found.remembering(algorithms.all);
+    let remembering = anchors.found.remembering(algorithms.all);
     let remembering: Vec<&dyn SignatureVerificationAlgorithm> =
         remembering.iter().map(|one| one as _).collect();
     let verify = |roots: &RootCertStore, at| verify(chain, roots, &remembering, at);
@@ -220,7 +221,7 @@ pub fn judge(
     } else if judgement.pin_matched == Some(false) && policy.on_pin_mismatch == Severity::Fail {
         judgement.failure = Some(Reason::TlsPinMismatch);
     }
-    judgement.chain = parsed.iter().map(|one| one.facts.clone()).collect();
+    judgement.chain = parsed.iter().map(|one| Arc::clone(&one.facts)).collect();
     judgement
 }
 

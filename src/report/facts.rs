@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -232,8 +233,8 @@ pub struct Handshake {
     pub key_exchange: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub alpn: Option<String>,
-    /// As presented, the leaf first; bounded.
-    pub chain: Vec<Certificate>,
+    /// As presented, the leaf first; bounded. Reports that show the same certificate share it.
+    pub chain: Vec<Arc<Certificate>>,
     /// The verdict of each set of roots on the presented chain; empty where none was presented.
     pub trust: Vec<Trust>,
     /// An OCSP response came with the certificate (it is not verified).

@@ -84,6 +84,9 @@ impl Definition {
     }
 }
 
+/// What a series takes, about.
+const A_SERIES: usize = 128;
+
 /// The families of one scrape, by name.
 pub(super) struct Families {
     prefix: &'static str,
@@ -161,8 +164,8 @@ impl Families {
             Family {
                 kind: definition.kind,
                 help: definition.help,
-                name: format!("{prefix}{name}"),
-                text: String::new(),
+                name: [prefix, name].concat(),
+                text: String::with_capacity(A_SERIES),
             }
         };
         self.families.entry(definition.name).or_insert_with(of)
@@ -180,20 +183,16 @@ impl Families {
                 .sum(),
         );
         for family in self.families.into_values() {
-            let (name, kind) = (&family.name, family.kind.name());
             // Each format its order.
-            let (kind_first, quotes) = match self.format {
-                Format::Text => (false, Quotes::AsTheyAre),
-                Format::OpenMetrics => (true, Quotes::Escaped),
-            };
-            if kind_first {
-                let _ = writeln!(out, "# TYPE {name} {kind}");
-            }
-            let _ = write!(out, "# HELP {name} ");
-            push_escaped(out, family.help, quotes);
-            out.push('\n');
-            if !kind_first {
-                let _ = writeln!(out, "# TYPE {name} {kind}");
+            match self.format {
+                Format::Text => {
+                    family.write_help(out, Quotes::AsTheyAre);
+                    family.write_kind(out);
+                }
+                Format::OpenMetrics => {
+                    family.write_kind(out);
+                    family.write_help(out, Quotes::Escaped);
+                }
             }
             out.push_str(&family.text);
         }
@@ -201,6 +200,20 @@ impl Families {
 }
 
 impl Family {
+    fn write_kind(&self, out: &mut String) {
+        for part in ["# TYPE ", &self.name, " ", self.kind.name(), "\n"] {
+            out.push_str(part);
+        }
+    }
+
+    fn write_help(&self, out: &mut String, quotes: Quotes) {
+        for part in ["# HELP ", &self.name, " "] {
+            out.push_str(part);
+        }
+        push_escaped(out, self.help, quotes);
+        out.push('\n');
+    }
+
     /// Adds a line; `bound` is a bucket's.
     fn sample(
         &mut self,
@@ -237,6 +250,10 @@ impl Family {
 /// Whole numbers, which most values are, without the search for the shortest fraction.
 fn push_value(out: &mut String, value: f64) {
     const EXACT: f64 = 9e15;
+    if value == 0.0 || value == 1.0 {
+        out.push(if value == 0.0 { '0' } else { '1' });
+        return;
+    }
     let _ = match value {
         f64::INFINITY => write!(out, "+Inf"),
         f64::NEG_INFINITY => write!(out, "-Inf"),

@@ -1,6 +1,7 @@
 //! What the probes saw, as series.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,8 +12,8 @@ use crate::config::Target;
 use crate::report::memory::Known;
 use crate::report::overview::{Overview, Way};
 use crate::report::{
-    Certificate, DnsFacts, Family, Handshake, Hop, Interception, LayerName, Missed, Report, Tally,
-    advice,
+    Certificate, DnsFacts, Family, Handshake, Hop, Interception, LayerName, Missed, Reason, Report,
+    Tally, advice,
 };
 
 /// Adds the series of one target.
@@ -182,8 +183,8 @@ fn dns(families: &mut Families, name: &str, facts: &DnsFacts) {
 /// An address that more than one hop uses counts as good only if it is so each time; its time is
 /// the first one's.
 fn addresses(families: &mut Families, name: &str, hops: &[Hop]) {
-    let mut connects: BTreeMap<String, (bool, Duration)> = BTreeMap::new();
-    let mut handshakes: BTreeMap<String, (bool, Duration)> = BTreeMap::new();
+    let mut connects = BTreeMap::new();
+    let mut handshakes = BTreeMap::new();
     for hop in hops {
         for one in hop
             .tcp
@@ -191,12 +192,7 @@ fn addresses(families: &mut Families, name: &str, hops: &[Hop]) {
             .into_iter()
             .flat_map(|facts| &facts.addresses)
         {
-            merge(
-                &mut connects,
-                one.address.to_string(),
-                one.failure.is_none(),
-                one.duration,
-            );
+            merge(&mut connects, one.address, one.failure, one.duration);
         }
         for one in hop
             .tls
@@ -204,38 +200,28 @@ fn addresses(families: &mut Families, name: &str, hops: &[Hop]) {
             .into_iter()
             .flat_map(|facts| &facts.handshakes)
         {
-            merge(
-                &mut handshakes,
-                one.address.to_string(),
-                one.failure.is_none(),
-                one.duration,
-            );
+            merge(&mut handshakes, one.address, one.failure, one.duration);
         }
     }
-    for (address, (good, duration)) in &connects {
-        families.add(&TCP_CONNECT_SUCCESS, &[name, address], flag(*good));
-        families.add(
-            &TCP_CONNECT_DURATION,
-            &[name, address],
-            duration.as_secs_f64(),
-        );
-    }
-    for (address, (good, duration)) in &handshakes {
-        families.add(&TLS_HANDSHAKE_SUCCESS, &[name, address], flag(*good));
-        families.add(
-            &TLS_HANDSHAKE_DURATION,
-            &[name, address],
-            duration.as_secs_f64(),
-        );
+    for (all, success, duration) in [
+        (connects, &TCP_CONNECT_SUCCESS, &TCP_CONNECT_DURATION),
+        (handshakes, &TLS_HANDSHAKE_SUCCESS, &TLS_HANDSHAKE_DURATION),
+    ] {
+        for (address, (good, took)) in all {
+            let labels = [name, &address.to_string()];
+            families.add(success, &labels, flag(good));
+            families.add(duration, &labels, took.as_secs_f64());
+        }
     }
 }
 
 fn merge(
-    all: &mut BTreeMap<String, (bool, Duration)>,
-    address: String,
-    good: bool,
+    all: &mut BTreeMap<IpAddr, (bool, Duration)>,
+    address: IpAddr,
+    failure: Option<Reason>,
     duration: Duration,
 ) {
+    let good = failure.is_none();
     all.entry(address)
         .and_modify(|(all_good, _)| *all_good &= good)
         .or_insert((good, duration));
@@ -251,43 +237,40 @@ fn handshakes(hops: &[Hop]) -> impl Iterator<Item = (&Hop, &Handshake)> {
 }
 
 fn certificates(families: &mut Families, name: &str, hops: &[Hop]) {
-    let mut infos: BTreeMap<[String; 6], ()> = BTreeMap::new();
-    let mut validity: BTreeMap<(String, usize), (f64, f64)> = BTreeMap::new();
+    let mut infos = BTreeSet::new();
+    let mut validity: BTreeMap<(&str, usize), (f64, f64)> = BTreeMap::new();
     for (hop, handshake) in handshakes(hops) {
         for (position, certificate) in handshake.chain.iter().enumerate() {
             let (after, before) = (unix(certificate.not_after), unix(certificate.not_before));
             validity
-                .entry((hop.host.clone(), position))
+                .entry((&hop.host, position))
                 .and_modify(|(least_after, least_before)| {
                     *least_after = least_after.min(after);
                     *least_before = least_before.min(before);
                 })
                 .or_insert((after, before));
-            infos.insert(info_labels(hop, position, certificate), ());
+            let shown: [&str; 5] = [
+                &hop.host,
+                &certificate.subject,
+                &certificate.issuer,
+                &certificate.serial,
+                &certificate.fingerprint_sha256,
+            ];
+            infos.insert((position, shown));
         }
     }
-    for ((host, position), (after, before)) in &validity {
-        let labels = [name, host.as_str(), &position.to_string()];
-        families.add(&TLS_CERT_NOT_AFTER, &labels, *after);
-        families.add(&TLS_CERT_NOT_BEFORE, &labels, *before);
+    for ((host, position), (after, before)) in validity {
+        let labels = [name, host, &position.to_string()];
+        families.add(&TLS_CERT_NOT_AFTER, &labels, after);
+        families.add(&TLS_CERT_NOT_BEFORE, &labels, before);
     }
-    for [host, position, subject, issuer, serial, fingerprint] in infos.keys() {
+    for (position, [host, subject, issuer, serial, fingerprint]) in infos {
+        let position = &position.to_string();
         families.add_info(
             &TLS_CERT_INFO,
             &[name, host, position, subject, issuer, serial, fingerprint],
         );
     }
-}
-
-fn info_labels(hop: &Hop, position: usize, certificate: &Certificate) -> [String; 6] {
-    [
-        hop.host.clone(),
-        position.to_string(),
-        certificate.subject.clone(),
-        certificate.issuer.clone(),
-        certificate.serial.clone(),
-        certificate.fingerprint_sha256.clone(),
-    ]
 }
 
 /// What holds of all sessions together: trusted and pinned only if each is, intercepted if one is.
