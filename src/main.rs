@@ -8,6 +8,7 @@ use ccass_2fa_exporter::clock::Clock;
 use ccass_2fa_exporter::doors::{self, Ending};
 use ccass_2fa_exporter::personal::{LogWriter, complain};
 use clap::Parser;
+use tokio::runtime::Builder;
 use tracing::level_filters::LevelFilter;
 use tracing_subscriber::prelude::*;
 
@@ -27,12 +28,11 @@ fn main() -> ExitCode {
     // A probe is mostly waiting: a second thread would cost each of them its wake-ups. What takes long,
     // as a scrape of many targets does, leaves this one (serve/routes.rs). Built for debugging, all takes
     // several times as long, and one is not enough.
-    let workers = if cfg!(debug_assertions) { 2 } else { 1 };
-    let runtime = match tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(workers)
-        .enable_all()
-        .build()
-    {
+    let mut builder = match cfg!(debug_assertions) {
+        true => Builder::new_multi_thread(),
+        false => Builder::new_current_thread(),
+    };
+    let runtime = match builder.worker_threads(2).enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {
             complain(format!("cannot start: {error}"));

@@ -3,9 +3,11 @@
 
 use std::collections::HashMap;
 use std::net::IpAddr;
+use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
+use futures_util::FutureExt;
 use tokio::sync::watch;
 use tokio_util::task::AbortOnDropHandle;
 
@@ -106,19 +108,19 @@ fn take_off(
     let limit = target.timeout;
     let (told, landing) = watch::channel(None);
     let probe = tokio::spawn(async move {
-        // A task of its own, so that a panic is seen and told.
-        let probe = AbortOnDropHandle::new(tokio::spawn(async move {
-            match allowed {
+        let probe = async {
+            match &allowed {
                 None => Landing::Report(Arc::new(engine.probe(&target).await)),
-                Some(allowed) => match engine.probe_allowed(&target, &allowed).await {
+                Some(allowed) => match engine.probe_allowed(&target, allowed).await {
                     Ok(report) => Landing::Report(Arc::new(report)),
                     Err(address) => Landing::Forbidden(address),
                 },
             }
-        }));
-        let landing = match probe.await {
+        };
+        // Nothing of it is looked at again once it has panicked.
+        let landing = match AssertUnwindSafe(probe).catch_unwind().await {
             Ok(landing) => landing,
-            Err(cause) => Landing::Broke(cause.to_string()),
+            Err(_) => Landing::Broke("it panicked".to_owned()),
         };
         told.send_replace(Some(landing));
     });

@@ -47,7 +47,7 @@ const BREATH: Duration = Duration::from_millis(100);
 
 /// What every connection is served by.
 pub struct Site {
-    pub routes: Routes,
+    pub routes: Arc<Routes>,
     pub access: Access,
     pub web: watch::Receiver<Arc<WebConfig>>,
 }
@@ -60,7 +60,7 @@ impl Site {
     ) -> Result<Response<Full<Bytes>>, Infallible> {
         let web = Arc::clone(&self.web.borrow());
         let mut answer = match self.access.admit(&web, request.headers()).await {
-            Ok(()) => self.routes.answer(&request, scheme).await,
+            Ok(()) => self.routes.answer(request, scheme).await,
             Err(refused) => refusal(refused),
         };
         for (name, value) in &web.headers {

@@ -103,7 +103,7 @@ pub async fn run(
         clock,
     };
     let site = Arc::new(Site {
-        routes,
+        routes: Arc::new(routes),
         access: Access::new(),
         web: web.subscribe(),
     });

@@ -10,8 +10,9 @@ use hyper::header::{
     ALLOW, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_TYPE, HOST, HeaderName, HeaderValue, LOCATION,
     REFERRER_POLICY, REFRESH, VARY, X_CONTENT_TYPE_OPTIONS,
 };
+use hyper::http::request::Parts;
 use hyper::http::uri::Authority;
-use hyper::{HeaderMap, Method, Request, Response, StatusCode};
+use hyper::{Method, Request, Response, StatusCode};
 use tokio::sync::{mpsc, oneshot, watch};
 use tracing::error;
 use url::form_urlencoded;
@@ -99,16 +100,18 @@ impl Route {
 }
 
 /// A request without its body, which nothing here reads.
-struct Asked<'a> {
-    authority: Option<&'a Authority>,
-    query: &'a str,
-    headers: &'a HeaderMap,
+struct Asked {
+    head: Parts,
     in_force: Arc<InForce>,
 }
 
-impl Asked<'_> {
+impl Asked {
     fn config(&self) -> &Config {
         &self.in_force.config
+    }
+
+    fn query(&self) -> &str {
+        self.head.uri.query().unwrap_or_default()
     }
 
     /// The first value of a key in the query.
@@ -117,7 +120,7 @@ impl Asked<'_> {
     }
 
     fn values(&self, key: &str) -> impl Iterator<Item = String> {
-        form_urlencoded::parse(self.query.as_bytes())
+        form_urlencoded::parse(self.query().as_bytes())
             .filter(move |(name, _)| name == key)
             .map(|(_, value)| value.into_owned())
     }
@@ -125,28 +128,28 @@ impl Asked<'_> {
 
 impl Routes {
     /// Answers any request; `scheme` is the listener's.
-    pub async fn answer(&self, request: &Request<Incoming>, scheme: &str) -> Response<Full<Bytes>> {
+    pub async fn answer(
+        self: &Arc<Self>,
+        request: Request<Incoming>,
+        scheme: &str,
+    ) -> Response<Full<Bytes>> {
         // Who sends many requests at once has one of them answered in a turn, as everybody has.
         tokio::task::yield_now().await;
-        let asked = Asked {
-            authority: request.uri().authority(),
-            query: request.uri().query().unwrap_or_default(),
-            headers: request.headers(),
+        let (head, _body) = request.into_parts();
+        let asked = Arc::new(Asked {
+            head,
             in_force: Arc::clone(&self.in_force.borrow()),
+        });
+        let answer = self.route(&asked, scheme).await;
+        let answer = match answer.body().len() > LARGE_BODY {
+            true => aside(move || compressed(&asked, answer)).await,
+            false => compressed(&asked, answer),
         };
-        let mut answer = self.route(request, &asked, scheme).await;
-        let length = answer.body().len();
-        aside(length > LARGE_BODY, || compress(&asked, &mut answer));
         answer.map(Full::new)
     }
 
-    async fn route(
-        &self,
-        request: &Request<Incoming>,
-        asked: &Asked<'_>,
-        scheme: &str,
-    ) -> Answered {
-        let path = request.uri().path();
+    async fn route(self: &Arc<Self>, asked: &Arc<Asked>, scheme: &str) -> Answered {
+        let path = asked.head.uri.path();
         let Some(route) = self.prefix.below(path).and_then(Route::of) else {
             return match self.prefix.home(path) {
                 Some(home) => moved(home),
@@ -154,19 +157,18 @@ impl Routes {
             };
         };
         let (methods, words) = route.methods();
-        if !methods.contains(request.method()) {
+        if !methods.contains(&asked.head.method) {
             let text = format!("This address answers {words} only.\n");
             let mut answer = plain(StatusCode::METHOD_NOT_ALLOWED, text);
             set(&mut answer, ALLOW, words);
             return answer;
         }
-        let is_large = asked.config().targets.len() > MANY_TARGETS;
         match route {
-            Route::Status => aside(is_large, || self.status(asked)),
-            Route::Metrics => aside(is_large, || self.metrics(asked)),
+            Route::Status => self.of_all_targets(asked, Self::status).await,
+            Route::Metrics => self.of_all_targets(asked, Self::metrics).await,
+            Route::Reports => self.of_all_targets(asked, Self::reports).await,
             Route::Probe => self.probe(asked).await,
             Route::Discovery => self.discovery(asked, scheme),
-            Route::Reports => aside(is_large, || self.reports(asked)),
             Route::History => self.history(asked),
             Route::Healthy => plain(StatusCode::OK, "healthy\n"),
             Route::Ready => self.ready(),
@@ -174,8 +176,21 @@ impl Routes {
         }
     }
 
+    /// Tells of every target, aside where they are many.
+    async fn of_all_targets(
+        self: &Arc<Self>,
+        asked: &Arc<Asked>,
+        tell: fn(&Self, &Asked) -> Answered,
+    ) -> Answered {
+        if asked.config().targets.len() <= MANY_TARGETS {
+            return tell(self, asked);
+        }
+        let (routes, asked) = (Arc::clone(self), Arc::clone(asked));
+        aside(move || tell(&routes, &asked)).await
+    }
+
     /// `?target=NAME` shows that target whole, `?refresh=off` leaves the page as it is.
-    fn status(&self, asked: &Asked<'_>) -> Answered {
+    fn status(&self, asked: &Asked) -> Answered {
         let period = asked.config().probe.interval.min(LONGEST_REFRESH);
         let refresh = match asked.value("refresh").as_deref() {
             Some("off") => Refresh::Never,
@@ -216,8 +231,8 @@ impl Routes {
     }
 
     /// `?target=NAME`; the one target there is needs no name.
-    fn history(&self, asked: &Asked<'_>) -> Answered {
-        let only = match asked.config().targets.as_slice() {
+    fn history(&self, asked: &Asked) -> Answered {
+        let only = match &*asked.config().targets {
             [one] => Some(one.name.clone()),
             _ => None,
         };
@@ -238,7 +253,7 @@ impl Routes {
     }
 
     /// The latest report of each target.
-    fn reports(&self, asked: &Asked<'_>) -> Answered {
+    fn reports(&self, asked: &Asked) -> Answered {
         let known = self.board.known();
         let latest = known
             .iter()
@@ -250,7 +265,7 @@ impl Routes {
     }
 
     /// Each target with its own module; `?module=NAME`, once or more, asks for these instead.
-    fn discovery(&self, asked: &Asked<'_>, scheme: &str) -> Answered {
+    fn discovery(&self, asked: &Asked, scheme: &str) -> Answered {
         let modules: Vec<String> = asked.values("module").collect();
         let known = &asked.config().modules;
         if let Some(unknown) = modules.iter().find(|name| !known.contains_key(*name)) {
@@ -282,8 +297,8 @@ impl Routes {
         written(JSON, text, "the targets")
     }
 
-    fn metrics(&self, asked: &Asked<'_>) -> Answered {
-        let chosen = negotiation::format(asked.headers);
+    fn metrics(&self, asked: &Asked) -> Answered {
+        let chosen = negotiation::format(&asked.head.headers);
         let exposition = Exposition {
             config: asked.config(),
             configured: asked.in_force.read_at,
@@ -298,11 +313,12 @@ impl Routes {
         written(&chosen.media_type, text, "the metrics")
     }
 
-    async fn probe(&self, asked: &Asked<'_>) -> Answered {
-        let chosen = negotiation::format(asked.headers);
-        let answer =
-            self.endpoint
-                .answer(&asked.in_force, asked.query, asked.headers, chosen.format);
+    async fn probe(&self, asked: &Asked) -> Answered {
+        let chosen = negotiation::format(&asked.head.headers);
+        let headers = &asked.head.headers;
+        let answer = self
+            .endpoint
+            .answer(&asked.in_force, asked.query(), headers, chosen.format);
         match answer.await {
             Answer::Metrics(text) => response(StatusCode::OK, &chosen.media_type, text),
             Answer::Debug(text) => plain(StatusCode::OK, text),
@@ -332,30 +348,35 @@ impl Routes {
 }
 
 /// The address that the client knows this exporter by.
-fn asked_at(asked: &Asked<'_>) -> Option<String> {
+fn asked_at(asked: &Asked) -> Option<String> {
     let host = asked
+        .head
         .headers
         .get(HOST)
         .map(|host| host.to_str().ok()?.parse().ok());
     // HTTP/2 has no such header.
-    let authority: Authority = host.unwrap_or_else(|| asked.authority.cloned())?;
+    let authority: Authority = host.unwrap_or_else(|| asked.head.uri.authority().cloned())?;
     Some(authority.as_str().to_owned())
 }
 
-/// Does what takes long while another thread goes on with the probes.
-fn aside<T>(takes_long: bool, work: impl FnOnce() -> T) -> T {
-    match takes_long {
-        true => tokio::task::block_in_place(work),
-        false => work(),
+/// Does what takes long on another thread, while this one goes on with the probes.
+async fn aside(work: impl FnOnce() -> Answered + Send + 'static) -> Answered {
+    match tokio::task::spawn_blocking(work).await {
+        Ok(answer) => answer,
+        Err(cause) => {
+            error!(%cause, "an answer broke: this is a defect, please report it");
+            broken("what was asked for")
+        }
     }
 }
 
-fn compress(asked: &Asked<'_>, answer: &mut Answered) {
-    set(answer, VARY, "accept, accept-encoding");
-    if let Some(small) = negotiation::compress(asked.headers, answer.body()) {
+fn compressed(asked: &Asked, mut answer: Answered) -> Answered {
+    set(&mut answer, VARY, "accept, accept-encoding");
+    if let Some(small) = negotiation::compress(&asked.head.headers, answer.body()) {
         *answer.body_mut() = small;
-        set(answer, CONTENT_ENCODING, "gzip");
+        set(&mut answer, CONTENT_ENCODING, "gzip");
     }
+    answer
 }
 
 fn moved(to: String) -> Answered {
