@@ -4,10 +4,11 @@
 
 mod exporter;
 
+use std::net::{Ipv4Addr, SocketAddr};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use ccass_2fa_lab::Lab;
+use ccass_2fa_lab::{Authority, Delays, Lab, Leaf};
 use exporter::{BINARY, ConfigFile, Exporter};
 use tokio::net::TcpStream;
 use tokio::process::Command;
@@ -88,4 +89,59 @@ async fn a_hundred_thousand_accounts_are_read_in_less_than_a_fifth_of_a_second()
         assert!(told.contains("users: 50000 of 50000 confirmed"), "{told}");
     }
     assert!(best < Duration::from_millis(200), "{best:?}");
+}
+
+/// blackbox_exporter's names of the phases, and how long each takes.
+const PHASES: [(&str, Duration); 4] = [
+    ("resolve", Delays::DNS),
+    ("tls", Delays::HANDSHAKE),
+    ("processing", Delays::FIRST_BYTE),
+    ("transfer", Delays::BODY),
+];
+
+#[tokio::test(flavor = "multi_thread")]
+async fn each_phase_is_told_as_long_as_it_takes_also_while_a_hundred_targets_are_probed() {
+    let authority = Authority::new("Delays");
+    let identity = authority.issue(&Leaf::for_name("slow.test"));
+    let any = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+    let delays = Delays::start(&identity, any, any).await.unwrap();
+    let url = format!("https://slow.test:{}/", delays.web_server().port());
+    for targets in [0, 100] {
+        let list: String = (0..targets)
+            .map(|number| {
+                format!("\n  - {{name: t{number}, url: \"{url}?{number}\", module: slow}}")
+            })
+            .collect();
+        let config = ConfigFile::new(&format!(
+            "probe: {{interval: 10s, timeout: 5s}}\nmodules:\n  slow: {{tls: {{ca_file: ca.pem}}, \
+             system_resolvers: ignore, route: \"{}\"}}\nprobe_endpoint:\n  allowed_hosts: \
+             [\"slow.test:*\", \"127.0.0.1:*\"]\ntargets: {}\n",
+            delays.name_server(),
+            if targets == 0 { "[]" } else { &list },
+        ));
+        std::fs::write(config.directory().join("ca.pem"), authority.root_pem()).unwrap();
+        let mut command = Command::new(release_binary());
+        command.kill_on_drop(true).arg(config.argument());
+        let exporter = Exporter::spawn(&mut command).await;
+        let mut told = [const { Vec::new() }; PHASES.len()];
+        for _ in 0..15 {
+            let query = [("target", url.as_str()), ("module", "slow")];
+            let (_, text) = exporter::probe(&exporter.url(""), &query, None).await;
+            let metrics = exporter::Metrics::parse(&text);
+            assert_eq!(metrics.series.get("probe_success"), Some(&1.0), "{text}");
+            for ((phase, known), beyond) in PHASES.iter().zip(&mut told) {
+                let series = format!("probe_http_duration_seconds{{phase=\"{phase}\"}}");
+                let seconds = metrics.series[&series];
+                beyond.push(1e3 * (seconds - known.as_secs_f64()));
+            }
+        }
+        for ((phase, _), mut beyond) in PHASES.iter().zip(told) {
+            beyond.sort_by(f64::total_cmp);
+            let seen = format!("{targets} targets, {phase}: {beyond:?} ms beyond what it takes");
+            // The machine may be busy; what it can do is what it does once.
+            assert!((-5.0..5.0).contains(&beyond[0]), "{seen}");
+            assert!((-5.0..20.0).contains(&beyond[7]), "{seen}");
+        }
+        assert_eq!(exporter.terminate().await, Some(0));
+    }
 }

@@ -6,7 +6,7 @@
 //! sizes; none depends on how fast the machine is, except the few that are times by their nature.
 //! Every answer is checked: an answer that is not whole ends the run.
 //!
-//! * `world`: the servers that are asked; `delays`: one whose every phase takes a known time
+//! * `world`: the servers that are asked
 //! * `contenders`, `process`: who is measured, and what a process has spent
 //! * `rows`: a file for each kind of figure; `samples`, `figures`: what came out, and how it is written
 //! * `floor` is a program of its own
@@ -17,7 +17,6 @@
 )]
 
 mod contenders;
-mod delays;
 mod figures;
 mod machine;
 mod process;

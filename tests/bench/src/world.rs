@@ -20,7 +20,7 @@ pub const RSA: &str = "rsa.test";
 pub const SILENT: &str = "silent.test";
 /// The zone is there, the names are not.
 pub const NONE: &str = "none.test";
-/// What `delays` answers for.
+/// What the servers of known delays answer for.
 pub const SLOW: &str = "slow.test";
 
 pub const GOOD_ADDRESS: Ipv4Addr = Ipv4Addr::new(10, 76, 2, 1);

@@ -10,6 +10,7 @@
 //! - `faults`: everything that can be wrong; `scenarios`: which reason each fault shows
 //! - `lab`: the three together, with a configuration for the exporter; `control`: its switches
 //!   over HTTP
+//! - `delays`: servers whose every phase takes a known time
 //! - `port`, `tasks`: a port that stays ours while it is closed, a task that ends with its owner
 //!
 //! Everything binds loopback and free ports, speaks on real sockets, and stops when dropped.
@@ -25,6 +26,7 @@ use std::time::Duration;
 mod answers;
 mod authority;
 mod control;
+mod delays;
 mod dns_answer;
 mod dns_session;
 mod faults;
@@ -44,6 +46,7 @@ mod tasks;
 pub use answers::LOGIN_PATH;
 pub use authority::{Authority, Identity, Leaf, LeafKey};
 pub use control::Control;
+pub use delays::Delays;
 pub use faults::{DnsFault, Encoding, Fault, HttpFault, PageFault, ProxyFault, TcpFault, TlsFault};
 pub use guard::Seen;
 pub use hickory_proto::rr::RecordType;

@@ -4,13 +4,13 @@
 use std::time::Duration;
 
 use anyhow::Context;
+use ccass_2fa_lab::Delays;
 
 use super::background::ready;
 use crate::contenders::{Exporter, HTTPS, Programs, Question, our_config, targets};
-use crate::delays::{self, Delays};
 use crate::figures::Figures;
 use crate::samples::Samples;
-use crate::world::World;
+use crate::world::{SLOW_ADDRESS, SLOW_NAME_SERVER, World};
 
 const PROBES: usize = 30;
 const EVERY: Duration = Duration::from_secs(1);
@@ -24,10 +24,10 @@ const SLOW: Question = Question {
 
 /// The phases by blackbox_exporter's names, and how long each takes.
 const PHASES: [(&str, &str, Duration); 4] = [
-    ("dns", "resolve", delays::DNS),
-    ("handshake", "tls", delays::HANDSHAKE),
-    ("first byte", "processing", delays::FIRST_BYTE),
-    ("body", "transfer", delays::BODY),
+    ("dns", "resolve", Delays::DNS),
+    ("handshake", "tls", Delays::HANDSHAKE),
+    ("first byte", "processing", Delays::FIRST_BYTE),
+    ("body", "transfer", Delays::BODY),
 ];
 
 pub async fn measure(
@@ -35,7 +35,12 @@ pub async fn measure(
     programs: &Programs,
     figures: &mut Figures,
 ) -> anyhow::Result<()> {
-    let _delays = Delays::start(&world.slow).await?;
+    let _delays = Delays::start(
+        &world.slow,
+        (SLOW_NAME_SERVER, 53).into(),
+        (SLOW_ADDRESS, 443).into(),
+    )
+    .await?;
     for (count, how, bound) in [
         (0, "one probe a second", 5.0),
         (BUSY, "500 targets are probed", 20.0),
