@@ -626,11 +626,6 @@ const MEANT: &[Meant] = &[
         is: |one| is_session(one) && one.theirs.is_none() && one.scenario != "HTTP/2",
     },
     Meant {
-        what: "The strongest cipher is offered first",
-        why: "Where the server leaves the choice to the client, the two agree on different ones.",
-        is: |one| one.series.starts_with("probe_tls_cipher_info") && one.scenario == "HTTP/2",
-    },
-    Meant {
         what: "A redirect is followed to the same host and to `allowed_hosts`, over https only, and \
                never to where it came from",
         why: "A login that leads elsewhere is to be seen, not followed; the status is the redirect's.",

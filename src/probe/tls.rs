@@ -17,7 +17,7 @@ use rustls::crypto::{CryptoProvider, aws_lc_rs};
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::{
     AlertDescription, ClientConfig, DigitallySignedStruct, Error as TlsError, InvalidMessage,
-    PeerIncompatible, SignatureScheme, SupportedProtocolVersion, version,
+    PeerIncompatible, SignatureScheme, SupportedCipherSuite, SupportedProtocolVersion, version,
 };
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
@@ -84,13 +84,33 @@ pub(super) struct Peer {
 const FROM_TLS12: &[&SupportedProtocolVersion] = &[&version::TLS13, &version::TLS12];
 const FROM_TLS13: &[&SupportedProtocolVersion] = &[&version::TLS13];
 
+/// In the order of Edge and Chrome: a server that leaves the choice to the client chooses for a probe as
+/// it does for a terminal.
+const CIPHERS: [SupportedCipherSuite; 9] = {
+    use aws_lc_rs::cipher_suite::*;
+    [
+        TLS13_AES_128_GCM_SHA256,
+        TLS13_AES_256_GCM_SHA384,
+        TLS13_CHACHA20_POLY1305_SHA256,
+        TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256,
+        TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256,
+        TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384,
+        TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384,
+        TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256,
+        TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256,
+    ]
+};
+
 impl Client {
     pub fn of(module: &ProbeModule, roots: &Roots, clock: Clock) -> Self {
         use aws_lc_rs::kx_group::{SECP256R1, SECP384R1, X25519};
-        let large = aws_lc_rs::default_provider();
+        let large = CryptoProvider {
+            cipher_suites: CIPHERS.to_vec(),
+            ..aws_lc_rs::default_provider()
+        };
         let small = CryptoProvider {
             kx_groups: vec![X25519, SECP256R1, SECP384R1],
-            ..aws_lc_rs::default_provider()
+            ..large.clone()
         };
         let versions = match module.tls.min_version {
             MinVersion::Tls12 => FROM_TLS12,

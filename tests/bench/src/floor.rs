@@ -17,10 +17,12 @@ use http_body_util::{BodyExt, Empty};
 use hyper::Request;
 use hyper::header::HOST;
 use hyper_util::rt::TokioIo;
+use rustls::CipherSuite::TLS13_AES_128_GCM_SHA256;
 use rustls::client::Resumption;
+use rustls::crypto::aws_lc_rs;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, ServerName};
-use rustls::{ClientConfig, RootCertStore};
+use rustls::{ClientConfig, RootCertStore, SupportedCipherSuite};
 use tokio::io::{AsyncBufReadExt, BufReader, stdin};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
@@ -44,7 +46,12 @@ async fn main() -> anyhow::Result<()> {
     for root in CertificateDer::pem_file_iter(&arguments.ca_file)? {
         roots.add(root?)?;
     }
-    let mut config = ClientConfig::builder()
+    // The exporter's own order, so that both agree on the same one.
+    let mut provider = aws_lc_rs::default_provider();
+    let is_other = |suite: &SupportedCipherSuite| suite.suite() != TLS13_AES_128_GCM_SHA256;
+    provider.cipher_suites.sort_by_key(is_other);
+    let mut config = ClientConfig::builder_with_provider(Arc::new(provider))
+        .with_safe_default_protocol_versions()?
         .with_root_certificates(roots)
         .with_no_client_auth();
     config.resumption = Resumption::disabled();
