@@ -234,10 +234,7 @@ async fn approach(way: Way, plan: Plan) -> Approach {
                 protocols: &[b"h2", b"http/1.1"],
             };
             let (handshake, stream) = client.handshake(carrier, &peer, plan.limit, &again).await;
-            (
-                Some(handshake),
-                stream.map(|stream| Stream::Tls(Box::new(stream))),
-            )
+            (Some(handshake), stream.map(Stream::Tls))
         }
         (Some(carrier), None) => (None, Some(Stream::Plain(carrier))),
         (None, _) => (None, None),

@@ -261,11 +261,9 @@ where
             }
         }
         Protocol::Http2 => {
-            let (mut sender, connection) =
-                hyper::client::conn::http2::Builder::new(TokioExecutor::new())
-                    .max_header_list_size(MAX_HEADER_BYTES as u32)
-                    .handshake(io)
-                    .await?;
+            let mut builder = hyper::client::conn::http2::Builder::new(TokioExecutor::new());
+            builder.max_header_list_size(MAX_HEADER_BYTES as u32);
+            let (mut sender, connection) = Box::pin(builder.handshake(io)).await?;
             let connection = AbortOnDropHandle::new(tokio::spawn(connection));
             match sender.send_request(request).await {
                 Ok(response) => Ok((response, connection)),

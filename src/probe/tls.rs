@@ -151,7 +151,7 @@ impl Client {
         peer: &Peer,
         limit: TimeLimit,
         again: Again<'_>,
-    ) -> (Handshake, Option<TlsStream<Carrier>>) {
+    ) -> (Handshake, Option<Box<TlsStream<Carrier>>>) {
         let watch = Stopwatch::start();
         let mut first = pin!(self.attempt(&self.large, carrier, peer, limit.remaining()));
         let early = tokio::time::timeout(limit.remaining() / 2, &mut first).await;
@@ -160,19 +160,19 @@ impl Client {
             Ok(attempt) => {
                 // Reset or closed: that is an answer, and no loss.
                 if attempt.is_unanswered() {
-                    small = self.try_small(peer, limit, again).await;
+                    small = Box::pin(self.try_small(peer, limit, again)).await;
                 }
                 attempt
             }
             Err(_) => {
-                let aside = async {
+                let aside = Box::pin(async {
                     small = self.try_small(peer, limit, again).await;
                     small.as_ref()?;
                     let carrier = again().await?;
                     let once_more = self.attempt(&self.large, carrier, peer, limit.remaining());
                     let once_more = once_more.await;
                     (!once_more.is_unanswered()).then_some(once_more)
-                };
+                });
                 tokio::select! {
                     first = &mut first => first,
                     Some(once_more) = aside => once_more,
@@ -223,7 +223,7 @@ impl Client {
                         detail: None,
                     }),
                     Ok(Err(error)) => Err(Trouble::of(error)),
-                    Ok(Ok(stream)) => Ok(stream),
+                    Ok(Ok(stream)) => Ok(Box::new(stream)),
                 }
             }
         };
@@ -319,7 +319,7 @@ fn cipher_name(name: &str) -> String {
 
 /// One handshake as it went.
 struct Attempt {
-    session: Result<TlsStream<Carrier>, Trouble>,
+    session: Result<Box<TlsStream<Carrier>>, Trouble>,
     presented: Option<Presented>,
 }
 

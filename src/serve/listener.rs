@@ -22,6 +22,7 @@ use tokio::task::{AbortHandle, JoinSet};
 use tokio::time::timeout;
 use tokio_io_timeout::TimeoutStream;
 use tokio_rustls::TlsAcceptor;
+use tokio_rustls::rustls::ServerConfig;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
 
@@ -143,6 +144,19 @@ async fn connection(stream: TcpStream, site: Arc<Site>, watcher: Watcher) -> Res
     let Some(tls) = tls else {
         return http1(stream, site, "http", watcher).await;
     };
+    // In a box, since a scraper may keep a connection for each target: without TLS they are small.
+    Box::pin(over_tls(stream, tls, site, watcher)).await
+}
+
+async fn over_tls<S>(
+    stream: S,
+    tls: Arc<ServerConfig>,
+    site: Arc<Site>,
+    watcher: Watcher,
+) -> Result<(), String>
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
     let handshake = timeout(HEAD_LIMIT, TlsAcceptor::from(tls).accept(stream)).await;
     let session = handshake
         .map_err(|_| "no handshake in time".to_owned())?

@@ -81,7 +81,7 @@ async fn resolve(asker: &Asker<'_>, host: &str) -> Result<Vec<IpAddr>, Unanswere
                 let config = |servers| ResolverConfig::from_parts(None, Vec::new(), servers);
                 Ok(by_servers(module, host, &[server], config).await?)
             }
-            None => by_lookups(asker, host, resolver).await,
+            None => Box::pin(by_lookups(asker, host, resolver)).await,
         },
     }
 }
@@ -98,9 +98,12 @@ async fn by_system(
     let known = match whole.is_fqdn() && !whole.is_localhost() {
         true => by_hosts_file(module, &whole),
         // Through the search list, and what is known without any file.
-        false => look_up(module, host, config(Vec::new()), ResolveHosts::Always)
-            .await
-            .ok(),
+        false => {
+            let config = config(Vec::new());
+            Box::pin(look_up(module, host, config, ResolveHosts::Always))
+                .await
+                .ok()
+        }
     };
     match known {
         Some(addresses) => Ok(addresses),
@@ -133,7 +136,7 @@ async fn by_servers(
             Some(answer) => answer,
             None => {
                 let config = config(vec![server.clone()]);
-                look_up(module, host, config, ResolveHosts::Never).await
+                Box::pin(look_up(module, host, config, ResolveHosts::Never)).await
             }
         };
         match answer {

@@ -66,7 +66,7 @@ pub(super) async fn ask(question: &Question) -> Lookup {
 async fn exchange(question: &Question, lookup: &mut Lookup) -> Result<DnsResponse, Unanswered> {
     let (named, path) = match &question.resolver.transport {
         Transport::Udp => return over_udp(question, &mut lookup.truncated).await,
-        Transport::Tcp => return over_tcp(question).await,
+        Transport::Tcp => return Box::pin(over_tcp(question)).await,
         Transport::Tls(named) => (named, None),
         Transport::Https(named, path) => (named, Some(path.as_str())),
     };
@@ -77,7 +77,9 @@ async fn exchange(question: &Question, lookup: &mut Lookup) -> Result<DnsRespons
     };
     let session = &mut lookup.session;
     let (request, limit) = (request(question), question.limit);
-    encrypted::exchange(&destination, request, &question.client, limit, session).await
+    // In boxes is what is seldom: every question would be as large as it otherwise.
+    let exchange = encrypted::exchange(&destination, request, &question.client, limit, session);
+    Box::pin(exchange).await
 }
 
 async fn over_udp(question: &Question, truncated: &mut bool) -> Result<DnsResponse, Unanswered> {
@@ -87,7 +89,7 @@ async fn over_udp(question: &Question, truncated: &mut bool) -> Result<DnsRespon
         return Ok(response);
     }
     *truncated = true;
-    over_tcp(question).await
+    Box::pin(over_tcp(question)).await
 }
 
 async fn over_tcp(question: &Question) -> Result<DnsResponse, Unanswered> {
