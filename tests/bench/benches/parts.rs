@@ -129,17 +129,26 @@ fn report_taken_in(bencher: Bencher<'_, '_>) {
     });
 }
 
-/// Parsed, and judged by this host's roots, the public web's and its own.
-#[divan::bench]
-fn report_of_a_chain(bencher: Bencher<'_, '_>) {
+/// Judged by this host's roots, the public web's and its own: as it is seen for the first time, and as it is
+/// at every probe after that.
+#[divan::bench(args = ["new", "known"])]
+fn report_of_a_chain(bencher: Bencher<'_, '_>, chain: &str) {
     let module = &SEEN.config.targets[0].module;
-    let anchors = Anchors::of(module, &Roots::load());
+    let roots = Roots::load();
     let host = ServerName::try_from(HOST).expect("a name");
     let algorithms = aws_lc_rs::default_provider().signature_verification_algorithms;
     let now = Clock::System.now();
-    let judged = || judge(&SEEN.chain, &host, &module.tls, &anchors, algorithms, now);
-    assert!(judged().trust.iter().any(|one| one.trusted));
-    bencher.bench(judged);
+    let known = Anchors::of(module, &roots);
+    let judged =
+        |anchors: &Anchors| judge(&SEEN.chain, &host, &module.tls, anchors, algorithms, now);
+    assert!(judged(&known).trust.iter().any(|one| one.trusted));
+    let anchors = || match chain {
+        "new" => Anchors::of(module, &roots),
+        _ => known.clone(),
+    };
+    bencher
+        .with_inputs(anchors)
+        .bench_refs(|anchors| judged(anchors));
 }
 
 const BODY: &str = r#"<!DOCTYPE html><html><head><title>Sign in</title></head><body>
