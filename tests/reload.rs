@@ -82,6 +82,33 @@ async fn a_hangup_brings_a_new_target_and_leaves_the_old_one_its_counters_and_it
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_asked_to_be_left_alone_is_left_alone_after_a_reload_too() {
+    let lab = Lab::start().await.unwrap();
+    // 503 with Retry-After: 120, at an interval of 10 s.
+    lab.provoke(ccass_2fa_lab::scenario("http-503").unwrap());
+    let config = ConfigFile::new(&lab.config());
+    let mut exporter = Exporter::start(&[&config.argument()]).await;
+    exporter.first_probe().await;
+    let rested = "probe_missed_total{cause=\"backoff\",target=\"sso\"}";
+    let mut missed = 0.0;
+    while missed == 0.0 {
+        missed = exporter.metrics().await.value(rested).unwrap();
+    }
+    let closed = "  - {name: closed, url: \"https://127.0.0.1:1/\", expect: unreachable}\n";
+    std::fs::write(config.path(), lab.config() + closed).unwrap();
+    assert_eq!(post(&exporter, "/-/reload").await.0, 200);
+    // The new target's second probe comes after what would have been the next of the old one.
+    let attempts = "probe_attempts_total{target=\"closed\"}";
+    let twice = async { while exporter.metrics().await.value(attempts) != Some(2.0) {} };
+    let probed = tokio::time::timeout(exporter::PATIENCE, twice).await;
+    probed.expect("the closed one is probed");
+    assert_eq!(lab.login_server.requests().len(), 1);
+    // Counted when it was asked for, and not again.
+    exporter.metrics().await.expect(rested, missed);
+    assert_eq!(exporter.terminate().await, Some(0));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_mistake_leaves_the_old_configuration_in_force_and_is_told_and_shown() {
     let lab = Lab::start().await.unwrap();
     let config = ConfigFile::new(&lab.config());

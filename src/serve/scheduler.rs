@@ -6,7 +6,7 @@
 
 use std::collections::HashMap;
 use std::hash::{BuildHasher, RandomState};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::{Semaphore, mpsc, watch};
@@ -39,9 +39,50 @@ struct Round {
     stop: CancellationToken,
 }
 
-/// When the cycles of a target are counted from. A target that a reload leaves as it is keeps its
-/// beat, so that no reload makes it be probed more often.
-type Beats = HashMap<(String, String), (Duration, Instant)>;
+/// A target, by its name and address, that a reload leaves where it is keeps its beat, so that no reload
+/// makes it be probed more often.
+type Beats = HashMap<(String, String), Beat>;
+
+/// When a target is probed.
+#[derive(Clone)]
+struct Beat {
+    interval: Duration,
+    /// When its cycles are counted from.
+    start: Instant,
+    rest: Arc<Rest>,
+}
+
+/// Until when the server asked to be left alone.
+#[derive(Default)]
+struct Rest(Mutex<Option<Instant>>);
+
+impl Rest {
+    fn until(&self) -> Option<Instant> {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn set(&self, until: Instant) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(until);
+    }
+}
+
+impl Beat {
+    fn due(&self, cycle: u32) -> Instant {
+        self.start + self.interval * cycle
+    }
+
+    /// The first cycle that is due at or after `instant`.
+    fn cycle_at(&self, instant: Instant) -> u32 {
+        let passed = instant.saturating_duration_since(self.start);
+        (passed.as_secs_f64() / self.interval.as_secs_f64()).ceil() as u32
+    }
+
+    /// `cycle`, or the first one after the rest that the server asked for.
+    fn rested(&self, cycle: u32) -> u32 {
+        let resume = self.rest.until().map(|until| self.cycle_at(until));
+        resume.map_or(cycle, |resume| cycle.max(resume))
+    }
+}
 
 /// Probes the targets that are in force until `stop`; then waits for probes under way, but not for
 /// long.
@@ -93,17 +134,21 @@ fn begin(tasks: &mut JoinSet<()>, round: Round, before: &Beats) -> Beats {
     for (index, target) in targets.iter().enumerate() {
         let key = (target.name.clone(), target.url.to_string());
         let offset = offset(limits.interval, index, targets.len());
-        let (start, cycle) = match before.get(&key) {
-            Some((interval, start)) if *interval == limits.interval => {
-                (*start, cycles_until(*start, *interval, now))
-            }
+        let known = before.get(&key);
+        let (start, cycle) = match known {
+            Some(beat) if beat.interval == limits.interval => (beat.start, beat.cycle_at(now)),
             // It was probed a moment ago, perhaps.
             Some(_) => (now + offset, 1),
             None => (now + offset, 0),
         };
-        beats.insert(key, (limits.interval, start));
+        let beat = Beat {
+            interval: limits.interval,
+            start,
+            rest: known.map_or_else(Arc::default, |beat| Arc::clone(&beat.rest)),
+        };
+        beats.insert(key, beat.clone());
         let (round, target) = (Arc::clone(&round), Arc::clone(target));
-        tasks.spawn(keep_probing(round, target, start, cycle));
+        tasks.spawn(keep_probing(round, target, beat, cycle));
     }
     beats
 }
@@ -113,13 +158,17 @@ fn offset(interval: Duration, index: usize, count: usize) -> Duration {
     interval.mul_f64(index as f64 / count as f64)
 }
 
-async fn keep_probing(round: Arc<Round>, target: Arc<Target>, start: Instant, mut cycle: u32) {
-    let interval = round.limits.interval;
+async fn keep_probing(round: Arc<Round>, target: Arc<Target>, beat: Beat, mut cycle: u32) {
+    let interval = beat.interval;
     loop {
-        let due = start + interval * cycle;
+        cycle = beat.rested(cycle);
         tokio::select! {
-            () = sleep_until(due + jitter(interval, cycle)) => {}
+            () = sleep_until(beat.due(cycle) + jitter(interval, cycle)) => {}
             () = round.stop.cancelled() => return,
+        }
+        // Asked for meanwhile, of a probe from before a reload, which counts the cycles.
+        if beat.rested(cycle) > cycle {
+            continue;
         }
         let retry_after = match timeout(interval, round.places.acquire()).await {
             Ok(Ok(_place)) => probe(&round, &target).await,
@@ -129,27 +178,18 @@ async fn keep_probing(round: Arc<Round>, target: Arc<Target>, start: Instant, mu
                 None
             }
         };
-        let next = cycles_until(start, interval, monotonic_now()).max(cycle + 1);
+        let next = beat.cycle_at(monotonic_now()).max(cycle + 1);
         round
             .board
             .miss(&target.name, Missed::Overrun, u64::from(next - cycle - 1));
-        cycle = match retry_after {
-            None => next,
-            Some(wait) => {
-                let resume = cycles_until(start, interval, monotonic_now() + wait).max(next);
-                round
-                    .board
-                    .miss(&target.name, Missed::Backoff, u64::from(resume - next));
-                resume
-            }
-        };
+        if let Some(wait) = retry_after {
+            beat.rest.set(monotonic_now() + wait);
+        }
+        cycle = beat.rested(next);
+        round
+            .board
+            .miss(&target.name, Missed::Backoff, u64::from(cycle - next));
     }
-}
-
-/// The first cycle that is due at or after `instant`.
-fn cycles_until(start: Instant, interval: Duration, instant: Instant) -> u32 {
-    let passed = instant.saturating_duration_since(start);
-    (passed.as_secs_f64() / interval.as_secs_f64()).ceil() as u32
 }
 
 /// None for the first cycle: a newcomer wants to see something at once.
