@@ -1,7 +1,8 @@
 # One word a chore; CI calls the same words.
 
 CARGO ?= cargo
-# Everywhere --workspace: by itself a package has its libraries built anew, with fewer features.
+# Tests are run with --workspace: by itself a package has its libraries built anew, with fewer features.
+
 # Not among the tests that run all at once, each for a reason that Cargo.toml gives.
 WORLDS := --test firewall --test disk --test peers --test blackbox
 BESIDE := --test alerts --test dashboards --test migration
@@ -49,8 +50,8 @@ mutants:        ## change the alert rules one thing at a time; the unit tests mu
 current:        ## the alerting tests against the newest Prometheus and Alertmanager in Debian
 	tests/install.sh
 	tests/newest.sh again
-	PATH="$(NEWEST):$$PATH" $(CARGO) test --locked --test alerts --test drill --test migration
-	PATH="$(NEWEST):$$PATH" $(CARGO) test --locked --test paging -- --test-threads=8
+	PATH="$(NEWEST):$$PATH" $(CARGO) test --workspace --locked --test alerts --test drill --test migration
+	PATH="$(NEWEST):$$PATH" $(CARGO) test --workspace --locked --test paging -- --test-threads=8
 
 bench:          ## what it costs beside blackbox_exporter, into docs/performance.md; as root, 15 minutes
 	tests/install.sh
@@ -75,7 +76,7 @@ image:          ## the container image
 	docker build --tag ccass-2fa-exporter .
 
 documents:      ## write the documents that repeat tables of the code
-	UPDATE_DOCUMENTS=1 $(CARGO) test --locked --test documents --test migration --test alerts --test blackbox
+	UPDATE_DOCUMENTS=1 $(CARGO) test --workspace --locked --test documents --test migration --test alerts --test blackbox
 
 notices:        ## write THIRD-PARTY-NOTICES.md
 	tests/notices.py --write

@@ -90,10 +90,16 @@ async fn a_server_that_asked_to_be_left_alone_is_left_alone_after_a_reload_too()
     let mut exporter = Exporter::start(&[&config.argument()]).await;
     exporter.first_probe().await;
     let rested = "probe_missed_total{cause=\"backoff\",target=\"sso\"}";
-    let mut missed = 0.0;
-    while missed == 0.0 {
-        missed = exporter.metrics().await.value(rested).unwrap();
-    }
+    let told = async {
+        loop {
+            match exporter.metrics().await.value(rested) {
+                Some(missed) if missed > 0.0 => return missed,
+                _ => {}
+            }
+        }
+    };
+    let missed = tokio::time::timeout(exporter::PATIENCE, told).await;
+    let missed = missed.expect("the rest is counted");
     let closed = "  - {name: closed, url: \"https://127.0.0.1:1/\", expect: unreachable}\n";
     std::fs::write(config.path(), lab.config() + closed).unwrap();
     assert_eq!(post(&exporter, "/-/reload").await.0, 200);
