@@ -1,61 +1,50 @@
 # One word a chore; CI calls the same words.
 
 CARGO ?= cargo
-# Tests are run with --workspace: by itself a package has its libraries built anew, with fewer features.
-
-# Not among the tests that run all at once, each for a reason that Cargo.toml gives.
-WORLDS := --test firewall --test disk --test peers --test blackbox
-BESIDE := --test alerts --test dashboards --test migration
-APART := $(WORLDS) $(BESIDE) --test paging --test rehearsal
-# By itself, so that what is lost is lost on the way and not in the machine.
-LOSSY := a_hundred_probes_over_a_long_and_lossy_way
-# The newest that Debian has, beside what is installed.
+# Always the whole workspace: a package by itself would build its dependencies anew with fewer features.
+TEST := $(CARGO) test --workspace --locked
+# Most tests wait for something, so several share a processor.
+export RUST_TEST_THREADS ?= $(shell expr 4 \* $$(nproc))
+# Debian's newest Prometheus and Alertmanager, beside the installed ones.
 NEWEST := $(CURDIR)/target/newest/root/usr/bin
 
-.PHONY: help run test release mutants current bench microbench rehearsal lint deny image documents notices clean
+.PHONY: help run quick test install release mutants current bench microbench rehearsal lint deny image documents notices clean
 
 help:           ## this list
-	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' Makefile
+	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' Makefile | expand -t 16
 
 run:            ## serve on port 10762 with the built-in configuration
 	$(CARGO) run --release --locked
 
-test:           ## every test, after installing from Debian what they need; as root, or NO_NETNS=1
+quick:          ## unit tests and loopback suites: no root, nothing to install, under 90 seconds
+	$(TEST) --lib --bins --test lab --test cli --test probe --test serve --test evidence
+
+test: install release ## every test; as root, or without the network namespaces
+	$(TEST) --no-run
+	$(TEST) --lib --bins --test lab --test cli --test probe --test serve --test evidence
+	$(TEST) --test alerts
+	$(TEST) --test interop -- --skip performance::
+	$(TEST) --test network
+	$(TEST) --test interop performance::
+
+install:        ## what the tests run against, from Debian and npm
 	tests/install.sh
-	$(CARGO) build --release --locked
-	$(CARGO) test --workspace --locked --no-run
-	$(CARGO) test --workspace --test paging $(BESIDE) --locked --no-run
-# Paging waits for minutes; what works meanwhile makes way for it.
-	$(CARGO) test --workspace --test paging --locked -- --test-threads=8 >target/paging.log 2>&1 & paging=$$!; \
-	nice -n 19 $(CARGO) test --workspace --locked && nice -n 19 $(CARGO) test --workspace $(BESIDE) --locked; rest=$$?; \
-	wait $$paging; paging=$$?; cat target/paging.log; exit $$((paging + rest))
-ifeq ($(NO_NETNS),1)
-	@echo "NO_NETNS=1: NOT RUN are the tests in namespaces: firewall, disk, peers, blackbox" >&2
-else
-	$(CARGO) test --workspace $(WORLDS) --locked -- --test-threads=10 --skip $(LOSSY)
-	$(CARGO) test --workspace --test firewall --locked $(LOSSY)
-endif
-	$(CARGO) test --workspace --test rehearsal --locked
 
 release:        ## the program, small and quick
 	$(CARGO) build --release --locked
 
-rehearsal:      ## an outage goes by, from the probe to the page: no network, no root
-	@$(CARGO) test --quiet --locked --workspace --test rehearsal
+rehearsal:      ## an outage from the first failing probe to the page: no network, no root
+	@$(CARGO) build --quiet --workspace --locked --bins
+	@target/debug/rehearsal
 
-mutants:        ## change the alert rules one thing at a time; the unit tests must notice (minutes)
-	tests/install.sh
+mutants: install ## change the alert rules one thing at a time; the unit tests must notice (minutes)
 	alerts/tests/mutants.py
 
-current:        ## the alerting tests against the newest Prometheus and Alertmanager in Debian
-	tests/install.sh
+current: install ## the alert suite against the newest Prometheus and Alertmanager in Debian
 	tests/newest.sh again
-	PATH="$(NEWEST):$$PATH" $(CARGO) test --workspace --locked --test alerts --test drill --test migration
-	PATH="$(NEWEST):$$PATH" $(CARGO) test --workspace --locked --test paging -- --test-threads=8
+	PATH="$(NEWEST):$$PATH" $(TEST) --test alerts
 
-bench:          ## what it costs beside blackbox_exporter, into docs/performance.md; as root, 15 minutes
-	tests/install.sh
-	$(CARGO) build --release --locked
+bench: install release ## what it costs beside blackbox_exporter, into docs/performance.md; as root, 15 minutes
 	$(CARGO) build --release --locked --package ccass-2fa-bench
 	$(CARGO) run --release --locked --package ccass-2fa-bench -- --json target/bench.json --document docs/performance.md $(PARTS)
 
@@ -65,7 +54,6 @@ microbench:     ## what its parts cost: rendering, judging a chain, a page, the 
 lint:           ## format, clippy, licences of what is linked in
 	$(CARGO) fmt --all -- --check
 	$(CARGO) clippy --workspace --all-targets --locked -- --deny warnings
-	$(CARGO) clippy --workspace --locked $(APART) -- --deny warnings
 	tests/notices.py
 
 deny:           ## advisories, licences and sources by cargo-deny, which it installs
@@ -75,8 +63,10 @@ deny:           ## advisories, licences and sources by cargo-deny, which it inst
 image:          ## the container image
 	docker build --tag ccass-2fa-exporter .
 
-documents:      ## write the documents that repeat tables of the code
-	UPDATE_DOCUMENTS=1 $(CARGO) test --workspace --locked --test documents --test migration --test alerts --test blackbox
+documents: install ## rewrite the documents that repeat the code
+	UPDATE_DOCUMENTS=1 $(TEST) --test cli --test alerts
+	UPDATE_DOCUMENTS=1 $(TEST) --test interop status_page::
+	UPDATE_DOCUMENTS=1 $(TEST) --test network blackbox_exporter::
 
 notices:        ## write THIRD-PARTY-NOTICES.md
 	tests/notices.py --write

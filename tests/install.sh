@@ -47,7 +47,7 @@ packages=$(xargs <<<"$packages")
 # The libraries of the browser's tests, as the lock file has them.
 web() {
   local here
-  here=$(dirname "$0")/web
+  here=$(dirname "$0")/harness/node
   if [ ! -e "$here/node_modules/.installed" ] ||
     [ "$here/package-lock.json" -nt "$here/node_modules/.installed" ]; then
     echo "installing what $here/package-lock.json names"

@@ -137,7 +137,7 @@ pub enum PageFault {
     ChunkedCutShort,
     /// One byte a second, for ever.
     Endless,
-    /// 128 MiB once decoded, a few hundred KiB on the wire.
+    /// 16 MiB once decoded, a few KiB on the wire.
     GzipBomb,
     /// The login page in this encoding, asked for or not.
     Encoded(Encoding),

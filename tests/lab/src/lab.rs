@@ -115,12 +115,17 @@ impl Lab {
 
     /// The exporter's configuration, as YAML, for a lab without faults and for most scenarios.
     pub fn config(&self) -> String {
-        self.render("", "", "")
+        self.render("", "", "", "")
     }
 
-    /// The configuration under which `scenario` shows its reason.
+    /// The configuration under which `scenario` shows its reason. Only a scenario in which something
+    /// never answers has a short timeout: elsewhere a slow machine must not decide the verdict.
     pub fn config_for(&self, scenario: &Scenario) -> String {
-        self.render(scenario.module, scenario.tls, scenario.target)
+        let timeout = match scenario.times_out {
+            true => "    timeout: 5s\n",
+            false => "",
+        };
+        self.render(timeout, scenario.module, scenario.tls, scenario.target)
     }
 
     /// Heals, then makes `scenario` true.
@@ -158,7 +163,7 @@ impl Lab {
         self.login_server.addr().ip()
     }
 
-    fn render(&self, module: &str, tls: &str, target: &str) -> String {
+    fn render(&self, timeout: &str, module: &str, tls: &str, target: &str) -> String {
         let resolver = self.name_server.addr();
         let encrypted = format!("{RESOLVER}@{resolver}");
         let url = self.url();
@@ -174,11 +179,11 @@ impl Lab {
             false => format!("    resolvers: [\"{resolver}\"]\n    route: \"{resolver}\"\n"),
         };
         format!(
-            "probe: {{interval: 10s, timeout: 4s}}
+            "probe: {{interval: 10s, timeout: 10s}}
 modules:
   lab_page:
     system_resolvers: ignore
-{asks}{module}    tls: {{roots: [ca_file], ca_file: {ca_file}, expected_issuers: [\"{organisation}\"]{tls}}}
+{timeout}{asks}{module}    tls: {{roots: [ca_file], ca_file: {ca_file}, expected_issuers: [\"{organisation}\"]{tls}}}
     page: {{title: \"{TITLE}\", contains: [\"username\"], form_fields: [username, password]}}
 targets:
   - {{name: sso, url: \"{url}\", module: lab_page{target}}}

@@ -11,7 +11,7 @@ use crate::faults::Encoding;
 pub const TITLE: &str = "CCASS Lab Login";
 
 /// What the gzip bomb decodes to, in bytes.
-pub const BOMB_SIZE: u64 = 128 * MIB as u64;
+pub const BOMB_SIZE: u64 = 16 * MIB as u64;
 
 const MIB: usize = 1024 * 1024;
 

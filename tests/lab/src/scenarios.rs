@@ -30,6 +30,8 @@ pub struct Scenario {
     pub(crate) tls: &'static str,
     /// and entries of the target, after a comma.
     pub(crate) target: &'static str,
+    /// Whether something never answers, so that the probe ends by its timeout.
+    pub(crate) times_out: bool,
     pub(crate) provoke: fn(&Lab),
 }
 
@@ -59,12 +61,20 @@ impl Scenario {
             module: "",
             tls: "",
             target: "",
+            times_out: false,
             provoke,
         }
     }
 
     const fn or(self, also: &'static [&'static str]) -> Self {
         Self { also, ..self }
+    }
+
+    const fn times_out(self) -> Self {
+        Self {
+            times_out: true,
+            ..self
+        }
     }
 
     const fn with_finding(self, finding: &'static str) -> Self {
@@ -128,15 +138,15 @@ static FAILING: &[Scenario] = &[
     Scenario::new("dns-no-data", "dns_no_data", "the name has no address of any family", |lab| lab.name_server.set_fault(DnsFault::NoData)),
     Scenario::new("dns-servfail", "dns_servfail", "the resolver fails", |lab| lab.name_server.set_fault(DnsFault::ServFail)),
     Scenario::new("dns-refused", "dns_refused", "the resolver refuses to answer us", |lab| lab.name_server.set_fault(DnsFault::Refused)),
-    Scenario::new("dns-timed-out", "dns_timed_out", "the resolver is silent", |lab| lab.name_server.set_fault(DnsFault::Silent)),
-    Scenario::new("dns-wrong-id", "dns_timed_out", "only answers to other questions arrive", |lab| lab.name_server.set_fault(DnsFault::WrongId)).or(&["dns_malformed"]),
+    Scenario::new("dns-timed-out", "dns_timed_out", "the resolver is silent", |lab| lab.name_server.set_fault(DnsFault::Silent)).times_out(),
+    Scenario::new("dns-wrong-id", "dns_timed_out", "only answers to other questions arrive", |lab| lab.name_server.set_fault(DnsFault::WrongId)).or(&["dns_malformed"]).times_out(),
     Scenario::new("dns-unreachable", "dns_unreachable", "no resolver listens on the port", |lab| lab.name_server.close()),
     Scenario::new("dns-malformed", "dns_malformed", "the answer cannot be read", |lab| lab.name_server.set_fault(DnsFault::Malformed)),
     Scenario::new("dns-sinkhole", "dns_sinkhole", "a filter answers with 0.0.0.0", |lab| lab.name_server.set_fault(DnsFault::Answer(vec![IpAddr::V4(Ipv4Addr::UNSPECIFIED)]))),
     Scenario::new("dns-tls-stranger", "dns_tls", "the resolver's certificate is of an unknown authority", |lab| lab.name_server.set_identity(Authority::new("Example Stranger").issue(&Leaf::for_name(RESOLVER)))).with_module(ASK_OVER_TLS),
     Scenario::new("dns-tls-another-name", "dns_tls", "the resolver's certificate names another", |lab| lab.name_server.set_identity(lab.authority.issue(&Leaf::for_name("other.lab.test")))).with_module(ASK_OVER_HTTPS),
     Scenario::new("dns-tls-servfail", "dns_servfail", "the resolver over TLS fails", |lab| lab.name_server.set_fault(DnsFault::ServFail)).with_module(ASK_OVER_TLS),
-    Scenario::new("dns-tls-silent", "dns_timed_out", "the resolver over TLS is silent", |lab| lab.name_server.set_fault(DnsFault::Silent)).with_module(ASK_OVER_TLS),
+    Scenario::new("dns-tls-silent", "dns_timed_out", "the resolver over TLS is silent", |lab| lab.name_server.set_fault(DnsFault::Silent)).with_module(ASK_OVER_TLS).times_out(),
     Scenario::new("dns-tls-unreachable", "dns_unreachable", "no resolver listens for TLS", |lab| lab.name_server.close()).with_module(ASK_OVER_TLS),
     Scenario::new("dns-https-nxdomain", "dns_nxdomain", "the resolver over HTTPS does not know the name", |lab| lab.name_server.set_fault(DnsFault::NxDomain)).with_module(ASK_OVER_HTTPS),
     Scenario::new("dns-https-no-data", "dns_no_data", "the resolver over HTTPS has no address", |lab| lab.name_server.set_fault(DnsFault::NoData)).with_module(ASK_OVER_HTTPS),
@@ -154,17 +164,17 @@ static FAILING: &[Scenario] = &[
     Scenario::new("proxy-own-page", "proxy_denied", "the proxy answers with a page of its own", |lab| lab.proxy.set_fault(ProxyFault::OwnPage)).with_module(BY_PROXY),
     Scenario::new("proxy-unavailable", "proxy_failed", "the proxy cannot reach the server", |lab| lab.proxy.set_fault(ProxyFault::Unavailable)).with_module(BY_PROXY),
     Scenario::new("proxy-server-down", "proxy_failed", "behind the proxy nothing listens", |lab| lab.login_server.set_fault(TcpFault::Refuse)).with_module(BY_PROXY),
-    Scenario::new("proxy-silent", "proxy_failed", "the proxy never answers", |lab| lab.proxy.set_fault(ProxyFault::Silent)).with_module(BY_PROXY),
+    Scenario::new("proxy-silent", "proxy_failed", "the proxy never answers", |lab| lab.proxy.set_fault(ProxyFault::Silent)).with_module(BY_PROXY).times_out(),
     Scenario::new("proxy-closes", "proxy_failed", "the proxy hangs up", |lab| lab.proxy.set_fault(ProxyFault::Close)).with_module(BY_PROXY),
     Scenario::new("proxy-garbage", "proxy_failed", "what answers is no proxy", |lab| lab.proxy.set_fault(ProxyFault::Garbage)).with_module(BY_PROXY),
     Scenario::new("proxy-tls-stranger", "proxy_tls", "the proxy's certificate is of an unknown authority", |lab| lab.proxy.set_identity(Authority::new("Example Stranger").issue(&Leaf::for_name("proxy.lab.test")))).with_module(BY_TLS_PROXY),
     Scenario::new("socks-wants-credentials", "proxy_auth_required", "the SOCKS5 proxy wants credentials", |lab| lab.proxy.set_fault(ProxyFault::WantCredentials(&[]))).with_module(BY_SOCKS),
     Scenario::new("socks-denied", "proxy_denied", "the SOCKS5 proxy's rules do not allow it", |lab| lab.proxy.set_fault(ProxyFault::Forbid)).with_module(BY_SOCKS),
     Scenario::new("socks-unavailable", "proxy_failed", "the SOCKS5 proxy cannot reach the server", |lab| lab.proxy.set_fault(ProxyFault::Unavailable)).with_module(BY_SOCKS),
-    Scenario::new("socks-silent", "proxy_failed", "the SOCKS5 proxy never answers", |lab| lab.proxy.set_fault(ProxyFault::Silent)).with_module(BY_SOCKS),
+    Scenario::new("socks-silent", "proxy_failed", "the SOCKS5 proxy never answers", |lab| lab.proxy.set_fault(ProxyFault::Silent)).with_module(BY_SOCKS).times_out(),
 
-    Scenario::new("tls-timed-out", "tls_timed_out", "silence after the ClientHello", |lab| lab.login_server.set_fault(TlsFault::SilentAfterHello)),
-    Scenario::new("tls-say-nothing", "tls_timed_out", "accepted, and never answered", |lab| lab.login_server.set_fault(TcpFault::AcceptAndSayNothing)),
+    Scenario::new("tls-timed-out", "tls_timed_out", "silence after the ClientHello", |lab| lab.login_server.set_fault(TlsFault::SilentAfterHello)).times_out(),
+    Scenario::new("tls-say-nothing", "tls_timed_out", "accepted, and never answered", |lab| lab.login_server.set_fault(TcpFault::AcceptAndSayNothing)).times_out(),
     Scenario::new("tls-reset", "tls_reset", "a reset after the ClientHello", |lab| lab.login_server.set_fault(TlsFault::ResetAfterHello)),
     Scenario::new("tls-closed", "tls_closed", "an orderly end after the ClientHello", |lab| lab.login_server.set_fault(TlsFault::CloseAfterHello)),
     Scenario::new("tls-closed-on-accept", "tls_closed", "an orderly end before anything was said", |lab| lab.login_server.set_fault(TcpFault::CloseOnAccept)),
@@ -184,12 +194,12 @@ static FAILING: &[Scenario] = &[
     Scenario::new("tls-bad-signature", "tls_bad_signature", "an authority with our root's name and another key", |lab| lab.login_server.set_identity(Authority::impostor_of(&lab.authority).issue(&Leaf::for_name(HOST)))),
     Scenario::new("tls-pin-mismatch", "tls_pin_mismatch", "the public key is not the pinned one", |_| {}).with_tls(PIN_OF_NOBODY),
     Scenario::new("tls-intercepted", "tls_intercepted", "a trusted web filter issued the certificate", intercept).with_tls(", on_interception: fail"),
-    Scenario::new("tls-large-hello-dropped", "tls_large_hello_dropped", "a ClientHello above one packet is dropped", |lab| lab.login_server.set_fault(TlsFault::DropLargeHello)),
+    Scenario::new("tls-large-hello-dropped", "tls_large_hello_dropped", "a ClientHello above one packet is dropped", |lab| lab.login_server.set_fault(TlsFault::DropLargeHello)).times_out(),
     Scenario::new("tls-large-hello-reset", "tls_large_hello_dropped", "a ClientHello above one packet is reset", |lab| lab.login_server.set_fault(TlsFault::ResetLargeHello)),
 
-    Scenario::new("http-timed-out", "http_timed_out", "silence after the request", |lab| lab.login_server.set_fault(HttpFault::SilentAfterRequest)),
-    Scenario::new("http-slow", "http_timed_out", "an answer after a minute", |lab| lab.login_server.set_fault(HttpFault::Slow(Duration::from_secs(60)))),
-    Scenario::new("http-endless", "http_timed_out", "a body of one byte a second", |lab| lab.login_server.set_fault(PageFault::Endless)),
+    Scenario::new("http-timed-out", "http_timed_out", "silence after the request", |lab| lab.login_server.set_fault(HttpFault::SilentAfterRequest)).times_out(),
+    Scenario::new("http-slow", "http_timed_out", "an answer after a minute", |lab| lab.login_server.set_fault(HttpFault::Slow(Duration::from_secs(60)))).times_out(),
+    Scenario::new("http-endless", "http_timed_out", "a body of one byte a second", |lab| lab.login_server.set_fault(PageFault::Endless)).times_out(),
     Scenario::new("http-reset", "http_reset", "a reset after the request", |lab| lab.login_server.set_fault(HttpFault::ResetAfterRequest)),
     Scenario::new("http-closed", "http_closed", "an orderly end after the request", |lab| lab.login_server.set_fault(HttpFault::CloseAfterRequest)),
     Scenario::new("http-malformed", "http_malformed", "an answer that is not HTTP", |lab| lab.login_server.set_fault(HttpFault::Malformed)),
@@ -203,7 +213,7 @@ static FAILING: &[Scenario] = &[
     Scenario::new("http-redirect-loop", "http_redirect_loop", "two pages that redirect to each other", |lab| lab.login_server.set_fault(HttpFault::RedirectLoop)),
     Scenario::new("http-too-many-redirects", "http_too_many_redirects", "twenty redirects, each to a new page", |lab| lab.login_server.set_fault(HttpFault::RedirectChain(20))),
     Scenario::new("http-body-too-large", "http_body_too_large", "a body of 8 MiB", |lab| lab.login_server.set_fault(PageFault::TooLarge(8 * 1024 * 1024))),
-    Scenario::new("http-gzip-bomb", "http_body_too_large", "a small body that decodes to 128 MiB", |lab| lab.login_server.set_fault(PageFault::GzipBomb)),
+    Scenario::new("http-gzip-bomb", "http_body_too_large", "a small body that decodes to 16 MiB", |lab| lab.login_server.set_fault(PageFault::GzipBomb)),
     Scenario::new("http-truncated", "http_truncated", "less body than its Content-Length says", |lab| lab.login_server.set_fault(PageFault::CutShort)),
 
     Scenario::new("page-mismatch", "page_mismatch", "another page than the login page", |lab| lab.login_server.set_fault(PageFault::Text("<html><head><title>Scheduled maintenance</title></head><body><p>Please come back later.</p></body></html>".to_owned()))),

@@ -1,0 +1,9 @@
+#![allow(
+    clippy::disallowed_methods,
+    reason = "tests run outside the exporter and read the system clock"
+)]
+
+mod drill;
+mod migration;
+mod paging;
+mod rules;

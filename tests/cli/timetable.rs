@@ -1,0 +1,686 @@
+//! The circular's dates: every expected figure is written by hand.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "a test that unwraps in vain has failed"
+)]
+
+use std::collections::BTreeMap;
+
+use ccass_2fa_exporter::calendar::Calendar;
+use ccass_2fa_exporter::render::timetable::{Explain, json, text};
+use ccass_2fa_exporter::timetable::{
+    Answers, DeadlineStanding, DeadlineState, EventStanding, EventState, Phase, Precision,
+    Standing, Status, Timetable,
+};
+use jiff::Timestamp;
+use jiff::civil::{Date, date};
+
+const SHIPPED: &str = include_str!("../../src/timetable/ccass-013-2023.yaml");
+
+fn at(text: &str) -> Timestamp {
+    text.parse().unwrap()
+}
+
+fn standing(now: &str) -> Standing {
+    Timetable::embedded().standing(at(now), &Calendar::embedded())
+}
+
+fn answered(answers: &Answers, now: &str) -> Standing {
+    let timetable = Timetable::embedded().with_answers(answers).unwrap();
+    timetable.standing(at(now), &Calendar::embedded())
+}
+
+fn actual(days: &[(&str, Date)]) -> Answers {
+    let actual = days.iter().map(|(id, day)| ((*id).to_owned(), *day));
+    Answers {
+        actual: actual.collect(),
+        ..Answers::default()
+    }
+}
+
+fn deadline<'a>(standing: &'a Standing, id: &str) -> &'a DeadlineStanding {
+    standing
+        .deadlines
+        .iter()
+        .find(|deadline| deadline.id == id)
+        .unwrap()
+}
+
+fn event<'a>(standing: &'a Standing, id: &str) -> &'a EventStanding {
+    standing.events.iter().find(|event| event.id == id).unwrap()
+}
+
+fn refusal(from: &str, to: &str) -> String {
+    assert!(SHIPPED.contains(from), "{from}");
+    let refusals = refusals(&SHIPPED.replacen(from, to, 1));
+    assert_eq!(refusals.len(), 1, "{from} -> {to}: {refusals:#?}");
+    refusals[0].clone()
+}
+
+fn refusals(text: &str) -> Vec<String> {
+    let mistakes = Timetable::parse(text).unwrap_err();
+    mistakes.iter().map(ToString::to_string).collect()
+}
+
+#[test]
+fn every_deadline_has_its_exact_bounds() {
+    let standing = standing("2023-04-04T00:00:00+08:00");
+    for (id, opens, strict, outer, alert_until, business_days) in [
+        (
+            "email_registration_users",
+            1671379200,
+            1682611200,
+            1682697600,
+            1685548800,
+            85,
+        ),
+        (
+            "email_registration_delegated_admins",
+            1679241600,
+            1682611200,
+            1682697600,
+            1685548800,
+            26,
+        ),
+        (
+            "connection_verification",
+            1680451200,
+            1682611200,
+            1682697600,
+            1690819200,
+            16,
+        ),
+        (
+            "briefing_registration",
+            1680451200,
+            1681920000,
+            1681920000,
+            1682502300,
+            10,
+        ),
+    ] {
+        let deadline = deadline(&standing, id);
+        assert_eq!(deadline.opens.as_second(), opens, "{id}");
+        assert_eq!(deadline.strict.as_second(), strict, "{id}");
+        assert_eq!(deadline.outer.as_second(), outer, "{id}");
+        assert_eq!(deadline.alert_until.as_second(), alert_until, "{id}");
+        assert_eq!(deadline.business_days, Some(business_days), "{id}");
+    }
+    assert_eq!(standing.deadlines.len(), 4);
+    let verification = deadline(&standing, "connection_verification");
+    assert_eq!(
+        verification.recommended_before.unwrap().as_second(),
+        1684598400
+    );
+}
+
+#[test]
+fn every_event_has_its_exact_interval() {
+    use Precision::{Minute, Range, ThirdOfMonth};
+    use Status::{Confirmed, Tentative};
+    let standing = standing("2023-04-04T00:00:00+08:00");
+    for (id, start, end, business_days, precision, status) in [
+        ("briefing_1", 1682325000, 1682329500, 1, Minute, Confirmed),
+        ("briefing_2", 1682411400, 1682415900, 1, Minute, Confirmed),
+        ("briefing_3", 1682497800, 1682502300, 1, Minute, Confirmed),
+        (
+            "delegated_admin_processing",
+            1682006400,
+            1685548800,
+            27,
+            Range,
+            Tentative,
+        ),
+        (
+            "information_package",
+            1682870400,
+            1683734400,
+            7,
+            ThirdOfMonth,
+            Tentative,
+        ),
+        ("launch", 1684598400, 1685548800, 7, ThirdOfMonth, Tentative),
+        (
+            "sole_2fa",
+            1689868800,
+            1690819200,
+            7,
+            ThirdOfMonth,
+            Tentative,
+        ),
+    ] {
+        let event = event(&standing, id);
+        assert_eq!(event.start.as_second(), start, "{id}");
+        assert_eq!(event.end.as_second(), end, "{id}");
+        assert_eq!(event.business_days, Some(business_days), "{id}");
+        assert_eq!((event.precision, event.status), (precision, status), "{id}");
+    }
+    assert_eq!(standing.events.len(), 7);
+}
+
+#[test]
+fn business_days_left_count_today_and_the_last_day_to_act() {
+    for (id, now, left) in [
+        ("email_registration_users", "2022-12-19T00:00:00+08:00", 85),
+        (
+            "email_registration_delegated_admins",
+            "2023-03-20T00:00:00+08:00",
+            26,
+        ),
+        ("connection_verification", "2023-04-03T00:00:00+08:00", 16),
+        ("connection_verification", "2023-04-04T00:00:00+08:00", 15),
+        ("connection_verification", "2023-04-07T00:00:00+08:00", 13),
+        ("connection_verification", "2023-04-23T00:00:00+08:00", 4),
+        ("connection_verification", "2023-04-27T23:59:59+08:00", 1),
+        ("connection_verification", "2023-04-28T00:00:00+08:00", 0),
+        ("connection_verification", "2023-04-29T00:00:00+08:00", 0),
+        ("briefing_registration", "2023-04-04T00:00:00+08:00", 9),
+        ("briefing_registration", "2023-04-19T12:00:00+08:00", 1),
+        ("briefing_registration", "2023-04-20T00:00:00+08:00", 0),
+    ] {
+        let standing = standing(now);
+        assert_eq!(
+            deadline(&standing, id).business_days_left,
+            Some(left),
+            "{id} {now}"
+        );
+    }
+    let last =
+        deadline(&standing("2023-04-04T00:00:00Z"), "connection_verification").last_day_to_act;
+    assert_eq!(last, Some(date(2023, 4, 27)));
+}
+
+#[test]
+fn a_deadline_is_disputed_between_its_two_readings_to_the_second() {
+    for (now, state) in [
+        ("2022-12-18T15:59:59Z", DeadlineState::NotOpen),
+        ("2022-12-18T16:00:00Z", DeadlineState::Open),
+        ("2023-04-27T15:59:59Z", DeadlineState::Open),
+        ("2023-04-27T16:00:00Z", DeadlineState::Disputed),
+        ("2023-04-28T15:59:59Z", DeadlineState::Disputed),
+        ("2023-04-28T16:00:00Z", DeadlineState::Passed),
+    ] {
+        assert_eq!(
+            deadline(&standing(now), "email_registration_users").state,
+            state,
+            "{now}"
+        );
+    }
+}
+
+#[test]
+fn by_a_day_includes_that_day_and_is_never_disputed() {
+    let state = |now| deadline(&standing(now), "briefing_registration").state;
+    assert_eq!(state("2023-04-19T15:59:59Z"), DeadlineState::Open);
+    assert_eq!(state("2023-04-19T16:00:00Z"), DeadlineState::Passed);
+}
+
+#[test]
+fn business_days_to_an_event_end_the_day_before_it() {
+    let left = |id, now| event(&standing(now), id).business_days_left;
+    assert_eq!(left("briefing_1", "2023-04-20T12:00:00+08:00"), Some(2));
+    assert_eq!(left("briefing_1", "2023-04-21T12:00:00+08:00"), Some(1));
+    assert_eq!(left("briefing_1", "2023-04-24T12:00:00+08:00"), Some(0));
+    assert_eq!(left("launch", "2023-05-19T12:00:00+08:00"), Some(1));
+    assert_eq!(left("launch", "2023-05-20T12:00:00+08:00"), Some(0));
+}
+
+#[test]
+fn outside_the_calendar_counts_are_absent_and_the_rest_stays() {
+    for now in ["2021-12-31T15:59:59Z", "2027-12-31T16:00:00Z"] {
+        let standing = standing(now);
+        assert!(
+            standing
+                .deadlines
+                .iter()
+                .all(|deadline| deadline.business_days_left.is_none()),
+            "{now}"
+        );
+        assert!(
+            standing
+                .events
+                .iter()
+                .all(|event| event.business_days_left.is_none()),
+            "{now}"
+        );
+        assert_eq!(
+            deadline(&standing, "connection_verification")
+                .strict
+                .as_second(),
+            1682611200
+        );
+    }
+    let years_end = standing("2021-12-31T16:00:00Z");
+    assert_eq!(
+        deadline(&years_end, "connection_verification").business_days_left,
+        Some(323)
+    );
+}
+
+#[test]
+fn the_later_phase_holds_from_its_earliest_start_and_is_uncertain_until_its_latest() {
+    use Phase::{ParallelRun, Preparation, Sole2fa};
+    for (now, phase, certain) in [
+        ("2023-05-20T15:59:59Z", Preparation, true),
+        ("2023-05-20T16:00:00Z", ParallelRun, false),
+        ("2023-05-31T15:59:59Z", ParallelRun, false),
+        ("2023-05-31T16:00:00Z", ParallelRun, true),
+        ("2023-07-20T15:59:59Z", ParallelRun, true),
+        ("2023-07-20T16:00:00Z", Sole2fa, false),
+        ("2023-07-31T16:00:00Z", Sole2fa, true),
+        ("2040-01-01T00:00:00Z", Sole2fa, true),
+    ] {
+        let standing = standing(now);
+        assert_eq!(
+            (standing.phase, standing.phase_certain),
+            (phase, certain),
+            "{now}"
+        );
+    }
+}
+
+#[test]
+fn an_actual_day_moves_the_phase_and_makes_it_certain() {
+    let launch = actual(&[("launch", date(2023, 5, 29))]);
+    for (now, phase) in [
+        ("2023-05-28T15:59:59Z", Phase::Preparation),
+        ("2023-05-28T16:00:00Z", Phase::ParallelRun),
+    ] {
+        let standing = answered(&launch, now);
+        assert_eq!(
+            (standing.phase, standing.phase_certain),
+            (phase, true),
+            "{now}"
+        );
+    }
+    let standing = answered(&launch, "2023-05-23T00:00:00+08:00");
+    let moved = event(&standing, "launch");
+    assert_eq!(moved.start.as_second(), 1685289600);
+    assert_eq!(moved.end.as_second(), 1685376000);
+    assert_eq!(
+        (moved.precision, moved.status),
+        (Precision::Day, Status::Confirmed)
+    );
+    assert_eq!(moved.state, EventState::Upcoming);
+}
+
+#[test]
+fn alerts_follow_a_launch_that_slips_but_never_end_early() {
+    let until = |day| {
+        let standing = answered(&actual(&[("launch", day)]), "2023-05-02T00:00:00Z");
+        deadline(&standing, "email_registration_users")
+            .alert_until
+            .as_second()
+    };
+    assert_eq!(until(date(2023, 5, 22)), 1685548800);
+    assert_eq!(until(date(2023, 6, 12)), 1686585600);
+}
+
+#[test]
+fn what_is_done_is_done_at_any_time_and_later_answers_add_to_earlier_ones() {
+    let done = |id: &str, done| Answers {
+        done: BTreeMap::from([(id.to_owned(), done)]),
+        ..Answers::default()
+    };
+    let timetable = Timetable::embedded()
+        .with_answers(&done("email_registration_users", true))
+        .unwrap()
+        .with_answers(&done("connection_verification", true))
+        .unwrap()
+        .with_answers(&done("briefing_registration", false))
+        .unwrap();
+    let standing = timetable.standing(at("2023-04-28T00:00:00Z"), &Calendar::embedded());
+    let states: Vec<_> = standing
+        .deadlines
+        .iter()
+        .map(|deadline| (deadline.done, deadline.state.code()))
+        .collect();
+    assert_eq!(
+        states,
+        [
+            (true, "done"),
+            (false, "disputed"),
+            (true, "done"),
+            (false, "passed")
+        ]
+    );
+}
+
+#[test]
+fn answers_that_do_not_fit_are_refused_with_the_key() {
+    let refusal = |answers: &str| {
+        let answers: Answers = serde_saphyr::from_str(answers).unwrap();
+        Timetable::embedded()
+            .with_answers(&answers)
+            .unwrap_err()
+            .to_string()
+    };
+    assert_eq!(
+        refusal("done: {launch: true}"),
+        "timetable.done.launch: there is no such deadline in the timetable; known: email_registration_users, \
+         email_registration_delegated_admins, connection_verification, briefing_registration"
+    );
+    assert_eq!(
+        refusal("actual: {briefing_1: 2023-04-24}"),
+        "timetable.actual.briefing_1: there is no such milestone or phase in the timetable; known: \
+         delegated_admin_processing, information_package, launch, sole_2fa"
+    );
+    assert_eq!(
+        refusal("attendees: {launch: 1}"),
+        "timetable.attendees.launch: there is no such event with attendees in the timetable; known: \
+         briefing_1, briefing_2, briefing_3"
+    );
+    assert_eq!(
+        refusal("attendees: {briefing_2: 40, briefing_1: 3}"),
+        "timetable.attendees.briefing_1: 3 attendees are too many; the circular allows at most 2 of one firm"
+    );
+    assert_eq!(
+        refusal("actual: {launch: 2023-08-05}"),
+        "timetable.actual: `sole_2fa` (from 2023-07-21) would not begin after `launch` (from 2023-08-05), the \
+         phase before it; correct one date or give both"
+    );
+}
+
+#[test]
+fn two_may_attend_in_person_and_any_number_the_webinars() {
+    let answers = Answers {
+        attendees: BTreeMap::from([("briefing_1".to_owned(), 2), ("briefing_3".to_owned(), 40)]),
+        ..Answers::default()
+    };
+    let standing = answered(&answers, "2023-04-20T00:00:00Z");
+    assert_eq!(event(&standing, "briefing_1").attendees, Some(2));
+    assert_eq!(event(&standing, "briefing_3").attendees, Some(40));
+}
+
+#[test]
+fn the_timetable_is_history_when_august_2023_begins() {
+    assert!(!standing("2023-07-31T15:59:59Z").historical);
+    assert!(standing("2023-07-31T16:00:00Z").historical);
+    assert_eq!(Timetable::embedded().ends().as_second(), 1690819200);
+    let slipped = actual(&[("sole_2fa", date(2023, 9, 29))]);
+    assert!(!answered(&slipped, "2023-09-29T15:59:59Z").historical);
+}
+
+#[test]
+fn the_header_says_which_circular_it_is() {
+    let timetable = Timetable::embedded();
+    assert_eq!(timetable.header.reference, "CD/OES/CCASS/013/2023");
+    assert_eq!(timetable.header.issued, date(2023, 4, 3));
+    assert_eq!(timetable.header.status.code(), "tentative");
+    assert_eq!(timetable.hash().len(), 12);
+    let changed = Timetable::parse(&format!("{SHIPPED}# a note\n")).unwrap();
+    assert_ne!(changed.hash(), timetable.hash());
+    assert_eq!(changed.deadlines, timetable.deadlines);
+}
+
+#[test]
+fn a_short_file_of_the_next_circular_loads_and_a_vague_duty_counts_from_its_first_day() {
+    let next = "reference: CD/1\nissuer: HKSCC\nissued: 2027-01-04\nstatus: confirmed\nsubject: More\n\
+        supersedes: CD/OES/CCASS/013/2023\nphase_at_issue: sole_2fa\n\
+        deadlines:\n  - id: enrol\n    title: Enrol\n    status: tentative\n    alert_until: {on: 2027-03-31}\n    \
+        due: [{form: {mid: 2027-02}, words: mid February, sentences: [Enrol by mid February.]}]\n";
+    let timetable = Timetable::parse(next).unwrap();
+    let standing = timetable.standing(at("2027-02-01T00:00:00Z"), &Calendar::embedded());
+    let enrol = deadline(&standing, "enrol");
+    assert_eq!(standing.phase, Phase::Sole2fa);
+    assert_eq!(enrol.strict, at("2027-02-11T00:00:00+08:00"));
+    assert_eq!(enrol.outer, at("2027-02-21T00:00:00+08:00"));
+    assert_eq!(enrol.alert_until, at("2027-04-01T00:00:00+08:00"));
+    assert_eq!(enrol.last_day_to_act, Some(date(2027, 2, 10)));
+    let page = text(&timetable, &standing, Explain::WithSentences);
+    assert!(page.contains("It replaces circular CD/OES/CCASS/013/2023."));
+}
+
+#[test]
+fn a_mistake_in_the_file_is_named_with_line_column_key_and_remedy() {
+    for (from, to, message) in [
+        (
+            "{before: 2023-04-28}",
+            "{before: 2023-02-30}",
+            "line 37, column 24: deadlines.email_registration_users.due.form.before: `2023-02-30` is not a date; write YYYY-MM-DD, such as 2023-04-28",
+        ),
+        (
+            "{early: 2023-05}",
+            "{early: 2023-13}",
+            "line 173, column 21: milestones.information_package.said.form.early: `2023-13` is not a month; write YYYY-MM, such as 2023-05",
+        ),
+        (
+            "\"16:30\"",
+            "\"4.30pm\"",
+            "line 123, column 13: events.briefing_1.starts: `4.30pm` is not a time; write \"HH:MM\" in quotes, such as \"16:30\"",
+        ),
+        (
+            "\"17:45\"",
+            "\"16:30\"",
+            "line 124, column 11: events.briefing_1.ends: it ends at 16:30, which is not after 16:30",
+        ),
+        (
+            "id: briefing_1",
+            "id: Briefing-1",
+            "line 109, column 9: id: `Briefing-1` is not an id; use 1 to 64 of a-z, 0-9 and _",
+        ),
+        (
+            "id: briefing_2",
+            "id: briefing_1",
+            "line 130, column 9: id: `briefing_1` is the id of line 109 already; ids must be unique",
+        ),
+        (
+            "{end_of: launch}",
+            "{end_of: lunch}",
+            "line 50, column 27: deadlines.email_registration_users.alert_until: no event is called `lunch`; known: briefing_1, briefing_2, briefing_3, delegated_admin_processing, information_package, launch, sole_2fa",
+        ),
+        (
+            "{end_of: launch}",
+            "{on: 2023-04-01}",
+            "line 50, column 23: deadlines.email_registration_users.alert_until: alerts would end before the deadline does; name a later day or event",
+        ),
+        (
+            "{from: 2022-12-19}",
+            "{from: 2023-12-19}",
+            "line 29, column 9: deadlines.email_registration_users.due: it is due before it opens; correct `due`, `opens` or `issued`",
+        ),
+        (
+            "{by: 2023-04-19}",
+            "{from: 2023-04-19}",
+            "line 101, column 16: deadlines.briefing_registration.due.form: this form does not fit here; use before, by or on",
+        ),
+        (
+            "begins: parallel_run",
+            "begins: sole_2fa",
+            "line 196, column 13: phases.sole_2fa.begins: phases must follow one another: preparation, parallel_run, sole_2fa, each later than the one before and after `phase_at_issue`",
+        ),
+        (
+            "to: {month: 2023-05}",
+            "to: {month: 2023-03}",
+            "line 163, column 57: milestones.delegated_admin_processing.said.form.range: the range ends before it begins; swap `from` and `to`",
+        ),
+        (
+            "status: tentative #",
+            "status: maybe #",
+            "line 16, column 9: status: unknown variant `maybe`, expected one of tentative, confirmed",
+        ),
+        (
+            "issuer:",
+            "isuer:",
+            "line 14, column 1: isuer: unknown field `isuer`",
+        ),
+        (
+            "title: First briefing, in person",
+            "title: \"\\e[31m\"",
+            "line 110, column 12: events.briefing_1.title: it has a line break, tab or other control character; write it as one line",
+        ),
+        (
+            "attendees_at_most: 2",
+            "attendees_at_most: two",
+            "line 127, column 24: attendees_at_most: invalid u32",
+        ),
+        (
+            "reference: CD/OES/CCASS/013/2023\n",
+            "",
+            "line 178, column 1: reference: this key is missing; add it beside the one on this line",
+        ),
+        (
+            "reference: CD/OES/CCASS/013/2023\n",
+            "reference: null\n",
+            "line 13, column 12: reference: the value is missing; write it, or leave an optional key out",
+        ),
+    ] {
+        let refused = refusal(from, to);
+        assert!(
+            refused.starts_with(message),
+            "{from} -> {to}\n  {refused}\n  {message}"
+        );
+    }
+    assert!(Timetable::parse("").is_err());
+    assert!(Timetable::parse("[").is_err());
+}
+
+#[test]
+fn every_entry_that_is_wrong_is_told_at_once_and_what_hangs_on_it_waits() {
+    let mut text = SHIPPED.to_owned();
+    for (from, to) in [
+        ("issued: 2023-04-03", "issued: soon"),
+        ("\"16:30\"", "\"4.30pm\""),
+        ("id: briefing_2", "id: briefing_1"),
+        ("{early: 2023-05}", "{early: 2023-13}"),
+        ("{late: 2023-05}", "{late: May}"),
+    ] {
+        assert!(text.contains(from), "{from}");
+        text = text.replacen(from, to, 1);
+    }
+    let told = refusals(&text);
+    let keys: Vec<&str> = told
+        .iter()
+        .map(|one| one.split(": ").nth(1).unwrap())
+        .collect();
+    assert_eq!(
+        keys,
+        [
+            "issued",
+            "events.briefing_1.starts",
+            "id",
+            "milestones.information_package.said.form.early",
+            "phases.launch.said.form.late",
+        ],
+        "{told:#?}"
+    );
+    // With the header and the launch right, the deadlines have their turn.
+    let text = SHIPPED.replace("{before: 2023-04-28}", "{before: 2023-04-31}");
+    let told = refusals(&text);
+    assert_eq!(told.len(), 3, "{told:#?}");
+}
+
+#[test]
+fn the_text_fits_a_hundred_columns_at_any_time() {
+    for now in [
+        "2021-06-01T00:00:00Z",
+        "2023-04-24T02:00:00Z",
+        "2023-04-28T02:00:00Z",
+        "2023-05-25T02:00:00Z",
+        "2030-01-01T00:00:00Z",
+    ] {
+        for explain in [Explain::DatesOnly, Explain::WithSentences] {
+            let page = text(&Timetable::embedded(), &standing(now), explain);
+            for line in page.lines() {
+                assert!(
+                    line.chars().count() <= 100 && line.trim_end() == line,
+                    "{line}"
+                );
+            }
+            assert_eq!(page.matches("--- now: ").count(), 1, "{now}");
+        }
+    }
+}
+
+#[test]
+fn the_text_says_what_is_next_and_where_today_falls() {
+    let page = text(
+        &Timetable::embedded(),
+        &standing("2023-04-24T10:00:00+08:00"),
+        Explain::DatesOnly,
+    );
+    assert!(page.contains("The circular calls its schedule tentative: dates can still move.\n"));
+    assert!(page.contains("differ, the English prevails.\n"));
+    assert!(page.contains("Late: Register for the briefings in Client Connect.\n"));
+    assert!(page.contains(
+        "To do next (open; 4 business days left): Register the e-mail address of every CCASS user;"
+    ));
+    let (past, to_come) = page
+        .split_once("--- now: Mon 24 Apr 2023, 10:00 ---")
+        .unwrap();
+    assert!(
+        past.contains(
+            "by Wed 19 Apr 2023            Register for the briefings in Client Connect\n"
+        )
+    );
+    assert!(to_come.contains("Mon 24 Apr 2023, 16:30-17:45  First briefing, in person\n                              Today.\n"));
+    assert!(to_come.contains("Sun 21 May - Wed 31 May 2023  Launch of 2FA"));
+    assert!(to_come.contains("19 business days to go; tentative: \"Late May 2023\".\n"));
+    assert!(!page.contains("We read"));
+}
+
+#[test]
+fn the_text_tells_both_readings_and_explains_them_when_asked() {
+    let page = text(
+        &Timetable::embedded(),
+        &standing("2023-04-28T10:00:00+08:00"),
+        Explain::WithSentences,
+    );
+    let page = page.split_whitespace().collect::<Vec<_>>().join(" ");
+    assert!(page.contains("Late by the stricter reading, in time by the other; treat it as late."));
+    assert!(page.contains("says \"before 28 April 2023 (Friday)\" and also \"28 April 2023\": to the end of Thu 27 Apr 2023, or of Fri 28 Apr 2023. The earlier one counts."));
+    assert!(page.contains("We read \"before 28 April 2023 (Friday)\" as: done when Thu 27 Apr 2023 ends; Fri 28 Apr 2023 is too late."));
+    assert!(
+        page.contains(
+            "The circular: \"Deadline for verification of connection to the 2FA server\""
+        )
+    );
+    assert!(page.contains("We read \"Late May 2023\" as: day 21 to the end of the month, Sun 21 May - Wed 31 May 2023."));
+}
+
+#[test]
+fn the_text_says_when_a_stage_is_only_assumed() {
+    let page = text(
+        &Timetable::embedded(),
+        &standing("2023-05-25T10:00:00+08:00"),
+        Explain::DatesOnly,
+    );
+    let page = page.split_whitespace().collect::<Vec<_>>().join(" ");
+    assert!(page.contains("That is assumed: the circular says only \"Late May 2023\", so it may begin any day until Wed 31 May 2023."));
+    assert!(page.contains("enter it as timetable.actual.launch."));
+}
+
+#[test]
+fn the_text_says_plainly_that_all_dates_are_past_and_probing_goes_on() {
+    let page = text(
+        &Timetable::embedded(),
+        &standing("2026-11-24T10:00:00+08:00"),
+        Explain::DatesOnly,
+    );
+    assert!(page.contains("Every date of this circular is past."));
+    assert!(page.contains("Checking that the login page can be reached goes on for good."));
+    assert!(
+        !page.contains("can still move") && !page.contains("If missed") && !page.contains("To do")
+    );
+}
+
+#[test]
+fn the_json_has_the_standing_and_the_circulars_words() {
+    let document = json(
+        &Timetable::embedded(),
+        &standing("2023-04-28T00:00:00+08:00"),
+    );
+    assert_eq!(document["schema"], 1);
+    assert_eq!(document["reference"], "CD/OES/CCASS/013/2023");
+    assert_eq!(document["phase"], "preparation");
+    let users = &document["deadlines"][0];
+    assert_eq!(users["state"], "disputed");
+    assert_eq!(users["strict"], "2023-04-27T16:00:00Z");
+    assert_eq!(users["due"][0]["form"], "before");
+    assert_eq!(users["due"][1]["words"], "28 April 2023");
+    assert_eq!(document["events"][6]["id"], "sole_2fa");
+    assert_eq!(document["events"][6]["precision"], "third_of_month");
+    assert!(!document.to_string().contains("null"));
+}

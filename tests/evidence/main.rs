@@ -1,0 +1,7 @@
+#![allow(
+    clippy::disallowed_methods,
+    reason = "tests run outside the exporter and read the system clock"
+)]
+
+mod kill_while_appending;
+mod ledger;

@@ -1,0 +1,26 @@
+//! What the test suites share: the built exporter as a process, real peers around it, and the
+//! documents that tests keep up to date.
+//!
+//! - `exporter`: the built binary, its log, its metrics
+//! - `documents`: files of this repository that must match the code
+//! - `namespace`: a network, mount and process namespace; `firewall_network`: a firm's network made of
+//!   several of them
+//! - `prometheus`: Prometheus and Alertmanager with the shipped files; `webhook`: their receiver
+//! - `scenarios`: the lab's scenarios, a few at a time
+//! - `scripted_server`: a web server that answers byte for byte
+//! - `node`: scripts that run in Node.js, most of them driving Chromium
+
+#![allow(
+    clippy::disallowed_methods,
+    reason = "tests run outside the exporter and read the system clock"
+)]
+
+pub mod documents;
+pub mod exporter;
+pub mod firewall_network;
+pub mod namespace;
+pub mod node;
+pub mod prometheus;
+pub mod scenarios;
+pub mod scripted_server;
+pub mod webhook;

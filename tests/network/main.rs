@@ -1,0 +1,9 @@
+#![allow(
+    clippy::disallowed_methods,
+    reason = "tests run outside the exporter and read the system clock"
+)]
+
+mod blackbox_exporter;
+mod firewall;
+mod full_disk;
+mod nginx_unbound_prometheus;

@@ -1,0 +1,621 @@
+//! The main job against the programs that firms run: nginx serves the page, unbound the name, a
+//! Prometheus scrapes.
+
+use std::io::Write as _;
+
+use ccass_2fa_exporter::render::metrics::CATALOGUE;
+use ccass_2fa_lab::{Authority, Identity, Leaf};
+use harness::exporter::{Metrics, binary};
+use harness::namespace::Namespace;
+
+const RESOLVER: &str = "203.0.113.53";
+const OTHER_RESOLVER: &str = "203.0.113.54";
+const SILENT_RESOLVER: &str = "203.0.113.55";
+const PAGE: &str = "<!doctype html><html><head><title>CCASS 2FA</title></head><body>\
+                    <form method=post><input name=username><input name=password type=password>\
+                    </form></body></html>";
+
+/// A target, its module, and what it fails with; an empty reason means that it is good.
+struct Case {
+    name: &'static str,
+    url: &'static str,
+    module: &'static str,
+    reason: &'static str,
+}
+
+const fn case(
+    name: &'static str,
+    url: &'static str,
+    module: &'static str,
+    reason: &'static str,
+) -> Case {
+    Case {
+        name,
+        url,
+        module,
+        reason,
+    }
+}
+
+const CASES: &[Case] = &[
+    case("good", "https://sso.lab.test/sso", "page", ""),
+    case(
+        "two-resolvers",
+        "https://sso.lab.test/sso",
+        "two_resolvers",
+        "",
+    ),
+    case(
+        "silent-resolver",
+        "https://sso.lab.test/sso",
+        "silent_resolver",
+        "",
+    ),
+    case("over-tls", "https://sso.lab.test/sso", "over_tls", ""),
+    case("over-https", "https://sso.lab.test/sso", "over_https", ""),
+    case(
+        "over-tls-stranger",
+        "https://sso.lab.test/sso",
+        "over_tls_stranger",
+        "dns_tls",
+    ),
+    case("one-address-dead", "https://pair.lab.test/sso", "page", ""),
+    case(
+        "resolvers-differ",
+        "https://differs.lab.test/sso",
+        "two_resolvers",
+        "",
+    ),
+    case("pin-warns", "https://sso.lab.test/sso", "pinned", ""),
+    case(
+        "nxdomain",
+        "https://gone.lab.test/sso",
+        "page",
+        "dns_nxdomain",
+    ),
+    case(
+        "empty",
+        "https://host.empty.test/sso",
+        "page",
+        "dns_no_data",
+    ),
+    case(
+        "servfail",
+        "https://host.servfail.example/sso",
+        "page",
+        "dns_servfail",
+    ),
+    case(
+        "refused-query",
+        "https://host.refused.test/sso",
+        "page",
+        "dns_refused",
+    ),
+    case(
+        "silent-query",
+        "https://host.silent.test/sso",
+        "page",
+        "dns_timed_out",
+    ),
+    case(
+        "no-resolver",
+        "https://sso.lab.test/sso",
+        "closed_resolver",
+        "dns_unreachable",
+    ),
+    case(
+        "sinkhole",
+        "https://sink.lab.test/sso",
+        "page",
+        "dns_sinkhole",
+    ),
+    case(
+        "port-closed",
+        "https://sso.lab.test:444/sso",
+        "page",
+        "tcp_refused",
+    ),
+    case(
+        "plain-http",
+        "https://sso.lab.test:80/sso",
+        "page",
+        "tls_not_tls",
+    ),
+    case(
+        "expired",
+        "https://expired.lab.test/sso",
+        "page",
+        "tls_expired",
+    ),
+    case(
+        "not-yet-valid",
+        "https://future.lab.test/sso",
+        "page",
+        "tls_not_yet_valid",
+    ),
+    case(
+        "unknown-issuer",
+        "https://stranger.lab.test/sso",
+        "page",
+        "tls_unknown_issuer",
+    ),
+    case(
+        "incomplete",
+        "https://incomplete.lab.test/sso",
+        "page",
+        "tls_incomplete_chain",
+    ),
+    case(
+        "wrong-name",
+        "https://wrong.lab.test/sso",
+        "page",
+        "tls_name_mismatch",
+    ),
+    case("old-tls", "https://old.lab.test/sso", "page", "tls_version"),
+    case(
+        "pin-fails",
+        "https://sso.lab.test/sso",
+        "pinned_hard",
+        "tls_pin_mismatch",
+    ),
+    // nginx resets the stream of HTTP/2 where it closes a connection of HTTP/1.1.
+    case(
+        "no-answer",
+        "https://sso.lab.test/444",
+        "page",
+        "http_reset",
+    ),
+    case(
+        "not-found",
+        "https://sso.lab.test/404",
+        "page",
+        "http_status",
+    ),
+    case("error", "https://sso.lab.test/500", "page", "http_status"),
+    case(
+        "off-host",
+        "https://sso.lab.test/off",
+        "page",
+        "http_redirect_off_host",
+    ),
+    case(
+        "insecure",
+        "https://sso.lab.test/insecure",
+        "page",
+        "http_redirect_insecure",
+    ),
+    case(
+        "loop",
+        "https://sso.lab.test/loop",
+        "page",
+        "http_redirect_loop",
+    ),
+    case(
+        "too-large",
+        "https://sso.lab.test/large",
+        "page",
+        "http_body_too_large",
+    ),
+    case(
+        "bomb",
+        "https://sso.lab.test/bomb",
+        "page",
+        "http_body_too_large",
+    ),
+    case(
+        "endless",
+        "https://sso.lab.test/endless",
+        "page",
+        "http_timed_out",
+    ),
+    case(
+        "other-page",
+        "https://sso.lab.test/other",
+        "page",
+        "page_mismatch",
+    ),
+    case(
+        "block-page",
+        "https://sso.lab.test/blocked",
+        "page",
+        "page_block_page",
+    ),
+    case(
+        "empty-page",
+        "https://sso.lab.test/empty",
+        "page",
+        "page_empty",
+    ),
+];
+
+fn unbound(world: &Namespace, address: &str, differing: &str) -> String {
+    let directory = world.directory.path().display();
+    format!(
+        "server:\n interface: {address}\n port: 53\n do-daemonize: no\n username: \"\"\n \
+         interface: {address}@853\n interface: {address}@443\n tls-port: 853\n https-port: 443\n \
+         tls-service-pem: \"{directory}/resolver/chain.pem\"\n \
+         tls-service-key: \"{directory}/resolver/key.pem\"\n \
+         chroot: \"\"\n directory: \"{directory}\"\n pidfile: \"\"\n use-syslog: no\n \
+         access-control: 0.0.0.0/0 allow\n module-config: \"iterator\"\n \
+         local-zone: \"lab.test.\" static\n \
+         local-data: \"sso.lab.test. 300 IN A 203.0.113.10\"\n \
+         local-data: \"pair.lab.test. 300 IN A 203.0.113.10\"\n \
+         local-data: \"pair.lab.test. 300 IN A 203.0.113.99\"\n \
+         local-data: \"differs.lab.test. 300 IN A {differing}\"\n \
+         local-data: \"sink.lab.test. 300 IN A 0.0.0.0\"\n \
+         local-data: \"expired.lab.test. 300 IN A 203.0.113.11\"\n \
+         local-data: \"future.lab.test. 300 IN A 203.0.113.12\"\n \
+         local-data: \"stranger.lab.test. 300 IN A 203.0.113.13\"\n \
+         local-data: \"incomplete.lab.test. 300 IN A 203.0.113.14\"\n \
+         local-data: \"wrong.lab.test. 300 IN A 203.0.113.15\"\n \
+         local-data: \"old.lab.test. 300 IN A 203.0.113.16\"\n \
+         local-zone: \"hkexposttrade.com.hk.\" static\n \
+         local-data: \"sso.hkexposttrade.com.hk. 300 IN A 203.0.113.17\"\n \
+         local-zone: \"empty.test.\" always_nodata\n \
+         local-zone: \"refused.test.\" always_refuse\n \
+         local-zone: \"silent.test.\" deny\n\
+         forward-zone:\n name: \"servfail.example.\"\n forward-addr: 192.0.2.1\n"
+    )
+}
+
+fn server(address: &str, identity: &Identity, world: &Namespace, name: &str, more: &str) -> String {
+    let directory = world.path(name);
+    std::fs::create_dir(&directory).expect("a directory");
+    let (certificate, key) = identity.write_pem(&directory).expect("PEM files");
+    format!(
+        "server {{ listen {address}:443 ssl http2; ssl_certificate {}; ssl_certificate_key {}; \
+         root {}; default_type text/html; {more} }}\n",
+        certificate.display(),
+        key.display(),
+        world.directory.path().display()
+    )
+}
+
+fn nginx(world: &Namespace, authority: &Authority) -> String {
+    world.write("sso", PAGE);
+    world.write(
+        "other",
+        "<title>Scheduled maintenance</title>Come back later",
+    );
+    world.write("blocked", "<title>Web Page Blocked</title>policy_denied");
+    world.write("empty", "");
+    world.write("large", vec![b'x'; 3 << 20]);
+    world.write("endless", vec![b'x'; 4096]);
+    let mut bomb = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::best());
+    bomb.write_all(&vec![b' '; 64 << 20]).expect("memory");
+    world.write("bomb", bomb.finish().expect("memory"));
+
+    let paths = "location = /404 { return 404; } location = /500 { return 500; } \
+                 location = /444 { return 444; } location = /loop { return 302 /loop; } \
+                 location = /off { return 302 https://elsewhere.lab.test/; } \
+                 location = /insecure { return 302 http://sso.lab.test/sso; } \
+                 location = /bomb { add_header Content-Encoding gzip; } \
+                 location = /endless { limit_rate 1; }";
+    let issue = |leaf: &Leaf| authority.issue(leaf);
+    let mut servers = String::new();
+    let good = issue(
+        &Leaf::for_name("sso.lab.test")
+            .also("pair.lab.test")
+            .also("differs.lab.test"),
+    );
+    servers += &server("203.0.113.10", &good, world, "good", paths);
+    let expired = issue(&Leaf::for_name("expired.lab.test").expired());
+    servers += &server("203.0.113.11", &expired, world, "expired", "");
+    let future = issue(&Leaf::for_name("future.lab.test").not_yet_valid());
+    servers += &server("203.0.113.12", &future, world, "future", "");
+    let stranger = Authority::new("Example Stranger").issue(&Leaf::for_name("stranger.lab.test"));
+    servers += &server("203.0.113.13", &stranger, world, "stranger", "");
+    let incomplete = issue(&Leaf::for_name("incomplete.lab.test")).without_intermediate();
+    servers += &server("203.0.113.14", &incomplete, world, "incomplete", "");
+    let wrong = issue(&Leaf::for_name("other.lab.test"));
+    servers += &server("203.0.113.15", &wrong, world, "wrong", "");
+    let old = issue(&Leaf::for_name("old.lab.test"));
+    let tls10 = "ssl_protocols TLSv1; ssl_ciphers ALL:@SECLEVEL=0;";
+    servers += &server("203.0.113.16", &old, world, "old", tls10);
+    let hkex = issue(&Leaf::for_name("sso.hkexposttrade.com.hk"));
+    servers += &server("203.0.113.17", &hkex, world, "hkex", "");
+    let directory = world.directory.path().display();
+    format!(
+        "daemon off; worker_processes 1; pid {directory}/nginx.pid; error_log stderr; user root;\n\
+         events {{}}\nhttp {{ access_log off; client_body_temp_path {directory}/body;\n\
+         proxy_temp_path {directory}/proxy; fastcgi_temp_path {directory}/fastcgi;\n\
+         uwsgi_temp_path {directory}/uwsgi; scgi_temp_path {directory}/scgi;\n\
+         server {{ listen 203.0.113.10:80; return 200; }}\n{servers}}}\n"
+    )
+}
+
+/// Unbound and nginx running, and the authority's roots in `ca.pem`.
+async fn peers() -> Namespace {
+    let addresses: Vec<String> = (10..18)
+        .chain(53..56)
+        .map(|last| format!("203.0.113.{last}"))
+        .collect();
+    let addresses: Vec<&str> = addresses.iter().map(String::as_str).collect();
+    let mut world = Namespace::with(&addresses, &[RESOLVER]).await;
+    let authority = Authority::new("CCASS Lab");
+    world.write("ca.pem", authority.root_pem());
+    let resolver = authority.issue(&Leaf::for_name("dns.lab.test"));
+    std::fs::create_dir(world.path("resolver")).expect("a directory");
+    let _paths = resolver
+        .write_pem(&world.path("resolver"))
+        .expect("PEM files");
+    for (name, address, differing) in [
+        ("unbound", RESOLVER, "203.0.113.10"),
+        ("unbound-other", OTHER_RESOLVER, "203.0.113.11"),
+    ] {
+        let config = world.write(&format!("{name}.conf"), unbound(&world, address, differing));
+        world.serve(
+            name,
+            "unbound",
+            &["-d", "-c", &config.display().to_string()],
+        );
+    }
+    let config = world.write("nginx.conf", nginx(&world, &authority));
+    let prefix = world.directory.path().display().to_string();
+    world.serve(
+        "nginx",
+        "nginx",
+        &["-p", &prefix, "-c", &config.display().to_string()],
+    );
+    // A resolver that takes questions and never answers.
+    let silent = format!(
+        "import socket,time; s=socket.socket(socket.AF_INET,socket.SOCK_DGRAM); \
+         s.bind(('{SILENT_RESOLVER}',53)); time.sleep(3600)"
+    );
+    world.serve("silent", "python3", &["-c", &silent]);
+    world.accepts("unbound", RESOLVER, 53).await;
+    world.accepts("unbound-other", OTHER_RESOLVER, 53).await;
+    world.accepts("nginx", "203.0.113.10", 443).await;
+    world
+}
+
+fn config() -> String {
+    let page =
+        "page: {title: \"CCASS 2FA\", contains: [username], form_fields: [username, password]}";
+    let tls = "roots: [ca_file], ca_file: ca.pem";
+    let pin = "pins: [\"sha256/AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=\"]";
+    let asks = |resolver: &str| {
+        format!("resolvers: [\"{resolver}\"], route: \"{resolver}\", tls: {{{tls}}}, {page}")
+    };
+    let over_tls = asks(&format!("tls://dns.lab.test@{RESOLVER}"));
+    let over_https = asks(&format!("https://dns.lab.test@{RESOLVER}/dns-query"));
+    let stranger = asks(&format!("tls://{RESOLVER}"));
+    let mut text = format!(
+        "expected_sites: 3\ndata_directory: kept\nreadiness: {{file: accounts.csv}}\nprobe: {{interval: 60s, timeout: 4s}}\nmodules:\n\
+         \x20 page: {{tls: {{{tls}}}, expected_addresses: [203.0.113.0/24], {page}}}\n\
+         \x20 two_resolvers: {{resolvers: [{OTHER_RESOLVER}], tls: {{{tls}}}, {page}}}\n\
+         \x20 silent_resolver: {{resolvers: [{SILENT_RESOLVER}], tls: {{{tls}}}, {page}}}\n\
+         \x20 closed_resolver: {{route: 203.0.113.10, tls: {{{tls}}}, {page}}}\n\
+         \x20 pinned: {{tls: {{{tls}, {pin}}}, {page}}}\n\
+         \x20 pinned_hard: {{tls: {{{tls}, {pin}, on_pin_mismatch: fail}}, {page}}}\n\
+         \x20 over_tls: {{{over_tls}}}\n\
+         \x20 over_https: {{{over_https}}}\n\
+         \x20 over_tls_stranger: {{{stranger}}}\n\
+         targets:\n"
+    );
+    for Case {
+        name, url, module, ..
+    } in CASES
+    {
+        let group = match name.starts_with("over-") {
+            true => ", group: encrypted",
+            false => "",
+        };
+        text += &format!("  - {{name: {name}, url: \"{url}\", module: {module}{group}}}\n");
+    }
+    text
+}
+
+/// A certificate of another issuer, when the target was last good.
+const REMEMBERED: &str = r#"{"schema": 1, "targets": {"unknown-issuer": {
+    "url": "https://stranger.lab.test/sso",
+    "last_good": {"at": "2026-11-20T00:05:00Z", "issuer": "CN=CCASS Lab"},
+    "transitions": [], "failures": []}}}"#;
+
+/// Starts the exporter inside and waits until each target was probed.
+async fn exporter(world: &mut Namespace, arguments: &[&str]) {
+    world.serve("exporter", binary(), arguments);
+    world.accepts("exporter", "127.0.0.1", 10762).await;
+    let script = "for i in $(seq 600); do curl -sf http://127.0.0.1:10762/-/ready && exit 0; \
+                  sleep 0.05; done; exit 1";
+    let (code, _) = world.run("bash", &["-c", script]).await;
+    assert_eq!(code, 0, "{}", world.log("exporter"));
+}
+
+#[tokio::test]
+async fn real_servers_are_told_apart_by_metrics_verify_and_a_real_prometheus() {
+    let mut world = peers().await;
+    std::fs::create_dir(world.path("kept")).expect("a directory");
+    world.write("kept/memory.json", REMEMBERED);
+    world.write("accounts.csv", "kind,email\nuser,confirmed\n");
+    let path = world.write("ccass.yml", config());
+    let flag = format!("--config.file={}", path.display());
+
+    // The targets' first cycles are spread over the interval, so `verify` is asked for the verdicts
+    // of all, and the scheduler for the same with the interval at its shortest.
+    let (code, text) = world
+        .run(binary(), &[&flag, "verify", "--format=json"])
+        .await;
+    assert_eq!(code, 1);
+    let document: serde_json::Value = serde_json::from_str(&text).expect("JSON");
+    for (case, report) in CASES.iter().zip(document["reports"].as_array().unwrap()) {
+        let told = report["verdict"]["reason"].as_str().unwrap_or_default();
+        assert_eq!(told, case.reason, "{}: {report:#}", case.name);
+    }
+
+    let quick = config().replace("interval: 60s", "interval: 10s");
+    let path = world.write("quick.yml", quick);
+    exporter(&mut world, &[&format!("--config.file={}", path.display())]).await;
+    let text = world.get("http://127.0.0.1:10762/metrics").await;
+    let metrics = Metrics::parse(&text);
+    for Case { name, reason, .. } in CASES {
+        metrics.expect(
+            &format!("probe_success{{role=\"login\",target=\"{name}\"}}"),
+            f64::from(u8::from(reason.is_empty())),
+        );
+        if !reason.is_empty() {
+            let layer = reason.split('_').next().unwrap();
+            metrics.expect(
+                &format!(
+                    "probe_failure_info{{layer=\"{layer}\",reason=\"{reason}\",target=\"{name}\"}}"
+                ),
+                1.0,
+            );
+        }
+    }
+    findings_are_visible(&metrics);
+    facts_survive_failure(&metrics);
+    every_documented_metric_is_there(&metrics);
+    promtool_has_nothing_else_to_say(&world).await;
+    prometheus_scrapes(&mut world).await;
+}
+
+fn findings_are_visible(metrics: &Metrics) {
+    let finding = |target: &str, finding: &str| {
+        metrics.value(&format!(
+            "finding_info{{finding=\"{finding}\",target=\"{target}\"}}"
+        ))
+    };
+    assert_eq!(finding("one-address-dead", "address_failed"), Some(1.0));
+    metrics.expect(
+        "tcp_connect_success{address=\"203.0.113.10\",target=\"one-address-dead\"}",
+        1.0,
+    );
+    metrics.expect(
+        "tcp_connect_success{address=\"203.0.113.99\",target=\"one-address-dead\"}",
+        0.0,
+    );
+    assert_eq!(finding("resolvers-differ", "resolvers_disagree"), Some(1.0));
+    metrics.expect("dns_resolvers_agree{target=\"resolvers-differ\"}", 0.0);
+    metrics.expect("dns_resolvers_agree{target=\"two-resolvers\"}", 1.0);
+    assert_eq!(finding("silent-resolver", "resolver_failed"), Some(1.0));
+    assert_eq!(finding("pin-warns", "pin_mismatch"), Some(1.0));
+    metrics.expect("tls_pin_matched{target=\"pin-warns\"}", 0.0);
+    assert_eq!(finding("good", "address_failed"), None);
+    for (target, resolver) in [
+        ("over-tls", "tls://dns.lab.test@203.0.113.53:853"),
+        (
+            "over-https",
+            "https://dns.lab.test@203.0.113.53:443/dns-query",
+        ),
+    ] {
+        let labels = format!("{{record=\"A\",resolver=\"{resolver}\",target=\"{target}\"}}");
+        metrics.expect(&format!("dns_lookup_success{labels}"), 1.0);
+        metrics.expect(&format!("dns_answers{labels}"), 1.0);
+        let whole = metrics.value(&format!("dns_lookup_duration_seconds{labels}"));
+        let session = metrics.value(&format!("dns_session_duration_seconds{labels}"));
+        assert!(
+            session > Some(0.0) && session < whole,
+            "{session:?} {whole:?}"
+        );
+    }
+}
+
+fn facts_survive_failure(metrics: &Metrics) {
+    for target in [
+        "expired",
+        "unknown-issuer",
+        "wrong-name",
+        "pin-fails",
+        "not-found",
+    ] {
+        let after = format!("target=\"{target}\"");
+        let dates: Vec<_> = metrics
+            .family("tls_cert_not_after_timestamp_seconds")
+            .into_iter()
+            .filter(|(series, _)| series.contains(&after))
+            .collect();
+        assert!(!dates.is_empty(), "{target}");
+    }
+    let expired = metrics
+        .value(
+            "tls_cert_not_after_timestamp_seconds{host=\"expired.lab.test\",position=\"0\",\
+             target=\"expired\"}",
+        )
+        .unwrap();
+    let now = metrics.value("exporter_time_seconds").unwrap();
+    assert!(expired < now && expired > now - 30.0 * 86_400.0);
+    metrics.expect(
+        "dns_answer_expected{resolver=\"udp://203.0.113.53:53\",target=\"port-closed\"}",
+        1.0,
+    );
+}
+
+fn every_documented_metric_is_there(metrics: &Metrics) {
+    for definition in CATALOGUE {
+        let name = definition.full_name();
+        assert!(
+            metrics.text.contains(&format!("# TYPE {name} ")),
+            "{name} is absent"
+        );
+    }
+}
+
+/// But for the one unit that PromQL cannot make out of seconds: docs/adr/0001-business-days.md.
+async fn promtool_has_nothing_else_to_say(world: &Namespace) {
+    let script = "curl -s http://127.0.0.1:10762/metrics | promtool check metrics 2>&1";
+    let (_, text) = world.run("bash", &["-c", script]).await;
+    let told: Vec<_> = text.lines().collect();
+    let days = "use base unit \"seconds\" instead of \"days\"";
+    assert_eq!(
+        told,
+        [
+            format!("ccass2fa_deadline_business_days_left {days}"),
+            format!("ccass2fa_event_business_days_left {days}"),
+        ]
+    );
+}
+
+async fn prometheus_scrapes(world: &mut Namespace) {
+    let config = world.write(
+        "prometheus.yml",
+        "global: {scrape_interval: 1s}\nscrape_configs:\n\
+         - {job_name: ccass2fa, static_configs: [{targets: ['127.0.0.1:10762']}]}\n",
+    );
+    let data = world.path("data");
+    world.serve(
+        "prometheus",
+        "prometheus",
+        &[
+            &format!("--config.file={}", config.display()),
+            &format!("--storage.tsdb.path={}", data.display()),
+            "--web.listen-address=127.0.0.1:9090",
+        ],
+    );
+    world.accepts("prometheus", "127.0.0.1", 9090).await;
+    let count = CASES.len();
+    let query =
+        format!("count(ccass2fa_probe_success) == {count} and on() up{{job=\"ccass2fa\"}} == 1");
+    let script = format!(
+        "for i in $(seq 300); do curl -s --get --data-urlencode 'query={query}' \
+         http://127.0.0.1:9090/api/v1/query | grep -q '\"{count}\"' && exit 0; sleep 0.1; done; exit 1"
+    );
+    let (code, _) = world.run("bash", &["-c", &script]).await;
+    assert_eq!(code, 0, "{}", world.log("prometheus"));
+}
+
+#[tokio::test]
+async fn without_any_file_the_built_in_target_is_probed_as_the_system_resolves_and_trusts() {
+    let mut world = peers().await;
+    // This host trusts the lab's CA and nothing else, which the public web does not.
+    let trust = format!("SSL_CERT_FILE={}", world.path("ca.pem").display());
+    world.serve("exporter", "env", &["-u", "SSL_CERT_DIR", &trust, binary()]);
+    world.accepts("exporter", "127.0.0.1", 10762).await;
+    let script = "for i in $(seq 200); do curl -sf http://127.0.0.1:10762/-/ready && exit 0; \
+                  sleep 0.05; done; exit 1";
+    let (code, _) = world.run("bash", &["-c", script]).await;
+    assert_eq!(code, 0, "{}", world.log("exporter"));
+    let metrics = Metrics::parse(&world.get("http://127.0.0.1:10762/metrics").await);
+    metrics.expect("probe_success{role=\"login\",target=\"sso\"}", 1.0);
+    metrics.expect("http_status_code{target=\"sso\"}", 200.0);
+    metrics.expect("tls_trusted{roots=\"platform\",target=\"sso\"}", 1.0);
+    metrics.expect("tls_trusted{roots=\"public_web\",target=\"sso\"}", 0.0);
+    metrics.expect("tls_intercepted{target=\"sso\"}", 1.0);
+    metrics.expect("finding_info{finding=\"intercepted\",target=\"sso\"}", 1.0);
+    // No page check is configured: the layer is absent, neither good nor bad.
+    assert_eq!(
+        metrics.value("probe_layer_success{layer=\"page\",target=\"sso\"}"),
+        None
+    );
+    metrics.expect("probe_layer_success{layer=\"http\",target=\"sso\"}", 1.0);
+}

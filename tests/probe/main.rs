@@ -1,0 +1,8 @@
+#![allow(
+    clippy::disallowed_methods,
+    reason = "tests run outside the exporter and read the system clock"
+)]
+
+mod groups_and_controls;
+mod politeness;
+mod reasons;

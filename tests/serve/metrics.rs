@@ -1,0 +1,133 @@
+//! `/metrics` on days of the migration, by an injected clock. Every figure is written by hand.
+
+use std::collections::BTreeMap;
+
+use ccass_2fa_exporter::config::Config;
+use ccass_2fa_exporter::render::metrics::{Counted, Evidence, Exposition, Format, Reload, board};
+use harness::exporter::Metrics;
+use jiff::Timestamp;
+
+fn at(instant: &str, config: &str) -> Metrics {
+    let now: Timestamp = instant.parse().unwrap();
+    let config = Config::parse(config, std::path::Path::new("ccass.yml")).unwrap();
+    let exposition = Exposition {
+        config: &config,
+        configured: now,
+        known: &[],
+        now,
+        reload: Reload::Successful,
+        counted: &Counted::default(),
+        evidence: &Evidence::default(),
+        refusals: &BTreeMap::new(),
+    };
+    let text = board(&exposition, Format::Text).unwrap();
+    Metrics::parse(&String::from_utf8(text).unwrap())
+}
+
+#[test]
+fn the_bounds_are_those_of_the_circular() {
+    let metrics = at("2023-04-03T12:00:00+08:00", "");
+    for deadline in [
+        "email_registration_users",
+        "email_registration_delegated_admins",
+        "connection_verification",
+    ] {
+        for (bound, instant) in [("outer", 1_682_697_600.0), ("strict", 1_682_611_200.0)] {
+            let labels = format!("{{bound=\"{bound}\",deadline=\"{deadline}\"}}");
+            metrics.expect(&format!("deadline_timestamp_seconds{labels}"), instant);
+        }
+    }
+    let until = |deadline: &str| {
+        let series = format!("deadline_alert_until_timestamp_seconds{{deadline=\"{deadline}\"}}");
+        metrics.value(&series).unwrap()
+    };
+    assert_eq!(until("email_registration_users"), 1_685_548_800.0);
+    assert_eq!(until("connection_verification"), 1_690_819_200.0);
+    assert_eq!(until("briefing_registration"), 1_682_502_300.0);
+    metrics.expect(
+        "event_start_timestamp_seconds{event=\"briefing_1\"}",
+        1_682_325_000.0,
+    );
+    metrics.expect(
+        "event_end_timestamp_seconds{event=\"briefing_1\"}",
+        1_682_329_500.0,
+    );
+    metrics.expect(
+        "event_start_timestamp_seconds{event=\"launch\"}",
+        1_684_598_400.0,
+    );
+    metrics.expect(
+        "event_end_timestamp_seconds{event=\"launch\"}",
+        1_685_548_800.0,
+    );
+    metrics.expect(
+        "event_start_timestamp_seconds{event=\"sole_2fa\"}",
+        1_689_868_800.0,
+    );
+    metrics.expect(
+        "event_info{event=\"launch\",precision=\"third_of_month\",status=\"tentative\"}",
+        1.0,
+    );
+    metrics.expect("calendar_valid_until_timestamp_seconds", 1_830_268_800.0);
+}
+
+#[test]
+fn business_days_count_down_to_the_last_day_to_act_and_are_absent_outside_the_calendar() {
+    let series = "deadline_business_days_left{deadline=\"connection_verification\"}";
+    for (instant, left) in [
+        ("2023-04-03T12:00:00+08:00", Some(16.0)),
+        ("2023-04-04T00:00:00+08:00", Some(15.0)),
+        ("2023-04-26T23:59:59+08:00", Some(2.0)),
+        ("2023-04-27T00:00:00+08:00", Some(1.0)),
+        ("2023-04-28T00:00:00+08:00", Some(0.0)),
+        ("2023-04-29T00:00:00+08:00", Some(0.0)),
+        ("2021-12-31T12:00:00+08:00", None),
+        ("2028-01-01T12:00:00+08:00", None),
+    ] {
+        assert_eq!(at(instant, "").value(series), left, "{instant}");
+    }
+}
+
+#[test]
+fn the_later_phase_holds_from_its_earliest_start_and_is_uncertain_until_its_latest() {
+    for (instant, phase, certain) in [
+        ("2023-05-20T23:59:59+08:00", "preparation", 1.0),
+        ("2023-05-21T00:00:00+08:00", "parallel_run", 0.0),
+        ("2023-06-01T00:00:00+08:00", "parallel_run", 1.0),
+        ("2023-07-20T23:59:59+08:00", "parallel_run", 1.0),
+        ("2023-07-21T00:00:00+08:00", "sole_2fa", 0.0),
+        ("2023-08-01T00:00:00+08:00", "sole_2fa", 1.0),
+        ("2026-11-23T08:05:00+08:00", "sole_2fa", 1.0),
+    ] {
+        let metrics = at(instant, "");
+        for one in ["preparation", "parallel_run", "sole_2fa"] {
+            let holds = f64::from(u8::from(one == phase));
+            metrics.expect(&format!("phase{{phase=\"{one}\"}}"), holds);
+        }
+        metrics.expect("phase_certain", certain);
+    }
+}
+
+#[test]
+fn what_the_user_answers_is_in_the_metrics() {
+    let config =
+        "timetable: {done: {connection_verification: true}, actual: {launch: 2023-05-29}}\n";
+    let metrics = at("2023-05-25T12:00:00+08:00", config);
+    metrics.expect("deadline_done{deadline=\"connection_verification\"}", 1.0);
+    metrics.expect("deadline_done{deadline=\"email_registration_users\"}", 0.0);
+    // It is known that the launch is still to come.
+    metrics.expect("phase{phase=\"preparation\"}", 1.0);
+    metrics.expect("phase_certain", 1.0);
+    metrics.expect(
+        "event_info{event=\"launch\",precision=\"day\",status=\"confirmed\"}",
+        1.0,
+    );
+}
+
+#[test]
+fn service_is_open_inside_the_hours_only() {
+    let config = "service_hours: {days: business, from: \"07:00\", to: \"20:00\"}\n";
+    at("2026-11-23T07:00:00+08:00", config).expect("service_open", 1.0);
+    at("2026-11-22T10:00:00+08:00", config).expect("service_open", 0.0);
+    at("2026-11-22T10:00:00+08:00", "").expect("service_open", 1.0);
+}

@@ -1,0 +1,401 @@
+//! An e-mail address in every input that takes text: it comes out nowhere.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+
+use ccass_2fa_exporter::config::Config;
+use ccass_2fa_lab::Lab;
+use harness::documents::repository;
+use harness::exporter::{ConfigFile, Exporter, probe, run};
+use serde_json::{Value, json};
+
+const ADDRESS: &str = "chan.tai.man@broker.example";
+
+#[track_caller]
+fn holds_no_address(what: &str, text: &str) {
+    for part in ["chan.tai.man", "tai.man", "broker.example"] {
+        assert!(!text.contains(part), "{what}: {text}");
+    }
+}
+
+/// Every key of the documented configuration, as a path from the top.
+fn keys(value: &Value, path: &mut Vec<String>, found: &mut Vec<Vec<String>>) {
+    match value {
+        Value::Object(map) if !map.is_empty() => {
+            for (key, value) in map {
+                path.push(key.clone());
+                keys(value, path, found);
+                path.pop();
+            }
+        }
+        Value::Array(list) if list.first().is_some_and(Value::is_object) => {
+            path.push("0".to_owned());
+            keys(&list[0], path, found);
+            path.pop();
+        }
+        _ => found.push(path.clone()),
+    }
+}
+
+/// The documented configuration with `value` at one place.
+fn with(example: &Value, path: &[String], value: &Value) -> Value {
+    let mut all = example.clone();
+    let mut place = &mut all;
+    for key in path {
+        place = match place {
+            Value::Array(list) => &mut list[0],
+            other => &mut other[key.as_str()],
+        };
+    }
+    *place = value.clone();
+    all
+}
+
+#[test]
+fn every_key_of_the_configuration_refuses_an_address_without_repeating_it_or_keeps_it_to_itself() {
+    let path = repository("deploy/ccass.yml");
+    let text = std::fs::read_to_string(&path).unwrap();
+    let example: Value = serde_saphyr::from_str(&text).unwrap();
+    let mut found = Vec::new();
+    keys(&example, &mut Vec::new(), &mut found);
+    assert!(found.len() > 60, "only {} keys", found.len());
+    let mut taken = BTreeSet::new();
+    for key in &found {
+        for value in [
+            json!(ADDRESS),
+            json!([ADDRESS]),
+            json!({ADDRESS: ADDRESS}),
+            json!({ADDRESS: true}),
+            json!({ADDRESS: 1}),
+            json!([{"name": ADDRESS, "url": format!("https://x.test/{ADDRESS}")}]),
+            json!([{"name": "x", "url": format!("https://x.test/?user={ADDRESS}")}]),
+            json!([{"from": ADDRESS, "to": ADDRESS, "reference": ADDRESS}]),
+            json!([{"from": "2026-12-05T08:00Z", "to": "2026-12-05T09:00Z", "reference": ADDRESS}]),
+        ] {
+            let text = with(&example, key, &value).to_string();
+            match Config::parse(&text, Path::new("ccass.yml")) {
+                Err(mistakes) => holds_no_address(&key.join("."), &mistakes.to_string()),
+                Ok(_) => {
+                    taken.insert(key.join("."));
+                }
+            }
+        }
+    }
+    // What is for people to call, what is compared with a page or a certificate, what is sent: none of
+    // it is told to others. A directory is made when it is used.
+    let list: Vec<&str> = taken.iter().map(String::as_str).collect();
+    assert_eq!(
+        list,
+        [
+            "contacts.desk",
+            "contacts.dns",
+            "contacts.firewall",
+            "contacts.hkex",
+            "contacts.proxy",
+            "contacts.security",
+            "data_directory",
+            "modules.login_page.page.block_markers",
+            "modules.login_page.page.contains",
+            "modules.login_page.page.form_fields",
+            "modules.login_page.page.matches",
+            "modules.login_page.page.not_contains",
+            "modules.login_page.page.title",
+            "modules.login_page.tls.accepted_interceptors",
+            "modules.login_page.tls.expected_issuers",
+            "readiness.file",
+        ]
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_keeps_an_address_to_itself_tells_it_in_no_metric_log_record_or_answer() {
+    let lab = Lab::start().await.expect("the lab starts");
+    let page = format!(
+        "page: {{title: \"{ADDRESS}\", contains: [\"{ADDRESS}\"], not_contains: [\"{ADDRESS}\"], \
+         matches: [\"{ADDRESS}\"], form_fields: [\"{ADDRESS}\"], block_markers: [\"{ADDRESS}\"]}}"
+    );
+    let sends = format!(
+        "http: {{user_agent: \"{ADDRESS}\", headers: {{X-Contact: \"{ADDRESS}\"}}}}\n    \
+         tls: {{accepted_interceptors: [\"{ADDRESS}\"], "
+    );
+    let config = lab.config();
+    let start = config.find("    page: ").expect("a page");
+    let end = start + config[start..].find('\n').expect("its end");
+    let config = format!("{}    {page}{}", &config[..start], &config[end..]);
+    let config = config.replace("tls: {", &sends);
+    let contacts = ["dns", "firewall", "proxy", "security", "desk"]
+        .map(|team| format!("{team}: \"{ADDRESS}\""))
+        .join(", ");
+    let config = ConfigFile::new(&format!(
+        "data_directory: \"kept {ADDRESS}\"\ncontacts: {{{contacts}}}\n\
+         readiness: {{file: \"{ADDRESS}.csv\"}}\nevidence: {{terminals: [t1]}}\n{config}"
+    ));
+    let accounts = format!("kind,email\nuser,confirmed\n{ADDRESS},{ADDRESS}\n");
+    std::fs::write(config.directory().join(format!("{ADDRESS}.csv")), accounts).unwrap();
+
+    let mut exporter = Exporter::start(&[&config.argument()]).await;
+    let log = exporter
+        .line_with("the readiness file cannot be used")
+        .await;
+    holds_no_address("the log", &log);
+    assert!(log.contains("line 3"), "{log}");
+    let log = exporter.line_with("the probe fails").await;
+    holds_no_address("the log", &log);
+    for path in [
+        "/metrics",
+        "/sd",
+        "/api/v1/history",
+        "/probe?target=sso&debug=true",
+        "/probe?target=sso",
+        "/-/ready",
+    ] {
+        let (status, text) = exporter.get(path).await;
+        assert_eq!(status, 200, "{path}");
+        holds_no_address(path, &text);
+    }
+    // Whom to call is told to who looks at the page, and there alone; of what else is in it nothing is.
+    let (_, text) = exporter.get("/").await;
+    let elsewhere = text.replace(&format!("({ADDRESS})"), "");
+    holds_no_address("/", &elsewhere);
+
+    for (query, limit) in [
+        (vec![("target", ADDRESS)], None),
+        (vec![("target", "sso"), ("module", ADDRESS)], None),
+        (vec![("target", "sso"), ("hostname", ADDRESS)], None),
+        (vec![("target", "sso"), (ADDRESS, ADDRESS)], None),
+        (
+            vec![("target", "https://chan.tai.man@broker.example/")],
+            None,
+        ),
+        (
+            vec![("target", "https://sso.lab.test/chan.tai.man@broker.example")],
+            None,
+        ),
+        (
+            vec![(
+                "target",
+                "https://sso.lab.test/?chan.tai.man%40broker.example",
+            )],
+            None,
+        ),
+        (vec![("target", "sso")], Some(ADDRESS)),
+    ] {
+        let (status, text) = probe(&exporter.url(""), &query, limit).await;
+        holds_no_address(&format!("{query:?} {status}"), &text);
+    }
+    for path in [
+        format!("/{ADDRESS}"),
+        format!("/sd?module={ADDRESS}"),
+        format!("/api/v1/history?target={ADDRESS}"),
+        format!("/-/reload?{ADDRESS}"),
+    ] {
+        let (status, text) = exporter.get(&path).await;
+        assert!(status >= 400, "{path}: {status}");
+        holds_no_address(&path, &text);
+    }
+    let verified = run(&[&config.argument(), "verify", "--record", "--format=json"]).await;
+    assert_eq!(verified.status.code(), Some(1));
+    holds_no_address("verify", &String::from_utf8_lossy(&verified.stderr));
+    std::fs::write(config.path(), format!("site: {ADDRESS}\n")).unwrap();
+    let client = reqwest::Client::new();
+    let answer = client.post(exporter.url("/-/reload")).send().await.unwrap();
+    holds_no_address("a reload", &answer.text().await.unwrap());
+    let log = exporter.line_with("not reloaded").await;
+    holds_no_address("the log", &log);
+
+    let files = config.directory().join(format!("kept {ADDRESS}/evidence"));
+    for entry in std::fs::read_dir(files).unwrap() {
+        let text = std::fs::read_to_string(entry.unwrap().path()).unwrap();
+        holds_no_address("the evidence", &text);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_address_typed_at_any_argument_or_in_any_variable_is_not_repeated() {
+    let config =
+        ConfigFile::new("data_directory: kept\nevidence: {terminals: [t1]}\ntargets: []\n");
+    std::fs::create_dir(config.directory().join("kept")).unwrap();
+    let beside = |name: &str, text: &str| {
+        std::fs::write(config.directory().join(name), text).unwrap();
+        config.directory().join(name).display().to_string()
+    };
+    let timetable = include_str!("../../src/timetable/ccass-013-2023.yaml");
+    let title = "title: Register the e-mail address of every CCASS user";
+    for (name, text) in [
+        (
+            "title.yml",
+            timetable.replace(title, &format!("title: \"{ADDRESS}\"")),
+        ),
+        (
+            "id.yml",
+            timetable.replace("id: briefing_1", &format!("id: \"{ADDRESS}\"")),
+        ),
+        (
+            "date.yml",
+            timetable.replace("from: 2022-12-19", &format!("from: \"{ADDRESS}\"")),
+        ),
+        (
+            "key.yml",
+            timetable.replace("issuer:", &format!("{ADDRESS}:")),
+        ),
+        (
+            "reference.yml",
+            timetable.replace("CD/OES/CCASS/013/2023\n", &format!("\"{ADDRESS}\"\n")),
+        ),
+    ] {
+        let file = beside(name, &text);
+        refuses(&config, "timetable: {file: FILE}\n", &file, name).await;
+    }
+    for (name, text) in [
+        (
+            "name.csv",
+            format!("date,weekday,name\n2023-04-05,Wed,{ADDRESS}\n"),
+        ),
+        (
+            "date.csv",
+            format!("date,weekday,name\n{ADDRESS},Wed,Ching Ming\n"),
+        ),
+        (
+            "weekday.csv",
+            format!("date,weekday,name\n2023-04-05,{ADDRESS},Ching Ming\n"),
+        ),
+        ("header.csv", format!("{ADDRESS},weekday,name\n")),
+        (
+            "feed.json",
+            json!({"vcalendar": [{"vevent": [{"dtstart": ["20230405"], "summary": ADDRESS}]}]})
+                .to_string(),
+        ),
+        (
+            "start.json",
+            json!({"vcalendar": [{"vevent": [{"dtstart": [ADDRESS], "summary": "x"}]}]})
+                .to_string(),
+        ),
+    ] {
+        let file = beside(name, &text);
+        refuses(&config, "calendar: {file: FILE}\n", &file, name).await;
+    }
+    let web = beside(
+        "web.yml",
+        &format!("basic_auth_users: {{{ADDRESS}: {ADDRESS}}}\n{ADDRESS}: 1\n"),
+    );
+    let blackbox = beside(
+        "blackbox.yml",
+        &format!("modules: {{{ADDRESS}: {{prober: {ADDRESS}}}}}\n"),
+    );
+    let url = format!("https://x.test/?user={ADDRESS}");
+    let argument = config.argument();
+    for arguments in [
+        vec!["verify", ADDRESS],
+        vec!["verify", url.as_str()],
+        vec!["verify", "--format", ADDRESS],
+        vec!["verify", "--record", "--reference", ADDRESS],
+        vec!["record", "--terminal", ADDRESS, "--outcome", "seen"],
+        vec!["record", "--terminal", "t1", "--outcome", ADDRESS],
+        vec![
+            "record",
+            "--terminal",
+            "t1",
+            "--outcome",
+            "seen",
+            "--reference",
+            ADDRESS,
+        ],
+        vec!["evidence", "list", "--from", ADDRESS],
+        vec!["evidence", "list", "--to", ADDRESS],
+        vec!["evidence", "list", "--of", ADDRESS],
+        vec!["evidence", "list", "--data-directory", ADDRESS],
+        vec!["evidence", "check", "--head", ADDRESS],
+        vec!["evidence", "report", "--format", ADDRESS],
+        vec!["evidence", ADDRESS],
+        vec!["timetable", "--at", ADDRESS],
+        vec!["timetable", "--year", ADDRESS],
+        vec!["timetable", "--format", ADDRESS],
+        vec!["drill", "--alertmanager", ADDRESS],
+        vec![
+            "drill",
+            "--alertmanager",
+            "http://127.0.0.1:1",
+            "--severity",
+            ADDRESS,
+        ],
+        vec![
+            "drill",
+            "--alertmanager",
+            "http://127.0.0.1:1",
+            "--hold",
+            ADDRESS,
+        ],
+        vec![
+            "drill",
+            "--alertmanager",
+            "http://127.0.0.1:1",
+            "--ca-file",
+            ADDRESS,
+        ],
+        vec![
+            "drill",
+            "--alertmanager",
+            "http://127.0.0.1:1",
+            "--record",
+            "--reference",
+            ADDRESS,
+        ],
+        vec!["check", "--from-blackbox", ADDRESS],
+        vec!["check", "--web.config.file", ADDRESS],
+        vec!["check", "--web.config.file", web.as_str()],
+        vec!["--web.listen-address", ADDRESS],
+        vec!["--web.external-url", ADDRESS],
+        vec![
+            "--web.route-prefix",
+            ADDRESS,
+            "--web.listen-address",
+            ADDRESS,
+        ],
+        vec!["--log.level", ADDRESS],
+        vec!["--log.format", ADDRESS],
+        vec![ADDRESS],
+    ] {
+        let mut all = vec![argument.as_str()];
+        all.extend(&arguments);
+        nothing_repeats(&all).await;
+    }
+    nothing_repeats(&["check", "--config.file", ADDRESS]).await;
+    let converted = run(&["check", "--from-blackbox", &blackbox]).await;
+    holds_no_address("blackbox", &String::from_utf8_lossy(&converted.stderr));
+    for variable in [
+        "CCASS2FA_CONFIG_FILE",
+        "CCASS2FA_LOG_LEVEL",
+        "CCASS2FA_WEB_EXTERNAL_URL",
+    ] {
+        let output = harness::exporter::command()
+            .env(variable, ADDRESS)
+            .args(["--web.listen-address", "256.0.0.1:1"])
+            .output()
+            .await
+            .unwrap();
+        assert!(!output.status.success(), "{variable}");
+        holds_no_address(variable, &String::from_utf8_lossy(&output.stderr));
+    }
+}
+
+/// A configuration that names `file` is refused.
+async fn refuses(config: &ConfigFile, text: &str, file: &str, name: &str) {
+    let path = config.directory().join("other.yml");
+    std::fs::write(&path, text.replace("FILE", file)).unwrap();
+    let output = run(&["check", "--config.file", &path.display().to_string()]).await;
+    let told = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(2), "{name}: {told}");
+    holds_no_address(name, &told);
+}
+
+async fn nothing_repeats(arguments: &[&str]) {
+    let output = run(arguments).await;
+    let told = String::from_utf8_lossy(&output.stderr);
+    assert!(!output.status.success(), "{arguments:?}: {told}");
+    assert!(!told.is_empty(), "{arguments:?} says nothing");
+    holds_no_address(&format!("{arguments:?}"), &told);
+    holds_no_address(
+        &format!("{arguments:?}"),
+        &String::from_utf8_lossy(&output.stdout),
+    );
+}
