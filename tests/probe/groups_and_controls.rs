@@ -1,19 +1,21 @@
-//! What several targets say together: the ways to one page, and the controls.
+//! What the results of several targets mean together: groups, which reach one page over several
+//! paths, and controls, which show whether the local network works.
 
-use ccass_2fa_lab::{Lab, LoginServer, ProxyFault, TcpFault};
-use harness::exporter::{ConfigFile, Exporter, run};
+use ccass_2fa_lab::{LOGIN_PATH, Lab, Leaf, LoginServer, ProxyFault, TcpFault};
+use harness::exporter::{ConfigFile, Exporter, PATIENCE, run};
+use tokio::time::{Duration, sleep, timeout};
 
-/// The lab's page by two ways, and a control behind another server.
-struct Surroundings {
+/// The lab's page over two paths, and a control on another server.
+struct Setup {
     lab: Lab,
     control: LoginServer,
     config: ConfigFile,
 }
 
-impl Surroundings {
+impl Setup {
     async fn start() -> Self {
         let lab = Lab::start().await.expect("the lab starts");
-        let leaf = ccass_2fa_lab::Leaf::for_name("control.lab.test");
+        let leaf = Leaf::for_name("control.lab.test");
         let control = LoginServer::start(lab.authority.issue(&leaf)).await;
         let control = control.expect("a server");
         let address = control.addr().ip();
@@ -30,7 +32,7 @@ impl Surroundings {
              controls:\n\
              \x20 - {{name: elsewhere, url: \"{other}\", module: lab_page}}\n",
             url = lab.url(),
-            other = control.url("control.lab.test", ccass_2fa_lab::LOGIN_PATH),
+            other = control.url("control.lab.test", LOGIN_PATH),
         );
         Self {
             lab,
@@ -38,72 +40,82 @@ impl Surroundings {
             config: ConfigFile::new(&text),
         }
     }
+
+    /// Runs `verify` on every target; returns its exit code and its output.
+    async fn verify(&self, more: &[&str]) -> (i32, String) {
+        let config = self.config.argument();
+        let output = run(&[&[config.as_str(), "verify"], more].concat()).await;
+        let text = String::from_utf8(output.stdout).expect("UTF-8");
+        (output.status.code().expect("an exit code"), text)
+    }
 }
 
-/// Runs `verify` on every target; its exit code and what it says.
-async fn verify(world: &Surroundings, more: &[&str]) -> (i32, String) {
-    let config = world.config.argument();
-    let output = run(&[&[config.as_str(), "verify"], more].concat()).await;
-    let text = String::from_utf8(output.stdout).expect("UTF-8");
-    (output.status.code().expect("an exit code"), text)
+/// `text` with every run of white space, such as a line break, as one space.
+fn unwrapped(text: &str) -> String {
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_ways_to_one_page_are_set_side_by_side_in_verify_and_in_the_metrics() {
-    let world = Surroundings::start().await;
-    world.lab.proxy.set_fault(ProxyFault::Forbid);
+async fn verify_and_metrics_compare_the_paths_of_a_group() {
+    let setup = Setup::start().await;
+    setup.lab.proxy.set_fault(ProxyFault::Forbid);
 
-    let (code, text) = verify(&world, &[]).await;
+    let (code, text) = setup.verify(&[]).await;
     assert_eq!(code, 1, "{text}");
-    let proxy = format!("http://proxy.lab.test:{}", world.lab.proxy.addr().port());
-    let told = text.split_whitespace().collect::<Vec<_>>().join(" ");
+    let proxy = format!("http://proxy.lab.test:{}", setup.lab.proxy.addr().port());
     let expected = format!(
         "Group login: direct (sso) good; by the proxy {proxy} (sso-proxy) fails at proxy: \
          proxy_denied. The page can be reached: the fault lies on the way that fails"
     );
-    assert!(told.contains(&expected), "{text}");
+    assert!(unwrapped(&text).contains(&expected), "{text}");
 
-    let (_, json) = verify(&world, &["--format=json"]).await;
+    let (_, json) = setup.verify(&["--format=json"]).await;
     let document: serde_json::Value = serde_json::from_str(&json).expect("JSON");
-    assert_eq!(document["groups"][0]["good"], "some", "{document:#}");
-    assert_eq!(document["groups"][0]["ways"][1]["reason"], "proxy_denied");
+    let groups = &document["groups"];
+    assert_eq!(groups[0]["good"], "some", "{groups:#}");
+    assert_eq!(groups[0]["ways"][1]["reason"], "proxy_denied", "{groups:#}");
 
-    let mut exporter = Exporter::start(&[&world.config.argument()]).await;
-    for _target in 0..3 {
-        exporter.first_probe().await;
-    }
-    let metrics = exporter.metrics().await;
-    let way = |target: &str, way: &str| {
-        metrics.value(&format!(
-            "group_way_success{{group=\"login\",target=\"{target}\",way=\"{way}\"}}"
-        ))
+    let exporter = Exporter::start(&[&setup.config.argument()]).await;
+    // The targets are probed one after the other in the course of the interval.
+    let both = async {
+        loop {
+            let metrics = exporter.metrics().await;
+            if metrics.family("group_way_success").len() == 2 {
+                break metrics;
+            }
+            sleep(Duration::from_millis(50)).await;
+        }
     };
-    assert_eq!(way("sso", "direct"), Some(1.0), "{}", metrics.text);
-    assert_eq!(way("sso-proxy", "proxy"), Some(0.0), "{}", metrics.text);
+    let metrics = timeout(PATIENCE, both).await;
+    let metrics = metrics.unwrap_or_else(|_| panic!("no two results within {PATIENCE:?}"));
+    let series = |target: &str, way: &str| {
+        format!("group_way_success{{group=\"login\",target=\"{target}\",way=\"{way}\"}}")
+    };
+    metrics.expect(&series("sso", "direct"), 1.0);
+    metrics.expect(&series("sso-proxy", "proxy"), 0.0);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_controls_say_whether_it_is_us_or_them() {
-    let world = Surroundings::start().await;
-    let line = async |expected: &str, code: i32| {
-        let (ended, text) = verify(&world, &[]).await;
-        let told = text.split_whitespace().collect::<Vec<_>>().join(" ");
-        assert!(told.contains(expected), "{text}");
-        assert_eq!(ended, code, "{text}");
+async fn controls_show_whether_the_local_network_works() {
+    let setup = Setup::start().await;
+    let expect = async |line: &str, code: i32| {
+        let (actual, text) = setup.verify(&[]).await;
+        assert!(unwrapped(&text).contains(line), "{text}");
+        assert_eq!(actual, code, "{text}");
     };
-    line("Controls 1 of 1 reached.", 0).await;
+    expect("Controls 1 of 1 reached.", 0).await;
 
-    world.lab.login_server.set_fault(TcpFault::Refuse);
-    line(
+    setup.lab.login_server.set_fault(TcpFault::Refuse);
+    expect(
         "Controls 1 of 1 reached. This site's network works: the fault is the login server's",
         1,
     )
     .await;
 
-    world.control.set_fault(TcpFault::Refuse);
-    line("Controls 0 of 1 reached. Nothing is reached from here", 1).await;
+    setup.control.set_fault(TcpFault::Refuse);
+    expect("Controls 0 of 1 reached. Nothing is reached from here", 1).await;
 
-    // A control that fails is no outage.
-    world.lab.login_server.clear();
-    line("Controls 0 of 1 reached.", 0).await;
+    // A failing control alone is no outage.
+    setup.lab.login_server.clear();
+    expect("Controls 0 of 1 reached.", 0).await;
 }

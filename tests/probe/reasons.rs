@@ -1,12 +1,15 @@
-//! Every reason, provoked by a server that really misbehaves, told by `verify` and by `/metrics`.
+//! Provokes every reason with a server that really misbehaves, and checks what `verify` and
+//! `/metrics` report.
+
+use std::cmp::Ordering;
 
 use ccass_2fa_exporter::report::{LayerName, Reason};
 use ccass_2fa_lab::{Lab, Scenario};
 use harness::exporter::{ConfigFile, Exporter, Metrics, verify};
 use harness::scenarios::{for_each, summary};
 
-/// Reasons that loopback cannot show without a firewall; `tests/network/firewall.rs` provokes these.
-const BY_FIREWALL: [Reason; 5] = [
+/// Reasons that loopback cannot show without a firewall; `tests/network/firewall.rs` provokes them.
+const NEEDS_FIREWALL: [Reason; 5] = [
     Reason::TcpTimedOut,
     Reason::TcpHostUnreachable,
     Reason::TcpNetworkUnreachable,
@@ -15,65 +18,65 @@ const BY_FIREWALL: [Reason; 5] = [
 ];
 
 #[test]
-fn every_reason_has_a_scenario_in_which_a_real_server_or_firewall_provokes_it() {
+fn every_reason_is_provoked_by_a_scenario_or_a_firewall() {
     let firewall = include_str!("../network/firewall.rs");
     for reason in Reason::ALL {
-        let by_lab = ccass_2fa_lab::scenarios()
+        let in_lab = ccass_2fa_lab::scenarios()
             .iter()
             .any(|scenario| scenario.reason == reason.code() && scenario.also.is_empty());
-        let by_firewall =
-            BY_FIREWALL.contains(&reason) && firewall.contains(&format!("\"{}\"", reason.code()));
-        assert!(by_lab || by_firewall, "nothing provokes {reason}");
+        let in_firewall = NEEDS_FIREWALL.contains(&reason)
+            && firewall.contains(&format!("\"{}\"", reason.code()));
+        assert!(in_lab || in_firewall, "nothing provokes {reason}");
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn each_dns_reason_is_told_and_later_layers_are_absent() {
-    walk(LayerName::Dns).await;
+async fn dns_failures_are_reported_and_later_layers_absent() {
+    check_failures(LayerName::Dns).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn each_tcp_reason_is_told_with_the_answers_of_the_resolvers() {
-    walk(LayerName::Tcp).await;
+async fn tcp_failures_are_reported_with_the_dns_answers() {
+    check_failures(LayerName::Tcp).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn each_proxy_reason_is_told_and_never_taken_for_the_servers() {
-    walk(LayerName::Proxy).await;
+async fn proxy_failures_are_reported_and_not_blamed_on_the_server() {
+    check_failures(LayerName::Proxy).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn each_tls_reason_is_told_with_the_facts_of_the_certificate() {
-    walk(LayerName::Tls).await;
+async fn tls_failures_are_reported_with_the_certificate() {
+    check_failures(LayerName::Tls).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn each_http_reason_is_told_with_the_facts_of_the_session() {
-    walk(LayerName::Http).await;
+async fn http_failures_are_reported_with_the_tls_session() {
+    check_failures(LayerName::Http).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn each_page_reason_is_told_with_the_facts_of_the_page() {
-    walk(LayerName::Page).await;
+async fn page_failures_are_reported_with_the_http_response() {
+    check_failures(LayerName::Page).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn oddities_that_stop_no_login_keep_the_probe_good() {
-    for_each(ccass_2fa_lab::variations(), stays_good).await;
+async fn unusual_but_working_servers_pass_the_probe() {
+    for_each(ccass_2fa_lab::variations(), check_success).await;
 }
 
-/// Findings that a variation brings, or may bring, beside its own.
-const COMES_WITH: [(&str, &str); 2] = [
-    // A lookup is one packet without a retry, and one of these may be lost.
+/// Findings that a variation may report in addition to its own.
+const ADDITIONAL_FINDINGS: [(&str, &str); 2] = [
+    // Each resolver is asked once, without a retry, and one of these questions may be lost.
     ("dns-lossy", "resolver_failed"),
     ("tls-interception-suspected", "unexpected_issuer"),
 ];
 
-async fn stays_good(scenario: &'static Scenario) -> Result<(), String> {
-    let (config, _lab) = provoked(scenario).await;
+async fn check_success(scenario: &'static Scenario) -> Result<(), String> {
+    let (config, _lab) = provoke(scenario).await;
     let (code, report) = verify(&config).await;
     let mut found = findings(&report);
-    found.retain(|finding| !COMES_WITH.contains(&(scenario.name, finding)));
+    found.retain(|finding| !ADDITIONAL_FINDINGS.contains(&(scenario.name, finding)));
     let page = &report["verdict"]["page"];
     if code == 0 && page == "checked" && found == Vec::from_iter(scenario.finding) {
         return Ok(());
@@ -93,63 +96,75 @@ fn findings(report: &serde_json::Value) -> Vec<&str> {
         .collect()
 }
 
-async fn walk(layer: LayerName) {
+/// Checks every scenario whose reason belongs to `layer`.
+async fn check_failures(layer: LayerName) {
     let of_layer = ccass_2fa_lab::scenarios().iter().filter(|scenario| {
         let reason = Reason::ALL
             .into_iter()
             .find(|reason| reason.code() == scenario.reason);
         reason.is_some_and(|reason| reason.layer() == layer)
     });
-    for_each(of_layer, is_told).await;
+    for_each(of_layer, check_failure).await;
 }
 
-async fn provoked(scenario: &Scenario) -> (ConfigFile, Lab) {
+async fn provoke(scenario: &Scenario) -> (ConfigFile, Lab) {
     let lab = Lab::start().await.expect("the lab starts");
     lab.provoke(scenario);
     (ConfigFile::new(&lab.config_for(scenario)), lab)
 }
 
-async fn is_told(scenario: &'static Scenario) -> Result<(), String> {
-    let (config, lab) = provoked(scenario).await;
-    let (code, report) = verify(&config).await;
-    let told = report["verdict"]["reason"].as_str().unwrap_or("none");
-    if code != 1 || !scenario.allows(told) {
+async fn check_failure(scenario: &'static Scenario) -> Result<(), String> {
+    let (config, lab) = provoke(scenario).await;
+    let (verified, scraped) = tokio::join!(
+        check_verify(scenario, &config),
+        check_metrics(scenario, &config)
+    );
+    verified?;
+    scraped?;
+    let violations = lab.violations();
+    if violations.is_empty() {
+        Ok(())
+    } else {
+        Err(format!(
+            "the probe sent what it must not send: {violations:?}"
+        ))
+    }
+}
+
+async fn check_verify(scenario: &Scenario, config: &ConfigFile) -> Result<(), String> {
+    let (code, report) = verify(config).await;
+    let reason = report["verdict"]["reason"].as_str().unwrap_or("none");
+    if code != 1 || !scenario.allows(reason) {
         return Err(format!(
             "verify should fail with {}; exit code {code}, {}",
             scenario.reason,
             summary(&report)
         ));
     }
-    if report["advice"]["meaning"]
-        .as_str()
-        .is_none_or(str::is_empty)
-    {
+    let advice = report["advice"]["meaning"].as_str();
+    if advice.is_none_or(str::is_empty) {
         return Err("verify gives no advice".to_owned());
     }
+    Ok(())
+}
 
+async fn check_metrics(scenario: &Scenario, config: &ConfigFile) -> Result<(), String> {
     let mut exporter = Exporter::start(&[&config.argument()]).await;
     exporter.first_probe().await;
     let metrics = exporter.metrics().await;
-    let success = "probe_success{role=\"login\",target=\"sso\"}";
     let failure = metrics.family("probe_failure_info");
-    let shown = match failure.as_slice() {
+    let reason = match failure.as_slice() {
         [(series, _)] => reason_label(series),
         _ => return Err(format!("/metrics has {failure:?} instead of one failure")),
     };
-    if !scenario.allows(&shown) || metrics.value(success) != Some(0.0) {
+    let success = metrics.value("probe_success{role=\"login\",target=\"sso\"}");
+    if !scenario.allows(&reason) || success != Some(0.0) {
         return Err(format!(
-            "/metrics should show {}; it shows {shown}, probe_success {:?}",
-            scenario.reason,
-            metrics.value(success)
+            "/metrics should show {}; it shows {reason}, probe_success {success:?}",
+            scenario.reason
         ));
     }
-    check_layers(&shown, &metrics)?;
-    let violations = lab.violations();
-    if violations.is_empty() {
-        Ok(())
-    } else {
-        Err(format!("the probe broke a promise: {violations:?}"))
-    }
+    check_layers(&reason, &metrics)
 }
 
 /// The reason label of `…{layer="tls",reason="tls_expired",target="sso"}`.
@@ -169,10 +184,10 @@ fn check_layers(reason: &str, metrics: &Metrics) -> Result<(), String> {
         let series = format!("probe_layer_success{{layer=\"{code}\",target=\"sso\"}}");
         let expected = match layer.cmp(&failing) {
             // Present only where a proxy is configured.
-            std::cmp::Ordering::Less if layer == LayerName::Proxy => None,
-            std::cmp::Ordering::Less => Some(1.0),
-            std::cmp::Ordering::Equal => Some(0.0),
-            std::cmp::Ordering::Greater => None,
+            Ordering::Less if layer == LayerName::Proxy => None,
+            Ordering::Less => Some(1.0),
+            Ordering::Equal => Some(0.0),
+            Ordering::Greater => None,
         };
         let actual = metrics.value(&series);
         if actual != expected {
@@ -202,7 +217,7 @@ fn check_layers(reason: &str, metrics: &Metrics) -> Result<(), String> {
         ),
         ("tls_cert_info", certificate_seen.then_some(true)),
         ("tls_trusted", certificate_seen.then_some(true)),
-        // A time-out may come before or after the response's headers.
+        // A timeout may happen before or after the response headers.
         (
             "http_status_code",
             (reason != "http_timed_out").then_some(failing == LayerName::Page || answered(reason)),
@@ -220,7 +235,7 @@ fn check_layers(reason: &str, metrics: &Metrics) -> Result<(), String> {
     Ok(())
 }
 
-/// Failures of the tls layer in which the server's certificate was received.
+/// TLS failures that happen after the server's certificate was received.
 const CERTIFICATE_SEEN: [&str; 9] = [
     "tls_expired",
     "tls_not_yet_valid",
@@ -233,7 +248,7 @@ const CERTIFICATE_SEEN: [&str; 9] = [
     "tls_large_hello_dropped",
 ];
 
-/// Whether a response came although the http layer failed.
+/// Whether a response was received although the HTTP layer failed.
 fn answered(reason: &str) -> bool {
     matches!(
         reason,

@@ -1,4 +1,4 @@
-//! Files of this repository that tests compare with the code, and rewrite for `make documents`.
+//! Files of this repository that tests compare with the code and `make documents` rewrites.
 
 use std::path::{Path, PathBuf};
 
@@ -7,11 +7,11 @@ pub fn repository(path: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR"))
         .ancestors()
         .nth(2)
-        .expect("the harness lives in tests/harness")
+        .expect("the harness is in tests/harness")
         .join(path)
 }
 
-/// The text of a file of the repository.
+/// The text of a file of the repository, by its path inside it.
 pub fn read(path: &str) -> String {
     let path = repository(path);
     std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
@@ -22,11 +22,11 @@ pub fn updating() -> bool {
     std::env::var_os("UPDATE_DOCUMENTS").is_some()
 }
 
-/// Fails unless the file holds `expected`; under `make documents` writes it first.
+/// Fails unless the file contains exactly `expected`; `make documents` writes it first.
 #[track_caller]
 pub fn assert_document(path: &str, expected: &str) {
     if updating() {
-        std::fs::write(repository(path), expected).expect("the repository can be written");
+        std::fs::write(repository(path), expected).expect("the repository is writable");
     }
     let actual = read(path);
     if actual == expected {

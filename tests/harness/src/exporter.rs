@@ -1,4 +1,4 @@
-//! The built exporter as a user runs it: a process, its log, its port.
+//! Runs the built exporter as a user does: as a process with a log and a port.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -11,28 +11,28 @@ use tokio::process::{Child, Command};
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 use tokio::time::timeout;
 
-/// The built exporter: it lies where Cargo puts it, beside or above the running test.
+/// The path of the built exporter, next to the running test or in the directory above.
 pub fn binary() -> &'static str {
     static PATH: LazyLock<String> = LazyLock::new(find_binary);
     &PATH
 }
 
 fn find_binary() -> String {
-    let test = std::env::current_exe().expect("the test's own path");
+    let test = std::env::current_exe().expect("the path of the test");
     let candidates = test.ancestors().skip(1).take(2);
     candidates
         .map(|directory| directory.join("ccass-2fa-exporter"))
         .find(|path| path.is_file())
-        .unwrap_or_else(|| panic!("ccass-2fa-exporter is not built beside {}", test.display()))
+        .unwrap_or_else(|| panic!("ccass-2fa-exporter is not built next to {}", test.display()))
         .into_os_string()
         .into_string()
         .expect("the target directory has a UTF-8 path")
 }
 
-/// Nothing that a test waits for takes longer on a machine that works.
+/// Limits every wait of a test. It only ends a hang: no test depends on its length.
 pub const PATIENCE: Duration = Duration::from_secs(60);
 
-/// The release build of the exporter, for what is measured.
+/// The path of the release build, for measurements.
 pub fn release_binary() -> PathBuf {
     let target = Path::new(binary()).ancestors().nth(2);
     let path = target
@@ -46,7 +46,7 @@ pub fn release_binary() -> PathBuf {
     path
 }
 
-/// The exporter with a clean environment, so that the machine's own settings do not matter.
+/// The exporter's command without the `CCASS2FA_` variables of the environment.
 pub fn command() -> Command {
     let mut command = Command::new(binary());
     for (name, _) in std::env::vars() {
@@ -58,16 +58,16 @@ pub fn command() -> Command {
     command
 }
 
-/// Runs a command to its end.
+/// Runs the exporter with these arguments until it exits.
 pub async fn run(arguments: &[&str]) -> Output {
     let output = command().args(arguments).output();
     timeout(PATIENCE, output)
         .await
-        .expect("the command ends")
-        .expect("the command starts")
+        .unwrap_or_else(|_| panic!("{arguments:?} did not exit within {PATIENCE:?}"))
+        .expect("the exporter starts")
 }
 
-/// A configuration file in a directory of its own.
+/// A configuration file in its own temporary directory.
 pub struct ConfigFile {
     directory: tempfile::TempDir,
 }
@@ -92,7 +92,7 @@ impl ConfigFile {
     }
 }
 
-/// `verify` in JSON: its exit code and its one report.
+/// Runs `verify --format=json`; returns the exit code and the first report.
 pub async fn verify(config: &ConfigFile) -> (i32, serde_json::Value) {
     let output = run(&[&config.argument(), "verify", "--format=json"]).await;
     let code = output.status.code().expect("an exit code");
@@ -105,16 +105,18 @@ pub async fn verify(config: &ConfigFile) -> (i32, serde_json::Value) {
 /// A running exporter; it is killed when dropped.
 pub struct Exporter {
     pub child: Child,
+    /// Host and port of the listener.
     pub address: String,
     log: UnboundedReceiver<String>,
 }
 
 impl Exporter {
-    /// Starts on a free port and waits until it listens.
+    /// Starts the exporter on a free port and waits until it listens.
     pub async fn start(arguments: &[&str]) -> Self {
         Self::spawn(command().args(arguments)).await
     }
 
+    /// Like `start`, with a prepared command.
     pub async fn spawn(command: &mut Command) -> Self {
         let mut child = command
             .args(["--web.listen-address=127.0.0.1:0", "--log.level=debug"])
@@ -124,10 +126,10 @@ impl Exporter {
             .expect("the exporter starts");
         let mut lines = BufReader::new(child.stderr.take().expect("a pipe")).lines();
         let (sender, log) = unbounded_channel();
-        // Read to its end whether anybody listens or not: it must not stop at a full pipe.
+        // Always read to the end: a full pipe would block the exporter.
         tokio::spawn(async move {
             while let Ok(Some(line)) = lines.next_line().await {
-                let _nobody_listens = sender.send(line);
+                let _ = sender.send(line);
             }
         });
         let mut exporter = Self {
@@ -141,7 +143,7 @@ impl Exporter {
         exporter
     }
 
-    /// Waits for a line of the log that holds `part`.
+    /// Waits for a log line that contains `part`, after those that were returned before.
     pub async fn line_with(&mut self, part: &str) -> String {
         let mut seen = String::new();
         let found = timeout(PATIENCE, async {
@@ -159,15 +161,14 @@ impl Exporter {
             _ => {
                 let last: Vec<&str> = seen.lines().rev().take(4).collect();
                 panic!(
-                    "no line with {part:?} in the log within {} s; the last ones, newest first:\n{}",
-                    PATIENCE.as_secs(),
+                    "no log line with {part:?} within {PATIENCE:?}; the last lines, newest first:\n{}",
                     last.join("\n")
                 )
             }
         }
     }
 
-    /// Waits until each of the targets has been probed once.
+    /// Waits for the next log line that reports the end of a probe, of whichever target.
     pub async fn first_probe(&mut self) {
         self.line_with("message=\"the probe ").await;
     }
@@ -176,14 +177,12 @@ impl Exporter {
         format!("http://{}{path}", self.address)
     }
 
+    /// The status and the body of a GET.
     pub async fn get(&self, path: &str) -> (u16, String) {
-        let client = reqwest::Client::builder()
-            .no_proxy()
-            .build()
-            .expect("a client");
-        let answer = client.get(self.url(path)).send().await.expect("an answer");
-        let status = answer.status().as_u16();
-        (status, answer.text().await.expect("a body"))
+        let response = CLIENT.get(self.url(path)).send().await;
+        let response = response.unwrap_or_else(|error| panic!("GET {path}: {error:?}"));
+        let status = response.status().as_u16();
+        (status, response.text().await.expect("a body"))
     }
 
     pub async fn metrics(&self) -> Metrics {
@@ -192,40 +191,49 @@ impl Exporter {
         Metrics::parse(&text)
     }
 
-    /// Ends it as a service manager does, and gives its exit code.
+    /// Sends SIGTERM, as a service manager does, and returns the exit code.
     pub async fn terminate(mut self) -> Option<i32> {
-        let id = self.child.id().expect("it runs");
+        let id = self.child.id().expect("it is running");
         let sent = std::process::Command::new("kill")
             .args(["-TERM", &id.to_string()])
             .status()
             .expect("kill");
         assert!(sent.success());
-        let status = timeout(PATIENCE, self.child.wait()).await.expect("it ends");
+        let status = timeout(PATIENCE, self.child.wait()).await;
+        let status = status.unwrap_or_else(|_| panic!("no exit within {PATIENCE:?} of SIGTERM"));
         status.expect("a status").code()
     }
 }
 
-/// Calls `/probe` of an exporter of that address, ours or another; `limit` is the scraper's header.
-pub async fn probe(base: &str, query: &[(&str, &str)], limit: Option<&str>) -> (u16, String) {
-    let client = reqwest::Client::builder()
+/// A client without idle connections: they would belong to the runtime of another test.
+static CLIENT: LazyLock<reqwest::Client> = LazyLock::new(|| {
+    reqwest::Client::builder()
         .no_proxy()
+        .pool_max_idle_per_host(0)
+        .timeout(PATIENCE)
         .build()
-        .expect("a client");
+        .expect("a client")
+});
+
+/// Requests `/probe` of the exporter at `base`, which may be another program; `limit` is the value of
+/// the header with the scrape timeout.
+pub async fn probe(base: &str, query: &[(&str, &str)], limit: Option<&str>) -> (u16, String) {
     let mut url = url::Url::parse(base).expect("an address");
     url.set_path("/probe");
     if !query.is_empty() {
         url.query_pairs_mut().extend_pairs(query);
     }
-    let mut request = client.get(url);
+    let mut request = CLIENT.get(url);
     if let Some(limit) = limit {
         request = request.header("X-Prometheus-Scrape-Timeout-Seconds", limit);
     }
-    let answer = request.send().await.expect("an answer");
-    let status = answer.status().as_u16();
-    (status, answer.text().await.expect("a body"))
+    let response = request.send().await;
+    let response = response.unwrap_or_else(|error| panic!("GET /probe: {error:?}"));
+    let status = response.status().as_u16();
+    (status, response.text().await.expect("a body"))
 }
 
-/// A scrape: each series as Prometheus writes it, `name{label="value"}`, labels sorted.
+/// A scrape: the value of each series, written as `name{label="value"}` with sorted labels.
 #[derive(Debug)]
 pub struct Metrics {
     pub series: BTreeMap<String, f64>,
@@ -252,12 +260,13 @@ impl Metrics {
                 .map(|(name, value)| format!("{name}={value:?}"))
                 .collect();
             labels.sort();
-            let key = match labels.is_empty() {
-                true => sample.metric.clone(),
-                false => format!("{}{{{}}}", sample.metric, labels.join(",")),
+            let key = if labels.is_empty() {
+                sample.metric.clone()
+            } else {
+                format!("{}{{{}}}", sample.metric, labels.join(","))
             };
-            let twin = series.insert(key.clone(), value);
-            assert!(twin.is_none(), "{key} stands twice");
+            let duplicate = series.insert(key.clone(), value);
+            assert!(duplicate.is_none(), "{key} appears twice");
         }
         Self {
             series,
@@ -265,7 +274,7 @@ impl Metrics {
         }
     }
 
-    /// The value of a series, written without the prefix.
+    /// The value of a series, named without the prefix `ccass2fa_`.
     pub fn value(&self, series: &str) -> Option<f64> {
         self.series.get(&format!("ccass2fa_{series}")).copied()
     }
@@ -276,12 +285,12 @@ impl Metrics {
         assert_eq!(
             self.value(series),
             Some(value),
-            "{series}; the family has {:?}",
+            "{series}; the metric has the series {:?}",
             self.family(name)
         );
     }
 
-    /// The series of a family, written without the prefix.
+    /// Every series of a metric, named without the prefix `ccass2fa_`.
     pub fn family(&self, name: &str) -> Vec<(&str, f64)> {
         let prefix = format!("ccass2fa_{name}");
         let belongs = |series: &str| {

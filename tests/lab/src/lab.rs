@@ -115,17 +115,12 @@ impl Lab {
 
     /// The exporter's configuration, as YAML, for a lab without faults and for most scenarios.
     pub fn config(&self) -> String {
-        self.render("", "", "", "")
+        self.render("", "", "")
     }
 
-    /// The configuration under which `scenario` shows its reason. Only a scenario in which something
-    /// never answers has a short timeout: elsewhere a slow machine must not decide the verdict.
+    /// The configuration with which a probe fails with the scenario's reason.
     pub fn config_for(&self, scenario: &Scenario) -> String {
-        let timeout = match scenario.times_out {
-            true => "    timeout: 5s\n",
-            false => "",
-        };
-        self.render(timeout, scenario.module, scenario.tls, scenario.target)
+        self.render(scenario.module, scenario.tls, scenario.target)
     }
 
     /// Heals, then makes `scenario` true.
@@ -163,7 +158,7 @@ impl Lab {
         self.login_server.addr().ip()
     }
 
-    fn render(&self, timeout: &str, module: &str, tls: &str, target: &str) -> String {
+    fn render(&self, module: &str, tls: &str, target: &str) -> String {
         let resolver = self.name_server.addr();
         let encrypted = format!("{RESOLVER}@{resolver}");
         let url = self.url();
@@ -174,16 +169,17 @@ impl Lab {
             .replace("{proxy}", &format!("{PROXY}:{}", self.proxy.addr().port()))
             .replace("{resolver}", &encrypted)
             .replace("{directory}", &self.directory().to_string_lossy());
-        let asks = match module.contains("resolvers:") {
-            true => String::new(),
-            false => format!("    resolvers: [\"{resolver}\"]\n    route: \"{resolver}\"\n"),
+        let dns = if module.contains("resolvers:") {
+            String::new()
+        } else {
+            format!("    resolvers: [\"{resolver}\"]\n    route: \"{resolver}\"\n")
         };
         format!(
             "probe: {{interval: 10s, timeout: 10s}}
 modules:
   lab_page:
     system_resolvers: ignore
-{timeout}{asks}{module}    tls: {{roots: [ca_file], ca_file: {ca_file}, expected_issuers: [\"{organisation}\"]{tls}}}
+{dns}{module}    tls: {{roots: [ca_file], ca_file: {ca_file}, expected_issuers: [\"{organisation}\"]{tls}}}
     page: {{title: \"{TITLE}\", contains: [\"username\"], form_fields: [username, password]}}
 targets:
   - {{name: sso, url: \"{url}\", module: lab_page{target}}}

@@ -31,7 +31,7 @@ pub struct Scenario {
     /// and entries of the target, after a comma.
     pub(crate) target: &'static str,
     /// Whether something never answers, so that the probe ends by its timeout.
-    pub(crate) times_out: bool,
+    pub times_out: bool,
     pub(crate) provoke: fn(&Lab),
 }
 
