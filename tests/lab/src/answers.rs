@@ -1,7 +1,7 @@
-//! Well-formed answers, by hyper, in HTTP/2 or HTTP/1.1.
+//! Responses that conform to HTTP, sent by hyper over HTTP/2 or HTTP/1.1.
 //!
-//! In: a request and the fault that holds. Out: an answer that is right by the protocol,
-//! whatever it says. What breaks the protocol is in `raw`.
+//! Input: a request and the active fault. Output: a response that is valid HTTP, whatever its
+//! content. Responses that break the protocol are in `raw`.
 
 use std::convert::Infallible;
 use std::pin::Pin;
@@ -19,22 +19,22 @@ use hyper::{Request, Response, StatusCode};
 use tokio::time::{Interval, MissedTickBehavior};
 
 use crate::faults::{Fault, HttpFault, PageFault};
-use crate::guard::{Admitted, Answered, Guard, Seen};
-use crate::{HOLD, page};
+use crate::guard::{Answered, Guard, Recorded, Seen};
+use crate::{MAX_WAIT, page};
 
-/// The address of the login page.
+/// The path of the login page.
 pub const LOGIN_PATH: &str = "/sso";
 
 const LOOP_PATH: &str = "/sso/again";
 const GATE: &str = "LABGATE";
 const SESSION: &str = "JSESSIONID";
 const MAX_REQUEST_BODY: usize = 64 * 1024;
-const PIECE: usize = 16 * 1024;
-const DRIP: Duration = Duration::from_secs(1);
+const CHUNK: usize = 16 * 1024;
+const DRIP_INTERVAL: Duration = Duration::from_secs(1);
 
-/// Where a request came in.
+/// The connection on which a request arrived.
 #[derive(Clone, Debug)]
-pub(crate) struct Place {
+pub(crate) struct ConnectionInfo {
     pub(crate) connection: u64,
     pub(crate) server_name: Option<String>,
 }
@@ -42,7 +42,7 @@ pub(crate) struct Place {
 pub(crate) async fn answer(
     guard: &Guard,
     fault: Option<&Fault>,
-    place: Place,
+    connection_info: ConnectionInfo,
     request: Request<Incoming>,
 ) -> Response<AnswerBody> {
     let path = request
@@ -50,25 +50,25 @@ pub(crate) async fn answer(
         .path_and_query()
         .map_or("/", |path| path.as_str())
         .to_owned();
-    let admitted = guard.admit(seen(place, &path, &request));
-    let announced = request.headers().contains_key("content-length")
+    let recorded = guard.record(seen(connection_info, &path, &request));
+    let has_length = request.headers().contains_key("content-length")
         || request.headers().contains_key("transfer-encoding");
     if let Ok(body) = Limited::new(request.into_body(), MAX_REQUEST_BODY)
         .collect()
         .await
     {
         let bytes = body.to_bytes().len();
-        if bytes > 0 && !announced {
+        if bytes > 0 && !has_length {
             guard.body(bytes);
         }
     }
-    let response = respond(guard, fault, &path, &admitted).await;
+    let response = respond(guard, fault, &path, &recorded).await;
     let answered = if response.headers().contains_key(LOCATION) {
         Answered::Redirect
     } else {
         Answered::Last
     };
-    guard.answered(&admitted, answered);
+    guard.answered(&recorded, answered);
     response
 }
 
@@ -76,12 +76,12 @@ async fn respond(
     guard: &Guard,
     fault: Option<&Fault>,
     path: &str,
-    admitted: &Admitted,
+    recorded: &Recorded,
 ) -> Response<AnswerBody> {
     match fault {
-        Some(Fault::Http(fault)) => http_fault(guard, fault, path, admitted).await,
+        Some(Fault::Http(fault)) => http_fault(guard, fault, path, recorded).await,
         Some(Fault::Page(fault)) => page_fault(guard, fault),
-        _ => good(guard, path),
+        _ => healthy(guard, path),
     }
 }
 
@@ -89,7 +89,7 @@ async fn http_fault(
     guard: &Guard,
     fault: &HttpFault,
     path: &str,
-    admitted: &Admitted,
+    recorded: &Recorded,
 ) -> Response<AnswerBody> {
     match fault {
         HttpFault::Status(code) => status(*code),
@@ -122,11 +122,11 @@ async fn http_fault(
             if hop < *length {
                 redirect(302, &format!("{LOGIN_PATH}?hop={}", hop + 1))
             } else {
-                good(guard, path)
+                healthy(guard, path)
             }
         }
         HttpFault::DateSkew(seconds) => {
-            let mut response = good(guard, path);
+            let mut response = healthy(guard, path);
             set(
                 &mut response,
                 DATE,
@@ -135,13 +135,13 @@ async fn http_fault(
             response
         }
         HttpFault::Slow(wait) => {
-            tokio::time::sleep((*wait).min(HOLD)).await;
-            good(guard, path)
+            tokio::time::sleep((*wait).min(MAX_WAIT)).await;
+            healthy(guard, path)
         }
-        HttpFault::CookieGate if admitted.has_cookie(GATE) => good(guard, path),
+        HttpFault::CookieGate if recorded.has_cookie(GATE) => healthy(guard, path),
         HttpFault::CookieGate => {
             let mut response = redirect(302, path);
-            let pair = guard.give_cookie(GATE, Answered::Redirect);
+            let pair = guard.issue_cookie(GATE, Answered::Redirect);
             set(
                 &mut response,
                 SET_COOKIE,
@@ -153,7 +153,7 @@ async fn http_fault(
         | HttpFault::ResetAfterRequest
         | HttpFault::CloseAfterRequest
         | HttpFault::Malformed
-        | HttpFault::HeaderBomb => good(guard, path),
+        | HttpFault::HeaderBomb => healthy(guard, path),
     }
 }
 
@@ -164,11 +164,11 @@ fn page_fault(guard: &Guard, fault: &PageFault) -> Response<AnswerBody> {
         PageFault::BlockPage => html(StatusCode::OK, page::block()),
         PageFault::TooLarge(bytes) => with_body(AnswerBody::Filler {
             left: *bytes,
-            announced: true,
+            has_length: true,
         }),
         PageFault::TooLargeUnannounced(bytes) => with_body(AnswerBody::Filler {
             left: *bytes,
-            announced: false,
+            has_length: false,
         }),
         PageFault::Endless => with_body(AnswerBody::drip()),
         PageFault::GzipBomb => {
@@ -185,18 +185,18 @@ fn page_fault(guard: &Guard, fault: &PageFault) -> Response<AnswerBody> {
         PageFault::CutShort
         | PageFault::ChunkedCutShort
         | PageFault::Chunked
-        | PageFault::NoContentLength => good(guard, LOGIN_PATH),
+        | PageFault::NoContentLength => healthy(guard, LOGIN_PATH),
     }
 }
 
-/// What a healthy login server says: the page, or that there is none.
-fn good(guard: &Guard, path: &str) -> Response<AnswerBody> {
+/// The response of a healthy login server: the login page, or 404 for other paths.
+fn healthy(guard: &Guard, path: &str) -> Response<AnswerBody> {
     let path = path.split('?').next().unwrap_or(path);
     if path != LOGIN_PATH {
         return html(StatusCode::NOT_FOUND, page::not_found());
     }
     let mut response = html(StatusCode::OK, page::login(&token(guard)));
-    let pair = guard.give_cookie(SESSION, Answered::Last);
+    let pair = guard.issue_cookie(SESSION, Answered::Last);
     set(
         &mut response,
         SET_COOKIE,
@@ -205,9 +205,11 @@ fn good(guard: &Guard, path: &str) -> Response<AnswerBody> {
     response
 }
 
-/// A value for the hidden field; it differs each time, as a page's fingerprint does for it.
+/// A value for the hidden field; it differs each time, and with it the page's fingerprint.
 pub(crate) fn token(guard: &Guard) -> String {
-    guard.give_cookie("token", Answered::Last).replace('=', "-")
+    guard
+        .issue_cookie("token", Answered::Last)
+        .replace('=', "-")
 }
 
 fn status(code: u16) -> Response<AnswerBody> {
@@ -222,7 +224,7 @@ fn redirect(code: u16, location: &str) -> Response<AnswerBody> {
 }
 
 fn html(status: StatusCode, page: Bytes) -> Response<AnswerBody> {
-    let mut response = with_body(AnswerBody::Whole(page));
+    let mut response = with_body(AnswerBody::Complete(page));
     *response.status_mut() = status;
     response
 }
@@ -250,7 +252,7 @@ fn skewed(seconds: i64) -> SystemTime {
     }
 }
 
-fn seen(place: Place, path: &str, request: &Request<Incoming>) -> Seen {
+fn seen(connection_info: ConnectionInfo, path: &str, request: &Request<Incoming>) -> Seen {
     let headers: Vec<(String, String)> = request
         .headers()
         .iter()
@@ -275,21 +277,21 @@ fn seen(place: Place, path: &str, request: &Request<Incoming>) -> Seen {
         host,
         headers,
         version: format!("{:?}", request.version()),
-        connection: place.connection,
-        server_name: place.server_name,
+        connection: connection_info.connection,
+        server_name: connection_info.server_name,
     }
 }
 
-/// A body that is whole, long, or never done.
+/// A response body: complete, large, or endless.
 pub(crate) enum AnswerBody {
-    Whole(Bytes),
-    Filler { left: u64, announced: bool },
+    Complete(Bytes),
+    Filler { left: u64, has_length: bool },
     Drip(Interval),
 }
 
 impl AnswerBody {
     fn drip() -> Self {
-        let mut interval = tokio::time::interval(DRIP);
+        let mut interval = tokio::time::interval(DRIP_INTERVAL);
         interval.set_missed_tick_behavior(MissedTickBehavior::Delay);
         Self::Drip(interval)
     }
@@ -303,11 +305,11 @@ impl Body for AnswerBody {
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
-        static FILLER: [u8; PIECE] = [b' '; PIECE];
-        let piece = match &mut *self {
-            Self::Whole(bytes) => std::mem::take(bytes),
+        static FILLER: [u8; CHUNK] = [b' '; CHUNK];
+        let chunk = match &mut *self {
+            Self::Complete(bytes) => std::mem::take(bytes),
             Self::Filler { left, .. } => {
-                let length = usize::try_from(*left).unwrap_or(PIECE).min(PIECE);
+                let length = usize::try_from(*left).unwrap_or(CHUNK).min(CHUNK);
                 *left -= length as u64;
                 Bytes::from_static(&FILLER[..length])
             }
@@ -316,12 +318,12 @@ impl Body for AnswerBody {
                 Bytes::from_static(b".")
             }
         };
-        Poll::Ready((!piece.is_empty()).then(|| Ok(Frame::data(piece))))
+        Poll::Ready((!chunk.is_empty()).then(|| Ok(Frame::data(chunk))))
     }
 
     fn is_end_stream(&self) -> bool {
         match self {
-            Self::Whole(bytes) => bytes.is_empty(),
+            Self::Complete(bytes) => bytes.is_empty(),
             Self::Filler { left, .. } => *left == 0,
             Self::Drip(_) => false,
         }
@@ -329,10 +331,10 @@ impl Body for AnswerBody {
 
     fn size_hint(&self) -> SizeHint {
         match self {
-            Self::Whole(bytes) => SizeHint::with_exact(bytes.len() as u64),
+            Self::Complete(bytes) => SizeHint::with_exact(bytes.len() as u64),
             Self::Filler {
                 left,
-                announced: true,
+                has_length: true,
             } => SizeHint::with_exact(*left),
             Self::Filler { .. } | Self::Drip(_) => SizeHint::default(),
         }

@@ -1,11 +1,11 @@
 //! A certificate authority with an intermediate, and the identities it issues.
 //!
-//! In: what a leaf should say. Out: chain and key, as rustls takes them or as PEM files for
-//! another server. Which of them a server presents, and when, is left to the caller.
+//! Input: the contents of a leaf. Output: chain and key, for rustls or as PEM files for another
+//! server.
 //!
 //! # Panics
-//! Key generation and signing panic if the cryptographic library refuses, which is our own
-//! failure: nothing that a client sends gets here.
+//! Key generation and signing panic if the cryptographic library fails: no input of a client
+//! reaches this code.
 
 use std::io;
 use std::net::IpAddr;
@@ -29,13 +29,13 @@ pub struct Authority {
 }
 
 impl Authority {
-    /// A fresh authority: `name` is its organisation (O), and begins the common names of its
-    /// root and its intermediate.
+    /// A new authority. `name` is the organization (O) of its root and intermediate, and the start
+    /// of their common names.
     pub fn new(name: &str) -> Self {
         Self::with_keys(name, LeafKey::EcdsaP256)
     }
 
-    /// The same, whose root and intermediate have keys of this kind.
+    /// Like `new`, with root and intermediate keys of this kind.
     pub fn with_keys(name: &str, keys: LeafKey) -> Self {
         let now = SystemTime::now();
         let root_key = keys.generate();
@@ -64,12 +64,12 @@ impl Authority {
     }
 
     /// Another authority with the same subject names and other keys: a client that trusts
-    /// `authority` finds a known issuer and a signature that is not its own.
+    /// `authority` knows the issuer, but cannot verify its signatures.
     pub fn impostor_of(authority: &Self) -> Self {
         Self::new(&authority.name)
     }
 
-    /// The organisation (O) of root and intermediate.
+    /// The organization (O) of root and intermediate.
     pub fn name(&self) -> &str {
         &self.name
     }
@@ -96,7 +96,7 @@ impl Authority {
     }
 }
 
-/// What a server's certificate is to say.
+/// The contents of a leaf certificate.
 #[derive(Clone, Debug)]
 pub struct Leaf {
     /// Subject alternative names: DNS names, or IP addresses as text. The first is the CN.
@@ -109,7 +109,7 @@ pub struct Leaf {
 }
 
 impl Leaf {
-    /// A leaf as public authorities issue them: P-256, 30 days old, good for 335 more.
+    /// A leaf as public authorities issue them: P-256, 30 days old, valid for another 335.
     pub fn for_name(name: &str) -> Self {
         let now = SystemTime::now();
         Self {
@@ -128,7 +128,7 @@ impl Leaf {
         self
     }
 
-    /// Ended three days ago.
+    /// Expired three days ago.
     pub fn expired(mut self) -> Self {
         let now = SystemTime::now();
         self.not_before = now - 368 * DAY;
@@ -136,7 +136,7 @@ impl Leaf {
         self
     }
 
-    /// Begins in three days.
+    /// Not valid before three days from now.
     pub fn not_yet_valid(mut self) -> Self {
         let now = SystemTime::now();
         self.not_before = now + 3 * DAY;
@@ -144,13 +144,13 @@ impl Leaf {
         self
     }
 
-    /// Ends `from_now`, as a certificate that somebody should renew.
+    /// Expires `from_now`.
     pub fn ending_in(mut self, from_now: Duration) -> Self {
         self.not_after = SystemTime::now() + from_now;
         self
     }
 
-    /// For a client to show.
+    /// A client certificate.
     pub fn of_a_client(mut self) -> Self {
         self.purpose = ExtendedKeyUsagePurpose::ClientAuth;
         self
@@ -204,14 +204,14 @@ impl LeafKey {
     }
 }
 
-/// What a server presents: the chain, leaf first and without the root, and the leaf's key.
+/// A certificate chain, leaf first and without the root, and the leaf's key.
 #[derive(Debug)]
 pub struct Identity {
     pub chain: Vec<CertificateDer<'static>>,
     pub key: PrivateKeyDer<'static>,
-    /// The leaf's public key as DER (SubjectPublicKeyInfo): what a pin is the hash of.
+    /// The leaf's public key as DER (SubjectPublicKeyInfo), of which a pin is the hash.
     pub public_key: Vec<u8>,
-    /// An OCSP response to staple, unread by the lab; empty for none.
+    /// An OCSP response to staple, which the lab does not check; empty for none.
     pub staple: Vec<u8>,
 }
 
@@ -225,7 +225,7 @@ impl Identity {
         }
     }
 
-    /// A certificate that no authority signed.
+    /// A self-signed certificate.
     pub fn self_signed(leaf: &Leaf) -> Self {
         let key = leaf.key.generate();
         let mut params = leaf.params();
@@ -235,7 +235,7 @@ impl Identity {
         Self::new(vec![certificate.der().clone()], &key)
     }
 
-    /// Only the leaf, as a server that was set up without the chain file.
+    /// Only the leaf, as sent by a server configured without its chain file.
     pub fn without_intermediate(mut self) -> Self {
         self.chain.truncate(1);
         self
@@ -246,7 +246,7 @@ impl Identity {
         self
     }
 
-    /// Writes `chain.pem` and `key.pem` into `directory`, as nginx takes them.
+    /// Writes `chain.pem` and `key.pem` into `directory`, in the format of nginx.
     ///
     /// # Errors
     /// When a file cannot be written.
@@ -295,8 +295,7 @@ fn alt_name(name: &str) -> SanType {
     }
 }
 
-/// Where the issuer's certificate is to be had (RFC 5280, 4.2.2.1). The address has no
-/// server behind it: whoever follows it goes nowhere.
+/// The URL of the issuer's certificate (RFC 5280, 4.2.2.1). No server exists at this address.
 fn authority_information_access(issuer: &str) -> CustomExtension {
     const ACCESS: &[u64] = &[1, 3, 6, 1, 5, 5, 7, 1, 1];
     const CA_ISSUERS: &[u64] = &[1, 3, 6, 1, 5, 5, 7, 48, 2];

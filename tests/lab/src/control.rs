@@ -1,7 +1,7 @@
-//! The lab's switches over HTTP, on loopback, for people and for the rehearsal.
+//! An HTTP endpoint on loopback that controls the lab.
 //!
-//! `GET /` lists the scenarios and marks the one that holds, `PUT /faults/NAME` sets one,
-//! `DELETE /faults` heals, `GET /violations` says what the exporter did wrong.
+//! `GET /` lists the scenarios and marks the active one, `PUT /faults/NAME` activates one,
+//! `DELETE /faults` clears it, `GET /violations` lists what the exporter must not have sent.
 
 use std::convert::Infallible;
 use std::fmt::Write;
@@ -25,10 +25,10 @@ use crate::lab::Lab;
 use crate::port::TcpPort;
 use crate::scenarios::{scenario, scenarios, variations};
 use crate::tasks::Task;
-use crate::{ACCEPT_PAUSE, HOLD};
+use crate::{ACCEPT_PAUSE, MAX_WAIT};
 
 const MAX_CONNECTIONS: usize = 32;
-const HEAD_LIMIT: Duration = Duration::from_secs(10);
+const HEAD_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// The control endpoint; it stops when it is dropped.
 pub struct Control {
@@ -72,10 +72,10 @@ async fn accept(port: Arc<TcpPort>, lab: Arc<Lab>) {
         });
         let serving = http1::Builder::new()
             .timer(TokioTimer::new())
-            .header_read_timeout(HEAD_LIMIT)
+            .header_read_timeout(HEAD_TIMEOUT)
             .serve_connection(TokioIo::new(stream), service);
-        connections.spawn(timeout(HOLD, async move {
-            let _gone = serving.await;
+        connections.spawn(timeout(MAX_WAIT, async move {
+            let _ = serving.await;
         }));
     }
 }
@@ -110,23 +110,23 @@ fn answer(lab: &Lab, method: &Method, path: &str) -> Response<Full<Bytes>> {
         },
         (_, "/" | "/violations" | "/faults") => text(
             StatusCode::METHOD_NOT_ALLOWED,
-            "GET / says what to do\n".to_owned(),
+            "GET / prints the usage\n".to_owned(),
         ),
-        _ => text(StatusCode::NOT_FOUND, "GET / says what to do\n".to_owned()),
+        _ => text(StatusCode::NOT_FOUND, "GET / prints the usage\n".to_owned()),
     }
 }
 
 fn listing(lab: &Lab) -> String {
     let current = lab.current();
     let mut text = format!(
-        "now: {}\n\nPUT /faults/NAME sets a fault, DELETE /faults heals.\n",
+        "now: {}\n\nPUT /faults/NAME sets a fault, DELETE /faults clears it.\n",
         current.unwrap_or("healthy")
     );
     for (heading, table) in [
         ("The probe fails:", scenarios()),
-        ("The probe stays good:", variations()),
+        ("The probe succeeds:", variations()),
     ] {
-        let _never_fails = writeln!(text, "\n{heading}");
+        let _ = writeln!(text, "\n{heading}");
         for scenario in table {
             let mark = if current == Some(scenario.name) {
                 '*'
@@ -138,7 +138,7 @@ fn listing(lab: &Lab) -> String {
             } else {
                 ""
             };
-            let _never_fails = writeln!(
+            let _ = writeln!(
                 text,
                 "{mark} {:27} {:25} {}{also}",
                 scenario.name, scenario.reason, scenario.about

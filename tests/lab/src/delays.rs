@@ -1,4 +1,4 @@
-//! A name server and a web server whose every phase takes a known time.
+//! A name server and a web server with a known delay in every phase.
 
 use std::io;
 use std::net::SocketAddr;
@@ -17,7 +17,7 @@ use tokio_rustls::TlsAcceptor;
 use crate::authority::Identity;
 use crate::tasks::Task;
 
-/// They stop when it is dropped.
+/// Both servers; they stop when this is dropped.
 pub struct Delays {
     name_server: SocketAddr,
     web_server: SocketAddr,
@@ -25,16 +25,16 @@ pub struct Delays {
 }
 
 impl Delays {
-    /// Until a name server answers.
+    /// Before the name server answers.
     pub const DNS: Duration = Duration::from_millis(50);
-    /// Until the handshake is answered; the connection stands at once.
+    /// Before the handshake is answered; the connection is accepted without delay.
     pub const HANDSHAKE: Duration = Duration::from_millis(40);
     /// From the request to the response's head and the first half of its body.
     pub const FIRST_BYTE: Duration = Duration::from_millis(120);
-    /// Until the other half.
+    /// Before the other half.
     pub const BODY: Duration = Duration::from_millis(200);
 
-    /// The name server says of any name that it is where the web server is.
+    /// Starts both; the name server resolves every name to the address of the web server.
     ///
     /// # Errors
     /// An address cannot be bound, or the identity cannot be used.
@@ -64,7 +64,7 @@ impl Delays {
                 let socket = Arc::clone(&socket);
                 tokio::spawn(async move {
                     if let Some(bytes) = answer.await {
-                        let _gone = socket.send_to(&bytes, peer).await;
+                        let _ = socket.send_to(&bytes, peer).await;
                     }
                 });
             }
@@ -102,7 +102,7 @@ async fn answer(question: Vec<u8>, web_server: SocketAddr) -> Option<Vec<u8>> {
 }
 
 async fn page(acceptor: TlsAcceptor, stream: TcpStream) {
-    let _gone = stream.set_nodelay(true);
+    let _ = stream.set_nodelay(true);
     sleep(Delays::HANDSHAKE).await;
     let Ok(mut session) = acceptor.accept(stream).await else {
         return;
@@ -117,6 +117,6 @@ async fn page(acceptor: TlsAcceptor, stream: TcpStream) {
         return;
     }
     sleep(Delays::BODY).await;
-    let _gone = session.write_all(b"other").await;
-    let _gone = session.shutdown().await;
+    let _ = session.write_all(b"other").await;
+    let _ = session.shutdown().await;
 }

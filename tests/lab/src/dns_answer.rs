@@ -1,6 +1,6 @@
-//! What the name server knows, and the bytes it answers with.
+//! The name server's zone and its answers.
 //!
-//! In: a parsed question and the fault that holds. Out: a message on the wire, or nothing.
+//! Input: a parsed question and the active fault. Output: the bytes of a message, or nothing.
 
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -15,7 +15,7 @@ use crate::name_server::Transport;
 
 const MAX_ALIASES: usize = 16;
 
-/// Bytes to send, and how long to wait before.
+/// Bytes to send after a delay.
 pub(crate) struct Reply {
     pub(crate) bytes: Vec<u8>,
     pub(crate) delay: Duration,
@@ -41,7 +41,7 @@ impl Default for Zone {
 }
 
 impl Zone {
-    /// A name as it is kept: lower case, without the final dot.
+    /// The key of a name: lower case, without the final dot.
     pub(crate) fn key(name: &str) -> String {
         name.trim_end_matches('.').to_ascii_lowercase()
     }
@@ -60,8 +60,8 @@ impl Zone {
         self.names.remove(&Self::key(name));
     }
 
-    /// The answer to `question`, or nothing where the fault is silence. `asked` counts the
-    /// questions that met this fault, this one included.
+    /// The answer to `question`; `None` if the fault is to stay silent. `asked` counts the questions
+    /// since this fault was set, including this one.
     pub(crate) fn reply(
         &self,
         request: &Message,
@@ -72,11 +72,11 @@ impl Zone {
     ) -> Option<Reply> {
         let mut delay = Duration::ZERO;
         let message = match fault {
-            None | Some(DnsFault::HttpStatus(_)) => self.honest(request, question),
+            None | Some(DnsFault::HttpStatus(_)) => self.regular(request, question),
             Some(DnsFault::NxDomain) => self.negative(request, question, ResponseCode::NXDomain),
             Some(DnsFault::NoData) => self.negative(request, question, ResponseCode::NoError),
-            Some(DnsFault::ServFail) => bare(request, question, ResponseCode::ServFail),
-            Some(DnsFault::Refused) => bare(request, question, ResponseCode::Refused),
+            Some(DnsFault::ServFail) => empty(request, question, ResponseCode::ServFail),
+            Some(DnsFault::Refused) => empty(request, question, ResponseCode::Refused),
             Some(DnsFault::Silent) => return None,
             Some(DnsFault::Malformed) => {
                 return Some(Reply {
@@ -85,19 +85,19 @@ impl Zone {
                 });
             }
             Some(DnsFault::WrongId) => {
-                let mut message = self.honest(request, question);
+                let mut message = self.regular(request, question);
                 message.metadata.id = request.metadata.id.wrapping_add(1);
                 message
             }
             Some(DnsFault::Truncated | DnsFault::TruncatedTcpClosed) => {
-                let message = self.honest(request, question);
+                let message = self.regular(request, question);
                 match transport {
                     Transport::Udp => message.truncate(),
                     Transport::Tcp | Transport::Tls | Transport::Https => message,
                 }
             }
             Some(DnsFault::Answer(addresses)) => {
-                let mut message = bare(request, question, ResponseCode::NoError);
+                let mut message = empty(request, question, ResponseCode::NoError);
                 let answers = self.addresses(question.name(), question.query_type(), addresses);
                 if answers.is_empty() {
                     message.add_authority(self.soa(question.name()));
@@ -107,13 +107,13 @@ impl Zone {
             }
             Some(DnsFault::Slow(wait)) => {
                 delay = *wait;
-                self.honest(request, question)
+                self.regular(request, question)
             }
             Some(DnsFault::DropEvery(n)) => {
                 if asked.is_multiple_of((*n).max(1)) {
                     return None;
                 }
-                self.honest(request, question)
+                self.regular(request, question)
             }
         };
         let mut bytes = message.to_vec().ok()?;
@@ -123,8 +123,8 @@ impl Zone {
         Some(Reply { bytes, delay })
     }
 
-    fn honest(&self, request: &Message, question: &Query) -> Message {
-        let mut message = bare(request, question, ResponseCode::NoError);
+    fn regular(&self, request: &Message, question: &Query) -> Message {
+        let mut message = empty(request, question, ResponseCode::NoError);
         let mut name = question.name().clone();
         for _ in 0..MAX_ALIASES {
             match self.names.get(&Self::key(&name.to_ascii())) {
@@ -157,11 +157,11 @@ impl Zone {
                 }
             }
         }
-        bare(request, question, ResponseCode::ServFail)
+        empty(request, question, ResponseCode::ServFail)
     }
 
     fn negative(&self, request: &Message, question: &Query, code: ResponseCode) -> Message {
-        let mut message = bare(request, question, code);
+        let mut message = empty(request, question, code);
         message.add_authority(self.soa(question.name()));
         message
     }
@@ -178,7 +178,7 @@ impl Zone {
             .collect()
     }
 
-    /// The record that says how long an absence may be remembered (RFC 2308).
+    /// The record with the TTL of negative answers (RFC 2308).
     fn soa(&self, name: &Name) -> Record {
         let zone = name.base_name();
         let host = |label: &str| {
@@ -192,8 +192,8 @@ impl Zone {
     }
 }
 
-/// An answer that repeats the question and says nothing yet.
-fn bare(request: &Message, question: &Query, code: ResponseCode) -> Message {
+/// An answer with the question and without records.
+fn empty(request: &Message, question: &Query, code: ResponseCode) -> Message {
     let mut message = Message::new(request.metadata.id, MessageType::Response, OpCode::Query);
     message.metadata.authoritative = code != ResponseCode::Refused;
     message.metadata.recursion_desired = request.metadata.recursion_desired;
@@ -206,8 +206,8 @@ fn bare(request: &Message, question: &Query, code: ResponseCode) -> Message {
     message
 }
 
-/// The right identifier, one question and one answer, and then a name that points at itself:
-/// it belongs to the question, and nobody can read it.
+/// A message with the right ID and a compressed name that points at itself: it belongs to the
+/// question, but does not parse.
 fn malformed(id: u16) -> Vec<u8> {
     let mut bytes = id.to_be_bytes().to_vec();
     bytes.extend_from_slice(&[0x84, 0x00, 0, 1, 0, 1, 0, 0, 0, 0]);

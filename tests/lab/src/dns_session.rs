@@ -1,5 +1,5 @@
-//! The name server over TLS: DNS over TLS (RFC 7858), and over HTTPS (RFC 8484) where the client
-//! names HTTP/2. It takes GETs alone.
+//! The name server over TLS: DNS over TLS (RFC 7858), or DNS over HTTPS (RFC 8484) if the client
+//! selects HTTP/2. Only GET is supported.
 
 use std::convert::Infallible;
 use std::io;
@@ -19,10 +19,10 @@ use tokio::net::TcpStream;
 
 use crate::authority::Identity;
 use crate::faults::DnsFault;
-use crate::name_server::{State, Transport, converse};
-use crate::{HOLD, session};
+use crate::name_server::{State, Transport, serve_stream};
+use crate::{MAX_WAIT, session};
 
-/// Shakes hands as `identity` and answers over the session.
+/// Does the handshake as `identity` and answers over the session.
 pub(crate) async fn serve(
     stream: TcpStream,
     source: SocketAddr,
@@ -32,7 +32,7 @@ pub(crate) async fn serve(
     let acceptor = session::acceptor(identity, &[b"dot", b"h2"])?;
     let stream = acceptor.accept(stream).await?;
     if stream.get_ref().1.alpn_protocol() != Some(b"h2") {
-        return converse(state, stream, Transport::Tls, source).await;
+        return serve_stream(state, stream, Transport::Tls, source).await;
     }
     let service = service_fn(|request| answer(request, source, Arc::clone(state)));
     hyper::server::conn::http2::Builder::new(TokioExecutor::new())
@@ -61,10 +61,10 @@ async fn answer(
         return Ok(response);
     };
     let Some(reply) = state.reply(&question, Transport::Https, source) else {
-        tokio::time::sleep(HOLD).await;
+        tokio::time::sleep(MAX_WAIT).await;
         return Ok(response);
     };
-    tokio::time::sleep(reply.delay.min(HOLD)).await;
+    tokio::time::sleep(reply.delay.min(MAX_WAIT)).await;
     let kind = hyper::header::HeaderValue::from_static("application/dns-message");
     response.headers_mut().insert(CONTENT_TYPE, kind);
     *response.body_mut() = Full::from(reply.bytes);

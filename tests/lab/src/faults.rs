@@ -1,12 +1,12 @@
-//! Every way in which the lab misbehaves, layer by layer.
+//! Every fault of the lab, layer by layer.
 //!
-//! Plain values: what each does on the wire is in `name_server`, `login_server` and the files
-//! below them; which reason of the exporter each shows is the table in `scenarios`.
+//! These are plain values: `name_server`, `login_server` and `proxy_server` implement them, and
+//! `scenarios` lists the reason of the exporter that each one provokes.
 
 use std::net::IpAddr;
 use std::time::Duration;
 
-/// How a name server misbehaves. A closed port is `NameServer::close`.
+/// A fault of the name server. `NameServer::close` closes its port.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum DnsFault {
     NxDomain,
@@ -14,42 +14,42 @@ pub enum DnsFault {
     ServFail,
     Refused,
     Silent,
-    /// The right identifier before bytes that are no message.
+    /// The right ID, followed by bytes that do not parse.
     Malformed,
-    /// A good answer to a question that was not asked.
+    /// A valid answer with the wrong ID.
     WrongId,
-    /// Truncated over UDP, whole over TCP.
+    /// Truncated over UDP, complete over TCP.
     Truncated,
     /// Truncated over UDP, and the TCP port is closed.
     TruncatedTcpClosed,
-    /// These addresses, whatever the name.
+    /// These addresses for every name.
     Answer(Vec<IpAddr>),
-    /// A good answer, late.
+    /// A valid answer after a delay.
     Slow(Duration),
-    /// Every n-th question is lost, the others are answered well; 1 loses all.
+    /// Drops every n-th question and answers the others; 1 drops all.
     DropEvery(u64),
-    /// Over HTTPS this status in place of an answer; over all else a good answer.
+    /// Over HTTPS this status instead of an answer; valid answers over other transports.
     HttpStatus(u16),
 }
 
-/// How a web proxy misbehaves.
+/// A fault of the web proxy.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ProxyFault {
-    /// Basic credentials are wanted, `clerk:lab-secret`; these ways to prove oneself are offered.
+    /// Requires the credentials `clerk:lab-secret`, and offers these authentication schemes.
     WantCredentials(&'static [&'static str]),
-    /// Its rules do not allow it: 403 with a page of its own.
+    /// Forbidden by its rules: 403 with its own page.
     Forbid,
-    /// It cannot reach the server: 502.
+    /// The server is unreachable from the proxy: 502.
     Unavailable,
-    /// 200, and then a page of its own instead of a tunnel.
+    /// 200, and then its own page instead of a tunnel.
     OwnPage,
-    /// What it says is no HTTP and no SOCKS.
+    /// Sends neither HTTP nor SOCKS.
     Garbage,
     Close,
     Silent,
 }
 
-/// How a login server misbehaves.
+/// A fault of the login server.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Fault {
     Tcp(TcpFault),
@@ -62,11 +62,11 @@ pub enum Fault {
 pub enum TcpFault {
     /// Nothing listens on the port, which stays reserved.
     Refuse,
-    /// Accepts, then a TCP reset.
+    /// Accepts, then resets the connection.
     ResetOnAccept,
-    /// Accepts, reads, never answers.
+    /// Accepts, reads, and never sends anything.
     AcceptAndSayNothing,
-    /// Accepts, then an orderly end.
+    /// Accepts, then closes the connection in order.
     CloseOnAccept,
 }
 
@@ -74,25 +74,25 @@ pub enum TcpFault {
 pub enum TlsFault {
     /// Answers the ClientHello with `HTTP/1.1 400` in plain text.
     PlainHttp,
-    /// Answers the ClientHello with bytes of no protocol.
+    /// Answers the ClientHello with bytes of no known protocol.
     Garbage,
-    /// What a server answers that knows only TLS 1.0 and reads supported_versions: the alert
-    /// protocol_version in a TLS 1.0 record.
+    /// The answer of a TLS 1.0 server that reads supported_versions: the alert protocol_version in
+    /// a TLS 1.0 record.
     Tls10Only,
-    /// What an older one answers that does not: a ServerHello of TLS 1.0.
+    /// The answer of an older TLS 1.0 server: a ServerHello of TLS 1.0.
     Tls10Hello,
     /// A fatal alert with this description.
     Alert(u8),
     ResetAfterHello,
     CloseAfterHello,
     SilentAfterHello,
-    /// Silent if the ClientHello is larger than 1400 bytes, good otherwise.
+    /// Silent if the ClientHello is larger than 1400 bytes, healthy otherwise.
     DropLargeHello,
-    /// A TCP reset if the ClientHello is larger than 1400 bytes, good otherwise.
+    /// A TCP reset if the ClientHello is larger than 1400 bytes, healthy otherwise.
     ResetLargeHello,
     Tls12Only,
-    /// Asks for a client certificate and accepts none. In TLS 1.3 the client sees the refusal
-    /// only when it reads, after its handshake is done (RFC 8446, 4.4.2.4).
+    /// Requests a client certificate and accepts none. In TLS 1.3 the client sees the refusal only
+    /// when it reads, after its handshake is complete (RFC 8446, 4.4.2.4).
     RequireClientCertificate,
 }
 
@@ -101,22 +101,22 @@ pub enum HttpFault {
     Status(u16),
     StatusWith(u16, Vec<(String, String)>),
     Redirect(u16, String),
-    /// Between two pages, for ever.
+    /// Between two pages, forever.
     RedirectLoop,
-    /// So many redirects to pages that differ, then the login page.
+    /// This many redirects, each to another page, then the login page.
     RedirectChain(u32),
     SilentAfterRequest,
     ResetAfterRequest,
     CloseAfterRequest,
-    /// An answer of another protocol.
+    /// The banner of another protocol.
     Malformed,
     /// Headers of 4 MiB.
     HeaderBomb,
-    /// The Date header is off by so many seconds; the rest is good.
+    /// A valid response whose Date header is off by this many seconds.
     DateSkew(i64),
-    /// Waits before a good answer.
+    /// A valid response after a delay.
     Slow(Duration),
-    /// Sets a cookie and redirects to the same address; with the cookie, the login page.
+    /// Sets a cookie and redirects to the same URL; with the cookie, serves the login page.
     CookieGate,
 }
 
@@ -127,27 +127,27 @@ pub enum PageFault {
     Empty,
     /// A web filter's page with status 200.
     BlockPage,
-    /// A body of so many bytes, announced by its Content-Length.
+    /// A body of this many bytes, with Content-Length.
     TooLarge(u64),
-    /// The same without an announcement.
+    /// The same without Content-Length.
     TooLargeUnannounced(u64),
-    /// Content-Length says more than is sent before the connection ends.
+    /// The connection ends before Content-Length bytes are sent.
     CutShort,
     /// The connection ends inside a chunk.
     ChunkedCutShort,
-    /// One byte a second, for ever.
+    /// One byte per second, forever.
     Endless,
     /// 16 MiB once decoded, a few KiB on the wire.
     GzipBomb,
-    /// The login page in this encoding, asked for or not.
+    /// The login page in this encoding, even if the client does not accept it.
     Encoded(Encoding),
-    /// The login page in chunks.
+    /// The login page in chunked transfer encoding.
     Chunked,
-    /// The login page, ended by the end of the connection.
+    /// The login page, delimited by the end of the connection.
     NoContentLength,
 }
 
-/// A content encoding, named as HTTP does by `name`.
+/// A content encoding.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Encoding {
     Gzip,

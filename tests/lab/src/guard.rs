@@ -1,8 +1,8 @@
-//! What came to a login server, and whether it was polite.
+//! Records what a login server receives, and what the exporter must never send.
 //!
-//! In: every connection, ClientHello and request. Out: counts, a list of requests, and the
-//! violations of the promise that the exporter never logs in: anything but GET, credentials,
-//! a body, a form in the query, or a cookie that this probe was not given.
+//! Input: every connection, ClientHello and request. Output: counts, a list of requests, and a list
+//! of violations: a method other than GET, credentials, a body, form fields in the query, or a
+//! cookie that the server did not set for this probe.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -14,11 +14,11 @@ use crate::locked;
 const MAX_SEEN: usize = 4096;
 const MAX_VIOLATIONS: usize = 256;
 const MAX_COOKIES: usize = 4096;
-/// No probe lasts so long: a cookie that comes back later was kept.
+/// Longer than any probe: a cookie that is sent later was kept between probes.
 const COOKIE_LIFE: Duration = Duration::from_secs(60);
 const FORM_FIELDS: [&str; 3] = ["username=", "password=", "csrf_token="];
 
-/// One request as it came.
+/// A received request.
 #[derive(Clone, Debug)]
 pub struct Seen {
     pub at: SystemTime,
@@ -29,7 +29,7 @@ pub struct Seen {
     pub host: String,
     /// Names in lower case.
     pub headers: Vec<(String, String)>,
-    /// `HTTP/1.1`, `HTTP/2.0`.
+    /// `HTTP/1.1` or `HTTP/2.0`.
     pub version: String,
     /// The connection's number, from 1.
     pub connection: u64,
@@ -60,12 +60,12 @@ impl Seen {
 #[derive(Default)]
 pub(crate) struct Guard {
     connections: AtomicU64,
-    book: Mutex<Book>,
+    records: Mutex<Records>,
     cookies: Arc<Mutex<Cookies>>,
 }
 
 #[derive(Default)]
-struct Book {
+struct Records {
     hellos: VecDeque<usize>,
     requests: VecDeque<Seen>,
     violations: Vec<String>,
@@ -73,17 +73,17 @@ struct Book {
 
 #[derive(Default)]
 struct Cookies {
-    /// What a probe may still send back, with the time it was given.
+    /// Cookies that a probe may still send back, with the time when they were set.
     live: HashMap<String, Instant>,
-    given: u64,
+    issued: u64,
 }
 
-/// A request that was noted: which of its cookies were its own.
-pub(crate) struct Admitted {
+/// A recorded request, with those of its cookies that belong to its probe.
+pub(crate) struct Recorded {
     cookies: Vec<String>,
 }
 
-impl Admitted {
+impl Recorded {
     pub(crate) fn has_cookie(&self, name: &str) -> bool {
         self.cookies
             .iter()
@@ -92,7 +92,7 @@ impl Admitted {
 }
 
 impl Guard {
-    /// A guard of another server of the same name: the cookies of one are good at both.
+    /// A guard for another server of the same name, which accepts the same cookies.
     pub(crate) fn sibling(&self) -> Self {
         Self {
             cookies: Arc::clone(&self.cookies),
@@ -109,84 +109,84 @@ impl Guard {
     }
 
     pub(crate) fn hello(&self, size: usize) {
-        push(&mut locked(&self.book).hellos, size);
+        push(&mut locked(&self.records).hellos, size);
     }
 
     pub(crate) fn hellos(&self) -> Vec<usize> {
-        locked(&self.book).hellos.iter().copied().collect()
+        locked(&self.records).hellos.iter().copied().collect()
     }
 
     pub(crate) fn requests(&self) -> Vec<Seen> {
-        locked(&self.book).requests.iter().cloned().collect()
+        locked(&self.records).requests.iter().cloned().collect()
     }
 
     pub(crate) fn violations(&self) -> Vec<String> {
-        locked(&self.book).violations.clone()
+        locked(&self.records).violations.clone()
     }
 
-    /// Notes a request and judges what its head shows.
-    pub(crate) fn admit(&self, seen: Seen) -> Admitted {
-        let mut book = locked(&self.book);
-        let place = format!(
+    /// Records a request and the violations in its head.
+    pub(crate) fn record(&self, seen: Seen) -> Recorded {
+        let mut records = locked(&self.records);
+        let context = format!(
             "{} {} on connection {}",
             seen.method, seen.path, seen.connection
         );
         if seen.method != "GET" {
-            book.violate(format!("{place}: a method other than GET"));
+            records.violate(format!("{context}: a method other than GET"));
         }
         for (name, value) in &seen.headers {
             match name.as_str() {
                 "authorization" | "proxy-authorization" => {
-                    book.violate(format!("{place}: a {name} header"));
+                    records.violate(format!("{context}: a {name} header"));
                 }
                 "content-length" if value != "0" => {
-                    book.violate(format!("{place}: a body of {value} bytes"));
+                    records.violate(format!("{context}: a body of {value} bytes"));
                 }
-                "transfer-encoding" => book.violate(format!("{place}: a body in chunks")),
+                "transfer-encoding" => records.violate(format!("{context}: a body in chunks")),
                 _ => {}
             }
         }
         let query = seen.path.split_once('?').map_or("", |(_, query)| query);
         if FORM_FIELDS.iter().any(|field| query.contains(field)) {
-            book.violate(format!("{place}: a form in the query"));
+            records.violate(format!("{context}: a form in the query"));
         }
-        let (own, strange) = locked(&self.cookies).sort(seen.cookies());
-        for pair in strange {
-            book.violate(format!("{place}: the cookie {pair} is not of this probe"));
+        let (own, unknown) = locked(&self.cookies).split(seen.cookies());
+        for pair in unknown {
+            records.violate(format!("{context}: the cookie {pair} is not of this probe"));
         }
-        push(&mut book.requests, seen);
-        Admitted { cookies: own }
+        push(&mut records.requests, seen);
+        Recorded { cookies: own }
     }
 
-    /// A body that the head did not announce.
+    /// Records a body without Content-Length.
     pub(crate) fn body(&self, bytes: usize) {
-        locked(&self.book).violate(format!("a request body of {bytes} bytes"));
+        locked(&self.records).violate(format!("a request body of {bytes} bytes"));
     }
 
-    /// A new cookie pair. With a redirect the probe may send it back on its next hop; with any
-    /// other answer the probe is over, and nobody may.
-    pub(crate) fn give_cookie(&self, name: &str, after: Answered) -> String {
+    /// A new cookie pair. After a redirect the probe may send it with its next request; any other
+    /// response ends the probe, and the cookie must not come back.
+    pub(crate) fn issue_cookie(&self, name: &str, after: Answered) -> String {
         let mut cookies = locked(&self.cookies);
-        cookies.given += 1;
-        let pair = format!("{name}=lab-{:08x}", cookies.given);
+        cookies.issued += 1;
+        let pair = format!("{name}=lab-{:08x}", cookies.issued);
         if after == Answered::Redirect && cookies.live.len() < MAX_COOKIES {
             cookies.live.insert(pair.clone(), Instant::now());
         }
         pair
     }
 
-    /// After the last answer of a probe its cookies are spent.
-    pub(crate) fn answered(&self, admitted: &Admitted, answer: Answered) {
+    /// Invalidates the cookies of a probe after its last response.
+    pub(crate) fn answered(&self, recorded: &Recorded, answer: Answered) {
         if answer == Answered::Last {
             let mut cookies = locked(&self.cookies);
-            for pair in &admitted.cookies {
+            for pair in &recorded.cookies {
                 cookies.live.remove(pair);
             }
         }
     }
 }
 
-/// Whether an answer sends the client on.
+/// Whether a response redirects the client.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Answered {
     Redirect,
@@ -194,18 +194,18 @@ pub(crate) enum Answered {
 }
 
 impl Cookies {
-    /// The pairs that the sender was given, and those that it was not.
-    fn sort(&mut self, pairs: Vec<String>) -> (Vec<String>, Vec<String>) {
+    /// Splits `pairs` into those that were set for a running probe and the others.
+    fn split(&mut self, pairs: Vec<String>) -> (Vec<String>, Vec<String>) {
         let now = Instant::now();
         self.live
-            .retain(|_, given| now.duration_since(*given) < COOKIE_LIFE);
+            .retain(|_, issued| now.duration_since(*issued) < COOKIE_LIFE);
         pairs
             .into_iter()
             .partition(|pair| self.live.contains_key(pair))
     }
 }
 
-impl Book {
+impl Records {
     fn violate(&mut self, violation: String) {
         if self.violations.len() < MAX_VIOLATIONS {
             self.violations.push(violation);

@@ -1,8 +1,8 @@
-//! The ClientHello as it came, kept so that rustls can read it again.
+//! Reads the ClientHello and replays it to rustls.
 //!
-//! In: a fresh TCP stream. Out: the first flight's bytes, and a stream that plays them back.
-//! Reads only the lengths that frame a record (RFC 8446, 5.1) and a handshake message (4):
-//! enough to know where the hello ends.
+//! Input: a new TCP stream. Output: the bytes of the ClientHello, and a stream that starts with them
+//! again. Only the lengths of records (RFC 8446, 5.1) and of the handshake message (4) are parsed,
+//! to find the end of the ClientHello.
 
 use std::io;
 use std::pin::Pin;
@@ -15,15 +15,15 @@ const HANDSHAKE: u8 = 22;
 const MAX_HELLO: usize = 64 * 1024;
 const RECORD_HEADER: usize = 5;
 
-/// What a client sent first.
+/// The first bytes of a client.
 pub(crate) struct Hello {
     pub(crate) bytes: Vec<u8>,
-    /// Whether it was a whole handshake message.
+    /// Whether they are a complete handshake message.
     pub(crate) is_tls: bool,
 }
 
 impl Hello {
-    /// Reads to the end of the first handshake message, or to the first byte that is none.
+    /// Reads to the end of the first handshake message, or to the first byte that is not part of one.
     pub(crate) async fn read(stream: &mut TcpStream) -> io::Result<Self> {
         let mut bytes = Vec::new();
         let mut message = Vec::new();
@@ -58,25 +58,25 @@ impl Hello {
     }
 }
 
-/// Reads until `bytes` has `length` bytes; false if the client stops before.
+/// Reads until `bytes` has `length` bytes; false if the client closes the connection before.
 async fn fill(stream: &mut TcpStream, bytes: &mut Vec<u8>, length: usize) -> io::Result<bool> {
     let missing = length.saturating_sub(bytes.len()) as u64;
     stream.take(missing).read_to_end(bytes).await?;
     Ok(bytes.len() >= length)
 }
 
-/// A stream whose first bytes were read already.
-pub(crate) struct Rewound {
+/// A stream that replays bytes which were already read.
+pub(crate) struct Replayed {
     hello: Vec<u8>,
-    played: usize,
+    replayed: usize,
     stream: TcpStream,
 }
 
-impl Rewound {
+impl Replayed {
     pub(crate) fn new(hello: Hello, stream: TcpStream) -> Self {
         Self {
             hello: hello.bytes,
-            played: 0,
+            replayed: 0,
             stream,
         }
     }
@@ -86,24 +86,24 @@ impl Rewound {
     }
 }
 
-impl AsyncRead for Rewound {
+impl AsyncRead for Replayed {
     fn poll_read(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        let rest = &self.hello[self.played..];
+        let rest = &self.hello[self.replayed..];
         if rest.is_empty() {
             return Pin::new(&mut self.stream).poll_read(context, buffer);
         }
         let length = rest.len().min(buffer.remaining());
         buffer.put_slice(&rest[..length]);
-        self.played += length;
+        self.replayed += length;
         Poll::Ready(Ok(()))
     }
 }
 
-impl AsyncWrite for Rewound {
+impl AsyncWrite for Replayed {
     fn poll_write(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,

@@ -1,5 +1,5 @@
-//! The whole loopback world: an authority, a name server and a login server that know each
-//! other, and a configuration with which the exporter probes them.
+//! A complete lab: an authority, a name server, a web proxy and a login server, and a configuration
+//! with which the exporter probes them.
 
 use std::io;
 use std::net::IpAddr;
@@ -19,7 +19,7 @@ use crate::scenarios::Scenario;
 /// The web proxy's name.
 const PROXY: &str = "proxy.lab.test";
 
-/// The name server's name, for those who speak TLS to it.
+/// The name server's name in its certificate.
 pub(crate) const RESOLVER: &str = "dns.lab.test";
 
 /// The login server's name.
@@ -30,8 +30,8 @@ const LOGIN_PATH: &str = crate::answers::LOGIN_PATH;
 /// A running lab; it stops when it is dropped.
 pub struct Lab {
     pub authority: Authority,
-    /// A web filter's authority, which the lab's `ca.pem` trusts too: what it issues is an
-    /// interception that the trusted roots alone do not show.
+    /// The authority of a web filter, which the lab's `ca.pem` contains too: its certificates are
+    /// an interception that the trusted roots alone do not reveal.
     pub interceptor: Authority,
     pub name_server: NameServer,
     pub login_server: LoginServer,
@@ -49,7 +49,7 @@ enum Directory {
 }
 
 impl Lab {
-    /// Starts with a temporary directory, which goes when the lab goes.
+    /// Starts with a temporary directory, which is removed with the lab.
     ///
     /// # Errors
     /// When a port cannot be bound or `ca.pem` cannot be written.
@@ -57,7 +57,7 @@ impl Lab {
         Self::build(Directory::Temporary(tempfile::tempdir()?)).await
     }
 
-    /// Starts with its files in `directory`, which exists and stays.
+    /// Starts with its files in `directory`, which must exist and is kept.
     ///
     /// # Errors
     /// As `start`.
@@ -96,7 +96,7 @@ impl Lab {
         Ok(lab)
     }
 
-    /// What the exporter is to probe.
+    /// The URL of the login page.
     pub fn url(&self) -> String {
         self.login_server.url(HOST, LOGIN_PATH)
     }
@@ -108,7 +108,7 @@ impl Lab {
         }
     }
 
-    /// The roots to trust: the lab's own and the interceptor's.
+    /// The trusted roots: the lab's own and the interceptor's.
     pub fn ca_file(&self) -> PathBuf {
         self.directory().join("ca.pem")
     }
@@ -123,14 +123,14 @@ impl Lab {
         self.render(scenario.module, scenario.tls, scenario.target)
     }
 
-    /// Heals, then makes `scenario` true.
+    /// Clears all faults, then activates `scenario`.
     pub fn provoke(&self, scenario: &Scenario) {
         self.heal();
         (scenario.provoke)(self);
         *locked(&self.current) = Some(scenario.name);
     }
 
-    /// Makes everything good again.
+    /// Clears all faults.
     pub fn heal(&self) {
         self.name_server.clear();
         self.name_server
@@ -144,12 +144,12 @@ impl Lab {
         *locked(&self.current) = None;
     }
 
-    /// The name of the scenario that holds.
+    /// The name of the active scenario.
     pub fn current(&self) -> Option<&'static str> {
         *locked(&self.current)
     }
 
-    /// What the exporter did that it promises not to do.
+    /// What the exporter sent although it must not.
     pub fn violations(&self) -> Vec<String> {
         self.login_server.violations()
     }
@@ -162,7 +162,7 @@ impl Lab {
         let resolver = self.name_server.addr();
         let encrypted = format!("{RESOLVER}@{resolver}");
         let url = self.url();
-        // A JSON string is a YAML string, whatever is in the path.
+        // A JSON string is a YAML string, with any path.
         let ca_file = serde_json::Value::from(self.ca_file().to_string_lossy()).to_string();
         let organisation = self.authority.name();
         let module = module

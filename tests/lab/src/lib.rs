@@ -1,23 +1,23 @@
-//! A loopback world that misbehaves in each way the exporter can name.
+//! Servers on loopback that provoke every reason with which the exporter can fail.
 //!
 //! - `authority`: a certificate authority, and the identities it issues
-//! - `name_server`: an authoritative name server over UDP and TCP (`dns_answer`: its bytes;
-//!   `dns_session`: the same over TLS and HTTPS)
+//! - `name_server`: an authoritative name server over UDP and TCP (`dns_answer`: its answers;
+//!   `dns_session`: DNS over TLS and HTTPS)
 //! - `login_server`: a login page over TLS (`hello`, `session`: the handshake and its faults;
-//!   `answers`, `page`: sound answers; `raw`: broken ones; `guard`: what came, and whether it
-//!   was polite)
+//!   `answers`, `page`: valid responses; `raw`: broken ones; `guard`: received requests and
+//!   violations)
 //! - `proxy_server`: a web proxy, CONNECT, over TLS, and SOCKS5
-//! - `faults`: everything that can be wrong; `scenarios`: which reason each fault shows
-//! - `lab`: the three together, with a configuration for the exporter; `control`: its switches
-//!   over HTTP
-//! - `delays`: servers whose every phase takes a known time
-//! - `port`, `tasks`: a port that stays ours while it is closed, a task that ends with its owner
+//! - `faults`: every fault; `scenarios`: the reason that each fault provokes
+//! - `lab`: all servers together, with a configuration for the exporter; `control`: an HTTP endpoint
+//!   that sets the faults
+//! - `delays`: servers with a known delay in every phase
+//! - `port`, `tasks`: a port that stays reserved while it is closed, a task that ends with its owner
 //!
-//! Everything binds loopback and free ports, speaks on real sockets, and stops when dropped.
+//! Every server binds a free port on loopback, uses real sockets, and stops when dropped.
 
 #![allow(
     clippy::disallowed_methods,
-    reason = "a world outside the exporter, with a clock of its own"
+    reason = "the lab runs outside the exporter and reads the system clock"
 )]
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -57,13 +57,13 @@ pub use page::{BOMB_SIZE, TITLE, login as login_page};
 pub use proxy_server::ProxyServer;
 pub use scenarios::{Scenario, scenario, scenarios, variations};
 
-/// The longest that the lab waits for anything.
-const HOLD: Duration = Duration::from_secs(600);
+/// Limits every wait of the lab.
+const MAX_WAIT: Duration = Duration::from_secs(600);
 
-/// Between two attempts to accept when the system has nothing left to accept with.
+/// The pause after a failed accept, such as without free file descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
-/// The lock, whoever died holding it: a test that failed is not to fail the next one.
+/// Locks a mutex even if it is poisoned: a failed test must not fail the next one.
 fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -1,7 +1,7 @@
-//! A login server over TLS on loopback that misbehaves when told to.
+//! A login server over TLS on loopback with configurable faults.
 //!
-//! In: an identity, and at most one fault. Out: a page at `/sso`, or the fault, on real
-//! sockets; and what the guard saw. Each connection keeps the fault that held when it came.
+//! Input: an identity and at most one fault. Output: a page at `/sso`, or the fault, on real sockets,
+//! and the records of the guard. A connection keeps the fault that was active when it was accepted.
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -19,20 +19,20 @@ use tokio::time::timeout;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 
-use crate::answers::{self, Place};
+use crate::answers::{self, ConnectionInfo};
 use crate::authority::Identity;
 use crate::faults::{Fault, TcpFault};
 use crate::guard::{Guard, Seen};
-use crate::hello::{Hello, Rewound};
+use crate::hello::{Hello, Replayed};
 use crate::port::TcpPort;
 use crate::tasks::Task;
-use crate::{ACCEPT_PAUSE, HOLD, raw, session};
+use crate::{ACCEPT_PAUSE, MAX_WAIT, raw, session};
 
-/// A ClientHello above this many bytes, on the wire, no longer fits one packet.
+/// A ClientHello of more bytes than this does not fit into one packet.
 pub const LARGE_HELLO: usize = 1400;
 
 const MAX_CONNECTIONS: usize = 512;
-const HEAD_LIMIT: Duration = Duration::from_secs(30);
+const HEAD_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// A login server; it stops when it is dropped.
 pub struct LoginServer {
@@ -40,12 +40,12 @@ pub struct LoginServer {
     _accepting: Task,
 }
 
-/// What a server offers by ALPN.
+/// The ALPN protocols of a server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Alpn {
     /// h2 and http/1.1.
     Both,
-    /// http/1.1 alone.
+    /// Only http/1.1.
     Http1,
     /// The extension is left out.
     Absent,
@@ -68,12 +68,12 @@ impl LoginServer {
     /// Starts on 127.0.0.1.
     ///
     /// # Errors
-    /// When the address cannot be bound, or the identity's key is not its certificate's.
+    /// When the address cannot be bound, or the identity's key does not match its certificate.
     pub async fn start(identity: Identity) -> io::Result<Self> {
         Self::start_on(Ipv4Addr::LOCALHOST.into(), identity).await
     }
 
-    /// Starts on `ip`, which is to be a loopback address, on a free port.
+    /// Starts on a free port of `ip`, a loopback address.
     ///
     /// # Errors
     /// As `start`.
@@ -81,7 +81,7 @@ impl LoginServer {
         Self::start_on_port(ip, 0, identity).await
     }
 
-    /// Starts on this very port. Another process may have it: `start_on_each` tries again.
+    /// Starts on this port. It may be in use: `start_on_each` tries again.
     ///
     /// # Errors
     /// As `start`.
@@ -89,8 +89,8 @@ impl LoginServer {
         Self::open(SocketAddr::new(ip, port), identity, Guard::default())
     }
 
-    /// One server an address, all on one port, as a name with several addresses has them.
-    /// Each has its own fault and its own counts; a cookie of one is good at all.
+    /// Starts one server per address, all on the same port, for a name with several addresses. Each
+    /// has its own fault and counts; all accept each other's cookies.
     ///
     /// # Errors
     /// As `start`, or when no port is free on all addresses.
@@ -137,22 +137,22 @@ impl LoginServer {
         self.state.port.addr()
     }
 
-    /// The address of `path` (with its slash) on this server's port, under `host`.
+    /// The URL of `path`, which starts with a slash, on this server under the name `host`.
     pub fn url(&self, host: &str, path: &str) -> String {
         format!("https://{host}:{}{path}", self.addr().port())
     }
 
-    /// Misbehaves from the next connection on; idle connections are ended.
+    /// Sets the fault of the next connections, and closes idle ones.
     pub fn set_fault(&self, fault: impl Into<Fault>) {
-        self.put(Some(fault.into()));
+        self.replace_fault(Some(fault.into()));
     }
 
-    /// Behaves again.
+    /// Removes the fault.
     pub fn clear(&self) {
-        self.put(None);
+        self.replace_fault(None);
     }
 
-    /// Presents `identity` from the next connection on.
+    /// Sets the identity of the next connections.
     pub fn set_identity(&self, identity: Identity) {
         self.state
             .settings
@@ -165,7 +165,7 @@ impl LoginServer {
             .send_modify(|settings| settings.alpn = alpn);
     }
 
-    /// What was not polite, in the order it came; at most 256.
+    /// The violations, oldest first; at most 256.
     pub fn violations(&self) -> Vec<String> {
         self.state.guard.violations()
     }
@@ -175,7 +175,7 @@ impl LoginServer {
         self.state.guard.requests()
     }
 
-    /// How many connections were accepted.
+    /// The number of accepted connections.
     pub fn connections(&self) -> u64 {
         self.state.guard.connections()
     }
@@ -185,7 +185,7 @@ impl LoginServer {
         self.state.guard.hellos()
     }
 
-    fn put(&self, fault: Option<Fault>) {
+    fn replace_fault(&self, fault: Option<Fault>) {
         let refuse = fault == Some(Fault::Tcp(TcpFault::Refuse));
         self.state
             .settings
@@ -199,7 +199,7 @@ impl LoginServer {
 }
 
 impl Drop for LoginServer {
-    /// Refuses at once; what still runs ends at its next step.
+    /// Refuses connections immediately; the tasks end later.
     fn drop(&mut self) {
         self.state.port.close();
     }
@@ -209,73 +209,75 @@ async fn accept(state: Arc<State>) {
     let mut connections = JoinSet::new();
     loop {
         let Ok((stream, _)) = state.port.accept().await else {
-            // Out of descriptors, as a rule: the queue waits until some are back.
+            // Usually no file descriptor is free; the connection stays in the queue.
             tokio::time::sleep(ACCEPT_PAUSE).await;
             continue;
         };
         while connections.try_join_next().is_some() {}
-        // As web servers do; else a small answer waits for an acknowledgement.
-        let _gone = stream.set_nodelay(true);
+        // Otherwise a small response waits for an acknowledgement.
+        let _ = stream.set_nodelay(true);
         let number = state.guard.connection();
         if connections.len() < MAX_CONNECTIONS {
             let state = Arc::clone(&state);
-            connections.spawn(timeout(2 * HOLD, async move {
-                let _gone = serve(&state, stream, number).await;
+            connections.spawn(timeout(2 * MAX_WAIT, async move {
+                let _ = serve(&state, stream, number).await;
             }));
         }
     }
 }
 
-/// One connection, layer by layer.
+/// Serves one connection, layer by layer.
 async fn serve(state: &State, mut stream: TcpStream, number: u64) -> io::Result<()> {
     let changes = state.settings.subscribe();
     let settings = changes.borrow().clone();
     if let Some(Fault::Tcp(fault)) = &settings.fault {
         return tcp_fault(fault, stream).await;
     }
-    let hello = timeout(HOLD, Hello::read(&mut stream)).await??;
+    let hello = timeout(MAX_WAIT, Hello::read(&mut stream)).await??;
     if hello.is_tls {
         state.guard.hello(hello.bytes.len());
     }
     if let Some(Fault::Tls(fault)) = &settings.fault
-        && let Some(act) = session::act(fault, hello.bytes.len())
+        && let Some(action) = session::action(fault, hello.bytes.len())
     {
-        return tls_fault(act, stream).await;
+        return tls_fault(action, stream).await;
     }
     let config = session::config(&settings).map_err(io::Error::other)?;
-    let accepting = TlsAcceptor::from(Arc::new(config)).accept(Rewound::new(hello, stream));
-    let tls = match timeout(HOLD, accepting.into_fallible()).await? {
+    let accepting = TlsAcceptor::from(Arc::new(config)).accept(Replayed::new(hello, stream));
+    let tls = match timeout(MAX_WAIT, accepting.into_fallible()).await? {
         Ok(tls) => tls,
-        Err((_, rewound)) => return raw::end(rewound).await,
+        Err((_, replayed)) => return raw::end(replayed).await,
     };
-    let place = Place {
+    let connection_info = ConnectionInfo {
         connection: number,
         server_name: tls.get_ref().1.server_name().map(ToOwned::to_owned),
     };
     match &settings.fault {
-        Some(fault) if raw::is_raw(fault) => raw::serve(&state.guard, fault, place, tls).await,
-        _ => http(state, settings, changes, place, tls).await,
+        Some(fault) if raw::is_raw(fault) => {
+            raw::serve(&state.guard, fault, connection_info, tls).await
+        }
+        _ => http(state, settings, changes, connection_info, tls).await,
     }
 }
 
 async fn tcp_fault(fault: &TcpFault, stream: TcpStream) -> io::Result<()> {
     match fault {
-        // The connection came before the port closed.
+        // The connection was accepted before the port was closed.
         TcpFault::Refuse | TcpFault::ResetOnAccept => stream.set_zero_linger(),
         TcpFault::AcceptAndSayNothing => raw::hold(stream).await,
         TcpFault::CloseOnAccept => raw::end(stream).await,
     }
 }
 
-async fn tls_fault(act: session::Act, mut stream: TcpStream) -> io::Result<()> {
-    match act {
-        session::Act::Say(bytes) => {
+async fn tls_fault(action: session::Action, mut stream: TcpStream) -> io::Result<()> {
+    match action {
+        session::Action::Send(bytes) => {
             stream.write_all(&bytes).await?;
             raw::end(stream).await
         }
-        session::Act::Reset => stream.set_zero_linger(),
-        session::Act::Close => raw::end(stream).await,
-        session::Act::Silence => raw::hold(stream).await,
+        session::Action::Reset => stream.set_zero_linger(),
+        session::Action::Close => raw::end(stream).await,
+        session::Action::Silence => raw::hold(stream).await,
     }
 }
 
@@ -283,15 +285,16 @@ async fn http(
     state: &State,
     settings: Settings,
     mut changes: watch::Receiver<Settings>,
-    place: Place,
-    tls: TlsStream<Rewound>,
+    connection_info: ConnectionInfo,
+    tls: TlsStream<Replayed>,
 ) -> io::Result<()> {
     let fault = Arc::new(settings.fault);
     let service = service_fn(|request| {
         let (guard, fault) = (Arc::clone(&state.guard), Arc::clone(&fault));
-        let place = place.clone();
+        let connection_info = connection_info.clone();
         async move {
-            let response = answers::answer(&guard, fault.as_ref().as_ref(), place, request).await;
+            let response =
+                answers::answer(&guard, fault.as_ref().as_ref(), connection_info, request).await;
             Ok::<_, std::convert::Infallible>(response)
         }
     });
@@ -299,12 +302,12 @@ async fn http(
     builder
         .http1()
         .timer(TokioTimer::new())
-        .header_read_timeout(HEAD_LIMIT);
+        .header_read_timeout(HEAD_TIMEOUT);
     let connection = builder.serve_connection(TokioIo::new(tls), service);
     tokio::pin!(connection);
     let ended = tokio::select! {
         ended = connection.as_mut() => Some(ended),
-        _changed = changes.changed() => None,
+        _ = changes.changed() => None,
     };
     let ended = match ended {
         Some(ended) => ended,

@@ -1,4 +1,4 @@
-//! `ccass-2fa-lab`: runs the lab until Ctrl-C, for rehearsals by hand.
+//! `ccass-2fa-lab`: runs the lab until Ctrl-C, for manual tests.
 
 use std::io;
 use std::path::PathBuf;
@@ -8,11 +8,11 @@ use anyhow::Context;
 use ccass_2fa_lab::{Control, Lab};
 use clap::Parser;
 
-/// A loopback world that misbehaves in each way the exporter can name.
+/// Servers on loopback that provoke every reason with which the exporter can fail.
 #[derive(Parser)]
 #[command(version)]
 struct Arguments {
-    /// Where ca.pem, config.yml and control.url are written [default: a temporary directory]
+    /// Directory for ca.pem, config.yml and control.url [default: a temporary directory]
     #[arg(long)]
     directory: Option<PathBuf>,
 }
@@ -22,7 +22,7 @@ async fn main() -> anyhow::Result<()> {
     let lab = match Arguments::parse().directory {
         Some(directory) => {
             std::fs::create_dir_all(&directory)
-                .with_context(|| format!("cannot make {}", directory.display()))?;
+                .with_context(|| format!("cannot create {}", directory.display()))?;
             Lab::start_in(&directory).await
         }
         None => Lab::start().await,
@@ -32,17 +32,20 @@ async fn main() -> anyhow::Result<()> {
     let control = Control::start(Arc::clone(&lab))
         .await
         .context("the control endpoint does not start")?;
-    let switches = format!("http://{}", control.addr());
+    let control_url = format!("http://{}", control.addr());
     let config = lab.directory().join("config.yml");
     std::fs::write(&config, lab.config()).context("cannot write config.yml")?;
-    std::fs::write(lab.directory().join("control.url"), format!("{switches}\n"))
-        .context("cannot write control.url")?;
+    std::fs::write(
+        lab.directory().join("control.url"),
+        format!("{control_url}\n"),
+    )
+    .context("cannot write control.url")?;
 
-    let stopped = stopped().context("cannot wait for Ctrl-C")?;
+    let stop = stop_signal().context("cannot wait for Ctrl-C")?;
     println!("login page   {}", lab.url());
     println!("name server  {}", lab.name_server.addr());
     println!("roots        {}", lab.ca_file().display());
-    println!("control      {switches}");
+    println!("control      {control_url}");
     println!();
     println!(
         "Probe it:    ccass-2fa-exporter verify --config.file {}",
@@ -52,17 +55,17 @@ async fn main() -> anyhow::Result<()> {
         "Watch it:    ccass-2fa-exporter --config.file {}",
         config.display()
     );
-    println!("Faults:      curl {switches}/");
-    println!("Break it:    curl -X PUT {switches}/faults/dns-nxdomain");
-    println!("Heal it:     curl -X DELETE {switches}/faults");
+    println!("Faults:      curl {control_url}/");
+    println!("Break it:    curl -X PUT {control_url}/faults/dns-nxdomain");
+    println!("Heal it:     curl -X DELETE {control_url}/faults");
     println!("Ctrl-C stops the lab.");
-    stopped.await;
+    stop.await;
     Ok(())
 }
 
-/// Waits for Ctrl-C, or for SIGTERM where there is such a thing; listens from the call on.
+/// Completes on Ctrl-C or, on Unix, SIGTERM; signals are caught from the call on.
 #[cfg(unix)]
-fn stopped() -> io::Result<impl Future<Output = ()>> {
+fn stop_signal() -> io::Result<impl Future<Output = ()>> {
     use tokio::signal::unix::{SignalKind, signal};
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut terminate = signal(SignalKind::terminate())?;
@@ -75,7 +78,7 @@ fn stopped() -> io::Result<impl Future<Output = ()>> {
 }
 
 #[cfg(windows)]
-fn stopped() -> io::Result<impl Future<Output = ()>> {
+fn stop_signal() -> io::Result<impl Future<Output = ()>> {
     let mut interrupt = tokio::signal::windows::ctrl_c()?;
     Ok(async move {
         interrupt.recv().await;

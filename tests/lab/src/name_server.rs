@@ -1,9 +1,9 @@
-//! An authoritative name server on loopback, on one port: over UDP and TCP, and, where it has an
-//! identity, over TLS and HTTPS (`dns_session`).
+//! An authoritative name server on one loopback port: over UDP and TCP and, if it has an identity,
+//! over TLS and HTTPS (`dns_session`).
 //!
-//! In: names with their addresses, and at most one fault. Out: answers on the wire, and a list
-//! of what was asked. How an answer is put together is in `dns_answer`; validation, zones and
-//! recursion are left out: a name is known here or it does not exist.
+//! Input: names with their addresses, and at most one fault. Output: answers, and a list of the
+//! questions. `dns_answer` builds the answers. DNSSEC, zone cuts and recursion are not implemented: a
+//! name is known here or does not exist.
 
 use std::collections::VecDeque;
 use std::io;
@@ -23,11 +23,11 @@ use crate::dns_answer::{Reply, Zone};
 use crate::faults::DnsFault;
 use crate::port::{self, TcpPort, UdpPort};
 use crate::tasks::Task;
-use crate::{ACCEPT_PAUSE, HOLD, dns_session, locked};
+use crate::{ACCEPT_PAUSE, MAX_WAIT, dns_session, locked};
 
 const MAX_QUERIES: usize = 10_000;
 const MAX_PENDING: usize = 256;
-const TCP_IDLE: Duration = Duration::from_secs(10);
+const TCP_IDLE: Duration = Duration::from_secs(60);
 
 /// A name server; it stops when it is dropped.
 pub struct NameServer {
@@ -37,7 +37,7 @@ pub struct NameServer {
     _tcp: Task,
 }
 
-/// One question that arrived.
+/// A received question.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Query {
     /// Lower case, without the final dot.
@@ -58,11 +58,11 @@ pub enum Transport {
 pub(crate) struct State {
     tcp: Arc<TcpPort>,
     udp: Arc<UdpPort>,
-    book: Mutex<Book>,
+    records: Mutex<Records>,
 }
 
 #[derive(Default)]
-struct Book {
+struct Records {
     zone: Zone,
     fault: Option<(DnsFault, Option<RecordType>)>,
     identity: Option<Arc<Identity>>,
@@ -80,7 +80,7 @@ impl NameServer {
         Self::start_on(Ipv4Addr::LOCALHOST.into()).await
     }
 
-    /// Starts on `ip`, which is to be a loopback address.
+    /// Starts on `ip`, a loopback address.
     ///
     /// # Errors
     /// When no port is free for both UDP and TCP.
@@ -90,7 +90,7 @@ impl NameServer {
         let state = Arc::new(State {
             tcp,
             udp,
-            book: Mutex::default(),
+            records: Mutex::default(),
         });
         Ok(Self {
             addr,
@@ -104,41 +104,41 @@ impl NameServer {
         self.addr
     }
 
-    /// Makes `name` exist with these A and AAAA records, in place of what it had.
+    /// Sets the A and AAAA records of `name`.
     pub fn answer(&self, name: &str, addresses: &[IpAddr]) {
-        locked(&self.state.book)
+        locked(&self.state.records)
             .zone
             .set_addresses(name, addresses.to_vec());
     }
 
     /// Makes `name` an alias of `target`.
     pub fn cname(&self, name: &str, target: &str) {
-        locked(&self.state.book).zone.set_alias(name, target);
+        locked(&self.state.records).zone.set_alias(name, target);
     }
 
-    /// Makes `name` not exist again.
+    /// Removes `name`.
     pub fn forget(&self, name: &str) {
-        locked(&self.state.book).zone.forget(name);
+        locked(&self.state.records).zone.forget(name);
     }
 
-    /// The time to live of every record, in seconds (60 at the start).
+    /// Sets the TTL of every record, in seconds (default: 60).
     pub fn set_ttl(&self, seconds: u32) {
-        locked(&self.state.book).zone.ttl = seconds;
+        locked(&self.state.records).zone.ttl = seconds;
     }
 
-    /// Misbehaves from the next question on, whatever is asked.
+    /// Sets the fault for all questions.
     pub fn set_fault(&self, fault: DnsFault) {
-        self.put(Some((fault, None)));
+        self.replace_fault(Some((fault, None)));
     }
 
-    /// Misbehaves only when `record` is asked for; other records are answered well.
+    /// Sets the fault for questions about `record`; others are answered.
     pub fn set_fault_for(&self, record: RecordType, fault: DnsFault) {
-        self.put(Some((fault, Some(record))));
+        self.replace_fault(Some((fault, Some(record))));
     }
 
-    /// Behaves again, and opens the port if it was closed.
+    /// Removes the fault, and opens the port if it was closed.
     pub fn clear(&self) {
-        self.put(None);
+        self.replace_fault(None);
     }
 
     /// Closes the port for UDP and TCP; it stays reserved until `clear`.
@@ -147,22 +147,26 @@ impl NameServer {
         self.state.tcp.close();
     }
 
-    /// Who it is to those who speak TLS to it, on the same port; without, it hangs up on them.
+    /// Sets the identity for TLS on the same port; without one, TLS connections are closed.
     pub fn set_identity(&self, identity: Identity) {
-        locked(&self.state.book).identity = Some(Arc::new(identity));
+        locked(&self.state.records).identity = Some(Arc::new(identity));
     }
 
-    /// What was asked, oldest first; at most the last 10,000.
+    /// The questions, oldest first; at most the last 10,000.
     pub fn queries(&self) -> Vec<Query> {
-        locked(&self.state.book).queries.iter().cloned().collect()
+        locked(&self.state.records)
+            .queries
+            .iter()
+            .cloned()
+            .collect()
     }
 
-    fn put(&self, fault: Option<(DnsFault, Option<RecordType>)>) {
+    fn replace_fault(&self, fault: Option<(DnsFault, Option<RecordType>)>) {
         let tcp_closed = matches!(fault, Some((DnsFault::TruncatedTcpClosed, _)));
         {
-            let mut book = locked(&self.state.book);
-            book.fault = fault;
-            book.asked = 0;
+            let mut records = locked(&self.state.records);
+            records.fault = fault;
+            records.asked = 0;
         }
         self.state.udp.reopen();
         if tcp_closed {
@@ -174,22 +178,22 @@ impl NameServer {
 }
 
 impl Drop for NameServer {
-    /// Unreachable at once; what still runs ends at its next step.
+    /// Closes the port immediately; the tasks end later.
     fn drop(&mut self) {
         self.close();
     }
 }
 
 impl State {
-    /// The fault that holds for every question.
+    /// The fault that applies to all questions.
     pub(crate) fn fault(&self) -> Option<DnsFault> {
-        match &locked(&self.book).fault {
+        match &locked(&self.records).fault {
             Some((fault, None)) => Some(fault.clone()),
             _ => None,
         }
     }
 
-    /// Notes the question and decides what to say; `None` is silence.
+    /// Records the question and returns the reply; `None` is silence.
     pub(crate) fn reply(
         &self,
         bytes: &[u8],
@@ -198,26 +202,27 @@ impl State {
     ) -> Option<Reply> {
         let message = Message::from_vec(bytes).ok()?;
         let question = message.queries.first()?.clone();
-        let mut book = locked(&self.book);
-        if book.queries.len() == MAX_QUERIES {
-            book.queries.pop_front();
+        let mut records = locked(&self.records);
+        if records.queries.len() == MAX_QUERIES {
+            records.queries.pop_front();
         }
-        book.queries.push_back(Query {
+        records.queries.push_back(Query {
             name: Zone::key(&question.name().to_ascii()),
             record: question.query_type(),
             transport,
             source,
         });
-        let fault = match &book.fault {
+        let fault = match &records.fault {
             Some((fault, None)) => Some(fault.clone()),
             Some((fault, Some(record))) if *record == question.query_type() => Some(fault.clone()),
             _ => None,
         };
         if fault.is_some() {
-            book.asked += 1;
+            records.asked += 1;
         }
-        let asked = book.asked;
-        book.zone
+        let asked = records.asked;
+        records
+            .zone
             .reply(&message, &question, transport, fault.as_ref(), asked)
     }
 }
@@ -227,7 +232,7 @@ async fn serve_udp(state: Arc<State>) {
     loop {
         let (bytes, source) = match state.udp.receive().await {
             Ok(datagram) => datagram,
-            // An ICMP error for an earlier answer; the socket goes on.
+            // An ICMP error for an earlier answer; the socket remains usable.
             Err(_) => continue,
         };
         while pending.try_join_next().is_some() {}
@@ -239,7 +244,7 @@ async fn serve_udp(state: Arc<State>) {
         } else if pending.len() < MAX_PENDING {
             let state = Arc::clone(&state);
             pending.spawn(async move {
-                tokio::time::sleep(reply.delay.min(HOLD)).await;
+                tokio::time::sleep(reply.delay.min(MAX_WAIT)).await;
                 state.udp.send(&reply.bytes, source);
             });
         }
@@ -250,15 +255,15 @@ async fn serve_tcp(state: Arc<State>) {
     let mut pending = JoinSet::new();
     loop {
         let Ok((stream, source)) = state.tcp.accept().await else {
-            // Out of descriptors, as a rule: the queue waits until some are back.
+            // Usually no file descriptor is free; the connection stays in the queue.
             tokio::time::sleep(ACCEPT_PAUSE).await;
             continue;
         };
         while pending.try_join_next().is_some() {}
         if pending.len() < MAX_PENDING {
             let state = Arc::clone(&state);
-            pending.spawn(timeout(HOLD, async move {
-                let _gone = serve_connection(&state, stream, source).await;
+            pending.spawn(timeout(MAX_WAIT, async move {
+                let _ = serve_connection(&state, stream, source).await;
             }));
         }
     }
@@ -273,18 +278,18 @@ async fn serve_connection(
     let mut first = [0];
     stream.peek(&mut first).await?;
     if first[0] != TLS_HANDSHAKE {
-        return converse(state, stream, Transport::Tcp, source).await;
+        return serve_stream(state, stream, Transport::Tcp, source).await;
     }
-    let identity = locked(&state.book).identity.clone();
+    let identity = locked(&state.records).identity.clone();
     match identity {
         Some(identity) => dns_session::serve(stream, source, &identity, state).await,
         None => Ok(()),
     }
 }
 
-/// Questions and answers on one connection, each with its length before it
+/// Answers questions on one connection; messages are prefixed with their length
 /// (RFC 1035, 4.2.2).
-pub(crate) async fn converse<IO>(
+pub(crate) async fn serve_stream<IO>(
     state: &State,
     mut stream: IO,
     transport: Transport,
@@ -300,7 +305,7 @@ where
         let Some(reply) = state.reply(&bytes, transport, source) else {
             continue;
         };
-        tokio::time::sleep(reply.delay.min(HOLD)).await;
+        tokio::time::sleep(reply.delay.min(MAX_WAIT)).await;
         let Ok(length) = u16::try_from(reply.bytes.len()) else {
             return Ok(());
         };

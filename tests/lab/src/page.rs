@@ -1,4 +1,4 @@
-//! The pages that a login server shows, and the forms in which it sends them.
+//! The pages of the login server, and their content encodings.
 
 use std::io::Write;
 
@@ -10,12 +10,12 @@ use crate::faults::Encoding;
 /// The title of the login page.
 pub const TITLE: &str = "CCASS Lab Login";
 
-/// What the gzip bomb decodes to, in bytes.
+/// The decoded size of the gzip bomb, in bytes.
 pub const BOMB_SIZE: u64 = 16 * MIB as u64;
 
 const MIB: usize = 1024 * 1024;
 
-/// The login page; `token` is the hidden field's value, which differs each time.
+/// The login page; `token` is the value of the hidden field.
 pub fn login(token: &str) -> Bytes {
     Bytes::from(format!(
         r#"<!DOCTYPE html>
@@ -41,7 +41,7 @@ pub fn login(token: &str) -> Bytes {
     ))
 }
 
-/// What a firm's web filter shows in place of a page that it forbids.
+/// The page of a web filter that blocks the login page.
 pub(crate) fn block() -> Bytes {
     Bytes::from_static(
         br#"<!DOCTYPE html>
@@ -62,21 +62,21 @@ filter policy, because the URL is in a category that is not allowed.</p>
     )
 }
 
-/// An answer for every address that is not the login page's.
+/// The page for every path except the login page's.
 pub(crate) fn not_found() -> Bytes {
     Bytes::from_static(
         b"<!DOCTYPE html>\n<html><head><title>404 Not Found</title></head><body><h1>Not Found</h1></body></html>\n",
     )
 }
 
-/// The page of a status that is not 200.
+/// The page for a status other than 200.
 pub(crate) fn status(code: u16) -> Bytes {
     Bytes::from(format!(
         "<!DOCTYPE html>\n<html><head><title>{code}</title></head><body><h1>Status {code}</h1></body></html>\n"
     ))
 }
 
-/// `page` in `encoding`. Pages are far below the 64 KiB that the br form holds.
+/// Encodes `page`. Brotli is limited to 64 KiB, far more than a page.
 pub(crate) fn encode(page: &[u8], encoding: Encoding) -> Bytes {
     let encoded = match encoding {
         Encoding::Gzip => {
@@ -92,8 +92,7 @@ pub(crate) fn encode(page: &[u8], encoding: Encoding) -> Bytes {
     Bytes::from(encoded.expect("compression into memory does not fail"))
 }
 
-/// A gzip file of `BOMB_SIZE` zeros: one compressed MiB, said again and again, which costs
-/// nothing to make.
+/// A gzip file of `BOMB_SIZE` zeros: one compressed MiB, repeated.
 pub(crate) fn gzip_bomb() -> Bytes {
     let zeros = vec![0; MIB];
     let block = full_block(&zeros);
@@ -106,31 +105,31 @@ pub(crate) fn gzip_bomb() -> Bytes {
         file.extend_from_slice(&block);
         all.combine(&one);
     }
-    // RFC 1951: a last block with nothing in it.
+    // RFC 1951: an empty final block.
     file.extend_from_slice(&[0x03, 0x00]);
     file.extend_from_slice(&all.sum().to_le_bytes());
     file.extend_from_slice(&all.amount().to_le_bytes());
     Bytes::from(file)
 }
 
-/// `bytes` as deflate blocks that end on a byte and refer to nothing before them.
+/// `bytes` as deflate blocks that end on a byte boundary and do not refer to earlier data.
 fn full_block(bytes: &[u8]) -> Vec<u8> {
     let mut compress = Compress::new(Compression::best(), false);
     let mut block = Vec::with_capacity(bytes.len());
     let status = compress.compress_vec(bytes, &mut block, FlushCompress::Full);
     assert!(
         matches!(status, Ok(Status::Ok)) && compress.total_in() == bytes.len() as u64,
-        "a buffer as large as the input holds its compressed form"
+        "the compressed form fits into a buffer of the input's size"
     );
     block
 }
 
-/// RFC 7932 without compression: a window of 64 KiB, one uncompressed meta-block, and an empty
-/// last one. There is no need for an encoder to show that the encoding is understood.
+/// Brotli (RFC 7932) without compression: a window of 64 KiB, one uncompressed meta-block, and an
+/// empty last one.
 fn stored_brotli(page: &[u8]) -> Vec<u8> {
     assert!(
         (1..=65_536).contains(&page.len()),
-        "one meta-block holds a page"
+        "a page fits into one meta-block"
     );
     let header = ((page.len() - 1) << 4) | (1 << 20);
     let mut bytes = header.to_le_bytes()[..3].to_vec();

@@ -1,14 +1,15 @@
-//! A loopback port that stays ours while nothing listens on it.
+//! A loopback port that stays reserved while nothing listens on it.
 //!
-//! A fault such as "connection refused" closes the listener, and no other process may get
-//! the port meanwhile. So a silent socket keeps each port: for TCP one that never listens,
-//! for UDP one that is connected to itself and so matches nobody's datagrams. The kernel
-//! then answers as for a port without a server. This is how Linux behaves.
+//! A fault such as "connection refused" closes the listener, and no other process may get the port
+//! meanwhile. A second socket therefore reserves each port: for TCP one that never listens, for UDP
+//! one that is connected to itself and so receives no other datagrams. Linux then answers as for a
+//! port without a server.
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Mutex};
 use std::task::Poll;
+use std::time::Duration;
 
 use socket2::{Domain, Protocol, Socket, Type};
 use tokio::net::{TcpListener, TcpStream, UdpSocket};
@@ -17,8 +18,13 @@ use tokio::sync::Notify;
 
 use crate::locked;
 
-/// Held while a port is shared and not listened on: the kernel might give it to another of this process.
+/// Held while a port can be shared but has no listener: the kernel could assign it to another socket
+/// of this process.
 static BINDING: Mutex<()> = Mutex::new(());
+
+/// A minute of attempts to listen again.
+const REOPEN_ATTEMPTS: usize = 6000;
+const REOPEN_PAUSE: Duration = Duration::from_millis(10);
 
 /// A TCP port, open or closed.
 pub(crate) struct TcpPort {
@@ -26,23 +32,23 @@ pub(crate) struct TcpPort {
     listener: Mutex<Option<TcpListener>>,
     changed: Notify,
     runtime: Handle,
-    keeper: Socket,
+    reservation: Socket,
 }
 
 impl TcpPort {
     /// Takes `addr` (port 0: a free one) and listens.
     pub(crate) fn open(addr: SocketAddr) -> io::Result<Arc<Self>> {
-        let alone = locked(&BINDING);
-        let keeper = keeper(addr, Type::STREAM, Protocol::TCP)?;
-        let addr = local_addr(&keeper)?;
+        let guard = locked(&BINDING);
+        let reservation = reserve(addr, Type::STREAM, Protocol::TCP)?;
+        let addr = local_addr(&reservation)?;
         let listener = listen(addr)?;
-        drop(alone);
+        drop(guard);
         Ok(Arc::new(Self {
             addr,
             listener: Mutex::new(Some(listener)),
             changed: Notify::new(),
             runtime: Handle::current(),
-            keeper,
+            reservation,
         }))
     }
 
@@ -50,33 +56,32 @@ impl TcpPort {
         self.addr
     }
 
-    /// Stops listening at once: from the return on, connections are refused.
+    /// Stops listening: connections are refused when this returns.
     pub(crate) fn close(&self) {
         let mut listener = locked(&self.listener);
-        // In this order: a port that is shared and not listened on may be given to another.
-        share(&self.keeper, false);
+        // In this order: a port that can be shared and has no listener could be assigned to another socket.
+        share(&self.reservation, false);
         *listener = None;
         drop(listener);
         self.changed.notify_waiters();
     }
 
-    /// Listens again, if it does not.
+    /// Listens again after `close`.
     pub(crate) fn reopen(&self) {
         let _runtime = self.runtime.enter();
         let mut listener = locked(&self.listener);
         if listener.is_none() {
-            let _alone = locked(&BINDING);
-            share(&self.keeper, true);
-            // A connection of the listener before may still stand on it, until its task has seen that
-            // the client went.
-            let again = (0..100).find_map(|_| {
+            let _guard = locked(&BINDING);
+            share(&self.reservation, true);
+            // A connection of the previous listener may still use the port until its task ends.
+            let again = (0..REOPEN_ATTEMPTS).find_map(|_| {
                 let listening = listen(self.addr);
                 if listening.is_err() {
-                    std::thread::sleep(std::time::Duration::from_millis(10));
+                    std::thread::sleep(REOPEN_PAUSE);
                 }
                 listening.ok()
             });
-            *listener = Some(again.expect("a port that we kept can be listened on"));
+            *listener = Some(again.expect("a reserved port can be listened on"));
         }
         drop(listener);
         self.changed.notify_waiters();
@@ -105,30 +110,30 @@ pub(crate) struct UdpPort {
     socket: Mutex<Option<UdpSocket>>,
     changed: Notify,
     runtime: Handle,
-    keeper: Socket,
+    reservation: Socket,
 }
 
 impl UdpPort {
     /// Takes `addr` and receives on it.
     pub(crate) fn open(addr: SocketAddr) -> io::Result<Arc<Self>> {
-        let keeper = keeper(addr, Type::DGRAM, Protocol::UDP)?;
-        let addr = local_addr(&keeper)?;
-        keeper.connect(&addr.into())?;
+        let reservation = reserve(addr, Type::DGRAM, Protocol::UDP)?;
+        let addr = local_addr(&reservation)?;
+        reservation.connect(&addr.into())?;
         let socket = receive(addr)?;
         Ok(Arc::new(Self {
             addr,
             socket: Mutex::new(Some(socket)),
             changed: Notify::new(),
             runtime: Handle::current(),
-            keeper,
+            reservation,
         }))
     }
 
-    /// Stops receiving at once: the kernel answers that the port is unreachable.
+    /// Stops receiving: the kernel answers that the port is unreachable.
     pub(crate) fn close(&self) {
         let mut socket = locked(&self.socket);
         *socket = None;
-        share(&self.keeper, false);
+        share(&self.reservation, false);
         drop(socket);
         self.changed.notify_waiters();
     }
@@ -137,14 +142,14 @@ impl UdpPort {
         let _runtime = self.runtime.enter();
         let mut socket = locked(&self.socket);
         if socket.is_none() {
-            share(&self.keeper, true);
-            *socket = Some(receive(self.addr).expect("a port that we kept can be bound"));
+            share(&self.reservation, true);
+            *socket = Some(receive(self.addr).expect("a reserved port can be bound"));
         }
         drop(socket);
         self.changed.notify_waiters();
     }
 
-    /// The next datagram and who sent it; waits while the port is closed.
+    /// The next datagram and its source; waits while the port is closed.
     pub(crate) async fn receive(&self) -> io::Result<(Vec<u8>, SocketAddr)> {
         let mut bytes = vec![0; 65_536];
         loop {
@@ -165,15 +170,15 @@ impl UdpPort {
         }
     }
 
-    /// Sends if the port is open and the kernel takes it; a datagram may be lost.
+    /// Sends if the port is open and the kernel accepts it; a datagram may be lost.
     pub(crate) fn send(&self, bytes: &[u8], target: SocketAddr) {
         if let Some(socket) = locked(&self.socket).as_ref() {
-            let _lost = socket.try_send_to(bytes, target);
+            let _ = socket.try_send_to(bytes, target);
         }
     }
 }
 
-/// One free port of `ip`, for TCP and UDP at once.
+/// A free port of `ip` for both TCP and UDP.
 pub(crate) fn both(ip: IpAddr) -> io::Result<(Arc<TcpPort>, Arc<UdpPort>)> {
     const ATTEMPTS: usize = 64;
     let mut last = io::Error::from(io::ErrorKind::AddrInUse);
@@ -187,18 +192,17 @@ pub(crate) fn both(ip: IpAddr) -> io::Result<(Arc<TcpPort>, Arc<UdpPort>)> {
     Err(last)
 }
 
-/// Binds without SO_REUSEADDR, so that the port is ours alone, and allows reuse only then:
-/// the listener beside it can share the port, and nobody who asks for a free one gets it.
-/// While the port is closed nobody may share it at all.
-fn keeper(addr: SocketAddr, kind: Type, protocol: Protocol) -> io::Result<Socket> {
+/// Binds without SO_REUSEADDR, so that the port is free, and sets the option afterwards, so that the
+/// listener can share the port. While the port is closed the option is unset again.
+fn reserve(addr: SocketAddr, kind: Type, protocol: Protocol) -> io::Result<Socket> {
     let socket = Socket::new(Domain::for_address(addr), kind, Some(protocol))?;
     socket.bind(&addr.into())?;
     socket.set_reuse_address(true)?;
     Ok(socket)
 }
 
-fn share(keeper: &Socket, allowed: bool) {
-    keeper
+fn share(reservation: &Socket, allowed: bool) {
+    reservation
         .set_reuse_address(allowed)
         .expect("an open socket takes the option");
 }

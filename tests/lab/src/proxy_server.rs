@@ -1,6 +1,5 @@
-//! A web proxy on one port: CONNECT in the clear, CONNECT over TLS to the proxy, and SOCKS5, told
-//! apart by the first byte. It resolves every name to the login server, as a proxy with resolvers of
-//! its own does.
+//! A web proxy on one port: CONNECT in plain text, CONNECT over TLS to the proxy, and SOCKS5,
+//! distinguished by the first byte. It resolves every name to the address of the login server.
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -16,11 +15,11 @@ use crate::authority::Identity;
 use crate::faults::ProxyFault;
 use crate::port::TcpPort;
 use crate::tasks::Task;
-use crate::{ACCEPT_PAUSE, HOLD, locked, session};
+use crate::{ACCEPT_PAUSE, MAX_WAIT, locked, session};
 
 const MAX_CONNECTIONS: usize = 512;
 const MAX_HEAD: usize = 8 * 1024;
-/// `clerk:lab-secret` as a header has it, and as SOCKS5 has it.
+/// `clerk:lab-secret` as the value of a header.
 const BASIC: &str = "Basic Y2xlcms6bGFiLXNlY3JldA==";
 pub(crate) const CREDENTIALS: &str = "clerk:lab-secret";
 
@@ -39,7 +38,7 @@ struct State {
 }
 
 impl ProxyServer {
-    /// Starts on a free port of 127.0.0.1; every name is `upstream` to it.
+    /// Starts on a free port of 127.0.0.1; every name resolves to `upstream`.
     ///
     /// # Errors
     /// When no port can be bound.
@@ -61,7 +60,7 @@ impl ProxyServer {
         self.state.port.addr()
     }
 
-    /// From the next connection on.
+    /// Sets the fault of the next connections.
     pub fn set_fault(&self, fault: ProxyFault) {
         self.state.fault.send_replace(Some(fault));
     }
@@ -70,12 +69,12 @@ impl ProxyServer {
         self.state.fault.send_replace(None);
     }
 
-    /// Who it is to those who speak TLS to it.
+    /// Sets the identity for TLS to the proxy.
     pub fn set_identity(&self, identity: Identity) {
         self.state.identity.send_replace(Arc::new(identity));
     }
 
-    /// The `host:port` of each tunnel that was asked for.
+    /// The `host:port` of each requested tunnel.
     pub fn asked(&self) -> Vec<String> {
         locked(&self.state.asked).clone()
     }
@@ -88,7 +87,7 @@ async fn accept(state: Arc<State>) {
             Ok((stream, _)) if connections.len() < MAX_CONNECTIONS => {
                 let state = Arc::clone(&state);
                 connections.spawn(async move {
-                    let _ = timeout(HOLD, serve(stream, &state)).await;
+                    let _ = timeout(MAX_WAIT, serve(stream, &state)).await;
                 });
             }
             Ok(_) => {}
@@ -114,7 +113,7 @@ async fn serve(stream: TcpStream, state: &State) -> io::Result<()> {
     }
 }
 
-/// Reads a CONNECT and answers it.
+/// Reads a CONNECT request and answers it.
 async fn connect<IO>(mut stream: IO, state: &State) -> io::Result<()>
 where
     IO: AsyncRead + AsyncWrite + Unpin,
@@ -128,37 +127,37 @@ where
     }
     let mut headers = [httparse::EMPTY_HEADER; 32];
     let mut request = httparse::Request::new(&mut headers);
-    let whole = request
+    let complete = request
         .parse(&head)
         .is_ok_and(|status| status.is_complete());
-    let (Some("CONNECT"), Some(target), true) = (request.method, request.path, whole) else {
+    let (Some("CONNECT"), Some(target), true) = (request.method, request.path, complete) else {
         return stream.write_all(&answer("400 Bad Request", "", "")).await;
     };
     let target = target.to_owned();
     locked(&state.asked).push(target.clone());
-    let proven = request.headers.iter().any(|header| {
+    let authenticated = request.headers.iter().any(|header| {
         header.name.eq_ignore_ascii_case("proxy-authorization") && header.value == BASIC.as_bytes()
     });
     let fault = state.fault.borrow().clone();
-    let refusal = match fault {
-        Some(ProxyFault::WantCredentials(_)) if proven => None,
-        Some(ProxyFault::WantCredentials(offers)) => {
-            let offers: String = offers
+    let response = match fault {
+        Some(ProxyFault::WantCredentials(_)) if authenticated => None,
+        Some(ProxyFault::WantCredentials(schemes)) => {
+            let challenges: String = schemes
                 .iter()
-                .map(|offer| format!("Proxy-Authenticate: {offer}\r\n"))
+                .map(|scheme| format!("Proxy-Authenticate: {scheme}\r\n"))
                 .collect();
-            Some(answer("407 Proxy Authentication Required", &offers, ""))
+            Some(answer("407 Proxy Authentication Required", &challenges, ""))
         }
         Some(ProxyFault::Forbid) => Some(answer("403 Forbidden", "Via: 1.1 lab\r\n", BLOCK_PAGE)),
         Some(ProxyFault::Unavailable) => Some(answer("502 Bad Gateway", "Via: 1.1 lab\r\n", "")),
         Some(ProxyFault::OwnPage) => Some(answer("200 OK", "", BLOCK_PAGE)),
-        Some(ProxyFault::Garbage) => Some(b"what do you want\r\n\r\n".to_vec()),
+        Some(ProxyFault::Garbage) => Some(b"unexpected input\r\n\r\n".to_vec()),
         Some(ProxyFault::Close) => return Ok(()),
         Some(ProxyFault::Silent) => return std::future::pending().await,
         None => None,
     };
-    if let Some(refusal) = refusal {
-        stream.write_all(&refusal).await?;
+    if let Some(response) = response {
+        stream.write_all(&response).await?;
         return stream.shutdown().await;
     }
     let port = target
@@ -178,42 +177,43 @@ where
     }
 }
 
-const BLOCK_PAGE: &str = "<html><head><title>Access denied</title></head><body>Your firm's web \
+const BLOCK_PAGE: &str = "<html><head><title>Access denied</title></head><body>Your company's web \
                           filter does not allow this address.</body></html>";
 
 fn answer(status: &str, headers: &str, body: &str) -> Vec<u8> {
-    // After a 200 to CONNECT there is no body: what follows is the tunnel's.
-    let length = match status.starts_with('2') {
-        true => String::new(),
-        false => format!("Content-Length: {}\r\n", body.len()),
+    // A 200 to CONNECT has no body: the tunnel starts after its head.
+    let length = if status.starts_with('2') {
+        String::new()
+    } else {
+        format!("Content-Length: {}\r\n", body.len())
     };
     format!("HTTP/1.1 {status}\r\n{headers}{length}\r\n{body}").into_bytes()
 }
 
-/// Speaks SOCKS5 (RFC 1928, RFC 1929), CONNECT alone.
+/// Serves SOCKS5 (RFC 1928, RFC 1929); only CONNECT.
 async fn socks(mut stream: TcpStream, state: &State) -> io::Result<()> {
-    const NO_PROOF: u8 = 0;
+    const NO_AUTHENTICATION: u8 = 0;
     const PASSWORD: u8 = 2;
-    const NONE_OF_THESE: u8 = 0xff;
+    const NO_ACCEPTABLE_METHOD: u8 = 0xff;
     let fault = state.fault.borrow().clone();
     match fault {
         Some(ProxyFault::Silent) => return std::future::pending().await,
         Some(ProxyFault::Close) => return Ok(()),
-        Some(ProxyFault::Garbage) => return stream.write_all(b"what do you want\r\n").await,
+        Some(ProxyFault::Garbage) => return stream.write_all(b"unexpected input\r\n").await,
         _ => {}
     }
     let _version = stream.read_u8().await?;
     let mut methods = vec![0; stream.read_u8().await?.into()];
     stream.read_exact(&mut methods).await?;
-    let wanted = match fault {
+    let method = match fault {
         Some(ProxyFault::WantCredentials(_)) => PASSWORD,
-        _ => NO_PROOF,
+        _ => NO_AUTHENTICATION,
     };
-    if !methods.contains(&wanted) {
-        return stream.write_all(&[5, NONE_OF_THESE]).await;
+    if !methods.contains(&method) {
+        return stream.write_all(&[5, NO_ACCEPTABLE_METHOD]).await;
     }
-    stream.write_all(&[5, wanted]).await?;
-    if wanted == PASSWORD {
+    stream.write_all(&[5, method]).await?;
+    if method == PASSWORD {
         let _version = stream.read_u8().await?;
         let mut given = Vec::new();
         for _ in 0..2 {
@@ -221,9 +221,9 @@ async fn socks(mut stream: TcpStream, state: &State) -> io::Result<()> {
             stream.read_exact(&mut part).await?;
             given.push(String::from_utf8_lossy(&part).into_owned());
         }
-        let right = given.join(":") == CREDENTIALS;
-        stream.write_all(&[1, u8::from(!right)]).await?;
-        if !right {
+        let correct = given.join(":") == CREDENTIALS;
+        stream.write_all(&[1, u8::from(!correct)]).await?;
+        if !correct {
             return Ok(());
         }
     }

@@ -1,7 +1,7 @@
-//! Answers that break HTTP/1.1, written as bytes over TLS.
+//! Responses that break HTTP/1.1, written as bytes over TLS.
 //!
-//! In: a TLS stream and one of the faults that `is_raw` names. Out: one answer or none, and
-//! the end of the connection in the way the fault says. Sound answers are in `answers`.
+//! Input: a TLS stream and a fault for which `is_raw` is true. Output: one response or none, and the
+//! end of the connection that belongs to the fault. Valid responses are in `answers`.
 
 use std::io;
 use std::time::{Duration, SystemTime};
@@ -10,19 +10,19 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::time::timeout;
 use tokio_rustls::server::TlsStream;
 
-use crate::answers::{Place, token};
+use crate::answers::{ConnectionInfo, token};
 use crate::faults::{Fault, HttpFault, PageFault};
 use crate::guard::{Answered, Guard, Seen};
-use crate::hello::Rewound;
-use crate::{HOLD, page};
+use crate::hello::Replayed;
+use crate::{MAX_WAIT, page};
 
 const MAX_HEAD: usize = 16 * 1024;
 const MAX_HEADERS: usize = 64;
 const BOMB_HEADERS: usize = 4096;
-/// How long a client may take to end a connection that we have ended.
-const LINGER: Duration = Duration::from_secs(30);
+/// How long a client may take to close a connection that the server has closed.
+const LINGER: Duration = Duration::from_secs(60);
 
-/// Whether `fault` needs this file, and so HTTP/1.1.
+/// Whether `fault` is implemented here, and so needs HTTP/1.1.
 pub(crate) fn is_raw(fault: &Fault) -> bool {
     matches!(
         fault,
@@ -41,23 +41,23 @@ pub(crate) fn is_raw(fault: &Fault) -> bool {
     )
 }
 
-/// Reads one request and misbehaves.
+/// Reads one request and applies the fault.
 pub(crate) async fn serve(
     guard: &Guard,
     fault: &Fault,
-    place: Place,
-    mut stream: TlsStream<Rewound>,
+    connection_info: ConnectionInfo,
+    mut stream: TlsStream<Replayed>,
 ) -> io::Result<()> {
-    let Some(seen) = read_request(&mut stream, place).await? else {
+    let Some(seen) = read_request(&mut stream, connection_info).await? else {
         return end(stream).await;
     };
-    let admitted = guard.admit(seen);
-    guard.answered(&admitted, Answered::Last);
+    let recorded = guard.record(seen);
+    guard.answered(&recorded, Answered::Last);
     match fault {
         Fault::Http(HttpFault::SilentAfterRequest) => return hold(stream).await,
         Fault::Http(HttpFault::ResetAfterRequest) => {
-            let (rewound, _) = stream.into_inner();
-            return rewound.into_inner().set_zero_linger();
+            let (replayed, _) = stream.into_inner();
+            return replayed.into_inner().set_zero_linger();
         }
         Fault::Http(HttpFault::Malformed) => {
             stream.write_all(b"SSH-2.0-OpenSSH_9.2p1\r\n\r\n").await?;
@@ -81,7 +81,7 @@ pub(crate) async fn serve(
 fn broken_page(guard: &Guard, fault: &PageFault) -> Vec<u8> {
     let page = page::login(&token(guard));
     let half = page.len() / 2;
-    let (head, body) = match fault {
+    let (header, body) = match fault {
         PageFault::CutShort => (
             format!("Content-Length: {}", page.len()),
             page[..half].to_vec(),
@@ -93,9 +93,9 @@ fn broken_page(guard: &Guard, fault: &PageFault) -> Vec<u8> {
         }
         PageFault::Chunked => {
             let mut body = Vec::new();
-            for piece in page.chunks(100) {
-                body.extend_from_slice(format!("{:x}\r\n", piece.len()).as_bytes());
-                body.extend_from_slice(piece);
+            for chunk in page.chunks(100) {
+                body.extend_from_slice(format!("{:x}\r\n", chunk.len()).as_bytes());
+                body.extend_from_slice(chunk);
                 body.extend_from_slice(b"\r\n");
             }
             body.extend_from_slice(b"0\r\n\r\n");
@@ -106,15 +106,18 @@ fn broken_page(guard: &Guard, fault: &PageFault) -> Vec<u8> {
     let date = httpdate::fmt_http_date(SystemTime::now());
     let mut bytes = format!(
         "HTTP/1.1 200 OK\r\nDate: {date}\r\nContent-Type: text/html; charset=utf-8\r\n\
-         Connection: close\r\n{head}\r\n\r\n"
+         Connection: close\r\n{header}\r\n\r\n"
     )
     .into_bytes();
     bytes.extend_from_slice(&body);
     bytes
 }
 
-/// The head of the first request; `None` if the client ends, or says what is no request.
-async fn read_request(stream: &mut TlsStream<Rewound>, place: Place) -> io::Result<Option<Seen>> {
+/// The head of the first request; `None` if the client sends no valid request.
+async fn read_request(
+    stream: &mut TlsStream<Replayed>,
+    connection_info: ConnectionInfo,
+) -> io::Result<Option<Seen>> {
     let mut head = Vec::new();
     while head.len() < MAX_HEAD {
         if stream.read_buf(&mut head).await? == 0 {
@@ -124,14 +127,14 @@ async fn read_request(stream: &mut TlsStream<Rewound>, place: Place) -> io::Resu
         let mut request = httparse::Request::new(&mut headers);
         match request.parse(&head) {
             Ok(httparse::Status::Partial) => {}
-            Ok(httparse::Status::Complete(_)) => return Ok(Some(seen(place, &request))),
+            Ok(httparse::Status::Complete(_)) => return Ok(Some(seen(connection_info, &request))),
             Err(_) => return Ok(None),
         }
     }
     Ok(None)
 }
 
-fn seen(place: Place, request: &httparse::Request<'_, '_>) -> Seen {
+fn seen(connection_info: ConnectionInfo, request: &httparse::Request<'_, '_>) -> Seen {
     let headers: Vec<(String, String)> = request
         .headers
         .iter()
@@ -150,21 +153,21 @@ fn seen(place: Place, request: &httparse::Request<'_, '_>) -> Seen {
             .map_or_else(String::new, |(_, value)| value.clone()),
         headers,
         version: format!("HTTP/1.{}", request.version.unwrap_or(1)),
-        connection: place.connection,
-        server_name: place.server_name,
+        connection: connection_info.connection,
+        server_name: connection_info.server_name,
     }
 }
 
-/// Ends our side in order, and reads what the client still sends, so that no reset overtakes
-/// what we wrote.
+/// Shuts down the sending side, and reads what the client still sends: a reset could otherwise
+/// discard bytes that the client has not read yet.
 pub(crate) async fn end(mut stream: impl AsyncRead + AsyncWrite + Unpin) -> io::Result<()> {
     stream.shutdown().await?;
     timeout(LINGER, discard(stream)).await?
 }
 
-/// Says nothing until the client ends the connection.
+/// Sends nothing until the client closes the connection.
 pub(crate) async fn hold(stream: impl AsyncRead + Unpin) -> io::Result<()> {
-    timeout(HOLD, discard(stream)).await?
+    timeout(MAX_WAIT, discard(stream)).await?
 }
 
 async fn discard(mut stream: impl AsyncRead + Unpin) -> io::Result<()> {

@@ -1,7 +1,7 @@
-//! Which fault shows which reason: one table for tests to walk and for the control endpoint.
+//! The table of faults and the reasons that they provoke, for tests and for the control endpoint.
 //!
-//! Missing are those that loopback cannot show without a firewall: `tcp_host_unreachable`,
-//! `tcp_network_unreachable`, `tcp_prohibited`, `tcp_timed_out`.
+//! Loopback without a firewall cannot provoke `tcp_host_unreachable`, `tcp_network_unreachable`,
+//! `tcp_prohibited` and `tcp_timed_out`.
 
 use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
@@ -11,24 +11,24 @@ use crate::faults::{DnsFault, Encoding, HttpFault, PageFault, ProxyFault, TcpFau
 use crate::lab::{HOST, Lab, RESOLVER};
 use crate::login_server::Alpn;
 
-/// One way for the lab to be, and what the exporter is to make of it.
+/// A state of the lab, and what the exporter must report.
 #[derive(Clone, Copy, Debug)]
 pub struct Scenario {
-    /// In kebab case, after its layer: `dns-nxdomain`.
+    /// In kebab case, starting with the layer: `dns-nxdomain`.
     pub name: &'static str,
-    /// The code of the exporter's reason; `none` where the probe is to stay good.
+    /// The code of the exporter's reason; `none` if the probe must succeed.
     pub reason: &'static str,
-    /// Other codes that are right too, where time decides between them.
+    /// Other acceptable codes, if the result depends on timing.
     pub also: &'static [&'static str],
-    /// A finding that the exporter is to report.
+    /// A finding that the exporter must report.
     pub finding: Option<&'static str>,
-    /// One line for people.
+    /// A description in one line.
     pub about: &'static str,
-    /// What the configuration needs beside the usual: lines of the module, with their breaks,
+    /// Additional lines of the module's configuration.
     pub(crate) module: &'static str,
-    /// entries of its `tls`, after a comma,
+    /// Additional entries of its `tls`, each after a comma.
     pub(crate) tls: &'static str,
-    /// and entries of the target, after a comma.
+    /// Additional entries of the target, each after a comma.
     pub(crate) target: &'static str,
     /// Whether something never answers, so that the probe ends by its timeout.
     pub times_out: bool,
@@ -36,12 +36,12 @@ pub struct Scenario {
 }
 
 impl Scenario {
-    /// Whether `code` is a right name for what the exporter meets here.
+    /// Whether `code` is an acceptable reason for this scenario.
     pub fn allows(&self, code: &str) -> bool {
         self.reason == code || self.also.contains(&code)
     }
 
-    /// Whether it needs `Lab::config_for` in place of `Lab::config`.
+    /// Whether it needs `Lab::config_for` instead of `Lab::config`.
     pub fn needs_config(&self) -> bool {
         !(self.module.is_empty() && self.tls.is_empty() && self.target.is_empty())
     }
@@ -97,39 +97,39 @@ impl Scenario {
     }
 }
 
-/// The scenarios in which a probe fails, in the order of the layers; each reason that loopback
-/// can show has at least one.
+/// The scenarios in which a probe fails, in the order of the layers; at least one for each reason that
+/// loopback can provoke.
 pub fn scenarios() -> &'static [Scenario] {
     FAILING
 }
 
-/// The scenarios in which a probe is to stay good though the world is odd.
+/// The scenarios in which a probe succeeds although the servers are unusual.
 pub fn variations() -> &'static [Scenario] {
-    GOOD
+    SUCCEEDING
 }
 
 /// The scenario or variation of this name.
 pub fn scenario(name: &str) -> Option<&'static Scenario> {
     FAILING
         .iter()
-        .chain(GOOD)
+        .chain(SUCCEEDING)
         .find(|scenario| scenario.name == name)
 }
 
-const BY_PROXY: &str = "    proxy: \"http://{proxy}\"\n";
-const BY_PROXY_AS_CLERK: &str =
+const OVER_PROXY: &str = "    proxy: \"http://{proxy}\"\n";
+const OVER_PROXY_WITH_CREDENTIALS: &str =
     "    proxy: \"http://{proxy}\"\n    proxy_credentials_file: \"{directory}/credentials\"\n";
-const BY_PROXY_AS_ANOTHER: &str = "    proxy: \"http://{proxy}\"\n    proxy_credentials_file: \
+const OVER_PROXY_WITH_WRONG_CREDENTIALS: &str = "    proxy: \"http://{proxy}\"\n    proxy_credentials_file: \
                                    \"{directory}/other-credentials\"\n";
-const BY_TLS_PROXY: &str = "    proxy: \"https://{proxy}\"\n";
-const BY_SOCKS: &str = "    proxy: \"socks5://{proxy}\"\n";
-const BY_SOCKS_AS_CLERK: &str =
+const OVER_TLS_PROXY: &str = "    proxy: \"https://{proxy}\"\n";
+const OVER_SOCKS: &str = "    proxy: \"socks5://{proxy}\"\n";
+const OVER_SOCKS_WITH_CREDENTIALS: &str =
     "    proxy: \"socks5://{proxy}\"\n    proxy_credentials_file: \"{directory}/credentials\"\n";
-const ASK_OVER_TLS: &str =
+const DNS_OVER_TLS: &str =
     "    resolvers: [\"tls://{resolver}\"]\n    route: \"tls://{resolver}\"\n";
-const ASK_OVER_HTTPS: &str = "    resolvers: [\"https://{resolver}/dns-query\"]\n    route: \"https://{resolver}/dns-query\"\n";
-const SOURCE_OF_NOBODY: &str = "    source_address: 192.0.2.1\n";
-const PIN_OF_NOBODY: &str =
+const DNS_OVER_HTTPS: &str = "    resolvers: [\"https://{resolver}/dns-query\"]\n    route: \"https://{resolver}/dns-query\"\n";
+const FOREIGN_SOURCE_ADDRESS: &str = "    source_address: 192.0.2.1\n";
+const UNKNOWN_PIN: &str =
     ", pins: [\"sha256/AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=\"], on_pin_mismatch: fail";
 
 #[rustfmt::skip]
@@ -137,47 +137,47 @@ static FAILING: &[Scenario] = &[
     Scenario::new("dns-nxdomain", "dns_nxdomain", "the name does not exist", |lab| lab.name_server.set_fault(DnsFault::NxDomain)),
     Scenario::new("dns-no-data", "dns_no_data", "the name has no address of any family", |lab| lab.name_server.set_fault(DnsFault::NoData)),
     Scenario::new("dns-servfail", "dns_servfail", "the resolver fails", |lab| lab.name_server.set_fault(DnsFault::ServFail)),
-    Scenario::new("dns-refused", "dns_refused", "the resolver refuses to answer us", |lab| lab.name_server.set_fault(DnsFault::Refused)),
+    Scenario::new("dns-refused", "dns_refused", "the resolver refuses to answer", |lab| lab.name_server.set_fault(DnsFault::Refused)),
     Scenario::new("dns-timed-out", "dns_timed_out", "the resolver is silent", |lab| lab.name_server.set_fault(DnsFault::Silent)).times_out(),
     Scenario::new("dns-wrong-id", "dns_timed_out", "only answers to other questions arrive", |lab| lab.name_server.set_fault(DnsFault::WrongId)).or(&["dns_malformed"]).times_out(),
     Scenario::new("dns-unreachable", "dns_unreachable", "no resolver listens on the port", |lab| lab.name_server.close()),
     Scenario::new("dns-malformed", "dns_malformed", "the answer cannot be read", |lab| lab.name_server.set_fault(DnsFault::Malformed)),
     Scenario::new("dns-sinkhole", "dns_sinkhole", "a filter answers with 0.0.0.0", |lab| lab.name_server.set_fault(DnsFault::Answer(vec![IpAddr::V4(Ipv4Addr::UNSPECIFIED)]))),
-    Scenario::new("dns-tls-stranger", "dns_tls", "the resolver's certificate is of an unknown authority", |lab| lab.name_server.set_identity(Authority::new("Example Stranger").issue(&Leaf::for_name(RESOLVER)))).with_module(ASK_OVER_TLS),
-    Scenario::new("dns-tls-another-name", "dns_tls", "the resolver's certificate names another", |lab| lab.name_server.set_identity(lab.authority.issue(&Leaf::for_name("other.lab.test")))).with_module(ASK_OVER_HTTPS),
-    Scenario::new("dns-tls-servfail", "dns_servfail", "the resolver over TLS fails", |lab| lab.name_server.set_fault(DnsFault::ServFail)).with_module(ASK_OVER_TLS),
-    Scenario::new("dns-tls-silent", "dns_timed_out", "the resolver over TLS is silent", |lab| lab.name_server.set_fault(DnsFault::Silent)).with_module(ASK_OVER_TLS).times_out(),
-    Scenario::new("dns-tls-unreachable", "dns_unreachable", "no resolver listens for TLS", |lab| lab.name_server.close()).with_module(ASK_OVER_TLS),
-    Scenario::new("dns-https-nxdomain", "dns_nxdomain", "the resolver over HTTPS does not know the name", |lab| lab.name_server.set_fault(DnsFault::NxDomain)).with_module(ASK_OVER_HTTPS),
-    Scenario::new("dns-https-no-data", "dns_no_data", "the resolver over HTTPS has no address", |lab| lab.name_server.set_fault(DnsFault::NoData)).with_module(ASK_OVER_HTTPS),
-    Scenario::new("dns-https-forbidden", "dns_malformed", "the resolver over HTTPS answers 403", |lab| lab.name_server.set_fault(DnsFault::HttpStatus(403))).with_module(ASK_OVER_HTTPS),
+    Scenario::new("dns-tls-stranger", "dns_tls", "an unknown authority issued the resolver's certificate", |lab| lab.name_server.set_identity(Authority::new("Example Stranger").issue(&Leaf::for_name(RESOLVER)))).with_module(DNS_OVER_TLS),
+    Scenario::new("dns-tls-another-name", "dns_tls", "the resolver's certificate is for another name", |lab| lab.name_server.set_identity(lab.authority.issue(&Leaf::for_name("other.lab.test")))).with_module(DNS_OVER_HTTPS),
+    Scenario::new("dns-tls-servfail", "dns_servfail", "the resolver over TLS fails", |lab| lab.name_server.set_fault(DnsFault::ServFail)).with_module(DNS_OVER_TLS),
+    Scenario::new("dns-tls-silent", "dns_timed_out", "the resolver over TLS is silent", |lab| lab.name_server.set_fault(DnsFault::Silent)).with_module(DNS_OVER_TLS).times_out(),
+    Scenario::new("dns-tls-unreachable", "dns_unreachable", "no resolver listens for TLS", |lab| lab.name_server.close()).with_module(DNS_OVER_TLS),
+    Scenario::new("dns-https-nxdomain", "dns_nxdomain", "the resolver over HTTPS does not know the name", |lab| lab.name_server.set_fault(DnsFault::NxDomain)).with_module(DNS_OVER_HTTPS),
+    Scenario::new("dns-https-no-data", "dns_no_data", "the resolver over HTTPS has no address", |lab| lab.name_server.set_fault(DnsFault::NoData)).with_module(DNS_OVER_HTTPS),
+    Scenario::new("dns-https-forbidden", "dns_malformed", "the resolver over HTTPS answers 403", |lab| lab.name_server.set_fault(DnsFault::HttpStatus(403))).with_module(DNS_OVER_HTTPS),
 
     Scenario::new("tcp-refused", "tcp_refused", "nothing listens on the port", |lab| lab.login_server.set_fault(TcpFault::Refuse)),
-    Scenario::new("tcp-reset", "tcp_reset", "a reset as soon as the connection stands", |lab| lab.login_server.set_fault(TcpFault::ResetOnAccept)).or(&["tls_reset"]),
-    Scenario::new("tcp-local", "tcp_local", "the configured source address is not this host's", |_| {}).with_module(SOURCE_OF_NOBODY),
-    Scenario::new("tcp-unexpectedly-open", "tcp_unexpectedly_open", "what should be unreachable is reached", |_| {}).with_target(", expect: unreachable"),
+    Scenario::new("tcp-reset", "tcp_reset", "a reset as soon as the connection is established", |lab| lab.login_server.set_fault(TcpFault::ResetOnAccept)).or(&["tls_reset"]),
+    Scenario::new("tcp-local", "tcp_local", "the configured source address is not this host's", |_| {}).with_module(FOREIGN_SOURCE_ADDRESS),
+    Scenario::new("tcp-unexpectedly-open", "tcp_unexpectedly_open", "a target that must be unreachable is reachable", |_| {}).with_target(", expect: unreachable"),
 
-    Scenario::new("proxy-wants-credentials", "proxy_auth_required", "the proxy wants credentials", |lab| lab.proxy.set_fault(ProxyFault::WantCredentials(&["Basic realm=\"lab\""]))).with_module(BY_PROXY),
-    Scenario::new("proxy-wants-ntlm", "proxy_auth_required", "the proxy wants what is not spoken", |lab| lab.proxy.set_fault(ProxyFault::WantCredentials(&["Negotiate", "NTLM"]))).with_module(BY_PROXY),
-    Scenario::new("proxy-refuses-credentials", "proxy_auth_required", "the proxy refuses the credentials", |lab| lab.proxy.set_fault(ProxyFault::WantCredentials(&["Basic realm=\"lab\""]))).with_module(BY_PROXY_AS_ANOTHER),
-    Scenario::new("proxy-denied", "proxy_denied", "the proxy's rules do not allow the name", |lab| lab.proxy.set_fault(ProxyFault::Forbid)).with_module(BY_PROXY),
-    Scenario::new("proxy-own-page", "proxy_denied", "the proxy answers with a page of its own", |lab| lab.proxy.set_fault(ProxyFault::OwnPage)).with_module(BY_PROXY),
-    Scenario::new("proxy-unavailable", "proxy_failed", "the proxy cannot reach the server", |lab| lab.proxy.set_fault(ProxyFault::Unavailable)).with_module(BY_PROXY),
-    Scenario::new("proxy-server-down", "proxy_failed", "behind the proxy nothing listens", |lab| lab.login_server.set_fault(TcpFault::Refuse)).with_module(BY_PROXY),
-    Scenario::new("proxy-silent", "proxy_failed", "the proxy never answers", |lab| lab.proxy.set_fault(ProxyFault::Silent)).with_module(BY_PROXY).times_out(),
-    Scenario::new("proxy-closes", "proxy_failed", "the proxy hangs up", |lab| lab.proxy.set_fault(ProxyFault::Close)).with_module(BY_PROXY),
-    Scenario::new("proxy-garbage", "proxy_failed", "what answers is no proxy", |lab| lab.proxy.set_fault(ProxyFault::Garbage)).with_module(BY_PROXY),
-    Scenario::new("proxy-tls-stranger", "proxy_tls", "the proxy's certificate is of an unknown authority", |lab| lab.proxy.set_identity(Authority::new("Example Stranger").issue(&Leaf::for_name("proxy.lab.test")))).with_module(BY_TLS_PROXY),
-    Scenario::new("socks-wants-credentials", "proxy_auth_required", "the SOCKS5 proxy wants credentials", |lab| lab.proxy.set_fault(ProxyFault::WantCredentials(&[]))).with_module(BY_SOCKS),
-    Scenario::new("socks-denied", "proxy_denied", "the SOCKS5 proxy's rules do not allow it", |lab| lab.proxy.set_fault(ProxyFault::Forbid)).with_module(BY_SOCKS),
-    Scenario::new("socks-unavailable", "proxy_failed", "the SOCKS5 proxy cannot reach the server", |lab| lab.proxy.set_fault(ProxyFault::Unavailable)).with_module(BY_SOCKS),
-    Scenario::new("socks-silent", "proxy_failed", "the SOCKS5 proxy never answers", |lab| lab.proxy.set_fault(ProxyFault::Silent)).with_module(BY_SOCKS).times_out(),
+    Scenario::new("proxy-wants-credentials", "proxy_auth_required", "the proxy requires credentials", |lab| lab.proxy.set_fault(ProxyFault::WantCredentials(&["Basic realm=\"lab\""]))).with_module(OVER_PROXY),
+    Scenario::new("proxy-wants-ntlm", "proxy_auth_required", "the proxy offers only unsupported authentication schemes", |lab| lab.proxy.set_fault(ProxyFault::WantCredentials(&["Negotiate", "NTLM"]))).with_module(OVER_PROXY),
+    Scenario::new("proxy-refuses-credentials", "proxy_auth_required", "the proxy refuses the credentials", |lab| lab.proxy.set_fault(ProxyFault::WantCredentials(&["Basic realm=\"lab\""]))).with_module(OVER_PROXY_WITH_WRONG_CREDENTIALS),
+    Scenario::new("proxy-denied", "proxy_denied", "the proxy's rules do not allow the name", |lab| lab.proxy.set_fault(ProxyFault::Forbid)).with_module(OVER_PROXY),
+    Scenario::new("proxy-own-page", "proxy_denied", "the proxy answers with its own page", |lab| lab.proxy.set_fault(ProxyFault::OwnPage)).with_module(OVER_PROXY),
+    Scenario::new("proxy-unavailable", "proxy_failed", "the proxy cannot reach the server", |lab| lab.proxy.set_fault(ProxyFault::Unavailable)).with_module(OVER_PROXY),
+    Scenario::new("proxy-server-down", "proxy_failed", "nothing listens on the server's port behind the proxy", |lab| lab.login_server.set_fault(TcpFault::Refuse)).with_module(OVER_PROXY),
+    Scenario::new("proxy-silent", "proxy_failed", "the proxy never answers", |lab| lab.proxy.set_fault(ProxyFault::Silent)).with_module(OVER_PROXY).times_out(),
+    Scenario::new("proxy-closes", "proxy_failed", "the proxy closes the connection", |lab| lab.proxy.set_fault(ProxyFault::Close)).with_module(OVER_PROXY),
+    Scenario::new("proxy-garbage", "proxy_failed", "the answer is not that of a proxy", |lab| lab.proxy.set_fault(ProxyFault::Garbage)).with_module(OVER_PROXY),
+    Scenario::new("proxy-tls-stranger", "proxy_tls", "an unknown authority issued the proxy's certificate", |lab| lab.proxy.set_identity(Authority::new("Example Stranger").issue(&Leaf::for_name("proxy.lab.test")))).with_module(OVER_TLS_PROXY),
+    Scenario::new("socks-wants-credentials", "proxy_auth_required", "the SOCKS5 proxy requires credentials", |lab| lab.proxy.set_fault(ProxyFault::WantCredentials(&[]))).with_module(OVER_SOCKS),
+    Scenario::new("socks-denied", "proxy_denied", "the SOCKS5 proxy's rules do not allow it", |lab| lab.proxy.set_fault(ProxyFault::Forbid)).with_module(OVER_SOCKS),
+    Scenario::new("socks-unavailable", "proxy_failed", "the SOCKS5 proxy cannot reach the server", |lab| lab.proxy.set_fault(ProxyFault::Unavailable)).with_module(OVER_SOCKS),
+    Scenario::new("socks-silent", "proxy_failed", "the SOCKS5 proxy never answers", |lab| lab.proxy.set_fault(ProxyFault::Silent)).with_module(OVER_SOCKS).times_out(),
 
     Scenario::new("tls-timed-out", "tls_timed_out", "silence after the ClientHello", |lab| lab.login_server.set_fault(TlsFault::SilentAfterHello)).times_out(),
     Scenario::new("tls-say-nothing", "tls_timed_out", "accepted, and never answered", |lab| lab.login_server.set_fault(TcpFault::AcceptAndSayNothing)).times_out(),
     Scenario::new("tls-reset", "tls_reset", "a reset after the ClientHello", |lab| lab.login_server.set_fault(TlsFault::ResetAfterHello)),
-    Scenario::new("tls-closed", "tls_closed", "an orderly end after the ClientHello", |lab| lab.login_server.set_fault(TlsFault::CloseAfterHello)),
-    Scenario::new("tls-closed-on-accept", "tls_closed", "an orderly end before anything was said", |lab| lab.login_server.set_fault(TcpFault::CloseOnAccept)),
+    Scenario::new("tls-closed", "tls_closed", "an orderly close after the ClientHello", |lab| lab.login_server.set_fault(TlsFault::CloseAfterHello)),
+    Scenario::new("tls-closed-on-accept", "tls_closed", "an orderly close before any data", |lab| lab.login_server.set_fault(TcpFault::CloseOnAccept)),
     Scenario::new("tls-plain-http", "tls_not_tls", "the port answers in plain HTTP", |lab| lab.login_server.set_fault(TlsFault::PlainHttp)),
     Scenario::new("tls-garbage", "tls_not_tls", "the port answers in no known protocol", |lab| lab.login_server.set_fault(TlsFault::Garbage)),
     Scenario::new("tls-version", "tls_version", "the alert of a server that knows only TLS 1.0", |lab| lab.login_server.set_fault(TlsFault::Tls10Only)),
@@ -192,16 +192,16 @@ static FAILING: &[Scenario] = &[
     Scenario::new("tls-incomplete-chain", "tls_incomplete_chain", "the intermediate certificate is missing", |lab| lab.login_server.set_identity(lab.authority.issue(&Leaf::for_name(HOST)).without_intermediate())),
     Scenario::new("tls-name-mismatch", "tls_name_mismatch", "the certificate is for another name", |lab| present(lab, &Leaf::for_name("other.lab.test"))),
     Scenario::new("tls-bad-signature", "tls_bad_signature", "an authority with our root's name and another key", |lab| lab.login_server.set_identity(Authority::impostor_of(&lab.authority).issue(&Leaf::for_name(HOST)))),
-    Scenario::new("tls-pin-mismatch", "tls_pin_mismatch", "the public key is not the pinned one", |_| {}).with_tls(PIN_OF_NOBODY),
+    Scenario::new("tls-pin-mismatch", "tls_pin_mismatch", "the public key is not the pinned one", |_| {}).with_tls(UNKNOWN_PIN),
     Scenario::new("tls-intercepted", "tls_intercepted", "a trusted web filter issued the certificate", intercept).with_tls(", on_interception: fail"),
     Scenario::new("tls-large-hello-dropped", "tls_large_hello_dropped", "a ClientHello above one packet is dropped", |lab| lab.login_server.set_fault(TlsFault::DropLargeHello)).times_out(),
     Scenario::new("tls-large-hello-reset", "tls_large_hello_dropped", "a ClientHello above one packet is reset", |lab| lab.login_server.set_fault(TlsFault::ResetLargeHello)),
 
     Scenario::new("http-timed-out", "http_timed_out", "silence after the request", |lab| lab.login_server.set_fault(HttpFault::SilentAfterRequest)).times_out(),
     Scenario::new("http-slow", "http_timed_out", "an answer after a minute", |lab| lab.login_server.set_fault(HttpFault::Slow(Duration::from_secs(60)))).times_out(),
-    Scenario::new("http-endless", "http_timed_out", "a body of one byte a second", |lab| lab.login_server.set_fault(PageFault::Endless)).times_out(),
+    Scenario::new("http-endless", "http_timed_out", "a body of one byte per second", |lab| lab.login_server.set_fault(PageFault::Endless)).times_out(),
     Scenario::new("http-reset", "http_reset", "a reset after the request", |lab| lab.login_server.set_fault(HttpFault::ResetAfterRequest)),
-    Scenario::new("http-closed", "http_closed", "an orderly end after the request", |lab| lab.login_server.set_fault(HttpFault::CloseAfterRequest)),
+    Scenario::new("http-closed", "http_closed", "an orderly close after the request", |lab| lab.login_server.set_fault(HttpFault::CloseAfterRequest)),
     Scenario::new("http-malformed", "http_malformed", "an answer that is not HTTP", |lab| lab.login_server.set_fault(HttpFault::Malformed)),
     Scenario::new("http-header-bomb", "http_malformed", "headers of 4 MiB", |lab| lab.login_server.set_fault(HttpFault::HeaderBomb)),
     Scenario::new("http-403", "http_status", "forbidden", |lab| lab.login_server.set_fault(HttpFault::Status(403))),
@@ -214,38 +214,38 @@ static FAILING: &[Scenario] = &[
     Scenario::new("http-too-many-redirects", "http_too_many_redirects", "twenty redirects, each to a new page", |lab| lab.login_server.set_fault(HttpFault::RedirectChain(20))),
     Scenario::new("http-body-too-large", "http_body_too_large", "a body of 8 MiB", |lab| lab.login_server.set_fault(PageFault::TooLarge(8 * 1024 * 1024))),
     Scenario::new("http-gzip-bomb", "http_body_too_large", "a small body that decodes to 16 MiB", |lab| lab.login_server.set_fault(PageFault::GzipBomb)),
-    Scenario::new("http-truncated", "http_truncated", "less body than its Content-Length says", |lab| lab.login_server.set_fault(PageFault::CutShort)),
+    Scenario::new("http-truncated", "http_truncated", "a body shorter than its Content-Length", |lab| lab.login_server.set_fault(PageFault::CutShort)),
 
-    Scenario::new("page-mismatch", "page_mismatch", "another page than the login page", |lab| lab.login_server.set_fault(PageFault::Text("<html><head><title>Scheduled maintenance</title></head><body><p>Please come back later.</p></body></html>".to_owned()))),
+    Scenario::new("page-mismatch", "page_mismatch", "a page other than the login page", |lab| lab.login_server.set_fault(PageFault::Text("<html><head><title>Scheduled maintenance</title></head><body><p>Please come back later.</p></body></html>".to_owned()))),
     Scenario::new("page-block", "page_block_page", "a web filter's page with status 200", |lab| lab.login_server.set_fault(PageFault::BlockPage)),
-    Scenario::new("page-empty", "page_empty", "nothing with status 200", |lab| lab.login_server.set_fault(PageFault::Empty)),
+    Scenario::new("page-empty", "page_empty", "an empty body with status 200", |lab| lab.login_server.set_fault(PageFault::Empty)),
 ];
 
 #[rustfmt::skip]
-static GOOD: &[Scenario] = &[
+static SUCCEEDING: &[Scenario] = &[
     Scenario::new("dns-slow", "none", "the resolver takes half a second", |lab| lab.name_server.set_fault(DnsFault::Slow(Duration::from_millis(500)))),
-    Scenario::new("dns-lossy", "none", "every third question is lost", |lab| lab.name_server.set_fault(DnsFault::DropEvery(3))),
-    Scenario::new("dns-truncated", "none", "the answer comes over TCP only", |lab| lab.name_server.set_fault(DnsFault::Truncated)),
+    Scenario::new("dns-lossy", "none", "every third question is dropped", |lab| lab.name_server.set_fault(DnsFault::DropEvery(3))),
+    Scenario::new("dns-truncated", "none", "the complete answer is only available over TCP", |lab| lab.name_server.set_fault(DnsFault::Truncated)),
     Scenario::new("dns-alias", "none", "the name is an alias of another", alias),
-    Scenario::new("tls-12-only", "none", "the server knows nothing above TLS 1.2", |lab| lab.login_server.set_fault(TlsFault::Tls12Only)),
+    Scenario::new("tls-12-only", "none", "the server supports no version above TLS 1.2", |lab| lab.login_server.set_fault(TlsFault::Tls12Only)),
     Scenario::new("tls-rsa", "none", "an RSA certificate", |lab| present(lab, &Leaf::for_name(HOST).rsa())),
-    Scenario::new("tls-ending-soon", "none", "the certificate ends in two days", |lab| present(lab, &Leaf::for_name(HOST).ending_in(Duration::from_secs(2 * 86_400)))),
+    Scenario::new("tls-ending-soon", "none", "the certificate expires in two days", |lab| present(lab, &Leaf::for_name(HOST).ending_in(Duration::from_secs(2 * 86_400)))),
     Scenario::new("tls-interception-suspected", "none", "a trusted web filter issued the certificate", intercept).with_finding("intercepted"),
-    Scenario::new("proxy-connect", "none", "through a proxy", |_| {}).with_module(BY_PROXY),
-    Scenario::new("proxy-connect-over-tls", "none", "through a proxy that is spoken to over TLS", |_| {}).with_module(BY_TLS_PROXY),
-    Scenario::new("proxy-socks", "none", "through a SOCKS5 proxy", |_| {}).with_module(BY_SOCKS),
-    Scenario::new("proxy-connect-with-credentials", "none", "through a proxy that knows us", |lab| lab.proxy.set_fault(ProxyFault::WantCredentials(&["Basic realm=\"lab\""]))).with_module(BY_PROXY_AS_CLERK),
-    Scenario::new("proxy-socks-with-credentials", "none", "through a SOCKS5 proxy that knows us", |lab| lab.proxy.set_fault(ProxyFault::WantCredentials(&[]))).with_module(BY_SOCKS_AS_CLERK),
-    Scenario::new("dns-over-tls", "none", "the resolver over TLS", |_| {}).with_module(ASK_OVER_TLS),
-    Scenario::new("dns-over-https", "none", "the resolver over HTTPS", |_| {}).with_module(ASK_OVER_HTTPS),
+    Scenario::new("proxy-connect", "none", "through a proxy", |_| {}).with_module(OVER_PROXY),
+    Scenario::new("proxy-connect-over-tls", "none", "through a proxy over TLS", |_| {}).with_module(OVER_TLS_PROXY),
+    Scenario::new("proxy-socks", "none", "through a SOCKS5 proxy", |_| {}).with_module(OVER_SOCKS),
+    Scenario::new("proxy-connect-with-credentials", "none", "through a proxy with credentials", |lab| lab.proxy.set_fault(ProxyFault::WantCredentials(&["Basic realm=\"lab\""]))).with_module(OVER_PROXY_WITH_CREDENTIALS),
+    Scenario::new("proxy-socks-with-credentials", "none", "through a SOCKS5 proxy with credentials", |lab| lab.proxy.set_fault(ProxyFault::WantCredentials(&[]))).with_module(OVER_SOCKS_WITH_CREDENTIALS),
+    Scenario::new("dns-over-tls", "none", "the resolver over TLS", |_| {}).with_module(DNS_OVER_TLS),
+    Scenario::new("dns-over-https", "none", "the resolver over HTTPS", |_| {}).with_module(DNS_OVER_HTTPS),
     Scenario::new("http-1-only", "none", "no HTTP/2", |lab| lab.login_server.set_alpn(Alpn::Http1)),
     Scenario::new("http-slow-answer", "none", "the answer takes a second", |lab| lab.login_server.set_fault(HttpFault::Slow(Duration::from_secs(1)))),
     Scenario::new("http-redirects", "none", "three redirects, then the page", |lab| lab.login_server.set_fault(HttpFault::RedirectChain(3))),
-    Scenario::new("http-cookie-gate", "none", "the page comes only with a cookie that it sets first", |lab| lab.login_server.set_fault(HttpFault::CookieGate)),
+    Scenario::new("http-cookie-gate", "none", "the page requires a cookie that it sets first", |lab| lab.login_server.set_fault(HttpFault::CookieGate)),
     Scenario::new("http-date-skew", "none", "the server's clock is an hour behind", |lab| lab.login_server.set_fault(HttpFault::DateSkew(-3600))).with_finding("clock_skew"),
-    Scenario::new("page-gzip", "none", "the page in gzip", |lab| lab.login_server.set_fault(PageFault::Encoded(Encoding::Gzip))),
-    Scenario::new("page-deflate", "none", "the page in deflate", |lab| lab.login_server.set_fault(PageFault::Encoded(Encoding::Deflate))),
-    Scenario::new("page-br", "none", "the page in br", |lab| lab.login_server.set_fault(PageFault::Encoded(Encoding::Brotli))),
+    Scenario::new("page-gzip", "none", "the page encoded with gzip", |lab| lab.login_server.set_fault(PageFault::Encoded(Encoding::Gzip))),
+    Scenario::new("page-deflate", "none", "the page encoded with deflate", |lab| lab.login_server.set_fault(PageFault::Encoded(Encoding::Deflate))),
+    Scenario::new("page-br", "none", "the page encoded with br", |lab| lab.login_server.set_fault(PageFault::Encoded(Encoding::Brotli))),
     Scenario::new("page-chunked", "none", "the page in chunks", |lab| lab.login_server.set_fault(PageFault::Chunked)),
     Scenario::new("page-no-length", "none", "the page ends with the connection", |lab| lab.login_server.set_fault(PageFault::NoContentLength)),
 ];

@@ -1,4 +1,4 @@
-//! The TLS side of a login server: its configuration, and what it does in place of a handshake.
+//! TLS of the login server: its configuration, and its faults instead of a handshake.
 
 use std::io;
 use std::sync::Arc;
@@ -19,40 +19,40 @@ use crate::faults::{Fault, TlsFault};
 use crate::login_server::{Alpn, LARGE_HELLO, Settings};
 use crate::raw;
 
-/// What to do once the ClientHello was read.
-pub(crate) enum Act {
-    Say(Vec<u8>),
+/// The server's action after it has read the ClientHello.
+pub(crate) enum Action {
+    Send(Vec<u8>),
     Reset,
     Close,
     Silence,
 }
 
-/// What `fault` does with a ClientHello of so many bytes; `None` is to shake hands.
-pub(crate) fn act(fault: &TlsFault, hello: usize) -> Option<Act> {
+/// The action of `fault` after a ClientHello of `hello` bytes; `None` for a regular handshake.
+pub(crate) fn action(fault: &TlsFault, hello: usize) -> Option<Action> {
     const FATAL: u8 = 2;
     const PROTOCOL_VERSION: u8 = 70;
     let alert =
-        |version: u8, description: u8| Act::Say(vec![21, 3, version, 0, 2, FATAL, description]);
-    let act = match fault {
-        TlsFault::PlainHttp => Act::Say(PLAIN_HTTP.to_vec()),
-        TlsFault::Garbage => Act::Say((0..64_u8).map(|n| n.wrapping_mul(37) | 0x80).collect()),
+        |version: u8, description: u8| Action::Send(vec![21, 3, version, 0, 2, FATAL, description]);
+    let action = match fault {
+        TlsFault::PlainHttp => Action::Send(PLAIN_HTTP.to_vec()),
+        TlsFault::Garbage => Action::Send((0..64_u8).map(|n| n.wrapping_mul(37) | 0x80).collect()),
         TlsFault::Tls10Only => alert(1, PROTOCOL_VERSION),
-        TlsFault::Tls10Hello => Act::Say(tls10_hello()),
+        TlsFault::Tls10Hello => Action::Send(tls10_hello()),
         TlsFault::Alert(description) => alert(3, *description),
-        TlsFault::ResetAfterHello => Act::Reset,
-        TlsFault::CloseAfterHello => Act::Close,
-        TlsFault::SilentAfterHello => Act::Silence,
-        TlsFault::DropLargeHello if hello > LARGE_HELLO => Act::Silence,
-        TlsFault::ResetLargeHello if hello > LARGE_HELLO => Act::Reset,
+        TlsFault::ResetAfterHello => Action::Reset,
+        TlsFault::CloseAfterHello => Action::Close,
+        TlsFault::SilentAfterHello => Action::Silence,
+        TlsFault::DropLargeHello if hello > LARGE_HELLO => Action::Silence,
+        TlsFault::ResetLargeHello if hello > LARGE_HELLO => Action::Reset,
         TlsFault::DropLargeHello
         | TlsFault::ResetLargeHello
         | TlsFault::Tls12Only
         | TlsFault::RequireClientCertificate => return None,
     };
-    Some(act)
+    Some(action)
 }
 
-/// For one session as `identity`, without faults.
+/// An acceptor for sessions as `identity`, without faults.
 pub(crate) fn acceptor(identity: &Identity, protocols: &[&[u8]]) -> io::Result<TlsAcceptor> {
     let provider = Arc::new(aws_lc_rs::default_provider());
     let mut config = ServerConfig::builder_with_provider(provider)
@@ -61,11 +61,11 @@ pub(crate) fn acceptor(identity: &Identity, protocols: &[&[u8]]) -> io::Result<T
         .with_no_client_auth()
         .with_single_cert(identity.chain.clone(), identity.key.clone_key())
         .map_err(io::Error::other)?;
-    config.alpn_protocols = protocols.iter().map(|one| one.to_vec()).collect();
+    config.alpn_protocols = protocols.iter().map(|name| name.to_vec()).collect();
     Ok(TlsAcceptor::from(Arc::new(config)))
 }
 
-/// A configuration for one connection; nothing is resumed from another.
+/// A configuration for one connection, so that no session is resumed.
 pub(crate) fn config(settings: &Settings) -> Result<ServerConfig, Error> {
     let versions = match &settings.fault {
         Some(Fault::Tls(TlsFault::Tls12Only)) => &[&TLS12][..],
@@ -76,7 +76,7 @@ pub(crate) fn config(settings: &Settings) -> Result<ServerConfig, Error> {
         .with_protocol_versions(versions)?;
     let builder = match &settings.fault {
         Some(Fault::Tls(TlsFault::RequireClientCertificate)) => {
-            builder.with_client_cert_verifier(Arc::new(NobodyIsKnown { provider }))
+            builder.with_client_cert_verifier(Arc::new(RejectAllClients { provider }))
         }
         _ => builder.with_no_client_auth(),
     };
@@ -110,13 +110,13 @@ fn tls10_hello() -> Vec<u8> {
     record
 }
 
-/// Asks for a client certificate and knows none.
+/// Requests a client certificate and rejects every one.
 #[derive(Debug)]
-struct NobodyIsKnown {
+struct RejectAllClients {
     provider: Arc<CryptoProvider>,
 }
 
-impl ClientCertVerifier for NobodyIsKnown {
+impl ClientCertVerifier for RejectAllClients {
     fn root_hint_subjects(&self) -> &[DistinguishedName] {
         &[]
     }

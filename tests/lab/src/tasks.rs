@@ -1,4 +1,4 @@
-//! A spawned task that ends with its owner.
+//! A spawned task that is aborted with its owner.
 
 use std::future::Future;
 

@@ -1,9 +1,8 @@
-//! Real clients for the lab's own tests: rustls over tokio, hyper, and plain sockets.
-
-#![allow(dead_code, reason = "each test binary uses its own part")]
+//! Clients for the lab's own tests: rustls over tokio, hyper, and plain sockets.
 
 use std::io;
 use std::net::SocketAddr;
+use std::panic::Location;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -17,25 +16,25 @@ use rustls::crypto::{SupportedKxGroup, aws_lc_rs};
 use rustls::{ClientConfig, RootCertStore};
 use tokio::io::AsyncReadExt;
 use tokio::net::TcpStream;
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
 pub const NAME: &str = "sso.lab.test";
-/// Far more than loopback needs.
-pub const SOON: Duration = Duration::from_secs(20);
-/// Silence that lasts so long is silence.
-pub const QUIET: Duration = Duration::from_millis(300);
+/// Limits every wait. It only ends a hang: no test depends on its length.
+pub const TIMEOUT: Duration = Duration::from_secs(60);
+/// How long a server that must not answer is observed.
+const SILENCE: Duration = Duration::from_millis(300);
 
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub enum Size {
-    /// With ML-KEM: more than one packet.
+pub enum HelloSize {
+    /// With an ML-KEM key share: larger than one packet.
     Large,
-    /// Classic groups alone.
+    /// Only with classic key exchange groups.
     Small,
 }
 
-pub fn config(authority: &Authority, size: Size, alpn: &[&str]) -> Arc<ClientConfig> {
+pub fn config(authority: &Authority, size: HelloSize, alpn: &[&str]) -> Arc<ClientConfig> {
     let mut roots = RootCertStore::empty();
     roots
         .add(authority.root_der())
@@ -44,8 +43,8 @@ pub fn config(authority: &Authority, size: Size, alpn: &[&str]) -> Arc<ClientCon
     let classic: Vec<&'static dyn SupportedKxGroup> =
         vec![aws_lc_rs::kx_group::X25519, aws_lc_rs::kx_group::SECP256R1];
     provider.kx_groups = match size {
-        Size::Small => classic,
-        Size::Large => {
+        HelloSize::Small => classic,
+        HelloSize::Large => {
             let mut groups: Vec<&'static dyn SupportedKxGroup> =
                 vec![aws_lc_rs::kx_group::X25519MLKEM768];
             groups.extend(classic);
@@ -61,12 +60,16 @@ pub fn config(authority: &Authority, size: Size, alpn: &[&str]) -> Arc<ClientCon
     Arc::new(config)
 }
 
-/// A handshake with the large hello, and h2 and http/1.1 on offer.
+/// A handshake with the large ClientHello that offers h2 and http/1.1.
 pub async fn handshake(
     addr: SocketAddr,
     authority: &Authority,
 ) -> io::Result<TlsStream<TcpStream>> {
-    handshake_with(addr, config(authority, Size::Large, &["h2", "http/1.1"])).await
+    handshake_with(
+        addr,
+        config(authority, HelloSize::Large, &["h2", "http/1.1"]),
+    )
+    .await
 }
 
 pub async fn handshake_with(
@@ -75,10 +78,10 @@ pub async fn handshake_with(
 ) -> io::Result<TlsStream<TcpStream>> {
     let stream = TcpStream::connect(addr).await?;
     let name = NAME.try_into().expect("a name");
-    timeout(SOON, TlsConnector::from(config).connect(name, stream)).await?
+    timeout(TIMEOUT, TlsConnector::from(config).connect(name, stream)).await?
 }
 
-/// The TLS error of a handshake that must fail.
+/// The TLS error of a handshake that fails.
 pub async fn tls_error(addr: SocketAddr, authority: &Authority) -> rustls::Error {
     let error = handshake(addr, authority)
         .await
@@ -90,16 +93,38 @@ pub async fn tls_error(addr: SocketAddr, authority: &Authority) -> rustls::Error
         .clone()
 }
 
-/// Whether `future` is still waiting after a while.
-pub async fn stays_silent<T>(future: impl Future<Output = T>) -> bool {
-    timeout(QUIET, future).await.is_err()
+/// Whether `future` is still pending some time after `event` has happened.
+pub async fn stays_pending<T>(future: impl Future<Output = T>, event: impl Fn() -> bool) -> bool {
+    let observed = async {
+        wait_until(event).await;
+        sleep(SILENCE).await;
+    };
+    tokio::select! {
+        biased;
+        _ = future => false,
+        () = observed => true,
+    }
+}
+
+#[track_caller]
+pub fn wait_until(event: impl Fn() -> bool) -> impl Future<Output = ()> {
+    let caller = Location::caller();
+    async move {
+        let polling = async {
+            while !event() {
+                sleep(Duration::from_millis(5)).await;
+            }
+        };
+        let happened = timeout(TIMEOUT, polling).await;
+        happened.unwrap_or_else(|_| panic!("the event of {caller} did not happen in {TIMEOUT:?}"));
+    }
 }
 
 pub fn get(path: &str) -> hyper::http::request::Builder {
     Request::get(path)
 }
 
-/// One request on a new connection, in the protocol that ALPN chose.
+/// Sends one request on a new connection, over the protocol that ALPN selected.
 pub async fn send(
     addr: SocketAddr,
     authority: &Authority,
@@ -134,8 +159,8 @@ pub async fn send_on(
 }
 
 pub async fn body(response: Response<Incoming>) -> Result<Bytes, hyper::Error> {
-    let collected = timeout(SOON, response.into_body().collect()).await;
-    Ok(collected.expect("the body ends")?.to_bytes())
+    let collected = timeout(TIMEOUT, response.into_body().collect()).await;
+    Ok(collected.expect("the body did not end")?.to_bytes())
 }
 
 pub fn header<'a>(response: &'a Response<Incoming>, name: &str) -> &'a str {
@@ -145,9 +170,9 @@ pub fn header<'a>(response: &'a Response<Incoming>, name: &str) -> &'a str {
         .map_or("", |value| value.to_str().expect("ASCII"))
 }
 
-/// Everything until the server ends the connection.
+/// Reads until the server closes the connection.
 pub async fn read_all(stream: &mut TcpStream) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
-    timeout(SOON, stream.read_to_end(&mut bytes)).await??;
+    timeout(TIMEOUT, stream.read_to_end(&mut bytes)).await??;
     Ok(bytes)
 }

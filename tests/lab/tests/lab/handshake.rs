@@ -1,10 +1,10 @@
-//! TCP and TLS of the login server, met by rustls and by plain sockets.
+//! The login server's TCP and TLS faults, seen by rustls and by plain sockets.
 
 use std::io::ErrorKind;
 use std::net::{IpAddr, Ipv4Addr};
 
 use crate::client::{
-    NAME, Size, config, handshake, handshake_with, read_all, stays_silent, tls_error,
+    HelloSize, NAME, config, handshake, handshake_with, read_all, stays_pending, tls_error,
 };
 use ccass_2fa_lab::{
     Alpn, Authority, Identity, LARGE_HELLO, Leaf, LoginServer, TcpFault, TlsFault,
@@ -24,12 +24,12 @@ async fn lab() -> (Authority, LoginServer) {
 fn certificate_error(error: Error) -> CertificateError {
     match error {
         Error::InvalidCertificate(error) => error,
-        other => panic!("not about the certificate: {other:?}"),
+        other => panic!("not a certificate error: {other:?}"),
     }
 }
 
 #[tokio::test]
-async fn a_healthy_server_shakes_hands_in_tls_1_3_with_http_2() {
+async fn healthy_server_negotiates_tls_1_3_and_http_2() {
     let (authority, server) = lab().await;
     let stream = handshake(server.addr(), &authority)
         .await
@@ -42,9 +42,9 @@ async fn a_healthy_server_shakes_hands_in_tls_1_3_with_http_2() {
 }
 
 #[tokio::test]
-async fn hello_sizes_tell_the_post_quantum_hello_from_the_classic_one() {
+async fn recorded_hello_sizes_distinguish_post_quantum_from_classic() {
     let (authority, server) = lab().await;
-    for size in [Size::Large, Size::Small] {
+    for size in [HelloSize::Large, HelloSize::Small] {
         let config = config(&authority, size, &["h2", "http/1.1"]);
         handshake_with(server.addr(), config)
             .await
@@ -56,7 +56,7 @@ async fn hello_sizes_tell_the_post_quantum_hello_from_the_classic_one() {
 }
 
 #[tokio::test]
-async fn alpn_is_as_set() {
+async fn alpn_protocols_are_configurable() {
     let (authority, server) = lab().await;
     server.set_alpn(Alpn::Http1);
     let stream = handshake(server.addr(), &authority)
@@ -71,7 +71,7 @@ async fn alpn_is_as_set() {
 }
 
 #[tokio::test]
-async fn certificates_fail_as_they_were_issued() {
+async fn faulty_certificates_fail_with_their_error() {
     let (authority, server) = lab().await;
     let leaf = || Leaf::for_name(NAME);
     server.set_identity(authority.issue(&leaf().expired()));
@@ -88,7 +88,7 @@ async fn certificates_fail_as_they_were_issued() {
         "{error:?}"
     );
 
-    server.set_identity(Authority::new("Example Stranger").issue(&leaf()));
+    server.set_identity(Authority::new("Unknown CA").issue(&leaf()));
     let error = certificate_error(tls_error(server.addr(), &authority).await);
     assert_eq!(error, CertificateError::UnknownIssuer);
 
@@ -118,7 +118,7 @@ async fn certificates_fail_as_they_were_issued() {
 }
 
 #[tokio::test]
-async fn a_refused_port_is_refused_at_once_kept_and_opens_again() {
+async fn refused_port_stays_reserved_and_reopens() {
     let (authority, server) = lab().await;
     for _ in 0..3 {
         handshake(server.addr(), &authority)
@@ -141,7 +141,7 @@ async fn a_refused_port_is_refused_at_once_kept_and_opens_again() {
 }
 
 #[tokio::test]
-async fn a_reset_on_accept_is_a_reset() {
+async fn reset_on_accept_resets_the_connection() {
     let (_, server) = lab().await;
     server.set_fault(TcpFault::ResetOnAccept);
     let error = match TcpStream::connect(server.addr()).await {
@@ -152,7 +152,7 @@ async fn a_reset_on_accept_is_a_reset() {
 }
 
 #[tokio::test]
-async fn a_close_on_accept_is_an_orderly_end_even_for_who_speaks_first() {
+async fn close_on_accept_ends_in_order_although_the_client_sends_first() {
     let (authority, server) = lab().await;
     server.set_fault(TcpFault::CloseOnAccept);
     let mut stream = TcpStream::connect(server.addr())
@@ -166,18 +166,19 @@ async fn a_close_on_accept_is_an_orderly_end_even_for_who_speaks_first() {
 }
 
 #[tokio::test]
-async fn silence_before_and_after_the_hello() {
+async fn server_stays_silent_before_or_after_the_hello() {
     let (authority, server) = lab().await;
     server.set_fault(TcpFault::AcceptAndSayNothing);
-    assert!(stays_silent(handshake(server.addr(), &authority)).await);
+    let pending = handshake(server.addr(), &authority);
+    assert!(stays_pending(pending, || server.connections() == 1).await);
     assert!(server.hellos().is_empty());
     server.set_fault(TlsFault::SilentAfterHello);
-    assert!(stays_silent(handshake(server.addr(), &authority)).await);
-    assert_eq!(server.hellos().len(), 1);
+    let pending = handshake(server.addr(), &authority);
+    assert!(stays_pending(pending, || server.hellos().len() == 1).await);
 }
 
 #[tokio::test]
-async fn plain_http_is_answered_to_a_hello() {
+async fn plain_http_server_answers_a_hello_with_http() {
     let (authority, server) = lab().await;
     server.set_fault(TlsFault::PlainHttp);
     let mut stream = TcpStream::connect(server.addr())
@@ -200,7 +201,7 @@ async fn plain_http_is_answered_to_a_hello() {
 }
 
 #[tokio::test]
-async fn garbage_is_no_tls() {
+async fn garbage_is_an_invalid_tls_message() {
     let (authority, server) = lab().await;
     server.set_fault(TlsFault::Garbage);
     let error = tls_error(server.addr(), &authority).await;
@@ -208,7 +209,7 @@ async fn garbage_is_no_tls() {
 }
 
 #[tokio::test]
-async fn an_old_server_answers_with_an_alert_or_with_its_own_version() {
+async fn tls_1_0_server_answers_with_alert_or_server_hello() {
     let (authority, server) = lab().await;
     server.set_fault(TlsFault::Tls10Only);
     let error = tls_error(server.addr(), &authority).await;
@@ -225,7 +226,7 @@ async fn an_old_server_answers_with_an_alert_or_with_its_own_version() {
 }
 
 #[tokio::test]
-async fn an_alert_is_the_alert_that_was_set() {
+async fn configured_alert_is_sent() {
     let (authority, server) = lab().await;
     for (number, alert) in [
         (40, AlertDescription::HandshakeFailure),
@@ -238,7 +239,7 @@ async fn an_alert_is_the_alert_that_was_set() {
 }
 
 #[tokio::test]
-async fn after_the_hello_a_reset_is_a_reset_and_an_end_is_an_end() {
+async fn reset_and_close_after_the_hello_are_distinguishable() {
     let (authority, server) = lab().await;
     server.set_fault(TlsFault::ResetAfterHello);
     let error = handshake(server.addr(), &authority)
@@ -254,11 +255,12 @@ async fn after_the_hello_a_reset_is_a_reset_and_an_end_is_an_end() {
 }
 
 #[tokio::test]
-async fn a_large_hello_is_dropped_or_reset_and_a_small_one_passes() {
+async fn large_hello_is_dropped_or_reset_and_small_one_passes() {
     let (authority, server) = lab().await;
-    let small = config(&authority, Size::Small, &[]);
+    let small = config(&authority, HelloSize::Small, &[]);
     server.set_fault(TlsFault::DropLargeHello);
-    assert!(stays_silent(handshake(server.addr(), &authority)).await);
+    let pending = handshake(server.addr(), &authority);
+    assert!(stays_pending(pending, || server.hellos().len() == 1).await);
     handshake_with(server.addr(), small.clone())
         .await
         .expect("a session");
@@ -273,7 +275,7 @@ async fn a_large_hello_is_dropped_or_reset_and_a_small_one_passes() {
 }
 
 #[tokio::test]
-async fn tls_1_2_alone_is_negotiated() {
+async fn tls_1_2_only_server_negotiates_tls_1_2() {
     let (authority, server) = lab().await;
     server.set_fault(TlsFault::Tls12Only);
     let stream = handshake(server.addr(), &authority)
@@ -284,7 +286,7 @@ async fn tls_1_2_alone_is_negotiated() {
 }
 
 #[tokio::test]
-async fn a_demanded_client_certificate_is_refused_by_alert_on_the_first_read() {
+async fn missing_client_certificate_is_refused_by_alert_on_first_read() {
     let (authority, server) = lab().await;
     server.set_fault(TlsFault::RequireClientCertificate);
     let mut stream = handshake(server.addr(), &authority)
@@ -301,10 +303,10 @@ async fn a_demanded_client_certificate_is_refused_by_alert_on_the_first_read() {
 }
 
 #[tokio::test]
-async fn a_hello_in_many_small_packets_is_read_whole() {
+async fn fragmented_hello_is_read_completely() {
     let (authority, server) = lab().await;
     let mut session = rustls::ClientConnection::new(
-        config(&authority, Size::Large, &[]),
+        config(&authority, HelloSize::Large, &[]),
         NAME.try_into().expect("a name"),
     )
     .expect("a client");
@@ -325,7 +327,7 @@ async fn a_hello_in_many_small_packets_is_read_whole() {
 }
 
 #[tokio::test]
-async fn what_is_no_hello_ends_without_harm() {
+async fn invalid_hellos_do_no_harm() {
     let (authority, server) = lab().await;
     for bytes in [
         &b""[..],
@@ -338,7 +340,7 @@ async fn what_is_no_hello_ends_without_harm() {
             .expect("a connection");
         stream.write_all(bytes).await.expect("sent");
         stream.shutdown().await.expect("an end");
-        let _whatever_it_says = read_all(&mut stream).await;
+        let _ = read_all(&mut stream).await;
     }
     assert!(server.hellos().is_empty());
     handshake(server.addr(), &authority)
@@ -347,7 +349,7 @@ async fn what_is_no_hello_ends_without_harm() {
 }
 
 #[tokio::test]
-async fn servers_on_several_addresses_share_a_port_and_have_their_own_faults() {
+async fn servers_on_several_addresses_share_a_port_but_not_faults() {
     let authority = Authority::new("CCASS Lab");
     let ips: Vec<IpAddr> = [1, 2, 3]
         .map(|n| Ipv4Addr::new(127, 0, 0, n).into())
@@ -366,7 +368,7 @@ async fn servers_on_several_addresses_share_a_port_and_have_their_own_faults() {
 }
 
 #[tokio::test]
-async fn an_identity_is_written_as_pem_files_for_another_server() {
+async fn identity_is_written_as_pem_files() {
     use rustls::pki_types::pem::PemObject;
     use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 
@@ -384,7 +386,7 @@ async fn an_identity_is_written_as_pem_files_for_another_server() {
 }
 
 #[test]
-fn certificates_below_the_root_say_where_their_issuer_is_to_be_had() {
+fn issued_certificates_have_authority_information_access() {
     // 1.3.6.1.5.5.7.1.1 and 1.3.6.1.5.5.7.48.2, as DER.
     const ACCESS: &[u8] = &[0x06, 8, 0x2b, 6, 1, 5, 5, 7, 1, 1];
     const CA_ISSUERS: &[u8] = &[0x06, 8, 0x2b, 6, 1, 5, 5, 7, 0x30, 2];
@@ -398,7 +400,7 @@ fn certificates_below_the_root_say_where_their_issuer_is_to_be_had() {
 }
 
 #[tokio::test]
-async fn a_dropped_server_refuses_at_once() {
+async fn dropped_server_refuses_connections_immediately() {
     let (_, server) = lab().await;
     let addr = server.addr();
     drop(server);

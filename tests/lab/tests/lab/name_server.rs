@@ -1,4 +1,4 @@
-//! The name server, asked with hickory's messages over plain sockets.
+//! The name server, queried with hickory's messages over plain sockets.
 
 #![allow(clippy::disallowed_methods, reason = "a test measures time")]
 
@@ -6,6 +6,7 @@ use std::io::ErrorKind;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::time::{Duration, Instant};
 
+use crate::client::{TIMEOUT, wait_until};
 use ccass_2fa_lab::{DnsFault, NameServer, RecordType, Transport};
 use hickory_proto::op::{Message, ResponseCode};
 use hickory_proto::rr::{Name, RData};
@@ -16,8 +17,6 @@ use tokio::time::timeout;
 const NAME: &str = "sso.lab.test";
 const V4: IpAddr = IpAddr::V4(Ipv4Addr::new(127, 0, 0, 2));
 const V6: IpAddr = IpAddr::V6(Ipv6Addr::LOCALHOST);
-const SOON: Duration = Duration::from_secs(20);
-const QUIET: Duration = Duration::from_millis(300);
 
 fn question(name: &str, record: RecordType) -> Message {
     let mut message = Message::query();
@@ -26,14 +25,28 @@ fn question(name: &str, record: RecordType) -> Message {
     message
 }
 
-async fn raw_udp(server: &NameServer, message: &Message) -> std::io::Result<Vec<u8>> {
+async fn connected_socket(server: &NameServer) -> std::io::Result<UdpSocket> {
     let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).await?;
     socket.connect(server.addr()).await?;
-    socket.send(&message.to_vec().expect("a message")).await?;
+    Ok(socket)
+}
+
+async fn send(socket: &UdpSocket, message: &Message) -> std::io::Result<()> {
+    let bytes = message.to_vec().expect("a message");
+    socket.send(&bytes).await.map(drop)
+}
+
+async fn receive(socket: &UdpSocket) -> std::io::Result<Vec<u8>> {
     let mut bytes = vec![0; 65_536];
-    let length = timeout(SOON, socket.recv(&mut bytes)).await??;
+    let length = timeout(TIMEOUT, socket.recv(&mut bytes)).await??;
     bytes.truncate(length);
     Ok(bytes)
+}
+
+async fn raw_udp(server: &NameServer, message: &Message) -> std::io::Result<Vec<u8>> {
+    let socket = connected_socket(server).await?;
+    send(&socket, message).await?;
+    receive(&socket).await
 }
 
 async fn udp(server: &NameServer, record: RecordType) -> Message {
@@ -50,7 +63,7 @@ async fn tcp(server: &NameServer, record: RecordType) -> std::io::Result<Message
     let bytes = question(NAME, record).to_vec().expect("a message");
     stream.write_u16(bytes.len() as u16).await?;
     stream.write_all(&bytes).await?;
-    let mut answer = vec![0; usize::from(timeout(SOON, stream.read_u16()).await??)];
+    let mut answer = vec![0; usize::from(timeout(TIMEOUT, stream.read_u16()).await??)];
     stream.read_exact(&mut answer).await?;
     Ok(Message::from_vec(&answer).expect("a message"))
 }
@@ -73,13 +86,24 @@ async fn server() -> NameServer {
     server
 }
 
-async fn is_silent(server: &NameServer, record: RecordType) -> bool {
-    let question = question(NAME, record);
-    timeout(QUIET, raw_udp(server, &question)).await.is_err()
+/// Asks twice over one socket and returns whether only the second question is answered, the second
+/// one after `between`. The server answers in order, so a late answer to the first would come before.
+async fn ignores_the_first_question(server: &NameServer, between: impl FnOnce()) -> bool {
+    let socket = connected_socket(server).await.expect("a socket");
+    let first = question(NAME, RecordType::A);
+    let mut second = question(NAME, RecordType::A);
+    second.metadata.id = first.metadata.id.wrapping_add(1);
+    let before = server.queries().len();
+    send(&socket, &first).await.expect("sent");
+    wait_until(|| server.queries().len() > before).await;
+    between();
+    send(&socket, &second).await.expect("sent");
+    let answer = receive(&socket).await.expect("an answer");
+    answer[..2] == second.metadata.id.to_be_bytes()
 }
 
 #[tokio::test]
-async fn a_name_has_its_addresses_over_udp_and_over_tcp() {
+async fn addresses_are_served_over_udp_and_tcp() {
     let server = server().await;
     server.set_ttl(7);
     let answer = udp(&server, RecordType::A).await;
@@ -97,7 +121,7 @@ async fn a_name_has_its_addresses_over_udp_and_over_tcp() {
 }
 
 #[tokio::test]
-async fn an_unknown_name_does_not_exist_and_a_known_one_without_the_record_is_empty() {
+async fn unknown_name_is_nxdomain_and_missing_record_is_no_data() {
     let server = NameServer::start().await.expect("the name server starts");
     let answer = udp(&server, RecordType::A).await;
     assert_eq!(answer.metadata.response_code, ResponseCode::NXDomain);
@@ -112,7 +136,7 @@ async fn an_unknown_name_does_not_exist_and_a_known_one_without_the_record_is_em
 }
 
 #[tokio::test]
-async fn an_alias_is_followed_and_a_ring_of_aliases_is_a_failure() {
+async fn aliases_are_followed_and_alias_loop_is_servfail() {
     let server = server().await;
     server.cname(NAME, "login.lab.test");
     server.answer("login.lab.test", &[V4]);
@@ -125,7 +149,7 @@ async fn an_alias_is_followed_and_a_ring_of_aliases_is_a_failure() {
 }
 
 #[tokio::test]
-async fn response_codes_are_answered_as_set_and_clear_heals() {
+async fn configured_response_codes_are_sent_until_cleared() {
     let server = server().await;
     for (fault, code) in [
         (DnsFault::NxDomain, ResponseCode::NXDomain),
@@ -143,7 +167,7 @@ async fn response_codes_are_answered_as_set_and_clear_heals() {
 }
 
 #[tokio::test]
-async fn a_fault_may_hold_for_one_record_type_alone() {
+async fn fault_can_apply_to_one_record_type() {
     let server = server().await;
     server.set_fault_for(RecordType::AAAA, DnsFault::ServFail);
     assert_eq!(addresses(&udp(&server, RecordType::A).await), [V4]);
@@ -152,26 +176,25 @@ async fn a_fault_may_hold_for_one_record_type_alone() {
 }
 
 #[tokio::test]
-async fn silence_is_silence_and_the_question_is_still_noted() {
+async fn silent_server_records_the_question() {
     let server = server().await;
     server.set_fault(DnsFault::Silent);
-    assert!(is_silent(&server, RecordType::A).await);
-    assert_eq!(server.queries().len(), 1);
+    assert!(ignores_the_first_question(&server, || server.clear()).await);
+    assert_eq!(server.queries().len(), 2);
 }
 
 #[tokio::test]
-async fn every_nth_question_is_lost() {
+async fn every_nth_question_is_dropped() {
     let server = server().await;
     server.set_fault(DnsFault::DropEvery(2));
     assert_eq!(addresses(&udp(&server, RecordType::A).await), [V4]);
-    assert!(is_silent(&server, RecordType::A).await);
-    assert_eq!(addresses(&udp(&server, RecordType::A).await), [V4]);
+    assert!(ignores_the_first_question(&server, || {}).await);
     server.set_fault(DnsFault::DropEvery(1));
-    assert!(is_silent(&server, RecordType::A).await);
+    assert!(ignores_the_first_question(&server, || server.clear()).await);
 }
 
 #[tokio::test]
-async fn a_malformed_answer_has_the_right_identifier_and_cannot_be_read() {
+async fn malformed_answer_has_the_right_id_and_does_not_parse() {
     let server = server().await;
     server.set_fault(DnsFault::Malformed);
     let question = question(NAME, RecordType::A);
@@ -181,7 +204,7 @@ async fn a_malformed_answer_has_the_right_identifier_and_cannot_be_read() {
 }
 
 #[tokio::test]
-async fn a_wrong_identifier_is_on_a_good_answer() {
+async fn wrong_id_is_sent_with_a_valid_answer() {
     let server = server().await;
     server.set_fault(DnsFault::WrongId);
     let question = question(NAME, RecordType::A);
@@ -192,7 +215,7 @@ async fn a_wrong_identifier_is_on_a_good_answer() {
 }
 
 #[tokio::test]
-async fn a_truncated_answer_is_whole_over_tcp_unless_that_port_is_closed() {
+async fn truncated_answer_is_complete_over_tcp_unless_tcp_is_closed() {
     let server = server().await;
     server.set_fault(DnsFault::Truncated);
     let answer = udp(&server, RecordType::A).await;
@@ -210,7 +233,7 @@ async fn a_truncated_answer_is_whole_over_tcp_unless_that_port_is_closed() {
 }
 
 #[tokio::test]
-async fn more_addresses_than_a_datagram_holds_are_truncated_unless_the_client_takes_more() {
+async fn large_answers_are_truncated_unless_the_client_allows_them() {
     let server = server().await;
     let many: Vec<IpAddr> = (1..=100)
         .map(|n| Ipv4Addr::new(127, 0, 1, n).into())
@@ -228,7 +251,7 @@ async fn more_addresses_than_a_datagram_holds_are_truncated_unless_the_client_ta
 }
 
 #[tokio::test]
-async fn a_sinkhole_answers_its_own_address_whatever_the_name() {
+async fn sinkhole_answers_with_its_own_address() {
     let server = server().await;
     let nowhere = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
     server.set_fault(DnsFault::Answer(vec![nowhere]));
@@ -237,24 +260,24 @@ async fn a_sinkhole_answers_its_own_address_whatever_the_name() {
 }
 
 #[tokio::test]
-async fn a_slow_answer_is_good_and_does_not_hold_up_others() {
+async fn slow_answer_is_valid_and_does_not_delay_others() {
     let server = server().await;
-    server.set_fault_for(RecordType::A, DnsFault::Slow(QUIET));
+    server.set_fault_for(RecordType::A, DnsFault::Slow(2 * TIMEOUT));
+    let socket = connected_socket(&server).await.expect("a socket");
+    let slow = question(NAME, RecordType::A);
+    send(&socket, &slow).await.expect("sent");
+    wait_until(|| server.queries().len() == 1).await;
+    assert_eq!(addresses(&udp(&server, RecordType::AAAA).await), [V6]);
+
+    let delay = Duration::from_millis(100);
+    server.set_fault_for(RecordType::A, DnsFault::Slow(delay));
     let start = Instant::now();
-    let slow = udp(&server, RecordType::A);
-    let quick = async {
-        let answer = udp(&server, RecordType::AAAA).await;
-        (answer, start.elapsed())
-    };
-    let (slow, (quick, quick_after)) = tokio::join!(slow, quick);
-    assert_eq!(addresses(&slow), [V4]);
-    assert!(start.elapsed() >= QUIET);
-    assert_eq!(addresses(&quick), [V6]);
-    assert!(quick_after < QUIET);
+    assert_eq!(addresses(&udp(&server, RecordType::A).await), [V4]);
+    assert!(start.elapsed() >= delay);
 }
 
 #[tokio::test]
-async fn a_closed_server_is_unreachable_and_keeps_its_port() {
+async fn closed_server_is_unreachable_and_keeps_its_port() {
     let server = server().await;
     server.close();
     let question = question(NAME, RecordType::A);
@@ -272,7 +295,7 @@ async fn a_closed_server_is_unreachable_and_keeps_its_port() {
 }
 
 #[tokio::test]
-async fn what_is_no_question_is_ignored() {
+async fn invalid_questions_are_ignored() {
     let server = server().await;
     let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0))
         .await
@@ -285,12 +308,12 @@ async fn what_is_no_question_is_ignored() {
 }
 
 #[tokio::test]
-async fn a_dropped_server_is_gone() {
+async fn dropped_server_releases_its_port() {
     let server = server().await;
     let addr = server.addr();
     drop(server);
-    // The task ends at its next step, and with it the port.
-    timeout(SOON, async {
+    // The port is released when the server's task ends.
+    timeout(TIMEOUT, async {
         while UdpSocket::bind(addr).await.is_err() {
             tokio::task::yield_now().await;
         }

@@ -1,12 +1,13 @@
-//! HTTP and pages of the login server, met by hyper over rustls.
+//! The login server's HTTP and page faults, seen by hyper over rustls.
 
-#![allow(clippy::disallowed_methods, reason = "a test measures time")]
+#![allow(clippy::disallowed_methods, reason = "a test reads the system clock")]
 
 use std::io::Read;
 use std::time::{Duration, Instant, SystemTime};
 
 use crate::client::{
-    NAME, Size, body, config, get, handshake_with, header, send, send_on, stays_silent,
+    HelloSize, NAME, TIMEOUT, body, config, get, handshake_with, header, send, send_on,
+    stays_pending,
 };
 use ccass_2fa_lab::{
     Authority, BOMB_SIZE, Encoding, HttpFault, Leaf, LoginServer, PageFault, TITLE,
@@ -30,21 +31,21 @@ fn is_login_page(page: &[u8]) -> bool {
             .all(|field| page.contains(&format!("name=\"{field}\"")))
 }
 
-/// What a client that speaks HTTP/1.1 by hand reads until the end.
+/// Sends a request over HTTP/1.1 and returns every byte that the server sends.
 async fn raw(server: &LoginServer, authority: &Authority) -> std::io::Result<Vec<u8>> {
-    let config = config(authority, Size::Large, &["h2", "http/1.1"]);
+    let config = config(authority, HelloSize::Large, &["h2", "http/1.1"]);
     let mut stream = handshake_with(server.addr(), config).await?;
     assert_eq!(stream.get_ref().1.alpn_protocol(), Some(&b"http/1.1"[..]));
     stream
         .write_all(b"GET /sso HTTP/1.1\r\nHost: sso.lab.test\r\n\r\n")
         .await?;
     let mut bytes = Vec::new();
-    tokio::time::timeout(crate::client::SOON, stream.read_to_end(&mut bytes)).await??;
+    tokio::time::timeout(TIMEOUT, stream.read_to_end(&mut bytes)).await??;
     Ok(bytes)
 }
 
 #[tokio::test]
-async fn the_login_page_comes_over_http_2_and_over_http_1() {
+async fn login_page_is_served_over_http_2_and_http_1() {
     let (authority, server) = lab().await;
     let response = send(server.addr(), &authority, get("/sso"))
         .await
@@ -53,7 +54,7 @@ async fn the_login_page_comes_over_http_2_and_over_http_1() {
     assert_eq!(response.status(), StatusCode::OK);
     assert!(is_login_page(&body(response).await.expect("a page")));
 
-    let http1 = config(&authority, Size::Small, &["http/1.1"]);
+    let http1 = config(&authority, HelloSize::Small, &["http/1.1"]);
     let stream = handshake_with(server.addr(), http1)
         .await
         .expect("a session");
@@ -77,7 +78,7 @@ async fn the_login_page_comes_over_http_2_and_over_http_1() {
 }
 
 #[tokio::test]
-async fn other_addresses_are_not_found() {
+async fn other_paths_are_not_found() {
     let (authority, server) = lab().await;
     let response = send(server.addr(), &authority, get("/"))
         .await
@@ -86,7 +87,7 @@ async fn other_addresses_are_not_found() {
 }
 
 #[tokio::test]
-async fn statuses_come_with_their_headers() {
+async fn configured_status_is_sent_with_its_headers() {
     let (authority, server) = lab().await;
     server.set_fault(HttpFault::Status(403));
     let response = send(server.addr(), &authority, get("/sso"))
@@ -103,7 +104,7 @@ async fn statuses_come_with_their_headers() {
 }
 
 #[tokio::test]
-async fn redirects_go_where_they_were_told_round_in_a_loop_or_down_a_chain() {
+async fn redirects_lead_to_a_url_in_a_loop_or_along_a_chain() {
     let (authority, server) = lab().await;
     server.set_fault(HttpFault::Redirect(
         307,
@@ -143,10 +144,11 @@ async fn redirects_go_where_they_were_told_round_in_a_loop_or_down_a_chain() {
 }
 
 #[tokio::test]
-async fn after_the_request_silence_reset_and_end_are_told_apart() {
+async fn silence_reset_and_close_after_the_request_are_distinguishable() {
     let (authority, server) = lab().await;
     server.set_fault(HttpFault::SilentAfterRequest);
-    assert!(stays_silent(raw(&server, &authority)).await);
+    let pending = raw(&server, &authority);
+    assert!(stays_pending(pending, || server.requests().len() == 1).await);
     server.set_fault(HttpFault::ResetAfterRequest);
     let error = raw(&server, &authority).await.expect_err("a reset");
     assert_eq!(error.kind(), std::io::ErrorKind::ConnectionReset);
@@ -156,7 +158,7 @@ async fn after_the_request_silence_reset_and_end_are_told_apart() {
 }
 
 #[tokio::test]
-async fn what_is_not_http_and_what_is_too_much_header_fails_a_client() {
+async fn malformed_response_and_oversized_headers_fail_the_client() {
     let (authority, server) = lab().await;
     server.set_fault(HttpFault::Malformed);
     let error = send(server.addr(), &authority, get("/sso"))
@@ -171,7 +173,7 @@ async fn what_is_not_http_and_what_is_too_much_header_fails_a_client() {
 }
 
 #[tokio::test]
-async fn the_date_is_off_by_what_was_set() {
+async fn date_header_is_skewed_by_the_configured_seconds() {
     let (authority, server) = lab().await;
     server.set_fault(HttpFault::DateSkew(-3600));
     let response = send(server.addr(), &authority, get("/sso"))
@@ -183,7 +185,7 @@ async fn the_date_is_off_by_what_was_set() {
 }
 
 #[tokio::test]
-async fn a_slow_answer_is_late_and_good() {
+async fn slow_answer_is_late_and_valid() {
     let (authority, server) = lab().await;
     let wait = Duration::from_millis(200);
     server.set_fault(HttpFault::Slow(wait));
@@ -196,7 +198,7 @@ async fn a_slow_answer_is_late_and_good() {
 }
 
 #[tokio::test]
-async fn pages_are_as_set() {
+async fn configured_pages_are_served() {
     let (authority, server) = lab().await;
     for (fault, expected) in [
         (PageFault::Text("<p>later</p>".to_owned()), "<p>later</p>"),
@@ -219,7 +221,7 @@ async fn pages_are_as_set() {
 }
 
 #[tokio::test]
-async fn a_large_body_is_as_large_as_set_announced_or_not() {
+async fn large_body_has_its_size_with_or_without_content_length() {
     const SIZE: u64 = 3_000_001;
     let (authority, server) = lab().await;
     server.set_fault(PageFault::TooLarge(SIZE));
@@ -237,7 +239,7 @@ async fn a_large_body_is_as_large_as_set_announced_or_not() {
 }
 
 #[tokio::test]
-async fn a_body_cut_short_is_an_error_for_a_client_by_length_and_by_chunk() {
+async fn truncated_body_is_an_error_by_length_and_by_chunk() {
     let (authority, server) = lab().await;
     for fault in [PageFault::CutShort, PageFault::ChunkedCutShort] {
         server.set_fault(fault);
@@ -254,17 +256,17 @@ async fn a_body_cut_short_is_an_error_for_a_client_by_length_and_by_chunk() {
 }
 
 #[tokio::test]
-async fn an_endless_body_begins_and_does_not_end() {
+async fn endless_body_starts_and_does_not_end() {
     let (authority, server) = lab().await;
     server.set_fault(PageFault::Endless);
     let response = send(server.addr(), &authority, get("/sso"))
         .await
         .expect("an answer");
-    assert!(stays_silent(body(response)).await);
+    assert!(stays_pending(body(response), || true).await);
 }
 
 #[tokio::test]
-async fn a_gzip_bomb_is_small_on_the_wire_and_sound() {
+async fn gzip_bomb_is_small_on_the_wire_and_valid() {
     let (authority, server) = lab().await;
     server.set_fault(PageFault::GzipBomb);
     let response = send(server.addr(), &authority, get("/sso"))
@@ -273,14 +275,14 @@ async fn a_gzip_bomb_is_small_on_the_wire_and_sound() {
     assert_eq!(header(&response, "content-encoding"), "gzip");
     let bomb = body(response).await.expect("a body");
     assert!(bomb.len() < 1024 * 1024, "{}", bomb.len());
-    // Reads to the end, and so compares checksum and length.
+    // Reading to the end verifies the checksum and the length.
     let mut decoder = flate2::read::GzDecoder::new(bomb.as_ref());
-    let size = std::io::copy(&mut decoder, &mut std::io::sink()).expect("sound gzip");
+    let size = std::io::copy(&mut decoder, &mut std::io::sink()).expect("valid gzip");
     assert_eq!(size, BOMB_SIZE);
 }
 
 #[tokio::test]
-async fn encodings_decode_to_the_login_page() {
+async fn encoded_pages_decode_to_the_login_page() {
     let (authority, server) = lab().await;
     for encoding in [Encoding::Gzip, Encoding::Deflate, Encoding::Brotli] {
         server.set_fault(PageFault::Encoded(encoding));
@@ -297,13 +299,13 @@ async fn encodings_decode_to_the_login_page() {
             }
         };
         let mut page = Vec::new();
-        decoder.read_to_end(&mut page).expect("sound");
+        decoder.read_to_end(&mut page).expect("a valid encoding");
         assert!(is_login_page(&page), "{encoding:?}");
     }
 }
 
 #[tokio::test]
-async fn a_page_in_chunks_and_a_page_without_a_length_are_whole() {
+async fn chunked_page_and_page_without_length_are_complete() {
     let (authority, server) = lab().await;
     for (fault, name, value) in [
         (PageFault::Chunked, "transfer-encoding", "chunked"),
@@ -319,9 +321,9 @@ async fn a_page_in_chunks_and_a_page_without_a_length_are_whole() {
 }
 
 #[tokio::test]
-async fn an_idle_connection_ends_when_the_fault_changes() {
+async fn idle_connection_closes_when_the_fault_changes() {
     let (authority, server) = lab().await;
-    let config = config(&authority, Size::Small, &["http/1.1"]);
+    let config = config(&authority, HelloSize::Small, &["http/1.1"]);
     let mut stream = handshake_with(server.addr(), config)
         .await
         .expect("a session");
@@ -333,7 +335,9 @@ async fn an_idle_connection_ends_when_the_fault_changes() {
     stream.read_exact(&mut first).await.expect("an answer");
     server.set_fault(HttpFault::Status(500));
     let mut rest = Vec::new();
-    let ended = tokio::time::timeout(crate::client::SOON, stream.read_to_end(&mut rest)).await;
-    ended.expect("an end").expect("in order");
+    let ended = tokio::time::timeout(TIMEOUT, stream.read_to_end(&mut rest)).await;
+    ended
+        .expect("the connection did not end")
+        .expect("an orderly end");
     assert!(rest.starts_with(b"TTP/1.1 404"));
 }

@@ -1,4 +1,4 @@
-//! The guard: what a client must never do to a login server, and what it may.
+//! What the login server records as a violation: requests that a client must never send.
 
 use crate::client::{NAME, body, get, handshake, header, send};
 use bytes::Bytes;
@@ -15,7 +15,7 @@ async fn lab() -> (Authority, LoginServer) {
     (authority, server)
 }
 
-/// The one violation that `request` is.
+/// The one violation recorded for `request`.
 async fn violation(request: hyper::http::request::Builder) -> String {
     let (authority, server) = lab().await;
     send(server.addr(), &authority, request)
@@ -27,7 +27,7 @@ async fn violation(request: hyper::http::request::Builder) -> String {
 }
 
 #[tokio::test]
-async fn a_get_is_polite() {
+async fn plain_get_is_no_violation() {
     let (authority, server) = lab().await;
     let request = get("/sso")
         .header("user-agent", "lab")
@@ -39,7 +39,7 @@ async fn a_get_is_polite() {
 }
 
 #[tokio::test]
-async fn another_method_is_a_violation() {
+async fn other_method_is_a_violation() {
     let found = violation(Request::builder().method("HEAD").uri("/sso")).await;
     assert!(found.contains("a method other than GET"), "{found}");
 }
@@ -53,13 +53,13 @@ async fn credentials_are_violations() {
 }
 
 #[tokio::test]
-async fn a_form_in_the_query_is_a_violation() {
+async fn form_fields_in_the_query_are_a_violation() {
     let found = violation(get("/sso?username=lab&x=1")).await;
     assert!(found.contains("a form in the query"), "{found}");
 }
 
 #[tokio::test]
-async fn a_body_is_a_violation_announced_or_not() {
+async fn request_body_is_a_violation_with_or_without_length() {
     let (authority, server) = lab().await;
     let bytes = Bytes::from_static(b"username=lab");
     send_body(&server, &authority, Full::new(bytes.clone())).await;
@@ -73,7 +73,7 @@ async fn a_body_is_a_violation_announced_or_not() {
 }
 
 #[tokio::test]
-async fn a_cookie_gate_opens_for_its_own_cookie() {
+async fn cookie_gate_accepts_its_own_cookie() {
     let (authority, server) = lab().await;
     server.set_fault(HttpFault::CookieGate);
     for _ in 0..2 {
@@ -94,9 +94,9 @@ async fn a_cookie_gate_opens_for_its_own_cookie() {
 }
 
 #[tokio::test]
-async fn a_jar_kept_between_probes_is_a_violation() {
+async fn cookies_kept_between_probes_are_a_violation() {
     let (authority, server) = lab().await;
-    // The session cookie of a finished probe.
+    // The session cookie of a previous probe.
     let response = send(server.addr(), &authority, get("/sso"))
         .await
         .expect("an answer");
@@ -115,7 +115,7 @@ async fn a_jar_kept_between_probes_is_a_violation() {
         server.violations()
     );
 
-    // The gate's cookie, after the page that it opened.
+    // The gate's cookie, after the page was served.
     server.set_fault(HttpFault::CookieGate);
     let response = send(server.addr(), &authority, get("/sso"))
         .await
@@ -132,13 +132,13 @@ async fn a_jar_kept_between_probes_is_a_violation() {
 }
 
 #[tokio::test]
-async fn a_cookie_that_nobody_gave_is_a_violation() {
+async fn unknown_cookie_is_a_violation() {
     let found = violation(get("/sso").header("cookie", "a=b")).await;
     assert!(found.contains("a=b"), "{found}");
 }
 
 #[tokio::test]
-async fn the_guard_watches_broken_answers_too() {
+async fn violations_are_recorded_for_broken_answers_too() {
     let (authority, server) = lab().await;
     server.set_fault(HttpFault::CloseAfterRequest);
     let request = get("/sso").header("authorization", "Bearer lab");
@@ -169,7 +169,7 @@ fn pair(set_cookie: &str) -> String {
     set_cookie.split(';').next().unwrap_or_default().to_owned()
 }
 
-/// A body whose size nobody knows beforehand.
+/// A body without a known size.
 struct Unannounced(Option<Bytes>);
 
 impl hyper::body::Body for Unannounced {

@@ -1,18 +1,19 @@
-//! The lab as a whole: its table of scenarios, its configuration and its switches.
+//! The lab as a whole: its scenarios, its configuration and its control endpoint.
 
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use crate::client::{body, get, handshake, send};
+use crate::client::{TIMEOUT, body, get, handshake, send};
 use ccass_2fa_lab::{Control, HOST, Lab, NameServer, RecordType, scenario, scenarios, variations};
 use hickory_proto::op::{Message, Query};
 use hickory_proto::rr::{Name, RData};
 use http_body_util::{BodyExt, Empty};
 use hyper_util::rt::TokioIo;
 use tokio::net::{TcpStream, UdpSocket};
+use tokio::time::timeout;
 
-/// What loopback can show of the exporter's reasons.
+/// The exporter's reasons that loopback can provoke.
 const REASONS: &str = "dns_nxdomain dns_no_data dns_servfail dns_refused dns_timed_out \
     dns_unreachable dns_malformed dns_sinkhole dns_tls \
     tcp_refused tcp_reset tcp_local tcp_unexpectedly_open \
@@ -25,7 +26,7 @@ const REASONS: &str = "dns_nxdomain dns_no_data dns_servfail dns_refused dns_tim
     http_truncated \
     page_mismatch page_block_page page_empty";
 
-async fn looked_up(name_server: &NameServer) -> Option<String> {
+async fn resolve(name_server: &NameServer) -> Option<String> {
     let socket = UdpSocket::bind("127.0.0.1:0").await.expect("a socket");
     socket
         .connect(name_server.addr())
@@ -37,7 +38,8 @@ async fn looked_up(name_server: &NameServer) -> Option<String> {
     let bytes = message.to_vec().expect("a message");
     socket.send(&bytes).await.expect("sent");
     let mut bytes = vec![0; 4096];
-    let length = socket.recv(&mut bytes).await.expect("an answer");
+    let received = timeout(TIMEOUT, socket.recv(&mut bytes)).await;
+    let length = received.expect("no answer").expect("a datagram");
     let answer = Message::from_vec(&bytes[..length]).expect("a message");
     answer.answers.iter().find_map(|record| match &record.data {
         RData::A(a) => Some(a.0.to_string()),
@@ -46,7 +48,7 @@ async fn looked_up(name_server: &NameServer) -> Option<String> {
 }
 
 #[test]
-fn every_reason_that_loopback_can_show_has_a_scenario_and_no_other() {
+fn scenarios_provoke_exactly_the_reasons_that_loopback_can_show() {
     let listed: BTreeSet<&str> = REASONS.split_whitespace().collect();
     let shown: BTreeSet<&str> = scenarios().iter().map(|scenario| scenario.reason).collect();
     assert_eq!(shown, listed);
@@ -58,10 +60,10 @@ fn every_reason_that_loopback_can_show_has_a_scenario_and_no_other() {
 }
 
 #[test]
-fn names_are_unique_in_kebab_case_and_found_again() {
+fn scenario_names_are_unique_kebab_case_and_findable() {
     let mut names = BTreeSet::new();
     for entry in scenarios().iter().chain(variations()) {
-        assert!(names.insert(entry.name), "{} is there twice", entry.name);
+        assert!(names.insert(entry.name), "duplicate name {}", entry.name);
         let kebab = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
         assert!(entry.name.chars().all(kebab), "{}", entry.name);
         assert_eq!(
@@ -74,10 +76,10 @@ fn names_are_unique_in_kebab_case_and_found_again() {
 }
 
 #[tokio::test]
-async fn a_healthy_lab_leads_from_the_name_to_the_page() {
+async fn healthy_lab_resolves_the_name_and_serves_the_page() {
     let lab = Lab::start().await.expect("the lab starts");
     assert_eq!(
-        looked_up(&lab.name_server).await.as_deref(),
+        resolve(&lab.name_server).await.as_deref(),
         Some("127.0.0.1")
     );
     let response = send(lab.login_server.addr(), &lab.authority, get("/sso"))
@@ -89,7 +91,7 @@ async fn a_healthy_lab_leads_from_the_name_to_the_page() {
 }
 
 #[tokio::test]
-async fn every_scenario_is_provoked_and_healed() {
+async fn every_scenario_can_be_provoked_and_healed() {
     let lab = Lab::start().await.expect("the lab starts");
     for scenario in scenarios().iter().chain(variations()) {
         lab.provoke(scenario);
@@ -97,9 +99,9 @@ async fn every_scenario_is_provoked_and_healed() {
         lab.heal();
         assert_eq!(lab.current(), None);
         assert_eq!(
-            looked_up(&lab.name_server).await.as_deref(),
+            resolve(&lab.name_server).await.as_deref(),
             Some("127.0.0.1"),
-            "{} is healed",
+            "after {}",
             scenario.name
         );
         let stream = handshake(lab.login_server.addr(), &lab.authority).await;
@@ -109,20 +111,20 @@ async fn every_scenario_is_provoked_and_healed() {
 }
 
 #[tokio::test]
-async fn a_scenario_replaces_the_one_before() {
+async fn scenario_replaces_the_previous_one() {
     let lab = Lab::start().await.expect("the lab starts");
     lab.provoke(scenario("dns-nxdomain").expect("a scenario"));
-    assert_eq!(looked_up(&lab.name_server).await, None);
+    assert_eq!(resolve(&lab.name_server).await, None);
     lab.provoke(scenario("tcp-refused").expect("a scenario"));
     assert_eq!(
-        looked_up(&lab.name_server).await.as_deref(),
+        resolve(&lab.name_server).await.as_deref(),
         Some("127.0.0.1")
     );
     assert!(TcpStream::connect(lab.login_server.addr()).await.is_err());
 }
 
 #[tokio::test]
-async fn the_configuration_names_this_lab_and_differs_where_a_scenario_asks() {
+async fn configuration_contains_addresses_and_scenario_settings() {
     let directory = tempfile::tempdir().expect("a directory");
     let lab = Lab::start_in(directory.path())
         .await
@@ -147,7 +149,7 @@ async fn the_configuration_names_this_lab_and_differs_where_a_scenario_asks() {
 }
 
 #[tokio::test]
-async fn an_intercepted_page_is_good_for_who_trusts_the_interceptor() {
+async fn interceptor_certificate_is_valid_only_for_clients_that_trust_it() {
     let lab = Lab::start().await.expect("the lab starts");
     lab.provoke(scenario("tls-intercepted").expect("a scenario"));
     assert!(
@@ -162,7 +164,7 @@ async fn an_intercepted_page_is_good_for_who_trusts_the_interceptor() {
     );
 }
 
-async fn switch(addr: SocketAddr, method: &str, path: &str) -> (u16, String) {
+async fn request_control(addr: SocketAddr, method: &str, path: &str) -> (u16, String) {
     let stream = TcpStream::connect(addr).await.expect("a connection");
     let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream))
         .await
@@ -186,21 +188,21 @@ async fn switch(addr: SocketAddr, method: &str, path: &str) -> (u16, String) {
 }
 
 #[tokio::test]
-async fn the_control_endpoint_lists_sets_and_heals() {
+async fn control_endpoint_lists_sets_and_clears_faults() {
     let lab = Arc::new(Lab::start().await.expect("the lab starts"));
     let control = Control::start(Arc::clone(&lab))
         .await
         .expect("the control starts");
     let addr = control.addr();
 
-    let (status, listing) = switch(addr, "GET", "/").await;
+    let (status, listing) = request_control(addr, "GET", "/").await;
     assert_eq!(status, 200);
     assert!(listing.starts_with("now: healthy\n"), "{listing}");
     for scenario in scenarios().iter().chain(variations()) {
         assert!(listing.contains(scenario.name) && listing.contains(scenario.about));
     }
 
-    let (status, _) = switch(addr, "PUT", "/faults/http-500").await;
+    let (status, _) = request_control(addr, "PUT", "/faults/http-500").await;
     assert_eq!(status, 200);
     assert_eq!(lab.current(), Some("http-500"));
     let response = send(lab.login_server.addr(), &lab.authority, get("/sso"))
@@ -208,53 +210,69 @@ async fn the_control_endpoint_lists_sets_and_heals() {
         .expect("an answer");
     assert_eq!(response.status().as_u16(), 500);
     body(response).await.expect("a page");
-    let (_, listing) = switch(addr, "GET", "/").await;
+    let (_, listing) = request_control(addr, "GET", "/").await;
     assert!(listing.starts_with("now: http-500\n"), "{listing}");
 
-    assert_eq!(switch(addr, "PUT", "/faults/no-such").await.0, 404);
+    assert_eq!(request_control(addr, "PUT", "/faults/no-such").await.0, 404);
     assert_eq!(lab.current(), Some("http-500"));
-    assert_eq!(switch(addr, "DELETE", "/faults").await.0, 200);
+    assert_eq!(request_control(addr, "DELETE", "/faults").await.0, 200);
     assert_eq!(lab.current(), None);
     assert_eq!(
-        switch(addr, "GET", "/violations").await,
+        request_control(addr, "GET", "/violations").await,
         (200, String::new())
     );
-    assert_eq!(switch(addr, "POST", "/").await.0, 405);
-    assert_eq!(switch(addr, "GET", "/elsewhere").await.0, 404);
+    assert_eq!(request_control(addr, "POST", "/").await.0, 405);
+    assert_eq!(request_control(addr, "GET", "/elsewhere").await.0, 404);
+}
+
+/// Kills its process when dropped.
+#[cfg(unix)]
+struct Running(std::process::Child);
+
+#[cfg(unix)]
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
 }
 
 #[cfg(unix)]
 #[test]
-fn the_binary_says_how_to_use_it_and_stops_on_ctrl_c() {
+fn binary_prints_usage_and_stops_on_ctrl_c() {
     use std::io::{BufRead, BufReader};
     use std::process::{Command, Stdio};
 
     let directory = tempfile::tempdir().expect("a directory");
-    let mut lab = Command::new(env!("CARGO_BIN_EXE_ccass-2fa-lab"))
+    let lab = Command::new(env!("CARGO_BIN_EXE_ccass-2fa-lab"))
         .arg("--directory")
         .arg(directory.path().join("lab"))
         .stdout(Stdio::piped())
         .spawn()
         .expect("the lab starts");
-    let mut said = String::new();
-    for line in BufReader::new(lab.stdout.take().expect("its output")).lines() {
-        said += &line.expect("text");
-        said.push('\n');
-        if said.ends_with("Ctrl-C stops the lab.\n") {
+    let mut lab = Running(lab);
+    let mut usage = String::new();
+    for line in BufReader::new(lab.0.stdout.take().expect("its output")).lines() {
+        usage += &line.expect("text");
+        usage.push('\n');
+        if usage.ends_with("Ctrl-C stops the lab.\n") {
             break;
         }
     }
     for file in ["ca.pem", "config.yml", "control.url"] {
         assert!(
             directory.path().join("lab").join(file).is_file(),
-            "{file}\n{said}"
+            "{file}\n{usage}"
         );
     }
     let control = std::fs::read_to_string(directory.path().join("lab/control.url"));
-    assert!(said.contains(control.expect("an address").trim()), "{said}");
+    assert!(
+        usage.contains(control.expect("an address").trim()),
+        "{usage}"
+    );
     let interrupted = Command::new("kill")
-        .args(["-INT", &lab.id().to_string()])
+        .args(["-INT", &lab.0.id().to_string()])
         .status();
     assert!(interrupted.expect("kill runs").success());
-    assert!(lab.wait().expect("the lab ends").success());
+    assert!(lab.0.wait().expect("a status").success());
 }
