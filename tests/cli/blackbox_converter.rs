@@ -1,5 +1,5 @@
-//! From a blackbox.yml to modules of ours: exactly this comes out, and it is read by our own reader.
-//! `make documents` writes what comes out; read it.
+//! Converts configurations of blackbox_exporter, compares the output with files of this repository,
+//! and loads it. `make documents` rewrites the files; review the difference.
 
 use harness::documents::{repository, updating};
 use std::fmt::Write as _;
@@ -17,7 +17,7 @@ fn inputs() -> Vec<PathBuf> {
         .collect();
     paths.retain(|path| {
         !path.to_string_lossy().contains(".modules.")
-            && path.extension().is_some_and(|it| it == "yml")
+            && path.extension().is_some_and(|extension| extension == "yml")
     });
     paths.sort();
     assert!(paths.len() >= 5);
@@ -25,22 +25,27 @@ fn inputs() -> Vec<PathBuf> {
 }
 
 #[track_caller]
-fn assert_file(path: PathBuf, told: &str) {
+fn assert_file(path: PathBuf, actual: &str) {
     if updating() {
-        std::fs::write(&path, told).expect("a file");
+        std::fs::write(&path, actual).expect("a file");
     }
     let expected = std::fs::read_to_string(&path).unwrap_or_default();
-    assert_eq!(told, expected, "{}", path.display());
+    assert_eq!(actual, expected, "{}", path.display());
 }
 
 #[test]
-fn each_file_becomes_exactly_these_modules_and_says_what_it_leaves() {
+fn files_convert_to_expected_modules_and_unsupported_settings() {
     for path in inputs() {
         let text = std::fs::read_to_string(&path).unwrap();
-        let converted = convert(&text, &path).unwrap_or_else(|mistakes| panic!("{mistakes}"));
+        let converted = convert(&text, &path).unwrap_or_else(|errors| panic!("{errors}"));
         let mut left = String::new();
-        for one in &converted.left {
-            writeln!(left, "{}: {}: {}", one.module, one.key, one.message).unwrap();
+        for setting in &converted.left {
+            writeln!(
+                left,
+                "{}: {}: {}",
+                setting.module, setting.key, setting.message
+            )
+            .unwrap();
         }
         assert!(!left.contains("hunter2") && !converted.modules.contains("hunter2"));
         assert_file(path.with_extension("modules.yml"), &converted.modules);
@@ -49,7 +54,7 @@ fn each_file_becomes_exactly_these_modules_and_says_what_it_leaves() {
 }
 
 #[test]
-fn what_comes_out_is_a_configuration_of_ours() {
+fn converted_modules_load_as_configuration() {
     let directory = tempfile::tempdir().unwrap();
     std::fs::write(
         directory.path().join("ca.pem"),
@@ -60,13 +65,13 @@ fn what_comes_out_is_a_configuration_of_ours() {
         let text = std::fs::read_to_string(&path).unwrap();
         let converted = convert(&text, &path).unwrap();
         let config = Config::parse(&converted.modules, &directory.path().join("ccass.yml"));
-        let config = config.unwrap_or_else(|mistakes| panic!("{}\n{mistakes}", converted.modules));
+        let config = config.unwrap_or_else(|errors| panic!("{}: {errors}", path.display()));
         assert!(config.modules.len() > 1, "{}", path.display());
     }
 }
 
 #[tokio::test]
-async fn check_prints_the_modules_and_names_what_is_left_apart() {
+async fn check_prints_modules_to_stdout_and_unsupported_settings_to_stderr() {
     let path = inputs().remove(0);
     let output =
         harness::exporter::run(&["check", "--from-blackbox", &path.display().to_string()]).await;
@@ -78,9 +83,9 @@ async fn check_prints_the_modules_and_names_what_is_left_apart() {
 }
 
 #[tokio::test]
-async fn a_file_that_is_no_yaml_or_not_there_is_told() {
+async fn invalid_or_missing_file_is_reported() {
     let broken = harness::exporter::ConfigFile::new("modules: [\n");
-    for (path, words) in [
+    for (path, message) in [
         (broken.path().display().to_string(), "ccass.yml:"),
         (
             "/nowhere/blackbox.yml".to_owned(),
@@ -89,7 +94,7 @@ async fn a_file_that_is_no_yaml_or_not_there_is_told() {
     ] {
         let output = harness::exporter::run(&["check", "--from-blackbox", &path]).await;
         assert_eq!(output.status.code(), Some(2));
-        let told = String::from_utf8(output.stderr).unwrap();
-        assert!(told.contains(words), "{told}");
+        let stderr = String::from_utf8(output.stderr).unwrap();
+        assert!(stderr.contains(message), "{stderr}");
     }
 }

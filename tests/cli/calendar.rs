@@ -1,9 +1,9 @@
-//! Business days of Hong Kong: every expected figure is written by hand.
+//! Business days of Hong Kong. Every expected value was determined by hand.
 
 #![allow(
     clippy::unwrap_used,
     clippy::indexing_slicing,
-    reason = "a test that unwraps in vain has failed"
+    reason = "a panic fails the test"
 )]
 
 use ccass_2fa_exporter::calendar::{Calendar, CalendarError, date_at, day_end, midnight};
@@ -14,12 +14,12 @@ fn hong_kong() -> Calendar {
     Calendar::embedded()
 }
 
-fn refusal(table: &str) -> String {
+fn parse_error(table: &str) -> String {
     Calendar::parse(table).unwrap_err().to_string()
 }
 
 #[test]
-fn each_year_has_as_many_business_days_as_published() {
+fn each_year_has_the_published_number_of_business_days() {
     for (year, days) in [
         (2022, 246),
         (2023, 246),
@@ -34,12 +34,12 @@ fn each_year_has_as_many_business_days_as_published() {
 }
 
 #[test]
-fn april_2023_has_the_business_days_that_were_worked() {
-    let worked: Vec<i8> = (1..=30)
+fn april_2023_has_the_right_business_days() {
+    let business_days: Vec<i8> = (1..=30)
         .filter(|&day| hong_kong().is_business_day(date(2023, 4, day)) == Some(true))
         .collect();
     assert_eq!(
-        worked,
+        business_days,
         [
             3, 4, 6, 11, 12, 13, 14, 17, 18, 19, 20, 21, 24, 25, 26, 27, 28
         ]
@@ -47,13 +47,13 @@ fn april_2023_has_the_business_days_that_were_worked() {
 }
 
 #[test]
-fn good_friday_and_easter_monday_are_closed_though_not_statutory() {
+fn good_friday_and_easter_monday_are_holidays() {
     assert_eq!(hong_kong().is_business_day(date(2023, 4, 7)), Some(false));
     assert_eq!(hong_kong().is_business_day(date(2023, 4, 10)), Some(false));
 }
 
 #[test]
-fn the_last_business_day_before_a_date_skips_holidays_weekends_and_the_date_itself() {
+fn last_business_day_before_skips_holidays_weekends_and_the_date() {
     let before = |day| hong_kong().last_business_day_before(day);
     assert_eq!(before(date(2023, 4, 28)), Some(date(2023, 4, 27)));
     assert_eq!(before(date(2023, 4, 11)), Some(date(2023, 4, 6)));
@@ -62,7 +62,7 @@ fn the_last_business_day_before_a_date_skips_holidays_weekends_and_the_date_itse
 }
 
 #[test]
-fn outside_the_table_every_answer_is_absent() {
+fn dates_outside_the_table_have_no_answer() {
     let calendar = hong_kong();
     assert_eq!(calendar.is_business_day(date(2021, 12, 31)), None);
     assert_eq!(calendar.is_business_day(date(2028, 1, 1)), None);
@@ -81,7 +81,7 @@ fn outside_the_table_every_answer_is_absent() {
 }
 
 #[test]
-fn counting_backwards_gives_none_to_act() {
+fn reversed_range_has_no_business_days() {
     assert_eq!(
         hong_kong().business_days(date(2023, 4, 28), date(2023, 4, 27)),
         Some(0)
@@ -93,13 +93,13 @@ fn counting_backwards_gives_none_to_act() {
 }
 
 #[test]
-fn the_table_ends_when_2028_begins_in_hong_kong() {
+fn table_is_valid_until_2028_begins_in_hong_kong() {
     assert_eq!(hong_kong().years(), 2022..=2027);
     assert_eq!(hong_kong().valid_until().as_second(), 1_830_268_800);
 }
 
 #[test]
-fn a_hong_kong_day_begins_at_sixteen_hundred_utc() {
+fn hong_kong_day_begins_at_1600_utc() {
     let at = |text: &str| text.parse::<Timestamp>().unwrap();
     assert_eq!(date_at(at("2023-04-27T15:59:59Z")), date(2023, 4, 27));
     assert_eq!(date_at(at("2023-04-27T16:00:00Z")), date(2023, 4, 28));
@@ -110,7 +110,7 @@ fn a_hong_kong_day_begins_at_sixteen_hundred_utc() {
 }
 
 #[test]
-fn a_year_lists_its_holidays_in_order() {
+fn holidays_of_a_year_are_sorted() {
     let calendar = hong_kong();
     let holidays = calendar.holidays(2027);
     assert_eq!(holidays.len(), 17);
@@ -120,7 +120,7 @@ fn a_year_lists_its_holidays_in_order() {
 }
 
 #[test]
-fn a_firm_may_close_on_a_weekday_and_drill_on_a_saturday() {
+fn overrides_close_weekdays_and_open_saturdays() {
     let (typhoon, drill, may_day) = (date(2023, 7, 17), date(2023, 5, 20), date(2023, 5, 1));
     let calendar = hong_kong()
         .with_overrides([typhoon], [drill, may_day])
@@ -141,7 +141,7 @@ fn a_firm_may_close_on_a_weekday_and_drill_on_a_saturday() {
 }
 
 #[test]
-fn overrides_that_cannot_be_meant_are_refused() {
+fn contradictory_or_out_of_range_overrides_are_rejected() {
     let both = hong_kong().with_overrides([date(2023, 5, 2)], [date(2023, 5, 2)]);
     assert_eq!(
         both.unwrap_err().to_string(),
@@ -155,7 +155,7 @@ fn overrides_that_cannot_be_meant_are_refused() {
 }
 
 #[test]
-fn the_official_feed_is_read_with_its_byte_order_mark() {
+fn official_feed_with_byte_order_mark_is_parsed() {
     let feed = "\u{feff}{\"vcalendar\": [{\"prodid\": \"-//1823\", \"vevent\": [\
         {\"dtstart\": [\"20230405\", {\"value\": \"DATE\"}], \"uid\": \"a\", \"summary\": \"Ching Ming Festival\"},\
         {\"dtstart\": [\"20240101\", {\"value\": \"DATE\"}], \"summary\": \"The first day of January\"}]}]}";
@@ -166,7 +166,7 @@ fn the_official_feed_is_read_with_its_byte_order_mark() {
 }
 
 #[test]
-fn a_table_with_a_mark_and_windows_line_ends_is_read() {
+fn table_with_byte_order_mark_and_crlf_is_parsed() {
     let calendar = Calendar::parse(
         "\u{feff}date,weekday,name\r\n2023-04-05,Wed,\"Ching Ming, a Wednesday\"\r\n",
     )
@@ -175,7 +175,7 @@ fn a_table_with_a_mark_and_windows_line_ends_is_read() {
 }
 
 #[test]
-fn a_bad_table_names_the_line_and_what_would_be_right() {
+fn invalid_table_is_rejected_with_line_and_expected_format() {
     let header = "date,weekday,name\n2023-04-05,Wed,Ching Ming\n";
     for (table, message) in [
         (
@@ -207,7 +207,7 @@ fn a_bad_table_names_the_line_and_what_would_be_right() {
             "line 1: the header is `day,name`; it must be `date,weekday,name`",
         ),
     ] {
-        assert_eq!(refusal(&table), message);
+        assert_eq!(parse_error(&table), message);
     }
     for empty in [
         "",
@@ -224,19 +224,19 @@ fn a_bad_table_names_the_line_and_what_would_be_right() {
 }
 
 #[test]
-fn a_bad_feed_names_the_event_or_the_line() {
+fn invalid_feed_is_rejected_with_event_or_line() {
     let event = |start: &str| {
         format!(
             "{{\"vcalendar\": [{{\"vevent\": [{{\"dtstart\": {start}, \"summary\": \"New Year\"}}]}}]}}"
         )
     };
     assert_eq!(
-        refusal(&event("[\"20230230\"]")),
+        parse_error(&event("[\"20230230\"]")),
         "event 1 (`New Year`): dtstart is \"20230230\"; its first element must be a date YYYYMMDD, such as \"20230405\""
     );
     assert_eq!(
-        refusal(&event("[]")),
+        parse_error(&event("[]")),
         "event 1 (`New Year`): dtstart is empty; its first element must be a date YYYYMMDD, such as \"20230405\""
     );
-    assert!(refusal("{\n\"events\": []}").starts_with("line 2: missing field `vcalendar`"));
+    assert!(parse_error("{\n\"events\": []}").starts_with("line 2: missing field `vcalendar`"));
 }

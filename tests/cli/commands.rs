@@ -1,19 +1,20 @@
-//! The commands as a person types them.
+//! The commands, run as a user types them.
 
-use ccass_2fa_lab::{HOST, Lab};
-use harness::exporter::{ConfigFile, command, run};
+use ccass_2fa_lab::{Authority, HOST, HttpFault, Lab, Leaf, PageFault, Scenario, scenario};
+use harness::exporter::{ConfigFile, command, output_of, run, verify};
+use harness::scenarios::{for_each, summary};
 
 fn text(bytes: Vec<u8>) -> String {
     String::from_utf8(bytes).unwrap()
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn verify_of_a_good_page_exits_zero_and_names_the_manual_step() {
+async fn successful_verify_exits_zero_and_prints_the_manual_check() {
     let lab = Lab::start().await.unwrap();
     let config = ConfigFile::new(&lab.config());
     let output = run(&[&config.argument(), "verify"]).await;
     assert_eq!(output.status.code(), Some(0));
-    let told = text(output.stdout);
+    let stdout = text(output.stdout);
     for part in [
         "REACHED, page checked",
         "title \"CCASS Lab Login\"",
@@ -25,77 +26,77 @@ async fn verify_of_a_good_page_exits_zero_and_names_the_manual_step() {
         "The CCASS Terminal PC: this host may have another network",
         "PAC files",
     ] {
-        let folded = told.split_whitespace().collect::<Vec<_>>().join(" ");
-        assert!(folded.contains(part), "{part:?} is not in\n{told}");
+        let folded = stdout.split_whitespace().collect::<Vec<_>>().join(" ");
+        assert!(folded.contains(part), "no {part:?} in:\n{stdout}");
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn verify_names_layer_reason_and_whom_to_ask_from_the_contacts() {
+async fn failed_verify_prints_layer_reason_and_contact() {
     let lab = Lab::start().await.unwrap();
-    lab.provoke(ccass_2fa_lab::scenario("tls-unknown-issuer").unwrap());
+    lab.provoke(scenario("tls-unknown-issuer").unwrap());
     let contacts = "contacts: {security: \"Ms Chan, ext. 4321\"}\n";
     let config = ConfigFile::new(&format!("{contacts}{}", lab.config()));
     let output = run(&[&config.argument(), "verify", "sso"]).await;
     assert_eq!(output.status.code(), Some(1));
-    let told = text(output.stdout);
-    assert!(told.contains("FAILS at tls"), "{told}");
-    assert!(told.contains("Why       tls_unknown_issuer: "), "{told}");
+    let stdout = text(output.stdout);
+    assert!(stdout.contains("FAILS at tls"), "{stdout}");
     assert!(
-        told.contains("Ask       your security team (Ms Chan, ext. 4321)"),
-        "{told}"
+        stdout.contains("Why       tls_unknown_issuer: "),
+        "{stdout}"
     );
-    assert!(told.contains("O=Example Stranger"), "{told}");
+    assert!(
+        stdout.contains("Ask       your security team (Ms Chan, ext. 4321)"),
+        "{stdout}"
+    );
+    assert!(stdout.contains("O=Example Stranger"), "{stdout}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_answer_that_the_server_may_not_have_given_sends_nobody_to_the_hotline() {
+async fn interceptor_response_is_referred_to_security_not_the_hotline() {
     let lab = Lab::start().await.unwrap();
-    lab.provoke(ccass_2fa_lab::scenario("tls-interception-suspected").unwrap());
-    lab.login_server
-        .set_fault(ccass_2fa_lab::HttpFault::Status(502));
+    lab.provoke(scenario("tls-interception-suspected").unwrap());
+    lab.login_server.set_fault(HttpFault::Status(502));
     let config = ConfigFile::new(&lab.config());
-    let (code, report) = harness::exporter::verify(&config).await;
+    let (code, report) = verify(&config).await;
     assert_eq!(code, 1);
     assert_eq!(report["verdict"]["reason"], "http_status");
     assert_eq!(
         report["hops"][0]["http"]["facts"]["answered_by"],
         "interceptor"
     );
-    assert_eq!(report["advice"]["ask"], "security", "{report:#}");
+    assert_eq!(report["advice"]["ask"], "security", "{}", summary(&report));
     lab.heal();
-    lab.login_server
-        .set_fault(ccass_2fa_lab::HttpFault::Status(502));
-    let (_, report) = harness::exporter::verify(&config).await;
-    assert_eq!(report["advice"]["ask"], "hkex", "{report:#}");
+    lab.login_server.set_fault(HttpFault::Status(502));
+    let (_, report) = verify(&config).await;
+    assert_eq!(report["advice"]["ask"], "hkex", "{}", summary(&report));
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_accepted_interceptor_is_no_finding_but_its_answers_are_not_the_servers() {
+async fn accepted_interceptor_is_no_finding_but_its_errors_are_its_own() {
     let lab = Lab::start().await.unwrap();
-    lab.provoke(ccass_2fa_lab::scenario("tls-interception-suspected").unwrap());
-    lab.login_server
-        .set_fault(ccass_2fa_lab::HttpFault::Status(502));
+    lab.provoke(scenario("tls-interception-suspected").unwrap());
+    lab.login_server.set_fault(HttpFault::Status(502));
     let accepted = "tls: {accepted_interceptors: [\"Example Web Filter\"], ";
     let config = ConfigFile::new(&lab.config().replace("tls: {", accepted));
-    let (_, report) = harness::exporter::verify(&config).await;
+    let (_, report) = verify(&config).await;
     assert_eq!(
         report["findings"].as_array().unwrap().len(),
         0,
-        "{report:#}"
+        "{}",
+        summary(&report)
     );
     let handshake = &report["hops"][0]["tls"]["facts"]["handshakes"][0];
     assert_eq!(handshake["interception"], "accepted");
-    assert_eq!(report["advice"]["ask"], "security", "{report:#}");
+    assert_eq!(report["advice"]["ask"], "security", "{}", summary(&report));
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_bad_status_counts_more_than_its_body_and_shows_the_title_of_its_page() {
+async fn bad_status_is_reported_with_the_page_title() {
     let lab = Lab::start().await.unwrap();
     let config = ConfigFile::new(&lab.config());
-    lab.login_server
-        .set_fault(ccass_2fa_lab::HttpFault::Status(403));
-    let (_, report) = harness::exporter::verify(&config).await;
+    lab.login_server.set_fault(HttpFault::Status(403));
+    let (_, report) = verify(&config).await;
     assert_eq!(report["verdict"]["reason"], "http_status");
     let title = report["hops"][0]["http"]["facts"]["title"]
         .as_str()
@@ -104,53 +105,56 @@ async fn a_bad_status_counts_more_than_its_body_and_shows_the_title_of_its_page(
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn every_verdict_fits_a_hundred_columns_and_has_no_colours_in_a_pipe() {
-    for name in [
+async fn every_verdict_fits_100_columns_without_colors_in_a_pipe() {
+    let names = [
         "dns-nxdomain",
         "tcp-refused",
         "tls-expired",
         "http-500",
         "page-mismatch",
-    ] {
-        let lab = Lab::start().await.unwrap();
-        lab.provoke(ccass_2fa_lab::scenario(name).unwrap());
-        let config = ConfigFile::new(&lab.config());
-        let told = text(run(&[&config.argument(), "verify"]).await.stdout);
-        assert!(!told.contains('\u{1b}'), "{told}");
-        for line in told.lines() {
-            assert!(
-                line.chars().count() <= 100,
-                "{} columns: {line}",
-                line.chars().count()
-            );
-            assert_eq!(line, line.trim_end());
+    ];
+    for_each(names.map(|name| scenario(name).unwrap()), check_layout).await;
+}
+
+async fn check_layout(scenario: &'static Scenario) -> Result<(), String> {
+    let lab = Lab::start().await.unwrap();
+    lab.provoke(scenario);
+    let config = ConfigFile::new(&lab.config());
+    let stdout = text(run(&[&config.argument(), "verify"]).await.stdout);
+    if stdout.is_empty() || stdout.contains('\u{1b}') {
+        return Err(format!("no output, or colors: {stdout:?}"));
+    }
+    for line in stdout.lines() {
+        let columns = line.chars().count();
+        if columns > 100 || line != line.trim_end() {
+            return Err(format!("{columns} columns or trailing spaces: {line:?}"));
         }
     }
+    Ok(())
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn colours_come_where_they_are_asked_for() {
+async fn colors_can_be_forced() {
     let lab = Lab::start().await.unwrap();
     let config = ConfigFile::new(&lab.config());
-    let output = command()
-        .args([&config.argument(), "verify"])
-        .env("CLICOLOR_FORCE", "1")
-        .output();
-    assert!(text(output.await.unwrap().stdout).contains('\u{1b}'));
+    let mut verify = command();
+    verify.args([&config.argument(), "verify"]);
+    let output = output_of(verify.env("CLICOLOR_FORCE", "1")).await;
+    assert!(text(output.stdout).contains('\u{1b}'));
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn verify_writes_to_a_file_without_colours() {
+async fn verify_writes_to_a_file_without_colors() {
     let lab = Lab::start().await.unwrap();
     let config = ConfigFile::new(&lab.config());
     let path = config.directory().join("verdict.txt");
     let argument = format!("--output={}", path.display());
     let output = run(&[&config.argument(), "verify", &argument]).await;
     assert_eq!((output.status.code(), output.stdout.len()), (Some(0), 0));
-    let told = std::fs::read_to_string(path).unwrap();
+    let stdout = std::fs::read_to_string(path).unwrap();
     assert!(
-        told.contains("REACHED") && !told.contains('\u{1b}'),
-        "{told}"
+        stdout.contains("REACHED") && !stdout.contains('\u{1b}'),
+        "{stdout}"
     );
     let output = run(&[
         &config.argument(),
@@ -162,9 +166,9 @@ async fn verify_writes_to_a_file_without_colours() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn verify_takes_an_address_that_is_not_configured() {
+async fn verify_accepts_a_url_that_is_not_configured() {
     let lab = Lab::start().await.unwrap();
-    // The built-in module, made to follow the lab's resolver.
+    // The built-in module with the lab's resolver.
     let text = lab.config().replace("lab_page", "login_page");
     let config = ConfigFile::new(&text);
     let output = run(&[&config.argument(), "verify", &lab.url()]).await;
@@ -177,7 +181,7 @@ async fn verify_takes_an_address_that_is_not_configured() {
 }
 
 #[tokio::test]
-async fn usage_that_makes_no_sense_exits_two_and_says_what_would() {
+async fn invalid_arguments_exit_two_with_a_helpful_message() {
     for (arguments, part) in [
         (
             &["verify", "nothing"][..],
@@ -197,80 +201,94 @@ async fn usage_that_makes_no_sense_exits_two_and_says_what_would() {
     ] {
         let output = run(arguments).await;
         assert_eq!(output.status.code(), Some(2), "{arguments:?}");
-        let told = String::from_utf8(output.stderr).unwrap();
-        assert!(told.contains(part), "{arguments:?}: {told}");
+        let stderr = String::from_utf8(output.stderr).unwrap();
+        assert!(stderr.contains(part), "{arguments:?}: {stderr}");
     }
 }
 
 #[tokio::test]
-async fn check_says_how_many_connections_a_day_a_configuration_makes() {
+async fn check_prints_probes_and_connections_per_day() {
     let config = ConfigFile::new(
         "probe: {interval: 30s}\nmodules: {login_page: {system_resolvers: ignore, \
          resolvers: [127.0.0.1, 127.0.0.2]}}\n",
     );
     let output = run(&[&config.argument(), "check"]).await;
     assert_eq!(output.status.code(), Some(0));
-    let told = text(output.stdout);
-    let folded = told.split_whitespace().collect::<Vec<_>>().join(" ");
-    assert!(folded.contains("a day: 2880 probes"), "{told}");
+    let stdout = text(output.stdout);
+    let folded = stdout.split_whitespace().collect::<Vec<_>>().join(" ");
+    assert!(folded.contains("a day: 2880 probes"), "{stdout}");
     assert!(
         folded.contains("2880 connections where it has one"),
-        "{told}"
+        "{stdout}"
     );
-    assert!(folded.contains("11520 questions to 2 resolvers"), "{told}");
-    assert!(folded.contains("the page is not checked"), "{told}");
-    assert!(folded.contains("holidays known until 2028-01-01"), "{told}");
+    assert!(
+        folded.contains("11520 questions to 2 resolvers"),
+        "{stdout}"
+    );
+    assert!(folded.contains("the page is not checked"), "{stdout}");
+    assert!(
+        folded.contains("holidays known until 2028-01-01"),
+        "{stdout}"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn nothing_that_a_server_says_steers_the_terminal() {
+async fn control_characters_from_the_server_are_not_printed() {
     let lab = Lab::start().await.unwrap();
     let title = "<title>\u{1b}[2J\u{202e}gnirts \u{7}\u{9b}31m</title>";
     lab.login_server
-        .set_fault(ccass_2fa_lab::PageFault::Text(title.to_owned()));
+        .set_fault(PageFault::Text(title.to_owned()));
     let config = ConfigFile::new(&lab.config());
-    let told = text(run(&[&config.argument(), "verify"]).await.stdout);
-    assert!(told.contains("gnirts"), "{told}");
-    let steers = |c: char| c != '\n' && (c.is_control() || c == '\u{202e}');
-    assert!(!told.chars().any(steers), "{told:?}");
+    let stdout = text(run(&[&config.argument(), "verify"]).await.stdout);
+    assert!(stdout.contains("gnirts"), "{stdout}");
+    let is_control = |c: char| c != '\n' && (c.is_control() || c == '\u{202e}');
+    assert!(!stdout.chars().any(is_control), "{stdout:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_long_redirect_is_followed_whole_and_none_is_followed_where_none_may_be() {
+async fn long_redirect_is_followed_unless_redirects_are_disabled() {
     let lab = Lab::start().await.unwrap();
     let long = format!("/sso?SAMLRequest={}", "A".repeat(700));
     lab.login_server
-        .set_fault(ccass_2fa_lab::HttpFault::Redirect(302, long.clone()));
+        .set_fault(HttpFault::Redirect(302, long.clone()));
     let config = ConfigFile::new(&lab.config());
-    let (_, report) = harness::exporter::verify(&config).await;
+    let (_, report) = verify(&config).await;
     assert_eq!(
-        report["verdict"]["reason"], "http_redirect_loop",
-        "{report:#}"
+        report["verdict"]["reason"],
+        "http_redirect_loop",
+        "{}",
+        summary(&report)
     );
     assert_eq!(lab.login_server.requests()[1].path, long);
     let text = lab
         .config()
         .replace("    page: {", "    http: {redirects: none}\n    page: {");
-    let (_, report) = harness::exporter::verify(&ConfigFile::new(&text)).await;
-    assert_eq!(report["verdict"]["reason"], "http_status", "{report:#}");
+    let (_, report) = verify(&ConfigFile::new(&text)).await;
+    assert_eq!(
+        report["verdict"]["reason"],
+        "http_status",
+        "{}",
+        summary(&report)
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_expired_certificate_of_a_stranger_is_the_strangers_not_the_servers() {
-    use ccass_2fa_lab::{Authority, Leaf};
+async fn expired_certificate_of_unknown_ca_is_reported_as_unknown_issuer() {
     let lab = Lab::start().await.unwrap();
-    let stranger = Authority::new("Example Stranger").issue(&Leaf::for_name(HOST).expired());
-    lab.login_server.set_identity(stranger);
-    let (_, report) = harness::exporter::verify(&ConfigFile::new(&lab.config())).await;
+    let identity = Authority::new("Example Stranger").issue(&Leaf::for_name(HOST).expired());
+    lab.login_server.set_identity(identity);
+    let (_, report) = verify(&ConfigFile::new(&lab.config())).await;
     assert_eq!(
-        report["verdict"]["reason"], "tls_unknown_issuer",
-        "{report:#}"
+        report["verdict"]["reason"],
+        "tls_unknown_issuer",
+        "{}",
+        summary(&report)
     );
     assert_eq!(report["advice"]["ask"], "security");
 }
 
 #[tokio::test]
-async fn the_environments_proxy_is_used_where_it_is_asked_for_and_its_exceptions_hold() {
+async fn system_proxy_comes_from_the_environment_and_honors_no_proxy() {
     let lab = Lab::start().await.unwrap();
     let text = lab
         .config()
@@ -278,23 +296,23 @@ async fn the_environments_proxy_is_used_where_it_is_asked_for_and_its_exceptions
     let config = ConfigFile::new(&text);
     let proxy = format!("http://clerk:lab-secret@{}", lab.proxy.addr());
     for (exceptions, tunnels) in [("", 1), (HOST, 1), ("example.com", 2)] {
-        let output = command()
-            .args([&config.argument(), "verify"])
-            .env("HTTPS_PROXY", &proxy)
-            .env("NO_PROXY", exceptions)
-            .output()
-            .await
-            .unwrap();
-        let told = String::from_utf8(output.stdout).unwrap();
-        assert_eq!(output.status.code(), Some(0), "{told}");
+        let mut verify = command();
+        verify.args([&config.argument(), "verify"]);
+        verify.env("HTTPS_PROXY", &proxy);
+        let output = output_of(verify.env("NO_PROXY", exceptions)).await;
+        let stdout = String::from_utf8(output.stdout).unwrap();
+        assert_eq!(output.status.code(), Some(0), "{stdout}");
         let asked = lab.proxy.asked();
-        assert_eq!(asked.len(), tunnels, "{exceptions:?}: {asked:?}\n{told}");
-        assert!(asked.iter().all(|one| one.starts_with(HOST)), "{asked:?}");
-        assert_eq!(
-            told.contains("through http://"),
-            exceptions != HOST,
-            "{told}"
+        assert_eq!(asked.len(), tunnels, "{exceptions:?}: {asked:?}\n{stdout}");
+        assert!(
+            asked.iter().all(|target| target.starts_with(HOST)),
+            "{asked:?}"
         );
-        assert!(!told.contains("lab-secret"), "{told}");
+        assert_eq!(
+            stdout.contains("through http://"),
+            exceptions != HOST,
+            "{stdout}"
+        );
+        assert!(!stdout.contains("lab-secret"), "{stdout}");
     }
 }

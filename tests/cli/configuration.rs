@@ -1,4 +1,4 @@
-//! Files that are right, and each mistake with exactly what is said of it.
+//! Configuration files: valid ones load, and each error has its exact message.
 
 use harness::documents::repository;
 use std::path::Path;
@@ -7,7 +7,7 @@ use ccass_2fa_exporter::config::Config;
 use harness::exporter::{ConfigFile, run};
 
 #[test]
-fn the_example_with_every_key_is_the_same_as_no_file() {
+fn example_file_equals_the_defaults() {
     let path = repository("deploy/ccass.yml");
     let example = Config::load(Some(&path)).unwrap_or_else(|error| panic!("{error}"));
     let defaults = Config::load(None).unwrap();
@@ -15,10 +15,10 @@ fn the_example_with_every_key_is_the_same_as_no_file() {
 }
 
 #[test]
-fn the_example_names_every_key_that_the_reader_knows() {
+fn example_file_contains_every_key() {
     let example = include_str!("../../deploy/ccass.yml");
-    let written = include_str!("../../src/config/written.rs");
-    let keys = written.lines().filter_map(|line| {
+    let source = include_str!("../../src/config/written.rs");
+    let keys = source.lines().filter_map(|line| {
         let key = line.trim().strip_prefix("pub ")?.split_once(':')?.0;
         key.chars()
             .all(|c| c.is_ascii_lowercase() || c == '_')
@@ -36,7 +36,7 @@ fn the_example_names_every_key_that_the_reader_knows() {
 }
 
 #[test]
-fn a_key_with_nothing_behind_it_is_as_good_as_none() {
+fn empty_keys_equal_the_defaults() {
     let text = "contacts:\nprobe:\nmodules:\n  login_page:\ncontrols:\ntimetable:\n  done:\n";
     let config = Config::parse(text, Path::new("ccass.yml")).unwrap_or_else(|e| panic!("{e}"));
     assert_eq!(
@@ -45,8 +45,8 @@ fn a_key_with_nothing_behind_it_is_as_good_as_none() {
     );
 }
 
-/// A file, and each line that `check` says of it without the file's name and the lines shown.
-const MISTAKES: &[(&str, &[&str])] = &[
+/// Configurations, and the messages of `check` without the file name and the quoted lines.
+const ERRORS: &[(&str, &[&str])] = &[
     (
         "sight: x\n",
         &[
@@ -344,46 +344,46 @@ const MISTAKES: &[(&str, &[&str])] = &[
 ];
 
 #[tokio::test]
-async fn each_mistake_is_told_with_file_line_column_key_and_what_would_be_right() {
+async fn errors_are_reported_with_line_column_key_and_hint() {
     let mut differences = Vec::new();
-    for (text, expected) in MISTAKES {
+    for (text, expected) in ERRORS {
         let file = ConfigFile::new(text);
         let output = run(&[&file.argument(), "check"]).await;
         assert_eq!(output.status.code(), Some(2), "{text}");
-        let told = String::from_utf8(output.stderr).unwrap();
+        let stderr = String::from_utf8(output.stderr).unwrap();
         let prefix = format!("{}:", file.path().display());
-        let told: Vec<String> = told
+        let messages: Vec<String> = stderr
             .lines()
             .filter_map(|line| line.strip_prefix(&prefix))
             .map(|line| line.replace(&file.directory().display().to_string(), "DIRECTORY"))
             .collect();
-        if told != *expected {
-            differences.push(format!("{text}{told:#?} is not {expected:#?}"));
+        if messages != *expected {
+            differences.push(format!("{text}got {messages:#?}, expected {expected:#?}"));
         }
     }
     assert!(differences.is_empty(), "{}", differences.join("\n"));
 }
 
 #[tokio::test]
-async fn the_line_of_a_mistake_is_shown_with_a_caret_but_not_where_a_secret_stands_in_it() {
+async fn line_of_an_error_is_quoted_unless_it_may_contain_a_secret() {
     let file = ConfigFile::new("probe: {interval: 5s}\n");
-    let told = String::from_utf8(run(&[&file.argument(), "check"]).await.stderr).unwrap();
+    let stderr = String::from_utf8(run(&[&file.argument(), "check"]).await.stderr).unwrap();
     assert!(
-        told.ends_with("\n 1 | probe: {interval: 5s}\n   |                   ^\n"),
-        "{told}"
+        stderr.ends_with("\n 1 | probe: {interval: 5s}\n   |                   ^\n"),
+        "{stderr}"
     );
     for secret in [
         "targets: [{name: a b, url: \"https://me:hunter2@sso.example/\"}]\n",
         "modules: {m: {http: {max_body: 1, headers: {Authorization: hunter2}}}}\n",
     ] {
         let file = ConfigFile::new(secret);
-        let told = String::from_utf8(run(&[&file.argument(), "check"]).await.stderr).unwrap();
-        assert!(!told.contains("hunter2"), "{told}");
+        let stderr = String::from_utf8(run(&[&file.argument(), "check"]).await.stderr).unwrap();
+        assert!(!stderr.contains("hunter2"), "{stderr}");
     }
 }
 
 #[tokio::test]
-async fn every_command_refuses_a_mistaken_file_with_exit_code_two() {
+async fn every_command_rejects_an_invalid_file_with_exit_code_two() {
     let file = ConfigFile::new("probe: {interval: 5s}\n");
     for command in [&["serve"][..], &["verify"], &["timetable"], &["check"], &[]] {
         let flag = file.argument();
@@ -395,15 +395,15 @@ async fn every_command_refuses_a_mistaken_file_with_exit_code_two() {
     }
     let output = run(&["check", "--config.file=/nowhere/ccass.yml"]).await;
     assert_eq!(output.status.code(), Some(2));
-    let told = String::from_utf8(output.stderr).unwrap();
+    let stderr = String::from_utf8(output.stderr).unwrap();
     assert!(
-        told.starts_with("cannot read /nowhere/ccass.yml: "),
-        "{told}"
+        stderr.starts_with("cannot read /nowhere/ccass.yml: "),
+        "{stderr}"
     );
 }
 
 #[tokio::test]
-async fn a_holiday_file_with_a_bad_date_is_refused_with_its_line() {
+async fn holiday_file_with_invalid_date_is_rejected_with_its_line() {
     let file = ConfigFile::new("calendar: {file: holidays.csv}\n");
     std::fs::write(
         file.directory().join("holidays.csv"),
@@ -412,7 +412,10 @@ async fn a_holiday_file_with_a_bad_date_is_refused_with_its_line() {
     .unwrap();
     let output = run(&[&file.argument(), "check"]).await;
     assert_eq!(output.status.code(), Some(2));
-    let told = String::from_utf8(output.stderr).unwrap();
-    assert!(told.contains("calendar.file"), "{told}");
-    assert!(told.contains("line 3") || told.contains(":3"), "{told}");
+    let stderr = String::from_utf8(output.stderr).unwrap();
+    assert!(stderr.contains("calendar.file"), "{stderr}");
+    assert!(
+        stderr.contains("line 3") || stderr.contains(":3"),
+        "{stderr}"
+    );
 }

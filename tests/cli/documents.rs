@@ -1,5 +1,5 @@
-//! What the documents say is what the program does. `make documents`
-//! writes those that repeat a table of the code; read the difference before you commit it.
+//! The documents agree with the program. `make documents` rewrites those that repeat a table of the
+//! code; review the difference.
 
 use std::fmt::Write as _;
 use std::path::Path;
@@ -10,8 +10,8 @@ use ccass_2fa_exporter::report::{Finding, LayerName, Reason};
 use harness::documents::{assert_document, read, repository};
 use harness::exporter::binary;
 
-/// What a command prints.
-fn printed(arguments: &[&str]) -> String {
+/// The standard output of a command.
+fn stdout_of(arguments: &[&str]) -> String {
     let output = std::process::Command::new(binary())
         .args(arguments)
         .output()
@@ -23,12 +23,12 @@ fn section(code: &str, advice: Advice) -> String {
     format!(
         "### `{code}`\n\n{}\n\n**Ask** {}. **Hand over:** {}\n\n",
         advice.meaning,
-        whom(advice.ask),
+        contact(advice.ask),
         advice.hand_over
     )
 }
 
-fn whom(contact: Contact) -> String {
+fn contact(contact: Contact) -> String {
     match contact {
         Contact::Hkex => "the CCASS Hotline 2979 7111, clearingps@hkex.com.hk".to_owned(),
         other => format!("{} (`contacts.{}`)", other.team(), other.code()),
@@ -36,7 +36,7 @@ fn whom(contact: Contact) -> String {
 }
 
 #[test]
-fn each_reason_and_finding_has_its_heading_with_the_advice_of_the_code() {
+fn reasons_document_has_every_reason_and_finding_with_its_advice() {
     let mut text = String::from(
         "# Reasons and findings\n\n\
          Every failed probe has one first failing layer and one reason out of this list. The code is\n\
@@ -62,7 +62,7 @@ fn each_reason_and_finding_has_its_heading_with_the_advice_of_the_code() {
 }
 
 #[test]
-fn each_metric_stands_in_the_documentation_with_its_labels_and_help() {
+fn metrics_document_has_every_metric_with_labels_and_help() {
     let mut text = format!(
         "# Metrics\n\n\
          Every metric of `/metrics` begins with `{PREFIX}`, which is left out here. Labels besides\n\
@@ -90,7 +90,7 @@ fn each_metric_stands_in_the_documentation_with_its_labels_and_help() {
 }
 
 #[test]
-fn each_metric_is_defined_once_and_named_as_the_field_names_them() {
+fn metrics_are_defined_once_and_follow_naming_conventions() {
     for (index, definition) in CATALOGUE.iter().enumerate() {
         assert!(
             CATALOGUE[..index]
@@ -107,7 +107,7 @@ fn each_metric_is_defined_once_and_named_as_the_field_names_them() {
     }
 }
 
-/// The code blocks of a document in that language.
+/// The code blocks in `language`.
 fn blocks<'a>(text: &'a str, language: &str) -> Vec<&'a str> {
     let fence = format!("```{language}\n");
     text.split(fence.as_str())
@@ -117,7 +117,7 @@ fn blocks<'a>(text: &'a str, language: &str) -> Vec<&'a str> {
 }
 
 #[test]
-fn the_configuration_in_the_readme_loads() {
+fn configuration_in_the_readme_loads() {
     let readme = read("README.md");
     let blocks = blocks(&readme, "yaml");
     let block = blocks.first().expect("a configuration");
@@ -127,7 +127,7 @@ fn the_configuration_in_the_readme_loads() {
 }
 
 #[test]
-fn the_configuration_in_the_page_about_the_firewall_loads() {
+fn configuration_in_the_firewall_document_loads() {
     let page = read("docs/behind-your-firewall.md");
     for block in blocks(&page, "yaml") {
         let config = ccass_2fa_exporter::config::Config::parse(block, &repository("docs"));
@@ -146,7 +146,7 @@ fn the_configuration_in_the_page_about_the_firewall_loads() {
 }
 
 #[test]
-fn each_flag_and_command_in_the_readme_is_one_of_the_programs() {
+fn flags_and_commands_in_the_readme_exist() {
     let all = [
         "serve",
         "verify",
@@ -161,7 +161,7 @@ fn each_flag_and_command_in_the_readme_is_one_of_the_programs() {
     ]
     .map(|command| {
         let words: Vec<&str> = command.split(' ').chain(["--help"]).collect();
-        printed(&words)
+        stdout_of(&words)
     })
     .join("\n");
     let readme = read("README.md");
@@ -177,7 +177,7 @@ fn each_flag_and_command_in_the_readme_is_one_of_the_programs() {
         }
     }
     assert!(count > 4, "only {count} flags");
-    let overview = printed(&["--help"]);
+    let overview = stdout_of(&["--help"]);
     for line in overview
         .lines()
         .skip_while(|line| *line != "Commands:")
@@ -196,20 +196,20 @@ fn each_flag_and_command_in_the_readme_is_one_of_the_programs() {
 }
 
 #[test]
-fn the_documented_timetable_is_one() {
+fn documented_timetable_and_printed_timetable_load() {
     let document = read("docs/timetable.md");
     let (_, rest) = document.split_once("```yaml\n").unwrap();
     let text = rest.split_once("```").unwrap().0;
     let timetable = ccass_2fa_exporter::timetable::Timetable::parse(text).unwrap();
     assert_eq!((timetable.deadlines.len(), timetable.events.len()), (1, 1));
-    // What is printed to begin with is one too, and the same.
+    // The timetable that is printed as a template is the built-in one.
     let built_in = ccass_2fa_exporter::timetable::Timetable::embedded();
-    let text = printed(&["timetable", "--format=yaml"]);
+    let text = stdout_of(&["timetable", "--format=yaml"]);
     assert_eq!(text, built_in.written());
 }
 
 #[test]
-fn links_between_documents_lead_somewhere() {
+fn links_between_documents_resolve() {
     for document in [
         "README.md",
         "ARCHITECTURE.md",
@@ -225,9 +225,9 @@ fn links_between_documents_lead_somewhere() {
         {
             if !link.contains("://") && !link.starts_with('#') {
                 let path = link.split('#').next().unwrap();
-                let beside = Path::new(document).with_file_name(path);
+                let target = Path::new(document).with_file_name(path);
                 assert!(
-                    repository(&beside.display().to_string()).exists(),
+                    repository(&target.display().to_string()).exists(),
                     "{document} links to {link}"
                 );
             }

@@ -1,9 +1,9 @@
-//! The circular's dates: every expected figure is written by hand.
+//! The dates of the circular. Every expected value was determined by hand.
 
 #![allow(
     clippy::unwrap_used,
     clippy::indexing_slicing,
-    reason = "a test that unwraps in vain has failed"
+    reason = "a panic fails the test"
 )]
 
 use std::collections::BTreeMap;
@@ -27,12 +27,12 @@ fn standing(now: &str) -> Standing {
     Timetable::embedded().standing(at(now), &Calendar::embedded())
 }
 
-fn answered(answers: &Answers, now: &str) -> Standing {
+fn standing_with(answers: &Answers, now: &str) -> Standing {
     let timetable = Timetable::embedded().with_answers(answers).unwrap();
     timetable.standing(at(now), &Calendar::embedded())
 }
 
-fn actual(days: &[(&str, Date)]) -> Answers {
+fn actual_days(days: &[(&str, Date)]) -> Answers {
     let actual = days.iter().map(|(id, day)| ((*id).to_owned(), *day));
     Answers {
         actual: actual.collect(),
@@ -52,20 +52,20 @@ fn event<'a>(standing: &'a Standing, id: &str) -> &'a EventStanding {
     standing.events.iter().find(|event| event.id == id).unwrap()
 }
 
-fn refusal(from: &str, to: &str) -> String {
+fn parse_error(from: &str, to: &str) -> String {
     assert!(SHIPPED.contains(from), "{from}");
-    let refusals = refusals(&SHIPPED.replacen(from, to, 1));
-    assert_eq!(refusals.len(), 1, "{from} -> {to}: {refusals:#?}");
-    refusals[0].clone()
+    let errors = parse_errors(&SHIPPED.replacen(from, to, 1));
+    assert_eq!(errors.len(), 1, "{from} -> {to}: {errors:#?}");
+    errors[0].clone()
 }
 
-fn refusals(text: &str) -> Vec<String> {
-    let mistakes = Timetable::parse(text).unwrap_err();
-    mistakes.iter().map(ToString::to_string).collect()
+fn parse_errors(text: &str) -> Vec<String> {
+    let errors = Timetable::parse(text).unwrap_err();
+    errors.iter().map(ToString::to_string).collect()
 }
 
 #[test]
-fn every_deadline_has_its_exact_bounds() {
+fn deadlines_have_exact_bounds() {
     let standing = standing("2023-04-04T00:00:00+08:00");
     for (id, opens, strict, outer, alert_until, business_days) in [
         (
@@ -117,7 +117,7 @@ fn every_deadline_has_its_exact_bounds() {
 }
 
 #[test]
-fn every_event_has_its_exact_interval() {
+fn events_have_exact_intervals() {
     use Precision::{Minute, Range, ThirdOfMonth};
     use Status::{Confirmed, Tentative};
     let standing = standing("2023-04-04T00:00:00+08:00");
@@ -161,7 +161,7 @@ fn every_event_has_its_exact_interval() {
 }
 
 #[test]
-fn business_days_left_count_today_and_the_last_day_to_act() {
+fn business_days_left_include_today_and_the_last_day() {
     for (id, now, left) in [
         ("email_registration_users", "2022-12-19T00:00:00+08:00", 85),
         (
@@ -193,7 +193,7 @@ fn business_days_left_count_today_and_the_last_day_to_act() {
 }
 
 #[test]
-fn a_deadline_is_disputed_between_its_two_readings_to_the_second() {
+fn deadline_is_disputed_between_its_two_interpretations() {
     for (now, state) in [
         ("2022-12-18T15:59:59Z", DeadlineState::NotOpen),
         ("2022-12-18T16:00:00Z", DeadlineState::Open),
@@ -211,14 +211,14 @@ fn a_deadline_is_disputed_between_its_two_readings_to_the_second() {
 }
 
 #[test]
-fn by_a_day_includes_that_day_and_is_never_disputed() {
+fn deadline_by_a_day_includes_it_and_is_never_disputed() {
     let state = |now| deadline(&standing(now), "briefing_registration").state;
     assert_eq!(state("2023-04-19T15:59:59Z"), DeadlineState::Open);
     assert_eq!(state("2023-04-19T16:00:00Z"), DeadlineState::Passed);
 }
 
 #[test]
-fn business_days_to_an_event_end_the_day_before_it() {
+fn business_days_left_before_an_event_exclude_its_day() {
     let left = |id, now| event(&standing(now), id).business_days_left;
     assert_eq!(left("briefing_1", "2023-04-20T12:00:00+08:00"), Some(2));
     assert_eq!(left("briefing_1", "2023-04-21T12:00:00+08:00"), Some(1));
@@ -228,7 +228,7 @@ fn business_days_to_an_event_end_the_day_before_it() {
 }
 
 #[test]
-fn outside_the_calendar_counts_are_absent_and_the_rest_stays() {
+fn outside_the_calendar_only_business_days_are_absent() {
     for now in ["2021-12-31T15:59:59Z", "2027-12-31T16:00:00Z"] {
         let standing = standing(now);
         assert!(
@@ -260,7 +260,7 @@ fn outside_the_calendar_counts_are_absent_and_the_rest_stays() {
 }
 
 #[test]
-fn the_later_phase_holds_from_its_earliest_start_and_is_uncertain_until_its_latest() {
+fn phase_changes_at_its_earliest_start_and_is_certain_at_its_latest() {
     use Phase::{ParallelRun, Preparation, Sole2fa};
     for (now, phase, certain) in [
         ("2023-05-20T15:59:59Z", Preparation, true),
@@ -282,20 +282,20 @@ fn the_later_phase_holds_from_its_earliest_start_and_is_uncertain_until_its_late
 }
 
 #[test]
-fn an_actual_day_moves_the_phase_and_makes_it_certain() {
-    let launch = actual(&[("launch", date(2023, 5, 29))]);
+fn actual_date_moves_the_phase_and_makes_it_certain() {
+    let launch = actual_days(&[("launch", date(2023, 5, 29))]);
     for (now, phase) in [
         ("2023-05-28T15:59:59Z", Phase::Preparation),
         ("2023-05-28T16:00:00Z", Phase::ParallelRun),
     ] {
-        let standing = answered(&launch, now);
+        let standing = standing_with(&launch, now);
         assert_eq!(
             (standing.phase, standing.phase_certain),
             (phase, true),
             "{now}"
         );
     }
-    let standing = answered(&launch, "2023-05-23T00:00:00+08:00");
+    let standing = standing_with(&launch, "2023-05-23T00:00:00+08:00");
     let moved = event(&standing, "launch");
     assert_eq!(moved.start.as_second(), 1685289600);
     assert_eq!(moved.end.as_second(), 1685376000);
@@ -307,9 +307,9 @@ fn an_actual_day_moves_the_phase_and_makes_it_certain() {
 }
 
 #[test]
-fn alerts_follow_a_launch_that_slips_but_never_end_early() {
+fn alerts_follow_a_postponed_launch_but_never_end_early() {
     let until = |day| {
-        let standing = answered(&actual(&[("launch", day)]), "2023-05-02T00:00:00Z");
+        let standing = standing_with(&actual_days(&[("launch", day)]), "2023-05-02T00:00:00Z");
         deadline(&standing, "email_registration_users")
             .alert_until
             .as_second()
@@ -319,7 +319,7 @@ fn alerts_follow_a_launch_that_slips_but_never_end_early() {
 }
 
 #[test]
-fn what_is_done_is_done_at_any_time_and_later_answers_add_to_earlier_ones() {
+fn done_deadlines_stay_done_and_later_answers_are_merged() {
     let done = |id: &str, done| Answers {
         done: BTreeMap::from([(id.to_owned(), done)]),
         ..Answers::default()
@@ -349,8 +349,8 @@ fn what_is_done_is_done_at_any_time_and_later_answers_add_to_earlier_ones() {
 }
 
 #[test]
-fn answers_that_do_not_fit_are_refused_with_the_key() {
-    let refusal = |answers: &str| {
+fn invalid_answers_are_rejected_with_their_key() {
+    let parse_error = |answers: &str| {
         let answers: Answers = serde_saphyr::from_str(answers).unwrap();
         Timetable::embedded()
             .with_answers(&answers)
@@ -358,53 +358,53 @@ fn answers_that_do_not_fit_are_refused_with_the_key() {
             .to_string()
     };
     assert_eq!(
-        refusal("done: {launch: true}"),
+        parse_error("done: {launch: true}"),
         "timetable.done.launch: there is no such deadline in the timetable; known: email_registration_users, \
          email_registration_delegated_admins, connection_verification, briefing_registration"
     );
     assert_eq!(
-        refusal("actual: {briefing_1: 2023-04-24}"),
+        parse_error("actual: {briefing_1: 2023-04-24}"),
         "timetable.actual.briefing_1: there is no such milestone or phase in the timetable; known: \
          delegated_admin_processing, information_package, launch, sole_2fa"
     );
     assert_eq!(
-        refusal("attendees: {launch: 1}"),
+        parse_error("attendees: {launch: 1}"),
         "timetable.attendees.launch: there is no such event with attendees in the timetable; known: \
          briefing_1, briefing_2, briefing_3"
     );
     assert_eq!(
-        refusal("attendees: {briefing_2: 40, briefing_1: 3}"),
+        parse_error("attendees: {briefing_2: 40, briefing_1: 3}"),
         "timetable.attendees.briefing_1: 3 attendees are too many; the circular allows at most 2 of one firm"
     );
     assert_eq!(
-        refusal("actual: {launch: 2023-08-05}"),
+        parse_error("actual: {launch: 2023-08-05}"),
         "timetable.actual: `sole_2fa` (from 2023-07-21) would not begin after `launch` (from 2023-08-05), the \
          phase before it; correct one date or give both"
     );
 }
 
 #[test]
-fn two_may_attend_in_person_and_any_number_the_webinars() {
+fn two_attend_in_person_and_any_number_the_webinars() {
     let answers = Answers {
         attendees: BTreeMap::from([("briefing_1".to_owned(), 2), ("briefing_3".to_owned(), 40)]),
         ..Answers::default()
     };
-    let standing = answered(&answers, "2023-04-20T00:00:00Z");
+    let standing = standing_with(&answers, "2023-04-20T00:00:00Z");
     assert_eq!(event(&standing, "briefing_1").attendees, Some(2));
     assert_eq!(event(&standing, "briefing_3").attendees, Some(40));
 }
 
 #[test]
-fn the_timetable_is_history_when_august_2023_begins() {
+fn timetable_is_historical_from_august_2023() {
     assert!(!standing("2023-07-31T15:59:59Z").historical);
     assert!(standing("2023-07-31T16:00:00Z").historical);
     assert_eq!(Timetable::embedded().ends().as_second(), 1690819200);
-    let slipped = actual(&[("sole_2fa", date(2023, 9, 29))]);
-    assert!(!answered(&slipped, "2023-09-29T15:59:59Z").historical);
+    let postponed = actual_days(&[("sole_2fa", date(2023, 9, 29))]);
+    assert!(!standing_with(&postponed, "2023-09-29T15:59:59Z").historical);
 }
 
 #[test]
-fn the_header_says_which_circular_it_is() {
+fn header_identifies_the_circular() {
     let timetable = Timetable::embedded();
     assert_eq!(timetable.header.reference, "CD/OES/CCASS/013/2023");
     assert_eq!(timetable.header.issued, date(2023, 4, 3));
@@ -416,7 +416,7 @@ fn the_header_says_which_circular_it_is() {
 }
 
 #[test]
-fn a_short_file_of_the_next_circular_loads_and_a_vague_duty_counts_from_its_first_day() {
+fn short_file_loads_and_vague_deadline_counts_from_its_first_day() {
     let next = "reference: CD/1\nissuer: HKSCC\nissued: 2027-01-04\nstatus: confirmed\nsubject: More\n\
         supersedes: CD/OES/CCASS/013/2023\nphase_at_issue: sole_2fa\n\
         deadlines:\n  - id: enrol\n    title: Enrol\n    status: tentative\n    alert_until: {on: 2027-03-31}\n    \
@@ -434,7 +434,7 @@ fn a_short_file_of_the_next_circular_loads_and_a_vague_duty_counts_from_its_firs
 }
 
 #[test]
-fn a_mistake_in_the_file_is_named_with_line_column_key_and_remedy() {
+fn errors_are_reported_with_line_column_key_and_hint() {
     for (from, to, message) in [
         (
             "{before: 2023-04-28}",
@@ -527,10 +527,10 @@ fn a_mistake_in_the_file_is_named_with_line_column_key_and_remedy() {
             "line 13, column 12: reference: the value is missing; write it, or leave an optional key out",
         ),
     ] {
-        let refused = refusal(from, to);
+        let error = parse_error(from, to);
         assert!(
-            refused.starts_with(message),
-            "{from} -> {to}\n  {refused}\n  {message}"
+            error.starts_with(message),
+            "{from} -> {to}\n  {error}\n  {message}"
         );
     }
     assert!(Timetable::parse("").is_err());
@@ -538,7 +538,7 @@ fn a_mistake_in_the_file_is_named_with_line_column_key_and_remedy() {
 }
 
 #[test]
-fn every_entry_that_is_wrong_is_told_at_once_and_what_hangs_on_it_waits() {
+fn all_independent_errors_are_reported_together() {
     let mut text = SHIPPED.to_owned();
     for (from, to) in [
         ("issued: 2023-04-03", "issued: soon"),
@@ -550,10 +550,10 @@ fn every_entry_that_is_wrong_is_told_at_once_and_what_hangs_on_it_waits() {
         assert!(text.contains(from), "{from}");
         text = text.replacen(from, to, 1);
     }
-    let told = refusals(&text);
-    let keys: Vec<&str> = told
+    let errors = parse_errors(&text);
+    let keys: Vec<&str> = errors
         .iter()
-        .map(|one| one.split(": ").nth(1).unwrap())
+        .map(|error| error.split(": ").nth(1).unwrap())
         .collect();
     assert_eq!(
         keys,
@@ -564,16 +564,16 @@ fn every_entry_that_is_wrong_is_told_at_once_and_what_hangs_on_it_waits() {
             "milestones.information_package.said.form.early",
             "phases.launch.said.form.late",
         ],
-        "{told:#?}"
+        "{errors:#?}"
     );
-    // With the header and the launch right, the deadlines have their turn.
+    // Deadlines are validated once the header and the launch are valid.
     let text = SHIPPED.replace("{before: 2023-04-28}", "{before: 2023-04-31}");
-    let told = refusals(&text);
-    assert_eq!(told.len(), 3, "{told:#?}");
+    let errors = parse_errors(&text);
+    assert_eq!(errors.len(), 3, "{errors:#?}");
 }
 
 #[test]
-fn the_text_fits_a_hundred_columns_at_any_time() {
+fn text_fits_100_columns_at_any_time() {
     for now in [
         "2021-06-01T00:00:00Z",
         "2023-04-24T02:00:00Z",
@@ -595,7 +595,7 @@ fn the_text_fits_a_hundred_columns_at_any_time() {
 }
 
 #[test]
-fn the_text_says_what_is_next_and_where_today_falls() {
+fn text_shows_the_next_step_and_the_current_date() {
     let page = text(
         &Timetable::embedded(),
         &standing("2023-04-24T10:00:00+08:00"),
@@ -622,7 +622,7 @@ fn the_text_says_what_is_next_and_where_today_falls() {
 }
 
 #[test]
-fn the_text_tells_both_readings_and_explains_them_when_asked() {
+fn text_shows_both_interpretations_and_explains_them_on_request() {
     let page = text(
         &Timetable::embedded(),
         &standing("2023-04-28T10:00:00+08:00"),
@@ -641,7 +641,7 @@ fn the_text_tells_both_readings_and_explains_them_when_asked() {
 }
 
 #[test]
-fn the_text_says_when_a_stage_is_only_assumed() {
+fn text_marks_an_assumed_phase() {
     let page = text(
         &Timetable::embedded(),
         &standing("2023-05-25T10:00:00+08:00"),
@@ -653,7 +653,7 @@ fn the_text_says_when_a_stage_is_only_assumed() {
 }
 
 #[test]
-fn the_text_says_plainly_that_all_dates_are_past_and_probing_goes_on() {
+fn text_reports_that_all_dates_are_past_and_probing_continues() {
     let page = text(
         &Timetable::embedded(),
         &standing("2026-11-24T10:00:00+08:00"),
@@ -667,7 +667,7 @@ fn the_text_says_plainly_that_all_dates_are_past_and_probing_goes_on() {
 }
 
 #[test]
-fn the_json_has_the_standing_and_the_circulars_words() {
+fn json_has_the_state_and_the_quoted_text() {
     let document = json(
         &Timetable::embedded(),
         &standing("2023-04-28T00:00:00+08:00"),

@@ -1,5 +1,5 @@
-//! The web configuration: files that are right, and each mistake with exactly what is said of it
-//! (`make documents` writes that; read it).
+//! The web configuration: valid files load, and each invalid one has its exact message (`make
+//! documents` rewrites the messages; review the difference).
 
 use harness::documents::{repository, updating};
 use std::fs;
@@ -9,9 +9,9 @@ use ccass_2fa_exporter::config::WebConfig;
 use ccass_2fa_lab::{Authority, Identity, Leaf};
 use tempfile::TempDir;
 
-/// The files of `tests/cli/web_config_files/KIND` in a directory of their own, beside a server's certificate
-/// with its key, a CA, and a key that belongs to nothing. A line `INLINE server.crt` becomes the
-/// lines of that file, as deep as it stands.
+/// Copies the files of `tests/cli/web_config_files/KIND` into a temporary directory, together with a
+/// server certificate and its key, a CA, and the key of another certificate. A line `INLINE server.crt`
+/// is replaced with the lines of that file, with the same indentation.
 fn files(kind: &str) -> TempDir {
     let directory = tempfile::tempdir().unwrap();
     let authority = Authority::new("Web");
@@ -57,7 +57,7 @@ fn inlined(line: &str, pem: &[(&str, String)]) -> String {
         .collect()
 }
 
-/// The configurations in a directory, by name.
+/// The configurations in a directory, sorted by name.
 fn configurations(directory: &TempDir) -> Vec<PathBuf> {
     let mut paths: Vec<_> = fs::read_dir(directory.path())
         .unwrap()
@@ -69,7 +69,7 @@ fn configurations(directory: &TempDir) -> Vec<PathBuf> {
 }
 
 #[test]
-fn every_good_file_is_accepted_and_every_bad_one_is_told_exactly_what_is_wrong() {
+fn valid_files_load_and_invalid_files_have_exact_messages() {
     let mut differences = Vec::new();
     let good = files("good");
     let accepted = configurations(&good);
@@ -79,22 +79,22 @@ fn every_good_file_is_accepted_and_every_bad_one_is_told_exactly_what_is_wrong()
         }
     }
     let bad = files("bad");
-    let refused = configurations(&bad);
-    for path in &refused {
+    let rejected = configurations(&bad);
+    for path in &rejected {
         let name = path.with_extension("txt");
         let name = source().join("bad").join(name.file_name().unwrap());
         let expected = fs::read_to_string(&name).unwrap();
-        let told = match WebConfig::load(Some(path)) {
+        let message = match WebConfig::load(Some(path)) {
             Ok(config) => format!("{} is accepted: {config:?}\n", path.display()),
             Err(error) => format!("{error}\n"),
         };
-        let told = told.replace(&format!("{}/", bad.path().display()), "");
+        let message = message.replace(&format!("{}/", bad.path().display()), "");
         if updating() {
-            fs::write(name, told).unwrap();
-        } else if told != expected {
-            differences.push(format!("{told}is not\n{expected}"));
+            fs::write(name, message).unwrap();
+        } else if message != expected {
+            differences.push(format!("got:\n{message}expected:\n{expected}"));
         }
     }
     assert!(differences.is_empty(), "{}", differences.join("\n"));
-    assert!(accepted.len() > 20 && refused.len() > 40);
+    assert!(accepted.len() > 20 && rejected.len() > 40);
 }

@@ -60,10 +60,14 @@ pub fn command() -> Command {
 
 /// Runs the exporter with these arguments until it exits.
 pub async fn run(arguments: &[&str]) -> Output {
-    let output = command().args(arguments).output();
-    timeout(PATIENCE, output)
+    output_of(command().args(arguments)).await
+}
+
+/// Runs a prepared command until it exits.
+pub async fn output_of(command: &mut Command) -> Output {
+    timeout(PATIENCE, command.output())
         .await
-        .unwrap_or_else(|_| panic!("{arguments:?} did not exit within {PATIENCE:?}"))
+        .unwrap_or_else(|_| panic!("no exit within {PATIENCE:?}: {:?}", command.as_std()))
         .expect("the exporter starts")
 }
 
