@@ -1,6 +1,6 @@
-//! Ten thousand records are appended by a process that is killed again and again.
+//! Ten thousand records, appended by a process that is killed again and again.
 //!
-//! The process is this test binary, started anew with `APPEND_TO` set.
+//! The process is this test binary, started again with `APPEND_TO` set.
 
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Write};
@@ -11,13 +11,15 @@ use std::time::{Duration, Instant};
 use ccass_2fa_exporter::clock::Clock;
 use ccass_2fa_exporter::evidence::{Audit, Content, Fault, Known, Ledger, Sighting, TerminalCheck};
 
-const RECORDS: usize = 10_000;
-const PATIENCE: Duration = Duration::from_secs(300);
+use crate::ledger::temporary_directory;
 
-/// Names the directory to append to in the process that is killed.
+const RECORDS: usize = 10_000;
+const TIMEOUT: Duration = Duration::from_secs(300);
+
+/// The environment variable that names the directory, for the process that is killed.
 const APPEND_TO: &str = "CCASS_2FA_TEST_APPEND_TO";
 
-/// The body of the process that is killed. In the ordinary test run there is nothing to append to.
+/// What the killed process runs; in the ordinary test run it does nothing.
 #[test]
 fn appends_until_killed() {
     if let Some(directory) = std::env::var_os(APPEND_TO) {
@@ -29,7 +31,7 @@ fn ledger(directory: &Path) -> Ledger {
     Ledger::in_directory(directory, Some("killed"), Clock::System)
 }
 
-/// Appends for ever, and says each record once it is acknowledged.
+/// Appends without end, and prints each record once it is acknowledged.
 fn append(directory: &Path) {
     let ledger = ledger(directory);
     let mut out = std::io::stdout().lock();
@@ -39,10 +41,10 @@ fn append(directory: &Path) {
             outcome: Sighting::Seen,
             reference: None,
         });
-        let receipts = ledger.append(&[content]).expect("it is recorded");
+        let receipts = ledger.append(&[content]).expect("the record is appended");
         for receipt in receipts {
             let head = receipt.head;
-            // Nobody listens any more: the kill is under way.
+            // The parent closed the pipe, and is about to kill this process.
             if writeln!(out, "{} {}", head.number, head.hash).is_err() {
                 return;
             }
@@ -51,19 +53,16 @@ fn append(directory: &Path) {
 }
 
 #[test]
-fn every_acknowledged_record_survives_kills_at_any_moment() {
-    // In memory, where there is such a place: a kill leaves what the kernel has taken, and a disk
-    // would only take its time for each of ten thousand.
-    let directory = tempfile::tempdir_in("/dev/shm")
-        .or_else(|_| tempfile::tempdir())
-        .expect("a directory");
+fn acknowledged_records_survive_kills_at_any_moment() {
+    // A kill does not lose what the kernel has accepted, so that no disk is needed.
+    let directory = temporary_directory();
     let started = Instant::now();
     let mut acknowledged: BTreeMap<u64, String> = BTreeMap::new();
     let (mut kills, mut torn) = (0_u32, 0_u32);
     while acknowledged.len() < RECORDS {
         assert!(
-            started.elapsed() < PATIENCE,
-            "{} so far",
+            started.elapsed() < TIMEOUT,
+            "{} of {RECORDS} records and {kills} kills after {TIMEOUT:?}",
             acknowledged.len()
         );
         let mut child = Command::new(std::env::current_exe().expect("this program"))
@@ -75,7 +74,7 @@ fn every_acknowledged_record_survives_kills_at_any_moment() {
             .env(APPEND_TO, directory.path())
             .stdout(Stdio::piped())
             .spawn()
-            .expect("it starts");
+            .expect("the test binary starts");
         let mut lines = BufReader::new(child.stdout.take().expect("a pipe")).lines();
         let mut taken = Vec::new();
         // Another number of records each time, and another moment within the last one.
@@ -85,10 +84,10 @@ fn every_acknowledged_record_survives_kills_at_any_moment() {
         while Instant::now() < moment {
             std::hint::spin_loop();
         }
-        child.kill().expect("it runs");
-        // What it had said before it died.
+        child.kill().expect("the process is running");
+        // Records that it had acknowledged before it died.
         taken.extend(lines);
-        child.wait().expect("it has ended");
+        child.wait().expect("the process has ended");
         for line in taken.into_iter().map_while(Result::ok) {
             let Some((number, hash)) = line.split_once(' ').filter(|(_, hash)| hash.len() == 64)
             else {
@@ -97,14 +96,14 @@ fn every_acknowledged_record_survives_kills_at_any_moment() {
             acknowledged.insert(number.parse().expect("a number"), hash.to_owned());
         }
         kills += 1;
-        // A write is over in one call of the kernel, so that a kill hardly ever tears a line: what a
-        // loss of power does is done by hand.
+        // A line is written by one system call, so that a kill hardly ever tears it. A loss of power
+        // does, and is simulated.
         if kills % 5 == 0 {
             tear(directory.path());
             torn += 1;
         }
     }
-    // The last start mends what the last kill left.
+    // The next append repairs what the last kill left.
     let last = Content::Terminal(TerminalCheck {
         terminal: "terminal-1".to_owned(),
         outcome: Sighting::NotSeen,
@@ -112,8 +111,8 @@ fn every_acknowledged_record_survives_kills_at_any_moment() {
     });
     ledger(directory.path())
         .append(&[last])
-        .expect("it is recorded");
-    let audit = Audit::of(&ledger(directory.path()), Known::default()).expect("it can be read");
+        .expect("the record is appended");
+    let audit = Audit::of(&ledger(directory.path()), Known::default()).expect("a readable file");
     assert_eq!(audit.faults, Vec::<Fault>::new());
     let records: BTreeMap<u64, &str> = audit
         .records
@@ -125,19 +124,23 @@ fn every_acknowledged_record_survives_kills_at_any_moment() {
     }
     let repairs = audit.records.iter();
     let repairs = repairs.filter(|record| matches!(record.content, Content::Repair(_)));
-    assert!(repairs.count() >= torn as usize, "each torn line is told");
+    let repairs = repairs.count();
+    assert!(
+        repairs >= torn as usize,
+        "{repairs} repairs of {torn} torn lines"
+    );
 }
 
 /// Leaves half of a line at the end, as a loss of power may.
 fn tear(directory: &Path) {
-    let files = ledger(directory).files().expect("it can be read");
+    let files = ledger(directory).files().expect("a readable file");
     let newest = files.last().expect("a file");
-    let text = std::fs::read(newest).expect("it can be read");
+    let text = std::fs::read(newest).expect("a readable file");
     let line = text.split(|byte| *byte == b'\n').next().expect("a line");
     let half = line.split_at(line.len() / 2).0;
     let mut file = std::fs::OpenOptions::new()
         .append(true)
         .open(newest)
-        .expect("it can be written");
-    file.write_all(half).expect("it can be written");
+        .expect("a writable file");
+    file.write_all(half).expect("a writable file");
 }

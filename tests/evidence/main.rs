@@ -3,5 +3,6 @@
     reason = "tests run outside the exporter and read the system clock"
 )]
 
+mod commands;
 mod kill_while_appending;
 mod ledger;

@@ -1,104 +1,177 @@
-//! Hostile clients, each while a well-behaved one goes on scraping: it is answered within a second,
-//! and the exporter stays small.
+//! Hostile clients, each while a well-behaved client goes on scraping: its scrapes are answered as
+//! those of an exporter that nobody attacks, and the exporter stays small.
 
-use std::io::{Read as _, Write as _};
+use std::io::{ErrorKind, Read as _, Write as _};
 use std::net::TcpStream;
 use std::time::{Duration, Instant};
 
 use harness::exporter::{ConfigFile, Exporter};
 
-const LIMIT: Duration = Duration::from_secs(30);
-/// Of resident memory, over the whole life of the process.
-const MOST_MEMORY: u64 = 64 * 1024 * 1024;
+use crate::assertions::{assert_contains, assert_lacks, excerpt};
 
-struct Site {
-    exporter: Exporter,
+const TIMEOUT: Duration = Duration::from_secs(60);
+/// Of resident memory, over the whole life of the process.
+const MAX_MEMORY_BYTES: u64 = 64 * 1024 * 1024;
+/// What the exporter promises for one listener.
+const MAX_CONNECTIONS: usize = 256;
+const SCRAPES: u32 = 10;
+
+/// An exporter under attack and another, on the same machine at the same time, to compare it with.
+struct Exporters {
+    attacked: Exporter,
+    undisturbed: Exporter,
+    scraper: reqwest::Client,
     _config: ConfigFile,
 }
 
-impl Site {
+impl Exporters {
     async fn start() -> Self {
         let config = ConfigFile::new("targets: []\n");
-        let exporter = Exporter::start(&[&config.argument()]).await;
+        let argument = config.argument();
+        let arguments = [argument.as_str()];
+        let (attacked, undisturbed) =
+            tokio::join!(Exporter::start(&arguments), Exporter::start(&arguments));
         Self {
-            exporter,
+            attacked,
+            undisturbed,
+            // A connection for each scrape: an attack must not keep new connections out.
+            scraper: reqwest::Client::builder()
+                .no_proxy()
+                .pool_max_idle_per_host(0)
+                .timeout(TIMEOUT)
+                .build()
+                .unwrap(),
             _config: config,
         }
     }
 
-    fn connect(&self) -> TcpStream {
-        connect(&self.exporter.address)
-    }
-
-    /// What comes back on a connection of its own, up to its end.
-    async fn says(&self, bytes: &[u8]) -> String {
-        let (address, bytes) = (self.exporter.address.clone(), bytes.to_vec());
-        let said = tokio::task::spawn_blocking(move || {
-            let mut stream = connect(&address);
-            // It may be cut off before it has said all.
-            let _ = stream.write_all(&bytes);
-            let mut answer = Vec::new();
-            let mut piece = [0; 4096];
-            while let Ok(count) = stream.read(&mut piece) {
-                if count == 0 {
-                    break;
-                }
-                answer.extend_from_slice(&piece[..count]);
-            }
-            String::from_utf8_lossy(&answer).into_owned()
-        });
-        said.await.unwrap()
-    }
-
-    /// Scrapes ten times, each within a second, and looks at the memory.
-    async fn goes_on(&self) {
-        for _ in 0..10 {
-            let watch = Instant::now();
-            let (status, text) = self.exporter.get("/metrics").await;
-            let seconds = watch.elapsed().as_secs_f64();
-            assert_eq!(status, 200);
-            assert!(text.contains("ccass2fa_build_info"), "{text}");
-            assert!(seconds < 1.0, "a scrape took {seconds} s");
+    /// Connects that many clients. The kernel keeps 128 connections until they are accepted, in their
+    /// order: once a scrape is answered, the others were accepted too, and no client has to wait until
+    /// the kernel repeats its SYN.
+    async fn connect(&self, count: usize) -> Vec<TcpStream> {
+        const BATCH: usize = 100;
+        let mut streams = Vec::with_capacity(count);
+        while streams.len() < count {
+            let batch = BATCH.min(count - streams.len());
+            streams.extend((0..batch).map(|_| connect(&self.attacked.address)));
+            self.scrape(&self.attacked).await;
         }
-        let id = self.exporter.child.id().unwrap();
+        streams
+    }
+
+    /// Sends `bytes` on a new connection and returns what comes back until the exporter closes it.
+    async fn exchange(&self, bytes: &[u8]) -> String {
+        let (address, bytes) = (self.attacked.address.clone(), bytes.to_vec());
+        let exchange = tokio::task::spawn_blocking(move || {
+            let mut stream = connect(&address);
+            // The exporter may refuse the request before all of it is sent.
+            let _ = stream.write_all(&bytes);
+            read_until_closed(&mut stream)
+        });
+        exchange.await.unwrap()
+    }
+
+    /// Scrapes under attack take about as long as others. Checks the memory, too.
+    async fn assert_scrapes_unaffected(&self) {
+        self.assert_scrapes_slower_by_at_most(10).await;
+    }
+
+    /// Scrapes both exporters by turns and compares the sums; a second more is allowed.
+    async fn assert_scrapes_slower_by_at_most(&self, factor: u32) {
+        let (mut attacked, mut undisturbed) = (Duration::ZERO, Duration::ZERO);
+        for _ in 0..SCRAPES {
+            undisturbed += self.scrape(&self.undisturbed).await;
+            attacked += self.scrape(&self.attacked).await;
+        }
+        let limit = factor * undisturbed + Duration::from_secs(1);
+        assert!(
+            attacked < limit,
+            "{SCRAPES} scrapes took {attacked:?} under attack, {undisturbed:?} without: the limit is {limit:?}"
+        );
+        self.assert_memory();
+    }
+
+    /// Scrapes once and returns how long it took.
+    async fn scrape(&self, exporter: &Exporter) -> Duration {
+        let started = Instant::now();
+        let request = self.scraper.get(exporter.url("/metrics")).send();
+        let response = request.await.expect("a scrape is answered within 60 s");
+        assert_eq!(response.status(), 200);
+        let text = response.text().await.expect("a body within 60 s");
+        let elapsed = started.elapsed();
+        assert_contains("a scrape", &text, "ccass2fa_build_info");
+        elapsed
+    }
+
+    fn assert_memory(&self) {
+        let id = self.attacked.child.id().unwrap();
         let status = std::fs::read_to_string(format!("/proc/{id}/status")).unwrap();
         let line = status
             .lines()
             .find(|line| line.starts_with("VmHWM"))
             .unwrap();
         let kilobytes: u64 = line.split_whitespace().nth(1).unwrap().parse().unwrap();
-        assert!(kilobytes * 1024 < MOST_MEMORY, "{kilobytes} kB");
+        assert!(kilobytes * 1024 < MAX_MEMORY_BYTES, "{kilobytes} kB");
+    }
+
+    /// How many files and sockets the attacked exporter has open.
+    fn descriptors(&self) -> usize {
+        let id = self.attacked.child.id().unwrap();
+        std::fs::read_dir(format!("/proc/{id}/fd")).unwrap().count()
     }
 }
 
 fn connect(address: &str) -> TcpStream {
     let stream = TcpStream::connect(address).unwrap();
-    stream.set_read_timeout(Some(LIMIT)).unwrap();
-    stream.set_write_timeout(Some(LIMIT)).unwrap();
+    stream.set_read_timeout(Some(TIMEOUT)).unwrap();
+    stream.set_write_timeout(Some(TIMEOUT)).unwrap();
     stream
 }
 
-/// How many responses there are in what came back.
-fn responses(text: &str) -> usize {
+fn read_until_closed(stream: &mut TcpStream) -> String {
+    let mut received = Vec::new();
+    let mut buffer = [0; 4096];
+    loop {
+        match stream.read(&mut buffer) {
+            Ok(0) => break,
+            Ok(count) => received.extend_from_slice(&buffer[..count]),
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
+            Err(error) if error.kind() == ErrorKind::WouldBlock => panic!(
+                "the exporter did not close the connection within {TIMEOUT:?}; it sent {} bytes",
+                received.len()
+            ),
+            // A reset, since the exporter did not read all that was sent.
+            Err(_) => break,
+        }
+    }
+    String::from_utf8_lossy(&received).into_owned()
+}
+
+fn count_responses(text: &str) -> usize {
     text.matches("HTTP/1.1 ").count() + text.matches("HTTP/1.0 ").count()
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn heads_that_never_end_are_cut_and_scrapes_go_on() {
-    let site = Site::start().await;
-    let mut slow: Vec<TcpStream> = (0..200).map(|_| site.connect()).collect();
+async fn slowloris_headers_time_out_while_scrapes_are_answered() {
+    let exporters = Exporters::start().await;
+    let mut slow = exporters.connect(200).await;
     for stream in &mut slow {
         stream
             .write_all(b"GET /metrics HTTP/1.1\r\nHost: x\r\nX-Slow: ")
             .unwrap();
     }
-    let begun = Instant::now();
-    let mut cut = 0;
-    while cut < slow.len() {
-        assert!(begun.elapsed() < LIMIT, "{cut} of {} are cut", slow.len());
-        site.goes_on().await;
-        // A byte now and then does not help them.
-        cut = slow
+    let started = Instant::now();
+    let mut closed = 0;
+    while closed < slow.len() {
+        assert!(
+            started.elapsed() < TIMEOUT,
+            "{closed} of {} slow connections are closed after {TIMEOUT:?}",
+            slow.len()
+        );
+        exporters.assert_scrapes_unaffected().await;
+        tokio::time::sleep(Duration::from_millis(300)).await;
+        // Another byte now and then does not extend the limit.
+        closed = slow
             .iter_mut()
             .filter_map(|stream| stream.write_all(b"a").err())
             .count();
@@ -106,46 +179,68 @@ async fn heads_that_never_end_are_cut_and_scrapes_go_on() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_body_that_drips_is_answered_at_once_and_not_waited_for() {
-    let site = Site::start().await;
-    let head = b"POST /metrics HTTP/1.1\r\nHost: x\r\nContent-Length: 1000000\r\n\r\na";
-    let watch = Instant::now();
-    let said = site.says(head).await;
-    assert!(said.starts_with("HTTP/1.1 405 "), "{said}");
-    assert_eq!(responses(&said), 1);
+async fn request_body_that_never_ends_is_not_awaited() {
+    let exporters = Exporters::start().await;
+    // The rest of the body never comes, so that an answer means that it was not awaited.
+    let partial = b"POST /metrics HTTP/1.1\r\nHost: x\r\nContent-Length: 1000000\r\n\r\na";
+    let response = exporters.exchange(partial).await;
     assert!(
-        watch.elapsed() < Duration::from_secs(15),
-        "{:?}",
-        watch.elapsed()
+        response.starts_with("HTTP/1.1 405 "),
+        "{}",
+        excerpt(&response, "")
     );
+    assert_eq!(count_responses(&response), 1);
     let expecting =
         b"POST /-/reload HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nContent-Length: 9\r\n\r\n";
-    let said = site.says(expecting).await;
-    assert!(!said.contains("100 Continue"), "{said}");
-    site.goes_on().await;
+    let response = exporters.exchange(expecting).await;
+    assert_lacks("Expect: 100-continue", &response, "100 Continue");
+    exporters.assert_scrapes_unaffected().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn ten_thousand_idle_connections_push_out_each_other_and_not_the_scraper() {
-    // All of them are kept open on this side.
+async fn flood_of_idle_connections_does_not_keep_a_scraper_out() {
+    let exporters = Exporters::start().await;
+    let _idle = exporters.connect(600).await;
+    exporters.assert_scrapes_unaffected().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn ten_thousand_idle_connections_displace_each_other_and_not_the_scraper() {
+    raise_descriptor_limit();
+    let exporters = Exporters::start().await;
+    let before = exporters.descriptors();
+    let mut idle = Vec::new();
+    for _ in 0..10 {
+        idle.extend(exporters.connect(1_000).await);
+        exporters.assert_scrapes_unaffected().await;
+    }
+    let open = exporters.descriptors().saturating_sub(before);
+    assert!(
+        open <= MAX_CONNECTIONS + 16,
+        "{open} of 10000 idle connections are open"
+    );
+}
+
+/// Both ends of a connection have a descriptor, and this process has one end of all of them.
+fn raise_descriptor_limit() {
+    const NEEDED: u32 = 10_500;
     let id = std::process::id().to_string();
     let raised = std::process::Command::new("prlimit")
-        .args(["--pid", &id, "--nofile=16384:"])
-        .status();
-    assert!(raised.expect("util-linux").success(), "too few descriptors");
-    let site = Site::start().await;
-    let mut idle = Vec::new();
-    for count in 0..10_000 {
-        idle.push(site.connect());
-        if count % 1_000 == 999 {
-            site.goes_on().await;
-        }
-    }
+        .args(["--pid", &id, &format!("--nofile={NEEDED}:")])
+        .output()
+        .expect("prlimit, of util-linux, starts");
+    let limits = std::fs::read_to_string("/proc/self/limits").unwrap();
+    assert!(
+        raised.status.success(),
+        "this test needs {NEEDED} open files and the hard limit is lower; raise it (ulimit -Hn):\n{}{}",
+        excerpt(&limits, "Max open files"),
+        String::from_utf8_lossy(&raised.stderr)
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn no_shape_of_a_request_smuggles_a_second_one_past_the_first() {
-    let site = Site::start().await;
+async fn malformed_framing_does_not_smuggle_a_second_request() {
+    let exporters = Exporters::start().await;
     let second = "GET /-/healthy HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n";
     for (name, first) in [
         (
@@ -184,16 +279,19 @@ async fn no_shape_of_a_request_smuggles_a_second_one_past_the_first() {
             ),
         ),
     ] {
-        let said = site.says(format!("{first}{second}").as_bytes()).await;
-        assert!(!said.contains("\nhealthy"), "{name}: {said}");
-        assert!(responses(&said) <= 1, "{name}: {said}");
+        let received = exporters
+            .exchange(format!("{first}{second}").as_bytes())
+            .await;
+        assert_lacks(name, &received, "\nhealthy");
+        let count = count_responses(&received);
+        assert!(count <= 1, "{name}: {count} responses");
     }
-    site.goes_on().await;
+    exporters.assert_scrapes_unaffected().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn heads_that_are_too_large_are_refused() {
-    let site = Site::start().await;
+async fn oversized_request_heads_are_refused() {
+    let exporters = Exporters::start().await;
     let one = format!(
         "GET /metrics HTTP/1.1\r\nHost: x\r\nX-Bomb: {}\r\n\r\n",
         "b".repeat(100_000)
@@ -213,17 +311,18 @@ async fn heads_that_are_too_large_are_refused() {
         ("a query", query),
         ("a path", path),
     ] {
-        let said = site.says(request.as_bytes()).await;
+        let response = exporters.exchange(request.as_bytes()).await;
+        // Empty where the connection is reset before the client reads the response.
         let refused = ["", "HTTP/1.1 400 ", "HTTP/1.1 414 ", "HTTP/1.1 431 "];
-        let status = said.get(..13).unwrap_or_default();
-        assert!(refused.contains(&status), "{name}: {said}");
+        let status = response.get(..13).unwrap_or_default();
+        assert!(refused.contains(&status), "{name}: {status}");
     }
-    site.goes_on().await;
+    exporters.assert_scrapes_unaffected().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn no_path_leads_to_a_file_or_to_another_host() {
-    let site = Site::start().await;
+async fn paths_lead_to_no_file_and_to_no_other_host() {
+    let exporters = Exporters::start().await;
     for target in [
         "/../../etc/passwd",
         "/%2e%2e/%2e%2e/etc/passwd",
@@ -235,42 +334,44 @@ async fn no_path_leads_to_a_file_or_to_another_host() {
         "http://169.254.169.254/latest/meta-data/",
         "*",
     ] {
-        let said = site
-            .says(
-                format!("GET {target} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").as_bytes(),
-            )
-            .await;
-        let refused = said.starts_with("HTTP/1.1 404 ") || said.starts_with("HTTP/1.1 400 ");
-        assert!(refused, "{target}: {said}");
-        assert!(!said.contains("root:"), "{target}: {said}");
+        let request = format!("GET {target} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
+        let response = exporters.exchange(request.as_bytes()).await;
+        let refused =
+            response.starts_with("HTTP/1.1 404 ") || response.starts_with("HTTP/1.1 400 ");
+        assert!(refused, "{target}: {}", excerpt(&response, ""));
+        assert_lacks(target, &response, "root:");
     }
-    let said = site
-        .says(b"CONNECT 169.254.169.254:80 HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+    let response = exporters
+        .exchange(b"CONNECT 169.254.169.254:80 HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
         .await;
-    assert!(said.starts_with("HTTP/1.1 40"), "{said}");
-    site.goes_on().await;
+    assert!(
+        response.starts_with("HTTP/1.1 40"),
+        "CONNECT: {}",
+        excerpt(&response, "")
+    );
+    exporters.assert_scrapes_unaffected().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn fifty_requests_in_one_write_are_answered_in_their_order() {
-    let site = Site::start().await;
-    let mut text =
+async fn pipelined_requests_are_answered_in_order() {
+    let exporters = Exporters::start().await;
+    let mut requests =
         "GET /-/healthy HTTP/1.1\r\nHost: x\r\n\r\nGET /nowhere HTTP/1.1\r\nHost: x\r\n\r\n"
             .repeat(25);
-    text.push_str("GET /-/ready HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
-    let said = site.says(text.as_bytes()).await;
-    let told: Vec<&str> = said
+    requests.push_str("GET /-/ready HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
+    let responses = exporters.exchange(requests.as_bytes()).await;
+    let statuses: Vec<&str> = responses
         .match_indices("HTTP/1.1 ")
-        .map(|(at, _)| &said[at + 9..at + 12])
+        .map(|(at, _)| &responses[at + 9..at + 12])
         .collect();
     let expected = [["200", "404"]; 25].concat();
-    assert_eq!(told, [expected, vec!["200"]].concat());
-    site.goes_on().await;
+    assert_eq!(statuses, [expected, vec!["200"]].concat());
+    exporters.assert_scrapes_unaffected().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_no_http_is_let_go_and_upgrades_are_not_made() {
-    let site = Site::start().await;
+async fn other_protocols_and_upgrades_are_refused() {
+    let exporters = Exporters::start().await;
     for (name, bytes) in [
         ("garbage", &b"\x00\xff\xfe\x01what\r\n\r\n"[..]),
         (
@@ -279,41 +380,52 @@ async fn what_is_no_http_is_let_go_and_upgrades_are_not_made() {
         ),
         ("an HTTP/2 preface", b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"),
     ] {
-        let said = site.says(bytes).await;
+        let response = exporters.exchange(bytes).await;
         assert!(
-            said.is_empty() || said.starts_with("HTTP/1.1 400 "),
-            "{name}: {said}"
+            response.is_empty() || response.starts_with("HTTP/1.1 400 "),
+            "{name}: {}",
+            excerpt(&response, "")
         );
     }
-    for upgrade in ["websocket", "h2c"] {
-        let said = site
-            .says(format!("GET /-/healthy HTTP/1.1\r\nHost: x\r\nConnection: Upgrade, close\r\nUpgrade: {upgrade}\r\n\r\n").as_bytes())
-            .await;
-        assert!(said.starts_with("HTTP/1.1 200 "), "{upgrade}: {said}");
+    for (request, status) in [
+        (
+            "GET /-/healthy HTTP/1.1\r\nHost: x\r\nConnection: Upgrade, close\r\nUpgrade: websocket\r\n\r\n",
+            "200",
+        ),
+        (
+            "GET /-/healthy HTTP/1.1\r\nHost: x\r\nConnection: Upgrade, close\r\nUpgrade: h2c\r\n\r\n",
+            "200",
+        ),
+        (
+            "HEAD /metrics HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n",
+            "200",
+        ),
+        (
+            "DELETE /metrics HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n",
+            "405",
+        ),
+    ] {
+        let response = exporters.exchange(request.as_bytes()).await;
+        assert!(
+            response.starts_with(&format!("HTTP/1.1 {status} ")),
+            "{request:?}: {}",
+            excerpt(&response, "")
+        );
+        assert_lacks(request, &response, "# HELP");
     }
-    let said = site
-        .says(b"HEAD /metrics HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
-        .await;
-    assert!(
-        said.starts_with("HTTP/1.1 200 ") && !said.contains("# HELP"),
-        "{said}"
-    );
-    let said = site
-        .says(b"DELETE /metrics HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
-        .await;
-    assert!(said.starts_with("HTTP/1.1 405 "), "{said}");
-    site.goes_on().await;
+    exporters.assert_scrapes_unaffected().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn clients_that_never_read_do_not_keep_others_waiting() {
-    let site = Site::start().await;
-    let mut deaf: Vec<TcpStream> = (0..100).map(|_| site.connect()).collect();
-    // Many requests at once, until the answers fill what the system keeps between the two.
-    let asks = "GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n".repeat(200);
-    for stream in &mut deaf {
+async fn clients_that_never_read_do_not_delay_others() {
+    let exporters = Exporters::start().await;
+    let mut unread = exporters.connect(100).await;
+    // Many requests at once, until the responses fill the buffers of the kernel.
+    let requests = "GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n".repeat(200);
+    for stream in &mut unread {
         stream.set_nonblocking(true).unwrap();
-        let _ = stream.write(asks.as_bytes());
+        let _ = stream.write(requests.as_bytes());
     }
-    site.goes_on().await;
+    // Each of these clients has a request answered for each step of a scrape, but not all its requests.
+    exporters.assert_scrapes_slower_by_at_most(40).await;
 }

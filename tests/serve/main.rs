@@ -3,11 +3,17 @@
     reason = "tests run outside the exporter and read the system clock"
 )]
 
+mod assertions;
+mod evidence_recording;
 mod hostile_clients;
+mod lab_config;
 mod listener;
 mod metrics;
 mod probe_endpoint;
 mod readiness_file;
 mod redaction;
 mod reload;
+mod reloading;
 mod saved_state;
+mod silent_server;
+mod waiting;

@@ -1,4 +1,4 @@
-//! `/metrics` on days of the migration, by an injected clock. Every figure is written by hand.
+//! `/metrics` on days of the migration, with an injected clock. Expected values are written by hand.
 
 use std::collections::BTreeMap;
 
@@ -7,7 +7,7 @@ use ccass_2fa_exporter::render::metrics::{Counted, Evidence, Exposition, Format,
 use harness::exporter::Metrics;
 use jiff::Timestamp;
 
-fn at(instant: &str, config: &str) -> Metrics {
+fn metrics_at(instant: &str, config: &str) -> Metrics {
     let now: Timestamp = instant.parse().unwrap();
     let config = Config::parse(config, std::path::Path::new("ccass.yml")).unwrap();
     let exposition = Exposition {
@@ -25,8 +25,8 @@ fn at(instant: &str, config: &str) -> Metrics {
 }
 
 #[test]
-fn the_bounds_are_those_of_the_circular() {
-    let metrics = at("2023-04-03T12:00:00+08:00", "");
+fn deadlines_and_events_are_those_of_the_circular() {
+    let metrics = metrics_at("2023-04-03T12:00:00+08:00", "");
     for deadline in [
         "email_registration_users",
         "email_registration_delegated_admins",
@@ -72,7 +72,7 @@ fn the_bounds_are_those_of_the_circular() {
 }
 
 #[test]
-fn business_days_count_down_to_the_last_day_to_act_and_are_absent_outside_the_calendar() {
+fn business_days_left_count_down_and_are_absent_outside_the_calendar() {
     let series = "deadline_business_days_left{deadline=\"connection_verification\"}";
     for (instant, left) in [
         ("2023-04-03T12:00:00+08:00", Some(16.0)),
@@ -84,12 +84,12 @@ fn business_days_count_down_to_the_last_day_to_act_and_are_absent_outside_the_ca
         ("2021-12-31T12:00:00+08:00", None),
         ("2028-01-01T12:00:00+08:00", None),
     ] {
-        assert_eq!(at(instant, "").value(series), left, "{instant}");
+        assert_eq!(metrics_at(instant, "").value(series), left, "{instant}");
     }
 }
 
 #[test]
-fn the_later_phase_holds_from_its_earliest_start_and_is_uncertain_until_its_latest() {
+fn phase_is_uncertain_between_its_earliest_and_latest_start() {
     for (instant, phase, certain) in [
         ("2023-05-20T23:59:59+08:00", "preparation", 1.0),
         ("2023-05-21T00:00:00+08:00", "parallel_run", 0.0),
@@ -99,23 +99,23 @@ fn the_later_phase_holds_from_its_earliest_start_and_is_uncertain_until_its_late
         ("2023-08-01T00:00:00+08:00", "sole_2fa", 1.0),
         ("2026-11-23T08:05:00+08:00", "sole_2fa", 1.0),
     ] {
-        let metrics = at(instant, "");
+        let metrics = metrics_at(instant, "");
         for one in ["preparation", "parallel_run", "sole_2fa"] {
-            let holds = f64::from(u8::from(one == phase));
-            metrics.expect(&format!("phase{{phase=\"{one}\"}}"), holds);
+            let value = f64::from(u8::from(one == phase));
+            metrics.expect(&format!("phase{{phase=\"{one}\"}}"), value);
         }
         metrics.expect("phase_certain", certain);
     }
 }
 
 #[test]
-fn what_the_user_answers_is_in_the_metrics() {
+fn configured_answers_change_deadlines_and_phases() {
     let config =
         "timetable: {done: {connection_verification: true}, actual: {launch: 2023-05-29}}\n";
-    let metrics = at("2023-05-25T12:00:00+08:00", config);
+    let metrics = metrics_at("2023-05-25T12:00:00+08:00", config);
     metrics.expect("deadline_done{deadline=\"connection_verification\"}", 1.0);
     metrics.expect("deadline_done{deadline=\"email_registration_users\"}", 0.0);
-    // It is known that the launch is still to come.
+    // The launch is known to be on a later day.
     metrics.expect("phase{phase=\"preparation\"}", 1.0);
     metrics.expect("phase_certain", 1.0);
     metrics.expect(
@@ -125,9 +125,9 @@ fn what_the_user_answers_is_in_the_metrics() {
 }
 
 #[test]
-fn service_is_open_inside_the_hours_only() {
+fn service_is_open_during_service_hours() {
     let config = "service_hours: {days: business, from: \"07:00\", to: \"20:00\"}\n";
-    at("2026-11-23T07:00:00+08:00", config).expect("service_open", 1.0);
-    at("2026-11-22T10:00:00+08:00", config).expect("service_open", 0.0);
-    at("2026-11-22T10:00:00+08:00", "").expect("service_open", 1.0);
+    metrics_at("2026-11-23T07:00:00+08:00", config).expect("service_open", 1.0);
+    metrics_at("2026-11-22T10:00:00+08:00", config).expect("service_open", 0.0);
+    metrics_at("2026-11-22T10:00:00+08:00", "").expect("service_open", 1.0);
 }

@@ -1,16 +1,26 @@
-//! `/probe` as a scraper uses it, and as somebody would misuse it.
+//! `/probe` as a scraper uses it, and as an attacker would misuse it.
 
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use ccass_2fa_lab::{HOST, HttpFault, Lab};
 use harness::exporter::{ConfigFile, Exporter};
+use tokio::time::{sleep, timeout};
 
-async fn started(lab: &Lab, allowed: &str) -> (ConfigFile, Exporter) {
-    let text = format!(
-        "{}\nprobe_endpoint: {{allowed_hosts: [{allowed}]}}\n",
-        lab.config()
-    );
-    let config = ConfigFile::new(&text);
+use crate::assertions::{assert_contains, assert_lacks};
+use crate::lab_config::{probed_every_ten_seconds, probed_once, with_limits};
+
+const TIMEOUT: Duration = Duration::from_secs(60);
+
+/// An exporter whose scheduler has probed the lab, and will not do so again in this test.
+async fn start(lab: &Lab, allowed_hosts: &str) -> (ConfigFile, Exporter) {
+    start_with(allowed_hosts, &probed_once(lab)).await
+}
+
+async fn start_with(allowed_hosts: &str, config: &str) -> (ConfigFile, Exporter) {
+    let config = format!("{config}\nprobe_endpoint: {{allowed_hosts: [{allowed_hosts}]}}\n");
+    let config = ConfigFile::new(&config);
     let mut exporter = Exporter::start(&[&config.argument()]).await;
     exporter.first_probe().await;
     (config, exporter)
@@ -20,28 +30,24 @@ async fn probe(exporter: &Exporter, query: &[(&str, &str)], limit: Option<&str>)
     harness::exporter::probe(&exporter.url("/"), query, limit).await
 }
 
-fn by_lab_page(target: &str) -> [(&str, &str); 2] {
+fn with_lab_page(target: &str) -> [(&str, &str); 2] {
     [("target", target), ("module", "lab_page")]
 }
 
 async fn refusals(exporter: &Exporter, cause: &str) -> f64 {
     let series = format!("probe_endpoint_refusals_total{{cause=\"{cause}\"}}");
-    exporter
-        .metrics()
-        .await
-        .value(&series)
-        .expect("it is told from the start")
+    let count = exporter.metrics().await.value(&series);
+    count.expect("every cause is exported from the start")
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn each_trick_to_reach_what_is_not_allowed_is_refused_and_counted_and_nothing_is_connected_to()
- {
+async fn targets_that_are_not_allowed_are_refused_without_connecting() {
     let lab = Lab::start().await.unwrap();
-    // What the allowed name leads to is loopback: that is what a rebinding would want.
-    let (_config, exporter) = started(&lab, "allowed.lab.test, \"any.lab.test:*\"").await;
+    // The allowed names resolve to loopback addresses, as after DNS rebinding.
+    let (_config, exporter) = start(&lab, "allowed.lab.test, \"any.lab.test:*\"").await;
     let port = lab.login_server.addr().port();
     let before = lab.login_server.connections();
-    let tricks = [
+    let targets = [
         ("host", format!("https://127.0.0.1:{port}/")),
         ("host", format!("https://LOCALHOST:{port}/")),
         ("host", format!("https://2130706433:{port}/")),
@@ -90,18 +96,16 @@ async fn each_trick_to_reach_what_is_not_allowed_is_refused_and_counted_and_noth
         ("malformed", "https://[::1".to_owned()),
         ("malformed", "https://a b/".to_owned()),
     ];
-    for (cause, target) in &tricks {
-        let counted = refusals(&exporter, cause).await;
-        let (status, text) = probe(&exporter, &by_lab_page(target), None).await;
+    let mut refused = BTreeMap::new();
+    for (cause, target) in &targets {
+        let (status, text) = probe(&exporter, &with_lab_page(target), None).await;
         assert_eq!(status, 403, "{target}: {text}");
-        assert_eq!(
-            refusals(&exporter, cause).await,
-            counted + 1.0,
-            "{target}: {text}"
-        );
-        assert!(!text.contains("secret"), "{text}");
+        assert_lacks(target, &text, "secret");
+        let count = refused.entry(cause).or_insert(0.0);
+        *count += 1.0;
+        assert_eq!(refusals(&exporter, cause).await, *count, "{target}: {text}");
     }
-    // The name is allowed; where it leads is not, however often that changes.
+    // The name is allowed; the addresses that it resolves to are not.
     let at_port = format!("https://any.lab.test:{port}/");
     for address in [
         "127.0.0.1",
@@ -114,59 +118,60 @@ async fn each_trick_to_reach_what_is_not_allowed_is_refused_and_counted_and_noth
     ] {
         lab.name_server
             .answer("any.lab.test", &[address.parse().unwrap()]);
-        let (status, text) = probe(&exporter, &by_lab_page(&at_port), None).await;
+        let (status, text) = probe(&exporter, &with_lab_page(&at_port), None).await;
         assert_eq!(status, 403, "{address}: {text}");
-        assert!(text.contains("any.lab.test leads to "), "{text}");
+        assert_contains(address, &text, "any.lab.test leads to ");
     }
-    // One good address among them does not help.
+    // One allowed address among them makes no difference.
     let mixed = ["192.0.2.1".parse().unwrap(), "127.0.0.1".parse().unwrap()];
     lab.name_server.answer("any.lab.test", &mixed);
-    assert_eq!(probe(&exporter, &by_lab_page(&at_port), None).await.0, 403);
+    let (status, _) = probe(&exporter, &with_lab_page(&at_port), None).await;
+    assert_eq!(status, 403);
     assert_eq!(refusals(&exporter, "address").await, 8.0);
     assert_eq!(
         lab.login_server.connections(),
         before,
-        "something was connected to"
+        "the exporter connected to a refused target"
     );
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_name_is_resolved_once_and_what_was_judged_is_connected_to() {
+async fn probe_connects_to_the_addresses_that_were_checked() {
     let lab = Lab::start().await.unwrap();
     let port = lab.login_server.addr().port();
     let allowed = format!("\"{HOST}:{port}\", \"127.0.0.1:{port}\"");
-    let (_config, exporter) = started(&lab, &allowed).await;
-    let asked = lab.name_server.queries().len();
-    // Not the configured target's address, so that the list decides.
+    let (_config, exporter) = start(&lab, &allowed).await;
+    let before = lab.name_server.queries().len();
+    // Not the URL of the configured target, so that allowed_hosts decides.
     let target = format!("{}?other", lab.url());
-    let (status, text) = probe(&exporter, &by_lab_page(&target), None).await;
+    let (status, text) = probe(&exporter, &with_lab_page(&target), None).await;
     assert_eq!(status, 200, "{text}");
-    assert!(text.contains("\nprobe_success 1\n"), "{text}");
-    let asked = lab.name_server.queries().len() - asked;
+    assert_contains("/probe", &text, "\nprobe_success 1\n");
+    let queries = lab.name_server.queries().len() - before;
     // A and AAAA, for the measurement and for the connection.
-    assert!(asked <= 4, "{asked} questions");
+    assert!(queries <= 4, "{queries} queries");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_redirect_to_what_is_not_allowed_is_not_followed() {
+async fn redirect_to_a_host_that_is_not_allowed_is_not_followed() {
     let lab = Lab::start().await.unwrap();
     let port = lab.login_server.addr().port();
     let allowed = format!("\"{HOST}:{port}\", \"127.0.0.1:{port}\"");
-    let (_config, exporter) = started(&lab, &allowed).await;
+    let (_config, exporter) = start(&lab, &allowed).await;
     lab.login_server
         .set_fault(HttpFault::Redirect(302, "https://127.0.0.1/".to_owned()));
     let target = format!("{}?other", lab.url());
-    let (status, text) = probe(&exporter, &by_lab_page(&target), None).await;
+    let (status, text) = probe(&exporter, &with_lab_page(&target), None).await;
     assert_eq!(status, 200, "{text}");
-    assert!(text.contains("\nprobe_success 0\n"), "{text}");
-    assert!(text.contains("reason=\"http_redirect_off_host\""), "{text}");
+    assert_contains("/probe", &text, "\nprobe_success 0\n");
+    assert_contains("/probe", &text, "reason=\"http_redirect_off_host\"");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn refusals_come_in_blackboxs_order_and_say_what_to_do() {
+async fn invalid_parameters_are_reported_in_the_order_of_blackbox_exporter() {
     let lab = Lab::start().await.unwrap();
-    let (_config, exporter) = started(&lab, "").await;
-    for (query, limit, status, words) in [
+    let (_config, exporter) = start(&lab, "").await;
+    for (query, limit, expected, message) in [
         (
             vec![("module", "nowhere")],
             Some("x"),
@@ -217,78 +222,83 @@ async fn refusals_come_in_blackboxs_order_and_say_what_to_do() {
             "x.example is not allowed: it is no configured target's address, and not listed under probe_endpoint.allowed_hosts",
         ),
     ] {
-        let (told, text) = probe(&exporter, &query, limit).await;
-        assert_eq!(told, status, "{text}");
-        assert!(text.contains(words), "{words:?} is not in {text:?}");
+        let (status, text) = probe(&exporter, &query, limit).await;
+        assert_eq!(status, expected, "{query:?}: {text}");
+        assert_contains(format!("{query:?}"), &text, message);
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_limit_is_the_scrapers_less_half_a_second_and_never_nothing() {
+async fn timeout_is_that_of_the_scraper_less_half_a_second() {
     let lab = Lab::start().await.unwrap();
-    let (_config, exporter) = started(&lab, "").await;
-    // The configured target's own limit is 4 s.
-    for (limit, told) in [
+    let config = with_limits(&lab, "interval: 1h, timeout: 4s");
+    let (_config, exporter) = start_with("", &config).await;
+    for (limit, seconds) in [
         (Some("3"), "2.5"),
         (Some("0.8"), "0.4"),
         (Some("0.2"), "0.1"),
+        // Not more than the configured timeout.
         (Some("60"), "4"),
         (Some("0"), "4"),
         (Some(""), "4"),
         (None, "4"),
     ] {
         let (status, text) = probe(&exporter, &[("target", "sso")], limit).await;
-        assert_eq!(status, 200, "{text}");
-        let line = format!("\nprobe_timeout_seconds {told}\n");
-        assert!(text.contains(&line), "{limit:?}: {text}");
+        assert_eq!(status, 200, "{limit:?}");
+        let line = format!("\nprobe_timeout_seconds {seconds}\n");
+        assert_contains(format!("{limit:?}"), &text, &line);
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn calls_of_the_same_target_and_module_share_one_probe() {
+async fn concurrent_calls_for_one_target_share_one_probe() {
     let lab = Lab::start().await.unwrap();
-    let (_config, exporter) = started(&lab, "").await;
+    let (_config, exporter) = start(&lab, "").await;
     lab.login_server.set_fault(HttpFault::SilentAfterRequest);
     let before = lab.login_server.requests().len();
-    let call = || probe(&exporter, &[("target", "sso")], Some("1.5"));
-    let answers = tokio::join!(call(), call(), call(), call());
-    for (status, text) in [answers.0, answers.1, answers.2, answers.3] {
+    // The server never answers: the probe is in progress for five seconds.
+    let call = || probe(&exporter, &[("target", "sso")], Some("5.5"));
+    let responses = tokio::join!(call(), call(), call(), call());
+    for (status, text) in [responses.0, responses.1, responses.2, responses.3] {
         assert_eq!(status, 200);
-        assert!(text.contains("reason=\"http_timed_out\""), "{text}");
+        assert_contains("/probe", &text, "reason=\"http_timed_out\"");
     }
     assert_eq!(lab.login_server.requests().len() - before, 1);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_call_joins_the_schedulers_probe_and_does_not_wait_longer_than_it_may() {
+async fn call_joins_the_scheduled_probe_and_keeps_its_own_timeout() {
     let lab = Lab::start().await.unwrap();
     lab.login_server.set_fault(HttpFault::SilentAfterRequest);
-    let config = ConfigFile::new(&lab.config());
+    let config = ConfigFile::new(&probed_once(&lab));
     let exporter = Exporter::start(&[&config.argument()]).await;
-    while lab.login_server.requests().is_empty() {
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    }
+    wait_for_request(&lab).await;
     let (status, text) = probe(&exporter, &[("target", "sso")], Some("1")).await;
     assert_eq!(status, 200);
-    assert!(text.contains("\nprobe_success 0\n"), "{text}");
-    assert!(
-        !text.contains("reason="),
-        "it did not end, so that nothing is known: {text}"
-    );
-    assert_eq!(
-        lab.login_server.requests().len(),
-        1,
-        "it was probed twice at once"
-    );
+    assert_contains("/probe", &text, "\nprobe_success 0\n");
+    // The probe goes on, so that there is no result yet.
+    assert_lacks("/probe", &text, "reason=");
+    assert_eq!(lab.login_server.requests().len(), 1);
+}
+
+/// Waits until the scheduled probe has sent its request.
+async fn wait_for_request(lab: &Lab) {
+    let requested = async {
+        while lab.login_server.requests().is_empty() {
+            sleep(Duration::from_millis(10)).await;
+        }
+    };
+    let requested = timeout(TIMEOUT, requested).await;
+    requested.expect("a request reaches the login server within 60 s");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn debug_shows_the_probe_the_metrics_and_the_module_without_its_headers_values() {
+async fn debug_output_hides_header_values() {
     let lab = Lab::start().await.unwrap();
     let headers = "    http: {headers: {X-Api-Key: hush}}\n    page: {";
-    let text = lab.config().replacen("    page: {", headers, 1);
-    assert!(text.contains("hush"), "{text}");
-    let config = ConfigFile::new(&text);
+    let config = probed_once(&lab).replacen("    page: {", headers, 1);
+    assert_contains("the configuration", &config, "hush");
+    let config = ConfigFile::new(&config);
     let exporter = Exporter::start(&[&config.argument()]).await;
     let (status, text) = probe(&exporter, &[("target", "sso"), ("debug", "true")], None).await;
     assert_eq!(status, 200);
@@ -301,39 +311,59 @@ async fn debug_shows_the_probe_the_metrics_and_the_module_without_its_headers_va
         "lab_page:\n",
         "X-Api-Key: <hidden>",
     ] {
-        assert!(text.contains(part), "{part:?} is not in {text}");
+        assert_contains("debug=true", &text, part);
     }
-    assert!(!text.contains("hush") && !text.contains('\u{1b}'), "{text}");
+    assert_lacks("debug=true", &text, "hush");
+    assert_lacks("debug=true", &text, "\u{1b}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn without_targets_it_is_ready_at_once_and_serves_probe_alone() {
+async fn exporter_without_targets_is_ready_and_serves_probe() {
     let exporter = Exporter::start(&[&ConfigFile::new("targets: []").argument()]).await;
     assert_eq!(exporter.get("/-/ready").await.0, 200);
-    assert_eq!(
-        probe(&exporter, &[("target", "https://x.example/")], None)
-            .await
-            .0,
-        403
-    );
+    let (status, _) = probe(&exporter, &[("target", "https://x.example/")], None).await;
+    assert_eq!(status, 403);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn hurried_calls_are_never_taken_for_the_schedulers_probe() {
+async fn failing_calls_with_short_timeouts_do_not_fail_scheduled_probes() {
     let lab = Lab::start().await.unwrap();
     lab.login_server
         .set_fault(HttpFault::Slow(Duration::from_millis(800)));
-    let config = ConfigFile::new(&lab.config());
+    let config = ConfigFile::new(&probed_every_ten_seconds(&lab));
     let exporter = Exporter::start(&[&config.argument()]).await;
-    // Through a whole interval of ten seconds: these fail, and none of the scheduler's.
-    let mut failed = 0;
+    let failures = AtomicU32::new(0);
+    let call_again_and_again = || async {
+        loop {
+            let (status, text) = probe(&exporter, &[("target", "sso")], Some("0.2")).await;
+            assert_eq!(status, 200);
+            let failed = u32::from(text.contains("\nprobe_success 0\n"));
+            failures.fetch_add(failed, Ordering::Relaxed);
+        }
+    };
     let attempts = "probe_attempts_total{target=\"sso\"}";
-    while exporter.metrics().await.value(attempts) < Some(2.0) {
-        let (status, text) = probe(&exporter, &[("target", "sso")], Some("0.2")).await;
-        assert_eq!(status, 200);
-        failed += u32::from(text.contains("reason=\"http_timed_out\""));
-    }
-    assert!(failed > 20, "only {failed}");
-    let metrics = exporter.metrics().await;
-    metrics.expect("probe_successes_total{target=\"sso\"}", 2.0);
+    let two_scheduled_probes = async {
+        loop {
+            let metrics = exporter.metrics().await;
+            let failures = failures.load(Ordering::Relaxed);
+            if metrics.value(attempts) >= Some(2.0) && failures > 20 {
+                return metrics;
+            }
+            sleep(Duration::from_millis(100)).await;
+        }
+    };
+    // Two loops, so that at almost any time a call is in progress when the scheduler begins.
+    let metrics = tokio::select! {
+        metrics = timeout(TIMEOUT, two_scheduled_probes) => metrics,
+        () = call_again_and_again() => unreachable!(),
+        () = call_again_and_again() => unreachable!(),
+    };
+    let metrics = metrics.unwrap_or_else(|_| {
+        let failures = failures.load(Ordering::Relaxed);
+        panic!(
+            "after {TIMEOUT:?} the scheduler has not probed twice, or only {failures} calls failed"
+        )
+    });
+    let attempts = metrics.value(attempts).unwrap();
+    metrics.expect("probe_successes_total{target=\"sso\"}", attempts);
 }

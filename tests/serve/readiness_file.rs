@@ -1,13 +1,16 @@
-//! From a spreadsheet to the readiness figures, while the exporter runs.
+//! The readiness file: from a spreadsheet to metrics, while the exporter runs.
 
 use harness::exporter::{ConfigFile, Exporter, run};
+
+use crate::assertions::{assert_contains, assert_lacks};
+use crate::waiting::wait_for_metric;
 
 const CONFIG: &str = "targets: []\nreadiness: {file: accounts.csv, max_age: 2d, \
                       expected_total: {user: 4, delegated_admin: 1}}\n\
                       timetable: {done: {email_registration_users: true}}\n";
 
-/// Renamed into its place, or written over, as programs do.
-fn write(config: &ConfigFile, text: &str) {
+/// Replaces the file in one step, as spreadsheet programs do.
+fn replace(config: &ConfigFile, text: &str) {
     let new = config.directory().join("accounts.new");
     std::fs::write(&new, text).unwrap();
     std::fs::rename(new, config.directory().join("accounts.csv")).unwrap();
@@ -18,12 +21,12 @@ const GOOD: &str = "\u{feff}Kind;Email;Created_after_launch\r\nuser;confirmed;no
                     delegated_admin;confirmed;no\r\n";
 
 #[tokio::test(flavor = "multi_thread")]
-async fn counts_follow_the_file_and_a_bad_one_leaves_the_last_good_data() {
+async fn counts_follow_the_file_and_survive_an_invalid_one() {
     let config = ConfigFile::new(CONFIG);
-    write(&config, GOOD);
+    replace(&config, GOOD);
     let mut exporter = Exporter::start(&[&config.argument()]).await;
     exporter.line_with("the readiness file is read").await;
-    let metrics = exporter.metrics().await;
+    let metrics = wait_for_metric(&exporter, "readiness_readable", 1.0).await;
     for (kind, email, count) in [
         ("user", "missing", 1.0),
         ("user", "submitted", 1.0),
@@ -39,46 +42,42 @@ async fn counts_follow_the_file_and_a_bad_one_leaves_the_last_good_data() {
     }
     metrics.expect("accounts_created_after_launch{kind=\"user\"}", 1.0);
     metrics.expect("readiness_max_age_seconds", 172_800.0);
-    metrics.expect("readiness_readable", 1.0);
-    // Marked as done, and one is missing.
+    // The task is marked as done, and one account is missing.
     metrics.expect("readiness_contradictions", 1.0);
-    let written = metrics.value("accounts_updated_timestamp_seconds");
+    let updated = "accounts_updated_timestamp_seconds";
+    let updated_at = metrics.value(updated);
     let (_, page) = exporter.get("/").await;
-    assert!(
-        page.contains(
-            "users: 2 of 4 confirmed, 1 submitted, 1 missing; 1 created since the launch"
-        ),
-        "{page}"
+    assert_contains(
+        "the status page",
+        &page,
+        "users: 2 of 4 confirmed, 1 submitted, 1 missing; 1 created since the launch",
     );
 
-    // Half of it is there.
+    // Written over in place, and incomplete. The exporter may also have seen it when it was empty.
     let half = GOOD.split_at(GOOD.len() - 9).0;
     std::fs::write(config.directory().join("accounts.csv"), half).unwrap();
-    let line = exporter
-        .line_with("the readiness file cannot be used")
-        .await;
-    assert!(line.contains("line 6"), "{line}");
+    let line = exporter.line_with("line 6").await;
+    assert_contains("the log", &line, "the readiness file cannot be used");
+    let metrics = wait_for_metric(&exporter, "readiness_readable", 0.0).await;
     let (_, page) = exporter.get("/").await;
-    assert!(page.contains("the readiness file cannot be read"), "{page}");
-    assert!(
-        page.contains("What follows is of the last good file."),
-        "{page}"
-    );
-    let metrics = exporter.metrics().await;
-    metrics.expect("readiness_readable", 0.0);
+    for part in [
+        "the readiness file cannot be read",
+        "What follows is of the last good file.",
+    ] {
+        assert_contains("the status page", &page, part);
+    }
     metrics.expect("accounts{email=\"confirmed\",kind=\"user\"}", 2.0);
-    assert_eq!(metrics.value("accounts_updated_timestamp_seconds"), written);
+    assert_eq!(metrics.value(updated), updated_at);
 
-    write(&config, &GOOD.replace("USER;MISSING", "USER;CONFIRMED"));
+    replace(&config, &GOOD.replace("USER;MISSING", "USER;CONFIRMED"));
     exporter.line_with("the readiness file is read").await;
-    let metrics = exporter.metrics().await;
+    let metrics = wait_for_metric(&exporter, "readiness_readable", 1.0).await;
     metrics.expect("accounts{email=\"missing\",kind=\"user\"}", 0.0);
     metrics.expect("readiness_contradictions", 0.0);
-    metrics.expect("readiness_readable", 1.0);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_file_that_is_not_there_stops_nothing_and_shows() {
+async fn missing_file_is_reported_and_read_once_it_exists() {
     let config = ConfigFile::new(CONFIG);
     let mut exporter = Exporter::start(&[&config.argument()]).await;
     exporter
@@ -87,36 +86,33 @@ async fn a_file_that_is_not_there_stops_nothing_and_shows() {
     let metrics = exporter.metrics().await;
     metrics.expect("readiness_readable", 0.0);
     assert_eq!(metrics.family("accounts"), []);
-    write(&config, GOOD);
+    replace(&config, GOOD);
     exporter.line_with("the readiness file is read").await;
-    exporter.metrics().await.expect("readiness_readable", 1.0);
+    wait_for_metric(&exporter, "readiness_readable", 1.0).await;
 }
 
 #[tokio::test]
-async fn check_tells_the_counts_the_contradictions_and_each_mistake() {
+async fn check_prints_counts_contradictions_and_errors() {
     let config = ConfigFile::new(CONFIG);
-    write(&config, GOOD);
+    replace(&config, GOOD);
     let output = run(&["check", &config.argument()]).await;
     assert_eq!(output.status.code(), Some(0));
-    let told = String::from_utf8(output.stdout).unwrap();
-    assert!(
-        told.contains("users: 2 of 4 confirmed, 1 submitted, 1 missing"),
-        "{told}"
-    );
-    assert!(
-        told.contains(
-            "contradiction: timetable.done says that email_registration_users is done, and 1 of the"
-        ),
-        "{told}"
-    );
+    let printed = String::from_utf8(output.stdout).unwrap();
+    for part in [
+        "users: 2 of 4 confirmed, 1 submitted, 1 missing",
+        "contradiction: timetable.done says that email_registration_users is done, and 1 of the",
+    ] {
+        assert_contains("check", &printed, part);
+    }
 
-    write(&config, "kind,email\nuser,chan.tai.man@broker.example\n");
+    replace(&config, "kind,email\nuser,chan.tai.man@broker.example\n");
     let output = run(&["check", &config.argument()]).await;
     assert_eq!(output.status.code(), Some(2));
-    let told = String::from_utf8(output.stderr).unwrap();
-    assert!(
-        told.contains("accounts.csv: line 2: an address stands in it"),
-        "{told}"
+    let error = String::from_utf8(output.stderr).unwrap();
+    assert_contains(
+        "check",
+        &error,
+        "accounts.csv: line 2: an address stands in it",
     );
-    assert!(!told.contains("chan"), "{told}");
+    assert_lacks("check", &error, "chan");
 }

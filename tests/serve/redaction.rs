@@ -1,4 +1,4 @@
-//! An e-mail address in every input that takes text: it comes out nowhere.
+//! An e-mail address in every input that takes text is never repeated in any output.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -9,12 +9,15 @@ use harness::documents::repository;
 use harness::exporter::{ConfigFile, Exporter, probe, run};
 use serde_json::{Value, json};
 
+use crate::assertions::{assert_contains, assert_lacks};
+use crate::lab_config::probed_once;
+
 const ADDRESS: &str = "chan.tai.man@broker.example";
 
 #[track_caller]
-fn holds_no_address(what: &str, text: &str) {
+fn assert_no_address(output: &str, text: &str) {
     for part in ["chan.tai.man", "tai.man", "broker.example"] {
-        assert!(!text.contains(part), "{what}: {text}");
+        assert_lacks(output, text, part);
     }
 }
 
@@ -37,29 +40,29 @@ fn keys(value: &Value, path: &mut Vec<String>, found: &mut Vec<Vec<String>>) {
     }
 }
 
-/// The documented configuration with `value` at one place.
-fn with(example: &Value, path: &[String], value: &Value) -> Value {
-    let mut all = example.clone();
-    let mut place = &mut all;
+/// The documented configuration with another value of one key.
+fn with_value(example: &Value, path: &[String], value: &Value) -> Value {
+    let mut config = example.clone();
+    let mut current = &mut config;
     for key in path {
-        place = match place {
+        current = match current {
             Value::Array(list) => &mut list[0],
             other => &mut other[key.as_str()],
         };
     }
-    *place = value.clone();
-    all
+    *current = value.clone();
+    config
 }
 
 #[test]
-fn every_key_of_the_configuration_refuses_an_address_without_repeating_it_or_keeps_it_to_itself() {
+fn every_configuration_key_refuses_an_address_or_keeps_it_private() {
     let path = repository("deploy/ccass.yml");
     let text = std::fs::read_to_string(&path).unwrap();
     let example: Value = serde_saphyr::from_str(&text).unwrap();
     let mut found = Vec::new();
     keys(&example, &mut Vec::new(), &mut found);
     assert!(found.len() > 60, "only {} keys", found.len());
-    let mut taken = BTreeSet::new();
+    let mut accepted = BTreeSet::new();
     for key in &found {
         for value in [
             json!(ADDRESS),
@@ -72,20 +75,20 @@ fn every_key_of_the_configuration_refuses_an_address_without_repeating_it_or_kee
             json!([{"from": ADDRESS, "to": ADDRESS, "reference": ADDRESS}]),
             json!([{"from": "2026-12-05T08:00Z", "to": "2026-12-05T09:00Z", "reference": ADDRESS}]),
         ] {
-            let text = with(&example, key, &value).to_string();
+            let text = with_value(&example, key, &value).to_string();
             match Config::parse(&text, Path::new("ccass.yml")) {
-                Err(mistakes) => holds_no_address(&key.join("."), &mistakes.to_string()),
+                Err(error) => assert_no_address(&key.join("."), &error.to_string()),
                 Ok(_) => {
-                    taken.insert(key.join("."));
+                    accepted.insert(key.join("."));
                 }
             }
         }
     }
-    // What is for people to call, what is compared with a page or a certificate, what is sent: none of
-    // it is told to others. A directory is made when it is used.
-    let list: Vec<&str> = taken.iter().map(String::as_str).collect();
+    // Contacts, what is compared with a page or a certificate, and file names: the next test shows that
+    // their values are not published.
+    let accepted: Vec<&str> = accepted.iter().map(String::as_str).collect();
     assert_eq!(
-        list,
+        accepted,
         [
             "contacts.desk",
             "contacts.dns",
@@ -108,21 +111,21 @@ fn every_key_of_the_configuration_refuses_an_address_without_repeating_it_or_kee
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_keeps_an_address_to_itself_tells_it_in_no_metric_log_record_or_answer() {
+async fn accepted_address_is_in_no_metric_log_record_or_response() {
     let lab = Lab::start().await.expect("the lab starts");
     let page = format!(
         "page: {{title: \"{ADDRESS}\", contains: [\"{ADDRESS}\"], not_contains: [\"{ADDRESS}\"], \
          matches: [\"{ADDRESS}\"], form_fields: [\"{ADDRESS}\"], block_markers: [\"{ADDRESS}\"]}}"
     );
-    let sends = format!(
+    let http_and_tls = format!(
         "http: {{user_agent: \"{ADDRESS}\", headers: {{X-Contact: \"{ADDRESS}\"}}}}\n    \
          tls: {{accepted_interceptors: [\"{ADDRESS}\"], "
     );
-    let config = lab.config();
+    let config = probed_once(&lab);
     let start = config.find("    page: ").expect("a page");
     let end = start + config[start..].find('\n').expect("its end");
     let config = format!("{}    {page}{}", &config[..start], &config[end..]);
-    let config = config.replace("tls: {", &sends);
+    let config = config.replace("tls: {", &http_and_tls);
     let contacts = ["dns", "firewall", "proxy", "security", "desk"]
         .map(|team| format!("{team}: \"{ADDRESS}\""))
         .join(", ");
@@ -137,10 +140,10 @@ async fn what_keeps_an_address_to_itself_tells_it_in_no_metric_log_record_or_ans
     let log = exporter
         .line_with("the readiness file cannot be used")
         .await;
-    holds_no_address("the log", &log);
-    assert!(log.contains("line 3"), "{log}");
+    assert_no_address("the log", &log);
+    assert_contains("the log", &log, "line 3");
     let log = exporter.line_with("the probe fails").await;
-    holds_no_address("the log", &log);
+    assert_no_address("the log", &log);
     for path in [
         "/metrics",
         "/sd",
@@ -151,12 +154,12 @@ async fn what_keeps_an_address_to_itself_tells_it_in_no_metric_log_record_or_ans
     ] {
         let (status, text) = exporter.get(path).await;
         assert_eq!(status, 200, "{path}");
-        holds_no_address(path, &text);
+        assert_no_address(path, &text);
     }
-    // Whom to call is told to who looks at the page, and there alone; of what else is in it nothing is.
+    // Only the status page shows contacts.
     let (_, text) = exporter.get("/").await;
-    let elsewhere = text.replace(&format!("({ADDRESS})"), "");
-    holds_no_address("/", &elsewhere);
+    let without_contacts = text.replace(&format!("({ADDRESS})"), "");
+    assert_no_address("/", &without_contacts);
 
     for (query, limit) in [
         (vec![("target", ADDRESS)], None),
@@ -181,7 +184,7 @@ async fn what_keeps_an_address_to_itself_tells_it_in_no_metric_log_record_or_ans
         (vec![("target", "sso")], Some(ADDRESS)),
     ] {
         let (status, text) = probe(&exporter.url(""), &query, limit).await;
-        holds_no_address(&format!("{query:?} {status}"), &text);
+        assert_no_address(&format!("{query:?} {status}"), &text);
     }
     for path in [
         format!("/{ADDRESS}"),
@@ -191,34 +194,28 @@ async fn what_keeps_an_address_to_itself_tells_it_in_no_metric_log_record_or_ans
     ] {
         let (status, text) = exporter.get(&path).await;
         assert!(status >= 400, "{path}: {status}");
-        holds_no_address(&path, &text);
+        assert_no_address(&path, &text);
     }
     let verified = run(&[&config.argument(), "verify", "--record", "--format=json"]).await;
     assert_eq!(verified.status.code(), Some(1));
-    holds_no_address("verify", &String::from_utf8_lossy(&verified.stderr));
+    assert_no_address("verify", &String::from_utf8_lossy(&verified.stderr));
     std::fs::write(config.path(), format!("site: {ADDRESS}\n")).unwrap();
     let client = reqwest::Client::new();
-    let answer = client.post(exporter.url("/-/reload")).send().await.unwrap();
-    holds_no_address("a reload", &answer.text().await.unwrap());
+    let response = client.post(exporter.url("/-/reload")).send().await.unwrap();
+    assert_no_address("a reload", &response.text().await.unwrap());
     let log = exporter.line_with("not reloaded").await;
-    holds_no_address("the log", &log);
+    assert_no_address("the log", &log);
 
     let files = config.directory().join(format!("kept {ADDRESS}/evidence"));
     for entry in std::fs::read_dir(files).unwrap() {
         let text = std::fs::read_to_string(entry.unwrap().path()).unwrap();
-        holds_no_address("the evidence", &text);
+        assert_no_address("the evidence", &text);
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_address_typed_at_any_argument_or_in_any_variable_is_not_repeated() {
-    let config =
-        ConfigFile::new("data_directory: kept\nevidence: {terminals: [t1]}\ntargets: []\n");
-    std::fs::create_dir(config.directory().join("kept")).unwrap();
-    let beside = |name: &str, text: &str| {
-        std::fs::write(config.directory().join(name), text).unwrap();
-        config.directory().join(name).display().to_string()
-    };
+async fn address_in_a_timetable_or_calendar_file_is_not_repeated() {
+    let config = ConfigFile::new("");
     let timetable = include_str!("../../src/timetable/ccass-013-2023.yaml");
     let title = "title: Register the e-mail address of every CCASS user";
     for (name, text) in [
@@ -243,8 +240,8 @@ async fn an_address_typed_at_any_argument_or_in_any_variable_is_not_repeated() {
             timetable.replace("CD/OES/CCASS/013/2023\n", &format!("\"{ADDRESS}\"\n")),
         ),
     ] {
-        let file = beside(name, &text);
-        refuses(&config, "timetable: {file: FILE}\n", &file, name).await;
+        let file = write_file(&config, name, &text);
+        assert_refused(&config, "timetable: {file: FILE}\n", &file, name).await;
     }
     for (name, text) in [
         (
@@ -271,14 +268,23 @@ async fn an_address_typed_at_any_argument_or_in_any_variable_is_not_repeated() {
                 .to_string(),
         ),
     ] {
-        let file = beside(name, &text);
-        refuses(&config, "calendar: {file: FILE}\n", &file, name).await;
+        let file = write_file(&config, name, &text);
+        assert_refused(&config, "calendar: {file: FILE}\n", &file, name).await;
     }
-    let web = beside(
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn address_in_an_argument_or_environment_variable_is_not_repeated() {
+    let config =
+        ConfigFile::new("data_directory: kept\nevidence: {terminals: [t1]}\ntargets: []\n");
+    std::fs::create_dir(config.directory().join("kept")).unwrap();
+    let web = write_file(
+        &config,
         "web.yml",
         &format!("basic_auth_users: {{{ADDRESS}: {ADDRESS}}}\n{ADDRESS}: 1\n"),
     );
-    let blackbox = beside(
+    let blackbox = write_file(
+        &config,
         "blackbox.yml",
         &format!("modules: {{{ADDRESS}: {{prober: {ADDRESS}}}}}\n"),
     );
@@ -357,11 +363,11 @@ async fn an_address_typed_at_any_argument_or_in_any_variable_is_not_repeated() {
     ] {
         let mut all = vec![argument.as_str()];
         all.extend(&arguments);
-        nothing_repeats(&all).await;
+        assert_not_repeated(&all).await;
     }
-    nothing_repeats(&["check", "--config.file", ADDRESS]).await;
+    assert_not_repeated(&["check", "--config.file", ADDRESS]).await;
     let converted = run(&["check", "--from-blackbox", &blackbox]).await;
-    holds_no_address("blackbox", &String::from_utf8_lossy(&converted.stderr));
+    assert_no_address("blackbox", &String::from_utf8_lossy(&converted.stderr));
     for variable in [
         "CCASS2FA_CONFIG_FILE",
         "CCASS2FA_LOG_LEVEL",
@@ -374,28 +380,32 @@ async fn an_address_typed_at_any_argument_or_in_any_variable_is_not_repeated() {
             .await
             .unwrap();
         assert!(!output.status.success(), "{variable}");
-        holds_no_address(variable, &String::from_utf8_lossy(&output.stderr));
+        assert_no_address(variable, &String::from_utf8_lossy(&output.stderr));
     }
 }
 
-/// A configuration that names `file` is refused.
-async fn refuses(config: &ConfigFile, text: &str, file: &str, name: &str) {
-    let path = config.directory().join("other.yml");
-    std::fs::write(&path, text.replace("FILE", file)).unwrap();
-    let output = run(&["check", "--config.file", &path.display().to_string()]).await;
-    let told = String::from_utf8_lossy(&output.stderr);
-    assert_eq!(output.status.code(), Some(2), "{name}: {told}");
-    holds_no_address(name, &told);
+/// Writes a file next to the configuration and returns its path.
+fn write_file(config: &ConfigFile, name: &str, text: &str) -> String {
+    let path = config.directory().join(name);
+    std::fs::write(&path, text).unwrap();
+    path.display().to_string()
 }
 
-async fn nothing_repeats(arguments: &[&str]) {
+/// `check` refuses a configuration that names `file`.
+async fn assert_refused(config: &ConfigFile, text: &str, file: &str, name: &str) {
+    let path = write_file(config, "other.yml", &text.replace("FILE", file));
+    let output = run(&["check", "--config.file", &path]).await;
+    assert_eq!(output.status.code(), Some(2), "{name}");
+    assert_no_address(name, &String::from_utf8_lossy(&output.stderr));
+}
+
+/// The command fails with an error message, and prints no address.
+async fn assert_not_repeated(arguments: &[&str]) {
     let output = run(arguments).await;
-    let told = String::from_utf8_lossy(&output.stderr);
-    assert!(!output.status.success(), "{arguments:?}: {told}");
-    assert!(!told.is_empty(), "{arguments:?} says nothing");
-    holds_no_address(&format!("{arguments:?}"), &told);
-    holds_no_address(
-        &format!("{arguments:?}"),
-        &String::from_utf8_lossy(&output.stdout),
-    );
+    let error = String::from_utf8_lossy(&output.stderr);
+    assert!(!output.status.success(), "{arguments:?}");
+    assert!(!error.is_empty(), "{arguments:?}: no error message");
+    for text in [&error, &String::from_utf8_lossy(&output.stdout)] {
+        assert_no_address(&format!("{arguments:?}"), text);
+    }
 }

@@ -1,22 +1,31 @@
-//! What is remembered, also by an exporter that was killed.
+//! The saved state: what an exporter remembers, also after it was killed.
 
-use ccass_2fa_lab::{HOST, Lab, Leaf, scenario};
+use std::time::Duration;
+
+use ccass_2fa_lab::{Authority, HOST, Lab, Leaf, scenario};
 use harness::exporter::{ConfigFile, Exporter, run};
 use serde_json::Value;
+use tokio::time::{sleep, timeout};
 
-struct Site {
+use crate::assertions::{assert_contains, excerpt};
+use crate::lab_config::{probed_every_ten_seconds, probed_once};
+
+const TIMEOUT: Duration = Duration::from_secs(60);
+
+struct Setup {
     lab: Lab,
     config: ConfigFile,
 }
 
-impl Site {
-    async fn start() -> Self {
+impl Setup {
+    async fn start(config: fn(&Lab) -> String) -> Self {
         let lab = Lab::start().await.expect("the lab starts");
-        // Relative: beside the configuration.
-        let config = ConfigFile::new(&format!("data_directory: kept\n{}", lab.config()));
+        // Relative to the configuration file.
+        let config = ConfigFile::new(&format!("data_directory: kept\n{}", config(&lab)));
         Self { lab, config }
     }
 
+    /// Starts an exporter and waits for its first probe.
     async fn exporter(&self) -> Exporter {
         let mut exporter = Exporter::start(&[&self.config.argument()]).await;
         exporter.first_probe().await;
@@ -31,15 +40,18 @@ impl Site {
         self.config.directory().join("kept").join(name)
     }
 
-    /// Waits until the file says what it must.
-    async fn file_says(&self, part: &str) {
-        let says = || std::fs::read_to_string(self.file("memory.json")).unwrap_or_default();
-        let said = tokio::time::timeout(harness::exporter::PATIENCE, async {
-            while !says().contains(part) {
-                tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+    async fn wait_for_saved(&self, part: &str) {
+        let mut text = String::new();
+        let saved = timeout(TIMEOUT, async {
+            while !text.contains(part) {
+                sleep(Duration::from_millis(20)).await;
+                text = std::fs::read_to_string(self.file("memory.json")).unwrap_or_default();
             }
         });
-        assert!(said.await.is_ok(), "{}", says());
+        if saved.await.is_err() {
+            let lines = excerpt(&text, part);
+            panic!("memory.json has no {part:?} after {TIMEOUT:?}:\n{lines}");
+        }
     }
 }
 
@@ -50,17 +62,17 @@ async fn history(exporter: &Exporter) -> Value {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_exporter_killed_in_an_outage_still_knows_since_when_and_what_it_was_before() {
-    let site = Site::start().await;
-    let mut exporter = site.exporter().await;
+async fn killed_exporter_still_knows_the_outage_and_what_changed() {
+    let setup = Setup::start(probed_every_ten_seconds).await;
+    let mut exporter = setup.exporter().await;
     let good = history(&exporter).await;
     assert_eq!(good["transitions"].as_array().unwrap().len(), 1, "{good:#}");
     assert!(good["transitions"][0].get("failure").is_none());
 
-    // A web filter steps in between, whose authority this host trusts for nothing.
-    let stranger = ccass_2fa_lab::Authority::new("Example Stranger");
-    let identity = stranger.issue(&Leaf::for_name(HOST));
-    site.lab.login_server.set_identity(identity);
+    // A web filter intercepts the connection; its CA is not trusted.
+    let unknown_ca = Authority::new("Example Unknown CA");
+    let identity = unknown_ca.issue(&Leaf::for_name(HOST));
+    setup.lab.login_server.set_identity(identity);
     exporter.line_with("message=\"the probe fails\"").await;
     let metrics = exporter.metrics().await;
     for fact in ["issuer", "key"] {
@@ -71,10 +83,14 @@ async fn an_exporter_killed_in_an_outage_still_knows_since_when_and_what_it_was_
     }
     assert_eq!(metrics.family("last_good_changed_info").len(), 2);
     let before = history(&exporter).await;
-    site.file_says("tls_unknown_issuer").await;
-    exporter.child.kill().await.expect("it was alive");
+    setup.wait_for_saved("tls_unknown_issuer").await;
+    exporter
+        .child
+        .kill()
+        .await
+        .expect("the exporter was running");
 
-    let exporter = site.exporter().await;
+    let exporter = setup.exporter().await;
     let after = history(&exporter).await;
     for part in ["last_good", "transitions", "failures", "url"] {
         assert_eq!(after[part], before[part], "{part}");
@@ -87,21 +103,21 @@ async fn an_exporter_killed_in_an_outage_still_knows_since_when_and_what_it_was_
     assert_eq!(after["failures"][0]["verdict"]["layer"], "tls");
     let metrics = exporter.metrics().await;
     let last_success = metrics.value("probe_last_success_timestamp_seconds{target=\"sso\"}");
-    assert!(last_success.is_some(), "{}", metrics.text);
+    assert!(last_success.is_some());
 
-    // verify sets its own probe against the same memory.
-    let output = run(&[&site.config.argument(), "verify"]).await;
+    // verify compares its own probe with the same state.
+    let output = run(&[&setup.config.argument(), "verify"]).await;
     let text = String::from_utf8(output.stdout).expect("UTF-8");
-    let told = text.split_whitespace().collect::<Vec<_>>().join(" ");
+    let text = text.split_whitespace().collect::<Vec<_>>().join(" ");
     for part in [
         "Last good 20",
         "Changed issuer of the certificate: C=HK, O=CCASS Lab, CN=CCASS Lab Issuing CA then, \
-         C=HK, O=Example Stranger, CN=Example Stranger Issuing CA now",
+         C=HK, O=Example Unknown CA, CN=Example Unknown CA Issuing CA now",
         "Changed key of the certificate: sha256/",
     ] {
-        assert!(told.contains(part), "{part}: {text}");
+        assert_contains("verify", &text, part);
     }
-    let output = run(&[&site.config.argument(), "verify", "--format=json"]).await;
+    let output = run(&[&setup.config.argument(), "verify", "--format=json"]).await;
     let document: Value = serde_json::from_slice(&output.stdout).expect("JSON");
     assert_eq!(document["reports"][0]["changed"][0]["fact"], "issuer");
     assert_eq!(
@@ -111,59 +127,75 @@ async fn an_exporter_killed_in_an_outage_still_knows_since_when_and_what_it_was_
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_changed_is_forgotten_when_the_target_is_good_again() {
-    let site = Site::start().await;
-    site.provoke("dns-sinkhole");
-    let mut exporter = site.exporter().await;
+async fn changes_are_cleared_when_the_target_recovers() {
+    let setup = Setup::start(probed_every_ten_seconds).await;
+    // Each start probes at once: only the last probe has to wait for an interval.
+    setup.provoke("dns-sinkhole");
+    let mut exporter = setup.exporter().await;
     assert!(history(&exporter).await.get("last_good").is_none());
-    site.lab.heal();
-    exporter.line_with("message=\"the probe is good\"").await;
-    site.provoke("dns-sinkhole");
+    setup.wait_for_saved("\"transitions\":[{").await;
+    exporter
+        .child
+        .kill()
+        .await
+        .expect("the exporter was running");
+    setup.lab.heal();
+    let mut exporter = setup.exporter().await;
+    setup.wait_for_saved("\"last_good\":{").await;
+    exporter
+        .child
+        .kill()
+        .await
+        .expect("the exporter was running");
+
+    setup.provoke("dns-sinkhole");
+    let mut exporter = Exporter::start(&[&setup.config.argument()]).await;
     exporter.line_with("message=\"the probe fails\"").await;
     let metrics = exporter.metrics().await;
     let changed = "last_good_changed_info{fact=\"addresses\",target=\"sso\"}";
     metrics.expect(changed, 1.0);
-    site.lab.heal();
+    setup.lab.heal();
     exporter.line_with("message=\"the probe is good\"").await;
     let metrics = exporter.metrics().await;
     assert_eq!(metrics.family("last_good_changed_info"), []);
     assert_eq!(metrics.family("last_good_changed_timestamp_seconds"), []);
-    // The flap is still seen.
+    // The history still shows that the target went up and down.
     let transitions = history(&exporter).await["transitions"].clone();
     assert_eq!(transitions.as_array().unwrap().len(), 4, "{transitions:#}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_memory_that_cannot_be_read_is_set_aside_and_never_fatal() {
-    let site = Site::start().await;
-    std::fs::create_dir(site.file("")).expect("a directory");
+async fn unreadable_state_is_set_aside_and_never_fatal() {
+    let setup = Setup::start(probed_once).await;
+    std::fs::create_dir(setup.file("")).expect("a directory");
     for text in [
         "",
         "{\"schema\": 1, \"targets\": {\"sso\"",
         "{\"schema\":2,\"targets\":{}}",
     ] {
-        std::fs::write(site.file("memory.json"), text).expect("a file");
-        let output = run(&[&site.config.argument(), "verify"]).await;
+        std::fs::write(setup.file("memory.json"), text).expect("a file");
+        let output = run(&[&setup.config.argument(), "verify"]).await;
         assert_eq!(output.status.code(), Some(0), "{text}");
-        let mut exporter = Exporter::start(&[&site.config.argument()]).await;
+        let mut exporter = Exporter::start(&[&setup.config.argument()]).await;
         exporter.first_probe().await;
-        let aside = std::fs::read_to_string(site.file("memory.json.corrupt"));
-        assert_eq!(aside.expect("it is set aside"), text);
-        site.file_says("\"transitions\":[{").await;
+        let aside = std::fs::read_to_string(setup.file("memory.json.corrupt"));
+        assert_eq!(aside.expect("a copy of the unreadable file"), text);
+        setup.wait_for_saved("\"transitions\":[{").await;
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_data_directory_that_cannot_be_used_is_told_at_the_start_and_probing_goes_on() {
-    let site = Site::start().await;
-    std::fs::write(site.config.directory().join("kept"), "").expect("a file");
-    let output = run(&[&site.config.argument(), "check"]).await;
-    let told = String::from_utf8_lossy(&output.stderr).into_owned();
-    assert_eq!(output.status.code(), Some(2), "{told}");
-    assert!(told.contains("1:17: data_directory:"), "{told}");
-    assert!(told.contains("is not a directory"), "{told}");
+async fn unusable_data_directory_is_reported_and_probing_goes_on() {
+    let setup = Setup::start(probed_once).await;
+    std::fs::write(setup.config.directory().join("kept"), "").expect("a file");
+    let output = run(&[&setup.config.argument(), "check"]).await;
+    let error = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(2), "{error}");
+    for part in ["1:17: data_directory:", "is not a directory"] {
+        assert_contains("check", &error, part);
+    }
 
-    let text = std::fs::read_to_string(site.config.path()).expect("the configuration");
+    let text = std::fs::read_to_string(setup.config.path()).expect("the configuration");
     let config = ConfigFile::new(&text.replace("kept", "/dev/null/kept"));
     let mut command = harness::exporter::command();
     let mut exporter = Exporter::spawn(command.arg(config.argument())).await;
@@ -176,12 +208,12 @@ async fn a_data_directory_that_cannot_be_used_is_told_at_the_start_and_probing_g
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_history_of_one_target_is_asked_for_by_its_name() {
-    let site = Site::start().await;
-    let exporter = site.exporter().await;
+async fn history_is_selected_by_target_name() {
+    let setup = Setup::start(probed_once).await;
+    let exporter = setup.exporter().await;
     let (status, _) = exporter.get("/api/v1/history").await;
     assert_eq!(status, 200, "the only target needs no name");
-    let (status, text) = exporter.get("/api/v1/history?target=nobody").await;
+    let (status, text) = exporter.get("/api/v1/history?target=unknown").await;
     assert_eq!(
         (status, text.as_str()),
         (404, "No target of that name is configured.\n")

@@ -1,0 +1,301 @@
+//! The commands that record, list, check and report evidence.
+
+use std::path::PathBuf;
+use std::process::{Output, Stdio};
+
+use ccass_2fa_exporter::evidence::{Content, Drill, DrillOutcome, Known};
+use ccass_2fa_lab::{Lab, scenario};
+use harness::exporter::{ConfigFile, run};
+use serde_json::Value;
+use tokio::process::Command;
+
+use crate::ledger::EvidenceDirectory;
+
+/// A configuration with evidence, and a lab to verify.
+struct Setup {
+    lab: Lab,
+    config: ConfigFile,
+}
+
+impl Setup {
+    async fn start() -> Self {
+        let lab = Lab::start().await.expect("the lab starts");
+        let config = ConfigFile::new(&format!(
+            "data_directory: kept\nsite: central\nevidence: {{terminals: [t1, t2]}}\n{}",
+            lab.config()
+        ));
+        Self { lab, config }
+    }
+
+    /// Runs a command; returns its exit code, its output and its error messages.
+    async fn run(&self, arguments: &[&str]) -> (i32, String, String) {
+        let config = self.config.argument();
+        let output = run(&[&[config.as_str()], arguments].concat()).await;
+        (
+            output.status.code().unwrap(),
+            String::from_utf8(output.stdout).unwrap(),
+            String::from_utf8(output.stderr).unwrap(),
+        )
+    }
+
+    fn file(&self) -> PathBuf {
+        let files = std::fs::read_dir(self.config.directory().join("kept/evidence")).unwrap();
+        let mut files = files.map(|entry| entry.unwrap().path());
+        files
+            .find(|path| path.extension().is_some_and(|it| it == "jsonl"))
+            .unwrap()
+    }
+
+    fn records(&self) -> Vec<Value> {
+        let text = std::fs::read_to_string(self.file()).unwrap();
+        text.lines()
+            .map(|line| serde_json::from_str(line).unwrap())
+            .collect()
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn verifications_and_terminal_checks_are_recorded_listed_and_reported() {
+    let setup = Setup::start().await;
+    let (code, printed, error) = setup
+        .run(&["verify", "--record", "--reference", "CHG-12#4"])
+        .await;
+    assert_eq!(code, 0, "{error}");
+    assert!(printed.contains("REACHED, page checked"), "{printed}");
+    assert!(error.contains("recorded as number 1 in "), "{error}");
+    setup
+        .lab
+        .provoke(scenario("tls-expired").expect("a scenario"));
+    let (code, _, error) = setup.run(&["verify", "--record"]).await;
+    assert_eq!(code, 1);
+    assert!(error.contains("recorded as number 2 in "), "{error}");
+    let (code, printed, _) = setup
+        .run(&["record", "--terminal=t1", "--outcome=seen"])
+        .await;
+    assert_eq!((code, printed.as_str()), (0, ""));
+    let (code, _, _) = setup
+        .run(&[
+            "record",
+            "--terminal=t2",
+            "--outcome=not-seen",
+            "--reference=INC1",
+        ])
+        .await;
+    assert_eq!(code, 0);
+
+    let records = setup.records();
+    let first = &records[0];
+    assert_eq!(first["site"], "central");
+    assert_eq!(first["version"], env!("CARGO_PKG_VERSION"));
+    assert_eq!(first["content"]["outcome"], "full_pass");
+    assert_eq!(first["content"]["sources"][0], "127.0.0.1");
+    assert_eq!(first["content"]["layers"].as_array().unwrap().len(), 6);
+    let second = &records[1]["content"];
+    assert_eq!(second["failure"]["reason"], "tls_expired", "{second:#}");
+    assert_eq!(second["layers"][3]["state"], "failed");
+    assert_eq!(second["layers"][4]["state"], "not_reached");
+    assert!(second["certificate"]["not_after"].is_string());
+
+    let (code, list, _) = setup.run(&["evidence", "list"]).await;
+    assert_eq!(code, 0);
+    let lines: Vec<&str> = list
+        .lines()
+        .map(|line| line.get(33..).unwrap_or(line))
+        .collect();
+    assert_eq!(
+        &lines[..4],
+        [
+            "verification of sso: full pass (CHG-12#4)",
+            "verification of sso: fails at tls, tls_expired",
+            "terminal t1: login page seen",
+            "terminal t2: login page NOT seen (INC1)",
+        ]
+    );
+    let head = records[3]["hash"].as_str().unwrap();
+    assert!(
+        list.ends_with(&format!("4 records of 4; newest 4, hash {head}\n")),
+        "{list}"
+    );
+
+    let (code, printed, _) = setup.run(&["evidence", "check", "--head", head]).await;
+    assert_eq!(code, 0);
+    for part in [
+        "The hash given is that of record 4; 0 records came after it.",
+        "Every line is as it was written.",
+    ] {
+        assert!(printed.contains(part), "{part:?} is missing:\n{printed}");
+    }
+    let (code, _, error) = setup.run(&["evidence", "check", "--head", "abc"]).await;
+    assert_eq!(code, 2);
+    assert!(
+        error.contains("a hash has 64 hexadecimal digits"),
+        "{error}"
+    );
+
+    let (code, page, _) = setup.run(&["evidence", "report"]).await;
+    assert_eq!(code, 0);
+    for part in [
+        "full pass",
+        "tls_expired",
+        "CHG-12#4",
+        head,
+        "NOT seen",
+        "127.0.0.1",
+    ] {
+        assert!(page.contains(part), "{part:?} is missing");
+    }
+    let (_, csv, _) = setup
+        .run(&["evidence", "report", "--format=csv", "--of=t2"])
+        .await;
+    assert_eq!(csv.lines().count(), 2, "{csv}");
+    let (_, json, _) = setup
+        .run(&["evidence", "report", "--format=json", "--from=2020-01-01"])
+        .await;
+    let document: Value = serde_json::from_str(&json).unwrap();
+    assert_eq!(document["records"].as_array().unwrap().len(), 4);
+    assert_eq!(document["records"][2]["content"], records[2]["content"]);
+    let (_, json, _) = setup
+        .run(&["evidence", "report", "--format=json", "--to=2020-01-01"])
+        .await;
+    let document: Value = serde_json::from_str(&json).unwrap();
+    assert_eq!(document["records"], serde_json::json!([]));
+    // That of all records, not only of those in the report.
+    assert_eq!(document["head"]["hash"], head);
+
+    // An attacker turns the failure into a pass.
+    let text = std::fs::read_to_string(setup.file()).unwrap();
+    std::fs::write(setup.file(), text.replace("\"failed\"", "\"full_pass\"")).unwrap();
+    let (code, printed, _) = setup.run(&["evidence", "check"]).await;
+    assert_eq!(code, 1);
+    assert!(
+        printed.contains(" line 2: record 2 was altered"),
+        "{printed}"
+    );
+    let (code, page, error) = setup.run(&["evidence", "report"]).await;
+    assert_eq!(code, 1);
+    for part in ["altered: it proves nothing", "1 fault in the files"] {
+        assert!(page.contains(part), "{part:?} is missing");
+    }
+    let (_, csv, _) = setup.run(&["evidence", "report", "--format=csv"]).await;
+    let altered = csv.lines().filter(|line| line.ends_with(",altered"));
+    assert_eq!(altered.count(), 2, "the heading and record 2: {csv}");
+    let (_, json, _) = setup.run(&["evidence", "report", "--format=json"]).await;
+    let document: Value = serde_json::from_str(&json).unwrap();
+    assert_eq!(document["records"][1]["altered"], true);
+    assert!(error.contains("record 2 was altered"), "{error}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn invalid_arguments_are_reported_with_what_to_do() {
+    let config = ConfigFile::new("targets: []\n");
+    for (arguments, message) in [
+        (
+            &["verify", "https://localhost:1/", "--record"][..],
+            "there is nowhere to record it: configure a data_directory",
+        ),
+        (
+            &["record", "--terminal=t1", "--outcome=seen"],
+            "there is nowhere to record it: configure a data_directory",
+        ),
+        (&["verify", "--reference=X"], "--record"),
+        (
+            &["evidence", "list"],
+            "no data_directory is configured; name it, or a copy of it, by --data-directory",
+        ),
+        (
+            &["evidence", "list", "--data-directory=/nowhere"],
+            "/nowhere is not a directory",
+        ),
+        (
+            &[
+                "evidence",
+                "list",
+                "--data-directory=/tmp",
+                "--from=24/11/2026",
+            ],
+            "--from: write a date, for example 2023-04-27",
+        ),
+    ] {
+        let config = config.argument();
+        let output = run(&[&[config.as_str()], arguments].concat()).await;
+        let error = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(2), "{arguments:?}: {error}");
+        assert!(error.contains(message), "{arguments:?}: {error}");
+    }
+    let setup = Setup::start().await;
+    for (terminal, reference, message) in [
+        (
+            "t3",
+            "X",
+            "--terminal: it is none of evidence.terminals (t1, t2)",
+        ),
+        (
+            "t1",
+            "two words",
+            "--reference: a reference has 1 to 64 letters, digits and . - _ / #",
+        ),
+    ] {
+        let terminal = format!("--terminal={terminal}");
+        let reference = format!("--reference={reference}");
+        let (code, _, error) = setup
+            .run(&["record", &terminal, "--outcome=seen", &reference])
+            .await;
+        assert_eq!((code, error.trim()), (2, message));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn documented_script_checks_the_chain_without_this_program() {
+    if Command::new(PYTHON).arg("-V").output().await.is_err() {
+        eprintln!("skipped: {PYTHON} is not installed");
+        return;
+    }
+    let evidence = EvidenceDirectory::with_records(4);
+    let drill = Content::Drill(Drill {
+        severity: "critical".to_owned(),
+        alertmanager: "alertmanager:9093".to_owned(),
+        outcome: DrillOutcome::Good,
+        reference: None,
+    });
+    evidence
+        .ledger_at("2027-02-01T00:00:00Z")
+        .append(&[drill])
+        .unwrap();
+    let output = run_documented_script(evidence.file("")).await;
+    let printed = String::from_utf8_lossy(&output.stdout).into_owned();
+    let head = evidence.audit(Known::default()).head;
+    assert_eq!(
+        printed,
+        format!("record 5 is the newest, hash {}\n", head.hash),
+        "{output:?}"
+    );
+    let text = evidence.text();
+    evidence.replace(&text.replacen("\"seen\"", "\"not-seen\"", 1));
+    let output = run_documented_script(evidence.file("")).await;
+    assert!(!output.status.success());
+    let error = String::from_utf8_lossy(&output.stderr);
+    assert!(error.contains("2026.jsonl line 1"), "{error}");
+    // Content after the hash, which a forger may add.
+    evidence.replace(&text.replacen("\"}\n", "\",\"content\":{}}\n", 1));
+    let output = run_documented_script(evidence.file("")).await;
+    assert!(!output.status.success());
+    // A directory that does not exist is an error, too.
+    let output = run_documented_script(evidence.file("nowhere")).await;
+    assert!(!output.status.success());
+}
+
+const PYTHON: &str = "/usr/bin/python3";
+
+/// Runs the Python script of docs/evidence.md, which needs no library.
+async fn run_documented_script(directory: PathBuf) -> Output {
+    let document = harness::documents::read("docs/evidence.md");
+    let (_, rest) = document.split_once("```python\n").expect("a script");
+    let (script, _) = rest.split_once("```").expect("its end");
+    let mut command = Command::new(PYTHON);
+    command
+        .args(["-c", script])
+        .arg(directory)
+        .stdin(Stdio::null())
+        .kill_on_drop(true);
+    command.output().await.expect("python3 starts")
+}
