@@ -1,13 +1,15 @@
-//! The dates in a calendar program: read with a library that is not ours, figures written by hand.
+//! The exported calendar, parsed with Python's icalendar and compared with dates worked out by hand.
 
-use harness::documents::repository;
 use std::collections::BTreeMap;
 use std::process::Stdio;
 
-use harness::exporter::{ConfigFile, PATIENCE, run};
+use harness::documents::repository;
+use harness::exporter::{ConfigFile, run};
 use serde::Deserialize;
 use tokio::io::AsyncWriteExt;
 use tokio::process::Command;
+
+use crate::TIMEOUT;
 
 #[derive(Debug, Deserialize)]
 struct Event {
@@ -25,47 +27,47 @@ struct Event {
     alarms: Vec<String>,
 }
 
-async fn exported(at: &str, config: &str) -> String {
+async fn export(at: &str, config: &str) -> String {
     let config = ConfigFile::new(config);
     let output = run(&[&config.argument(), "timetable", "--format=ics", "--at", at]).await;
     assert_eq!(output.status.code(), Some(0));
     String::from_utf8(output.stdout).unwrap()
 }
 
-/// The events of each calendar by what stands before the dot of their identifier.
-async fn read(calendars: &[String]) -> Vec<BTreeMap<String, Event>> {
+/// The events of each calendar by the first part of their UID.
+async fn parse(calendars: &[String]) -> Vec<BTreeMap<String, Event>> {
     let mut child = Command::new(repository("tests/interop/read_ics.py"))
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .kill_on_drop(true)
         .spawn()
-        .expect("tests/install.sh has run");
-    let mut stdin = child.stdin.take().expect("a pipe");
-    let asked = serde_json::to_vec(calendars).unwrap();
-    stdin.write_all(&asked).await.expect("it reads");
+        .expect("tests/install.sh has installed the library");
+    let mut stdin = child.stdin.take().expect("standard input is piped");
+    let input = serde_json::to_vec(calendars).unwrap();
+    stdin.write_all(&input).await.expect("the script reads");
     drop(stdin);
-    let output = tokio::time::timeout(PATIENCE, child.wait_with_output()).await;
-    let output = output.expect("it ends").expect("it runs");
-    assert!(output.status.success());
-    let told: Vec<Vec<Event>> = serde_json::from_slice(&output.stdout).unwrap();
+    let output = tokio::time::timeout(TIMEOUT, child.wait_with_output()).await;
+    let output = output.expect("read_ics.py ends").expect("an exit status");
+    assert!(output.status.success(), "read_ics.py: {}", output.status);
+    let calendars: Vec<Vec<Event>> = serde_json::from_slice(&output.stdout).unwrap();
     let by_name = |events: Vec<Event>| {
         let count = events.len();
         let name = |event: &Event| event.uid.split('.').next().unwrap().to_owned();
         let by_name: BTreeMap<_, _> = events.into_iter().map(|one| (name(&one), one)).collect();
-        assert_eq!(by_name.len(), count, "an identifier stands twice");
+        assert_eq!(by_name.len(), count, "a UID occurs twice");
         by_name
     };
-    told.into_iter().map(by_name).collect()
+    calendars.into_iter().map(by_name).collect()
 }
 
 #[tokio::test]
-async fn each_date_is_there_with_its_reminders_on_business_days() {
-    let text = exported("2023-03-01", "").await;
-    let events = read(&[text]).await.remove(0);
+async fn calendar_has_every_date_with_reminders_on_business_days() {
+    let text = export("2023-03-01", "").await;
+    let events = parse(&[text]).await.remove(0);
     assert_eq!(events.len(), 11, "{:?}", events.keys());
 
     // "before 28 April 2023 (Friday)": Thursday is the last day to act. Good Friday, Easter Monday and
-    // Ching Ming lie before it.
+    // Ching Ming are in the weeks before it.
     let users = &events["email_registration_users"];
     assert!(users.all_day && users.transparent);
     assert_eq!(users.start, "2023-04-26T16:00:00+00:00");
@@ -86,7 +88,7 @@ async fn each_date_is_there_with_its_reminders_on_business_days() {
     );
     assert!(
         !users.description.contains("left"),
-        "it would be stale: {}",
+        "a number of days left would be outdated: {}",
         users.description
     );
     assert_eq!(users.status, "CONFIRMED");
@@ -115,16 +117,16 @@ async fn each_date_is_there_with_its_reminders_on_business_days() {
 }
 
 #[tokio::test]
-async fn a_later_file_replaces_what_an_earlier_one_brought_and_the_same_is_the_same() {
-    let answers =
+async fn later_export_updates_events_and_same_date_exports_are_identical() {
+    let overrides =
         "timetable:\n  done: {email_registration_users: true}\n  actual: {launch: 2023-05-29}\n";
     let (first, again, later) = tokio::join!(
-        exported("2023-04-03", ""),
-        exported("2023-04-03", ""),
-        exported("2023-05-30", answers)
+        export("2023-04-03", ""),
+        export("2023-04-03", ""),
+        export("2023-05-30", overrides)
     );
     assert_eq!(first, again);
-    let [first, later]: [_; 2] = read(&[first, later]).await.try_into().unwrap();
+    let [first, later]: [_; 2] = parse(&[first, later]).await.try_into().unwrap();
     assert!(first.keys().eq(later.keys()));
     for (name, event) in &first {
         let next = &later[name];

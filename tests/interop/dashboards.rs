@@ -1,11 +1,12 @@
-//! The dashboards: what stands in the files, and what a person reads on them, by Grafana's own library
-//! and from a real Prometheus that scrapes the built exporter with the shipped rules.
+//! The dashboards: their files, and what they show. Grafana's own library renders them from a real
+//! Prometheus that scrapes the built exporter and evaluates the shipped rules.
 
-use harness::documents::{self, repository};
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use ccass_2fa_exporter::render::metrics::CATALOGUE;
 use ccass_2fa_lab::{Lab, scenario};
+use harness::documents::{self, repository};
 use harness::exporter::{ConfigFile, Exporter};
 use harness::prometheus::{Prometheus, QUICK};
 use promql_parser::parser::{self, Expr};
@@ -13,6 +14,8 @@ use promql_parser::util::{ExprVisitor, walk_expr};
 use regex::Regex;
 use serde::Deserialize;
 use serde_json::{Value, json};
+
+use crate::TIMEOUT;
 
 const NAMES: [&str; 4] = ["now", "readiness", "reliability", "monitoring"];
 
@@ -36,8 +39,8 @@ fn text<'a>(value: &'a Value, key: &str) -> &'a str {
         .unwrap_or_else(|| panic!("no {key} in {value:#}"))
 }
 
-/// A query as Grafana sends it, every variable at All.
-fn expanded(expression: &str) -> String {
+/// Replaces Grafana's variables, each set to "All".
+fn expand_variables(expression: &str) -> String {
     let variable = Regex::new(r"\$(job|instance|site|target)\b").unwrap();
     variable
         .replace_all(expression, ".*")
@@ -46,7 +49,7 @@ fn expanded(expression: &str) -> String {
         .replace("$__interval", "15s")
 }
 
-/// Where, and the query.
+/// Each panel or annotation with one of its queries.
 fn queries(dashboard: &Value) -> Vec<(String, String)> {
     let annotations = list(&dashboard["annotations"], "list");
     let annotations = annotations
@@ -58,15 +61,15 @@ fn queries(dashboard: &Value) -> Vec<(String, String)> {
     });
     annotations
         .chain(panels)
-        .map(|(place, expression)| (place.to_owned(), expanded(expression)))
+        .map(|(place, expression)| (place.to_owned(), expand_variables(expression)))
         .collect()
 }
 
-/// The metrics that an expression names.
+/// Collects the metric names of an expression.
 #[derive(Default)]
-struct Named(BTreeSet<String>);
+struct MetricNames(BTreeSet<String>);
 
-impl ExprVisitor for Named {
+impl ExprVisitor for MetricNames {
     type Error = String;
 
     fn pre_visit(&mut self, expression: &Expr) -> Result<bool, String> {
@@ -81,13 +84,13 @@ impl ExprVisitor for Named {
 }
 
 #[test]
-fn each_query_parses_and_names_only_what_is_there() {
+fn queries_parse_and_use_only_existing_metrics() {
     let recorded = Regex::new(r"(?m)record: (\S+)$").unwrap();
     let mut known: BTreeSet<String> = BTreeSet::new();
     for definition in CATALOGUE {
         let name = definition.full_name();
-        for ending in ["", "_bucket", "_sum", "_count"] {
-            known.insert(format!("{name}{ending}"));
+        for suffix in ["", "_bucket", "_sum", "_count"] {
+            known.insert(format!("{name}{suffix}"));
         }
     }
     for entry in std::fs::read_dir(repository("alerts")).unwrap() {
@@ -108,18 +111,18 @@ fn each_query_parses_and_names_only_what_is_there() {
         for (place, query) in queries {
             let expression = parser::parse(&query)
                 .unwrap_or_else(|error| panic!("{name}, {place}: {error}\n{query}"));
-            let mut named = Named::default();
-            walk_expr(&mut named, &expression).unwrap();
-            for metric in named.0 {
-                let fits = known.contains(&metric) || metric.starts_with("process_");
-                assert!(fits, "{name}, {place}: there is no {metric}");
+            let mut names = MetricNames::default();
+            walk_expr(&mut names, &expression).unwrap();
+            for metric in names.0 {
+                let exists = known.contains(&metric) || metric.starts_with("process_");
+                assert!(exists, "{name}, {place}: {metric} does not exist");
             }
         }
     }
 }
 
 #[test]
-fn each_dashboard_can_be_provisioned_and_says_what_it_shows() {
+fn dashboards_are_provisionable_and_every_panel_is_described() {
     let source = json!({"type": "prometheus", "uid": "${datasource}"});
     for (name, dashboard) in dashboards() {
         assert_eq!(dashboard["uid"], format!("ccass2fa-{name}"));
@@ -137,13 +140,13 @@ fn each_dashboard_can_be_provisioned_and_says_what_it_shows() {
         );
 
         let mut ids = BTreeSet::new();
-        let mut taken = BTreeSet::new();
+        let mut occupied = BTreeSet::new();
         for panel in list(&dashboard, "panels") {
             let title = text(panel, "title");
             let defaults = &panel["fieldConfig"]["defaults"];
             assert!(
                 ids.insert(panel["id"].as_u64()),
-                "{name}, {title}: a twin's id"
+                "{name}, {title}: duplicate id"
             );
             for (value, key) in [
                 (panel, "description"),
@@ -155,13 +158,13 @@ fn each_dashboard_can_be_provisioned_and_says_what_it_shows() {
                     "{name}, {title}: {key}"
                 );
             }
-            // 12.5 days become "1.79 weeks".
+            // These units render 12.5 days as "1.79 weeks".
             assert!(
                 !["d", "dtdurations"].contains(&text(defaults, "unit")),
                 "{name}, {title}"
             );
             if panel["type"] == "state-timeline" {
-                // By thresholds it prints "< 1" in place of the words.
+                // With colors by threshold, "< 1" appears in place of the mapped text.
                 assert_eq!(
                     defaults["color"]["mode"], "palette-classic",
                     "{name}, {title}"
@@ -171,14 +174,14 @@ fn each_dashboard_can_be_provisioned_and_says_what_it_shows() {
             for target in list(panel, "targets") {
                 assert_eq!(target["datasource"], source, "{name}, {title}");
             }
-            let place = |key: &str| panel["gridPos"][key].as_u64().expect("a place");
-            let (x, y) = (place("x"), place("y"));
-            assert!(x + place("w") <= 24, "{name}, {title}: too far right");
-            for column in x..x + place("w") {
-                for row in y..y + place("h") {
+            let position = |key: &str| panel["gridPos"][key].as_u64().expect("a number");
+            let (x, y) = (position("x"), position("y"));
+            assert!(x + position("w") <= 24, "{name}, {title}: too far right");
+            for column in x..x + position("w") {
+                for row in y..y + position("h") {
                     assert!(
-                        taken.insert((column, row)),
-                        "{name}, {title} lies on another"
+                        occupied.insert((column, row)),
+                        "{name}, {title} overlaps another panel"
                     );
                 }
             }
@@ -187,22 +190,22 @@ fn each_dashboard_can_be_provisioned_and_says_what_it_shows() {
 }
 
 #[test]
-fn links_lead_to_dashboards_that_exist_and_keep_time_and_variables() {
+fn links_target_existing_dashboards_and_keep_time_and_variables() {
     let uids: BTreeSet<String> = NAMES.map(|name| format!("ccass2fa-{name}")).into();
     let link = Regex::new(r"/d/([a-z0-9-]+)").unwrap();
     for (name, dashboard) in dashboards() {
-        let mut reached = BTreeSet::from([text(&dashboard, "uid").to_owned()]);
+        let mut linked = BTreeSet::from([text(&dashboard, "uid").to_owned()]);
         for one in list(&dashboard, "links") {
             assert_eq!(one["keepTime"], true, "{name}");
             assert_eq!(one["includeVars"], true, "{name}");
-            reached.extend(
+            linked.extend(
                 link.captures(text(one, "url"))
                     .map(|found| found[1].to_owned()),
             );
         }
-        assert_eq!(reached, uids, "{name}");
+        assert_eq!(linked, uids, "{name}");
         for found in link.captures_iter(&dashboard.to_string()) {
-            assert!(uids.contains(&found[1]), "{name} leads to {}", &found[1]);
+            assert!(uids.contains(&found[1]), "{name} links to {}", &found[1]);
         }
     }
     let alerts = Regex::new(r"dashboard_base \}\}/([a-z0-9-]+)").unwrap();
@@ -219,23 +222,23 @@ fn links_lead_to_dashboards_that_exist_and_keep_time_and_variables() {
         for found in alerts.captures_iter(&documents::read(&format!("alerts/{file}.yml"))) {
             assert!(
                 uids.contains(&found[1]),
-                "alerts/{file}.yml leads to {}",
+                "alerts/{file}.yml links to {}",
                 &found[1]
             );
             count += 1;
         }
     }
-    assert!(count >= 20, "only {count} alerts lead to a dashboard");
+    assert!(count >= 20, "only {count} alerts link to a dashboard");
 }
 
 #[test]
-fn each_variable_narrows_every_query_that_can_be_narrowed() {
+fn every_query_filters_by_site_and_every_variable_is_used() {
     for (name, dashboard) in dashboards() {
         let raw = dashboard.to_string();
         for variable in ["job", "instance", "site", "target"] {
             assert!(
                 raw.contains(&format!("=~\\\"${variable}")),
-                "{name} has {variable} for nothing"
+                "{name} does not use {variable}"
             );
         }
         for panel in list(&dashboard, "panels") {
@@ -251,9 +254,9 @@ fn each_variable_narrows_every_query_that_can_be_narrowed() {
     }
 }
 
-/// The numbers of the rules, out of the rules.
+/// Reads the numbers from the rules.
 #[test]
-fn thresholds_are_those_of_the_alerts() {
+fn thresholds_match_the_alert_rules() {
     let found = |file: &str, pattern: &str| -> BTreeSet<String> {
         let rules = documents::read(&format!("alerts/{file}.yml"));
         let numbers = Regex::new(pattern).unwrap();
@@ -307,11 +310,11 @@ fn thresholds_are_those_of_the_alerts() {
             && query.starts_with("0.5 * ")
             && query.contains("probe_timeout")
     });
-    assert!(half, "no line at half of the time limit");
+    assert!(half, "no line at half of the timeout");
 }
 
 #[test]
-fn the_provisioning_names_what_the_dashboards_need() {
+fn provisioning_files_define_provider_and_data_source() {
     let provider = documents::read("grafana/provisioning/dashboards/ccass2fa.yml");
     let provider: Value = serde_saphyr::from_str(&provider).unwrap();
     assert_eq!(provider["apiVersion"], 1);
@@ -325,8 +328,8 @@ fn the_provisioning_names_what_the_dashboards_need() {
     assert!(text(&source["datasources"][0], "url").contains("example.com"));
 }
 
-/// A file is text: enumerations stand in it by their values, and a data source adds properties of its
-/// own (`expr`), which the published types leave out.
+/// In the JSON, enumerations are plain values, and a data source adds properties of its own (`expr`)
+/// that the published types leave out.
 const TYPES: &str = "
 import type { Dashboard, Panel } from '@grafana/schema';
 type Json<T> = T extends string ? `${T}`
@@ -336,12 +339,12 @@ type Json<T> = T extends string ? `${T}`
   : T;
 ";
 
-/// By the types that Grafana publishes. Their panels leave options and custom field configuration open
-/// (`Record<string, unknown>`), so that these are held by what is rendered below.
+/// Checks against the types that Grafana publishes. They accept any panel options and custom field
+/// configuration (`Record<string, unknown>`); the rendering below covers those.
 #[tokio::test]
-async fn grafanas_own_types_accept_each_file() {
-    let directory =
-        tempfile::tempdir_in(harness::node::path("")).expect("a directory beside the libraries");
+async fn dashboards_match_grafanas_published_types() {
+    let project =
+        tempfile::tempdir_in(harness::node::path("")).expect("a directory beside node_modules");
     let mut code = TYPES.to_owned();
     for (name, dashboard) in dashboards() {
         let mut head = dashboard.clone();
@@ -352,24 +355,15 @@ async fn grafanas_own_types_accept_each_file() {
             code += &format!("const {name}{index}: Json<Panel> = {panel};\nvoid {name}{index};\n");
         }
     }
-    let file = directory.path().join("dashboards.ts");
-    std::fs::write(&file, code).expect("a file");
+    std::fs::write(project.path().join("dashboards.ts"), code).unwrap();
     let options = json!({"compilerOptions": {
-        "noEmit": true, "strict": true, "skipLibCheck": true, "types": [],
+        "strict": true, "skipLibCheck": true, "types": [],
         "module": "nodenext", "moduleResolution": "nodenext"}});
-    std::fs::write(directory.path().join("tsconfig.json"), options.to_string()).expect("a file");
-    let output = harness::node::node()
-        .arg(harness::node::path("node_modules/typescript/bin/tsc"))
-        .args(["--project", "tsconfig.json"])
-        .current_dir(directory.path())
-        .output()
-        .await
-        .expect("tests/install.sh has run");
-    let told = String::from_utf8_lossy(&output.stdout).into_owned();
-    assert!(output.status.success(), "{told}");
+    std::fs::write(project.path().join("tsconfig.json"), options.to_string()).unwrap();
+    harness::node::check_types(project.path()).await;
 }
 
-/// What a person reads on one panel.
+/// A panel as text.
 #[derive(Deserialize)]
 struct Panel {
     title: String,
@@ -380,64 +374,94 @@ struct Panel {
     error: Option<String>,
 }
 
-/// The lab, an exporter that probes it, and a Prometheus with the shipped rules.
+/// A lab and an exporter that probes it.
 struct Site {
+    name: &'static str,
     lab: Lab,
     exporter: Exporter,
     config: ConfigFile,
-    prometheus: Prometheus,
 }
 
-/// The panels of all dashboards by title.
-type Read = BTreeMap<String, Panel>;
-
 impl Site {
-    async fn start() -> Self {
-        Self::with(Lab::config).await
-    }
-
-    async fn with(config: impl Fn(&Lab) -> String) -> Self {
+    /// Starts both and waits for the first probe.
+    async fn start(name: &'static str, config: impl Fn(&Lab) -> String) -> Self {
         let lab = Lab::start().await.expect("the lab starts");
         let config = ConfigFile::new(&config(&lab));
         let mut exporter = Exporter::start(&[&config.argument()]).await;
         exporter.first_probe().await;
-        let prometheus = Prometheus::start(&[], QUICK).await;
-        prometheus.scrape(&[("central", &exporter.address)]);
-        prometheus.sees("ccass2fa_probe_success").await;
-        let recorded = "target_site:ccass2fa_probe_success:max";
-        prometheus.sees(recorded).await;
-        // From the second probe on there is a rate.
-        let counted = "increase(ccass2fa_probe_successes_total[1m]) > bool 0";
-        prometheus.sees(counted).await;
         Self {
+            name,
             lab,
             exporter,
             config,
-            prometheus,
         }
     }
+}
 
-    async fn breaks(&self, name: &str, reason: &str) -> Read {
-        self.lab.provoke(scenario(name).expect("a scenario"));
-        let failing = format!("ccass2fa_probe_failure_info{{reason=\"{reason}\"}}");
-        self.prometheus.sees(&failing).await;
-        self.read().await
+/// Sites and a Prometheus that scrapes them, with the shipped rules.
+struct Monitoring {
+    sites: Vec<Site>,
+    prometheus: Prometheus,
+}
+
+/// The panels of all dashboards by "dashboard: title".
+type Panels = BTreeMap<String, Panel>;
+
+impl Monitoring {
+    async fn start(sites: Vec<Site>) -> Self {
+        let prometheus = Prometheus::start(&[], QUICK).await;
+        let addresses: Vec<(&str, &str)> = sites
+            .iter()
+            .map(|site| (site.name, site.exporter.address.as_str()))
+            .collect();
+        prometheus.scrape(&addresses);
+        Self { sites, prometheus }
     }
 
-    /// Reads every dashboard. No query may fail, and an empty panel must say why that may be.
-    async fn read(&self) -> Read {
-        let mut all = Read::new();
-        for name in NAMES {
-            for panel in self.render(name).await {
+    /// Starts one site, "central".
+    async fn of_one_site(config: impl Fn(&Lab) -> String) -> Self {
+        Self::start(vec![Site::start("central", config).await]).await
+    }
+
+    /// Renders all dashboards once every site is healthy and the rules have been evaluated.
+    async fn render_healthy(&self, more: &[&str]) -> Panels {
+        let count = self.sites.len();
+        let mut conditions = vec![
+            "min(up) == bool 1".to_owned(),
+            format!("count(ccass2fa_probe_success == 1) == bool {count}"),
+            format!("count(target_site:ccass2fa_probe_success:max == 1) == bool {count}"),
+            // There is a rate from the second probe on.
+            format!("count(increase(ccass2fa_probe_successes_total[1m]) > 0) == bool {count}"),
+        ];
+        conditions.extend(more.iter().map(|&one| one.to_owned()));
+        self.render_when(&conditions).await
+    }
+
+    /// Renders all dashboards at a time at which each of `conditions` has a value other than 0. No
+    /// query may fail, and an empty panel must show a text.
+    async fn render_when(&self, conditions: &[String]) -> Panels {
+        let input = json!({
+            "prometheus": self.prometheus.peer.url,
+            "files": NAMES.map(|name| repository(&format!("grafana/{name}.json"))),
+            "variables": {"job": "ccass2fa", "instance": ".*", "site": ".*", "target": ".*"},
+            "time": self.time_when(conditions).await,
+            "range": 300,
+            "step": 5,
+        });
+        let rendered: Vec<Vec<Panel>> = harness::node::run("render_dashboards.mjs", &input).await;
+        assert_eq!(rendered.len(), NAMES.len());
+        let mut all = Panels::new();
+        for (name, panels) in NAMES.into_iter().zip(rendered) {
+            for panel in panels {
                 let title = &panel.title;
                 assert_eq!(panel.error, None, "{name}, {title}");
-                assert!(!panel.texts.is_empty(), "{name}, {title} shows nothing");
-                for words in &panel.texts {
-                    let odd = ["week", "< 1", "NaN", "undefined", "Invalid", "Infinity"];
-                    let odd = odd.iter().find(|odd| words.contains(**odd));
+                assert!(!panel.texts.is_empty(), "{name}, {title} is blank");
+                for text in &panel.texts {
+                    let unwanted = ["week", "< 1", "NaN", "undefined", "Invalid", "Infinity"];
+                    let found = unwanted.iter().find(|part| text.contains(**part));
                     assert!(
-                        odd.is_none() || panel.kind == "text",
-                        "{name}, {title}: {words}"
+                        found.is_none() || panel.kind == "text",
+                        "{name}, {title}: {text}"
                     );
                 }
                 all.insert(format!("{name}: {title}"), panel);
@@ -446,43 +470,105 @@ impl Site {
         all
     }
 
-    async fn render(&self, name: &str) -> Vec<Panel> {
-        let asked = json!({
-            "prometheus": self.prometheus.peer.url,
-            "file": repository(&format!("grafana/{name}.json")),
-            "variables": {"job": "ccass2fa", "instance": ".*", "site": ".*", "target": ".*"},
-            "range": 300,
-            "step": 5,
-        });
-        harness::node::run("render.mjs", &asked).await
+    /// Waits until all conditions hold, and returns a time at which they do. All dashboards are
+    /// evaluated at this one time, so that a later scrape, which may be late or fail on a busy machine,
+    /// does not change what they show.
+    async fn time_when(&self, conditions: &[String]) -> f64 {
+        let deadline = Instant::now() + TIMEOUT;
+        loop {
+            let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
+            let time = now.as_millis() as f64 / 1000.0;
+            let mut unmet = self.first_unmet(conditions, time).await;
+            // Samples of a scrape bear the time of its start: wait until those before `time` are stored.
+            while unmet.is_none() && Instant::now() < deadline {
+                let latest = self.value_at("min(timestamp(up))", None).await;
+                if latest.is_some_and(|latest| latest > time) {
+                    unmet = self.first_unmet(conditions, time).await;
+                    break;
+                }
+                tokio::time::sleep(Duration::from_millis(200)).await;
+            }
+            let Some(unmet) = unmet else { return time };
+            assert!(
+                Instant::now() < deadline,
+                "not true within {} s: {unmet}",
+                TIMEOUT.as_secs()
+            );
+            tokio::time::sleep(Duration::from_millis(500)).await;
+        }
+    }
+
+    async fn first_unmet<'a>(&self, conditions: &'a [String], time: f64) -> Option<&'a String> {
+        for condition in conditions {
+            let value = self.value_at(condition, Some(time)).await;
+            if value.unwrap_or_default() == 0.0 {
+                return Some(condition);
+            }
+        }
+        None
+    }
+
+    /// The first value of an expression, at `time` (Unix seconds) or now.
+    async fn value_at(&self, expression: &str, time: Option<f64>) -> Option<f64> {
+        let mut query = url::form_urlencoded::Serializer::new(String::new());
+        query.append_pair("query", expression);
+        if let Some(time) = time {
+            query.append_pair("time", &time.to_string());
+        }
+        let path = format!("/api/v1/query?{}", query.finish());
+        let answer = self.prometheus.peer.get(&path).await;
+        assert_eq!(answer["status"], "success", "{expression}");
+        let value = answer["data"]["result"][0]["value"][1].as_str()?;
+        Some(value.parse().expect("a number"))
     }
 }
 
-/// What the panel must say, among other things.
+/// The conditions under which a failing probe of a site is in Prometheus, with what the rules make of it.
+fn failing(site: &str, reason: &str) -> Vec<String> {
+    vec![
+        format!("ccass2fa_probe_failure_info{{site=\"{site}\",reason=\"{reason}\"}}"),
+        format!("ccass2fa_probe_failures_total{{site=\"{site}\",reason=\"{reason}\"}}"),
+        format!("target_site:ccass2fa_probe_success:max{{site=\"{site}\"}} == bool 0"),
+    ]
+}
+
+/// Asserts that one text of the panel, a value or a row of a table, contains all `parts`.
 #[track_caller]
-fn says(read: &Read, panel: &str, part: &str) {
-    let panel = read
-        .get(panel)
-        .unwrap_or_else(|| panic!("no panel {panel}"));
-    let said = panel.texts.iter().any(|words| words.contains(part));
-    assert!(
-        said,
-        "{}: {part:?} is not in {:#?}",
-        panel.title, panel.texts
-    );
+fn assert_shows(panels: &Panels, name: &str, parts: &[&str]) {
+    let panel = panels
+        .get(name)
+        .unwrap_or_else(|| panic!("no panel {name}"));
+    let shown = panel
+        .texts
+        .iter()
+        .any(|text| parts.iter().all(|part| text.contains(part)));
+    assert!(shown, "{name}: {parts:?} not found in {}", excerpt(panel));
 }
 
 #[track_caller]
-fn is_empty_and_says(read: &Read, panel: &str, words: &str) {
-    let panel = &read[panel];
-    assert!(panel.empty, "{}: {:#?}", panel.title, panel.texts);
-    assert_eq!(panel.texts, [words], "{}", panel.title);
+fn assert_does_not_show(panels: &Panels, name: &str, part: &str) {
+    let panel = &panels[name];
+    let shown = panel.texts.iter().any(|text| text.contains(part));
+    assert!(!shown, "{name}: {part:?} found in {}", excerpt(panel));
+}
+
+#[track_caller]
+fn assert_empty(panels: &Panels, name: &str, text: &str) {
+    let panel = &panels[name];
+    assert!(panel.empty, "{name} is not empty: {}", excerpt(panel));
+    assert_eq!(panel.texts, [text], "{name}");
+}
+
+/// The first lines of a panel, for a failure's message.
+fn excerpt(panel: &Panel) -> String {
+    let lines: Vec<&str> = panel.texts.iter().map(String::as_str).take(6).collect();
+    format!("{} texts:\n{}", panel.texts.len(), lines.join("\n"))
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn in_the_healthy_state_a_person_reads_that_all_is_good() {
-    let site = Site::start().await;
-    let read = site.read().await;
+async fn dashboards_of_a_healthy_site_and_of_a_dead_exporter() {
+    let mut monitoring = Monitoring::of_one_site(Lab::config).await;
+    let panels = monitoring.render_healthy(&[]).await;
     for (panel, part) in [
         ("now: Can we log in?", "central sso: reachable"),
         ("now: Sites that reach the login", "1 of 1"),
@@ -522,9 +608,9 @@ async fn in_the_healthy_state_a_person_reads_that_all_is_good() {
             env!("CARGO_PKG_VERSION"),
         ),
     ] {
-        says(&read, panel, part);
+        assert_shows(&panels, panel, &[part]);
     }
-    for (panel, words) in [
+    for (panel, text) in [
         ("now: What fails, and whom to ask", "Nothing fails"),
         ("now: Findings", "No findings: good"),
         ("now: Changed since it was last good", "Nothing changed"),
@@ -533,139 +619,151 @@ async fn in_the_healthy_state_a_person_reads_that_all_is_good() {
             "reliability: Failures by layer and reason",
             "No failures on record",
         ),
+        (
+            "readiness: Accounts with an e-mail address",
+            "No counts: no readiness file is configured",
+        ),
     ] {
-        is_empty_and_says(&read, panel, words);
+        assert_empty(&panels, panel, text);
     }
-    is_empty_and_says(
-        &read,
-        "readiness: Accounts with an e-mail address",
-        "No counts: no readiness file is configured",
-    );
+
+    let exporter = &mut monitoring.sites[0].exporter;
+    exporter.child.kill().await.expect("it was running");
+    let panels = monitoring
+        .render_when(&["max(up) == bool 0".to_owned()])
+        .await;
+    assert_shows(&panels, "monitoring: Exporters that answer", &["0 of 1"]);
+    assert_shows(&panels, "monitoring: Each exporter", &["does NOT answer"]);
+    assert_does_not_show(&panels, "now: Can we log in?", ": reachable");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn who_asks_whether_we_will_be_ready_reads_accounts_terminals_and_verification() {
-    let site = Site::with(|lab| {
+async fn readiness_dashboard_shows_accounts_terminals_and_verification() {
+    let config = |lab: &Lab| {
         format!(
             "data_directory: kept\nreadiness: {{file: accounts.csv}}\n\
              evidence: {{terminals: [t1, t2]}}\n{}",
             lab.config()
         )
-    })
-    .await;
+    };
+    let monitoring = Monitoring::of_one_site(config).await;
+    let config = &monitoring.sites[0].config;
     let accounts = "kind,email,count\nuser,confirmed,38\nuser,missing,2\nda,submitted,2\n";
-    let accounts_file = site.config.directory().join("accounts.csv");
-    std::fs::write(accounts_file, accounts).unwrap();
+    std::fs::write(config.directory().join("accounts.csv"), accounts).unwrap();
+    let config = config.argument();
     let arguments = ["record", "--terminal=t1", "--outcome=seen"];
-    let config = site.config.argument();
     let recorded = harness::exporter::run(&[&[config.as_str()][..], &arguments].concat()).await;
     assert_eq!(recorded.status.code(), Some(0));
-    for seen in [
-        "ccass2fa_terminals_checked{outcome=\"seen\"} == 1",
-        "ccass2fa_accounts{kind=\"user\",email=\"confirmed\"} == 38",
-        "ccass2fa_verification_last_pass_timestamp_seconds",
-    ] {
-        site.prometheus.sees(seen).await;
-    }
-    let read = site.read().await;
-    says(&read, "readiness: Sites verified", "central | sso | ");
-    let verified = &read["readiness: Sites verified"].texts;
-    let is_missing = |words: &String| words.contains("no full pass on record");
-    assert!(!verified.iter().any(is_missing), "{verified:?}");
-    says(&read, "readiness: Terminals checked", "central | 2 | 1 | 0");
-    for part in ["38", "2"] {
-        says(&read, "readiness: Accounts with an e-mail address", part);
-    }
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn in_an_outage_a_person_reads_the_layer_the_reason_and_whom_to_ask() {
-    let mut site = Site::start().await;
-    for (name, reason, asks) in [
-        ("dns-nxdomain", "dns | dns_nxdomain", "ask: your DNS team"),
-        (
-            "tcp-refused",
-            "tcp | tcp_refused",
-            "ask: your firewall team",
-        ),
-        (
-            "tls-expired",
-            "tls | tls_expired",
-            "ask: HKEX, CCASS Hotline 2979 7111",
-        ),
-        (
-            "http-500",
-            "http | http_status",
-            "ask: HKEX, CCASS Hotline 2979 7111",
-        ),
-        (
-            "page-empty",
-            "page | page_empty",
-            "ask: HKEX, CCASS Hotline 2979 7111",
-        ),
-    ] {
-        let (layer, code) = reason.split_once(" | ").expect("layer and code");
-        let read = site.breaks(name, code).await;
-        says(&read, "now: Can we log in?", "central sso: NOT reachable");
-        says(&read, "now: Sites that reach the login", "0 of 1");
-        says(&read, "now: What fails, and whom to ask", reason);
-        says(&read, "now: What fails, and whom to ask", asks);
-        says(
-            &read,
-            "now: Layer by layer",
-            &format!("central sso {layer}: fails"),
-        );
-        says(&read, "reliability: Failures by layer and reason", code);
-        if name == "tls-expired" {
-            says(&read, "now: Certificates", "-3.0 days");
-            says(
-                &read,
-                "now: Changed since it was last good",
-                "the certificate's key",
-            );
-            says(&read, "now: Address by address", "TLS");
-        }
-        if name == "dns-nxdomain" {
-            says(&read, "now: Resolver by resolver", "dns_nxdomain");
-        }
-    }
-    site.prometheus
-        .sees("ALERTS{alertname=\"Ccass2faLoginUnreachable\",alertstate=\"firing\"}")
+    let panels = monitoring
+        .render_healthy(&[
+            "ccass2fa_terminals_checked{outcome=\"seen\"} == bool 1",
+            "ccass2fa_accounts{kind=\"user\",email=\"confirmed\"} == bool 38",
+            "ccass2fa_verification_last_pass_timestamp_seconds",
+        ])
         .await;
-    says(&site.read().await, "now: Firing alerts", "LoginUnreachable");
+    let verified = "readiness: Sites verified";
+    assert_shows(&panels, verified, &["central | sso | "]);
+    assert_does_not_show(&panels, verified, "no full pass on record");
+    let terminals = "readiness: Terminals checked";
+    assert_shows(&panels, terminals, &["central | 2 | 1 | 0"]);
+    for count in ["38", "2"] {
+        assert_shows(
+            &panels,
+            "readiness: Accounts with an e-mail address",
+            &[count],
+        );
+    }
+}
 
-    site.exporter.child.kill().await.expect("it was alive");
-    site.prometheus.sees("up == bool 0").await;
-    let read = site.read().await;
-    says(&read, "monitoring: Exporters that answer", "0 of 1");
-    says(&read, "monitoring: Each exporter", "does NOT answer");
-    let verdict = &read["now: Can we log in?"].texts;
-    assert!(
-        !verdict.iter().any(|words| words.ends_with(": reachable")),
-        "{verdict:?}"
+/// One site per scenario, which is also its name: scenario, layer, reason, advice.
+const OUTAGES: [(&str, &str, &str, &str); 5] = [
+    ("dns-nxdomain", "dns", "dns_nxdomain", "ask: your DNS team"),
+    (
+        "tcp-refused",
+        "tcp",
+        "tcp_refused",
+        "ask: your firewall team",
+    ),
+    (
+        "tls-expired",
+        "tls",
+        "tls_expired",
+        "ask: HKEX, CCASS Hotline 2979 7111",
+    ),
+    (
+        "http-500",
+        "http",
+        "http_status",
+        "ask: HKEX, CCASS Hotline 2979 7111",
+    ),
+    (
+        "page-empty",
+        "page",
+        "page_empty",
+        "ask: HKEX, CCASS Hotline 2979 7111",
+    ),
+];
+
+#[tokio::test(flavor = "multi_thread")]
+async fn dashboards_of_an_outage_show_layer_reason_and_contact() {
+    let mut sites = Vec::new();
+    for (name, ..) in OUTAGES {
+        let site = Site::start(name, Lab::config).await;
+        // After a good probe, so that there is something to compare with.
+        site.lab.provoke(scenario(name).expect("a scenario"));
+        sites.push(site);
+    }
+    let monitoring = Monitoring::start(sites).await;
+    let mut conditions =
+        vec!["ALERTS{alertname=\"Ccass2faLoginUnreachable\",alertstate=\"firing\"}".to_owned()];
+    for (site, _, reason, _) in OUTAGES {
+        conditions.extend(failing(site, reason));
+    }
+    let panels = monitoring.render_when(&conditions).await;
+    assert_shows(&panels, "now: Sites that reach the login", &["0 of 5"]);
+    assert_shows(&panels, "now: Firing alerts", &["LoginUnreachable"]);
+    for (site, layer, reason, advice) in OUTAGES {
+        let verdict = format!("{site} sso: NOT reachable");
+        assert_shows(&panels, "now: Can we log in?", &[&verdict]);
+        let row = [site, &format!("{layer} | {reason}"), advice];
+        assert_shows(&panels, "now: What fails, and whom to ask", &row);
+        let failing = format!("{site} sso {layer}: fails");
+        assert_shows(&panels, "now: Layer by layer", &[&failing]);
+        let failures = "reliability: Failures by layer and reason";
+        assert_shows(&panels, failures, &[site, reason]);
+    }
+    assert_shows(&panels, "now: Certificates", &["tls-expired", "-3.0 days"]);
+    assert_shows(
+        &panels,
+        "now: Changed since it was last good",
+        &["tls-expired", "the certificate's key"],
+    );
+    assert_shows(&panels, "now: Address by address", &["tls-expired", "TLS"]);
+    assert_shows(
+        &panels,
+        "now: Resolver by resolver",
+        &["dns-nxdomain", "dns_nxdomain"],
     );
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_refusal_of_the_web_proxy_is_read_as_the_proxys() {
+async fn dashboards_attribute_a_refusal_by_the_web_proxy_to_the_proxy() {
     let refusal = scenario("proxy-denied").expect("a scenario");
-    let site = Site::with(|lab| lab.config_for(refusal)).await;
-    says(
-        &site.read().await,
-        "now: Layer by layer",
-        "central sso proxy: good",
-    );
-    let read = site.breaks("proxy-denied", "proxy_denied").await;
-    says(&read, "now: Can we log in?", "central sso: NOT reachable");
-    says(
-        &read,
-        "now: What fails, and whom to ask",
-        "proxy | proxy_denied",
-    );
-    says(
-        &read,
-        "now: What fails, and whom to ask",
-        "ask: your web-proxy team",
-    );
-    says(&read, "now: Layer by layer", "central sso proxy: fails");
+    let monitoring = Monitoring::of_one_site(|lab| lab.config_for(refusal)).await;
+    let panels = monitoring.render_healthy(&[]).await;
+    assert_shows(&panels, "now: Layer by layer", &["central sso proxy: good"]);
+    monitoring.sites[0].lab.provoke(refusal);
+    let panels = monitoring
+        .render_when(&failing("central", "proxy_denied"))
+        .await;
+    for (panel, parts) in [
+        ("now: Can we log in?", &["central sso: NOT reachable"][..]),
+        (
+            "now: What fails, and whom to ask",
+            &["proxy | proxy_denied", "ask: your web-proxy team"],
+        ),
+        ("now: Layer by layer", &["central sso proxy: fails"]),
+    ] {
+        assert_shows(&panels, panel, parts);
+    }
 }

@@ -1,9 +1,10 @@
 #!/usr/bin/python3
-"""Reads with the field's own libraries what the exporter writes.
+"""Validates JSON documents with jsonschema, and parses expositions with prometheus_client.
 
-On standard input: {"schema": ..., "documents": [...], "text": [...], "openmetrics": [...]}, where
-documents are to meet the JSON schema and the other two are expositions. On standard output: for each
-exposition the samples that were read, {"text": [[[name, labels, value], ...], ...], "openmetrics": ...}.
+Standard input: {"schema": ..., "documents": [...], "text": [...], "openmetrics": [...]}. The documents
+must match the schema; "text" and "openmetrics" are expositions.
+Standard output: the samples of each exposition, {"text": [[[name, labels, value], ...], ...],
+"openmetrics": ...}.
 """
 
 import json
@@ -13,13 +14,13 @@ import jsonschema
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as openmetrics
 from prometheus_client.parser import text_string_to_metric_families as text
 
-asked = json.load(sys.stdin)
-schema = asked.get("schema")
+request = json.load(sys.stdin)
+schema = request.get("schema")
 if schema:
     jsonschema.Draft202012Validator.check_schema(schema)
     checker = jsonschema.FormatChecker()
     validator = jsonschema.Draft202012Validator(schema, format_checker=checker)
-    for document in asked["documents"]:
+    for document in request["documents"]:
         for error in validator.iter_errors(document):
             best = jsonschema.exceptions.best_match([error])
             sys.exit(f"{list(best.absolute_path)}: {best.message[:2000]}")
@@ -33,8 +34,8 @@ def samples(parse, exposition):
     ]
 
 
-told = {
-    "text": [samples(text, one) for one in asked.get("text", [])],
-    "openmetrics": [samples(openmetrics, one) for one in asked.get("openmetrics", [])],
+response = {
+    "text": [samples(text, one) for one in request.get("text", [])],
+    "openmetrics": [samples(openmetrics, one) for one in request.get("openmetrics", [])],
 }
-json.dump(told, sys.stdout)
+json.dump(response, sys.stdout)

@@ -1,7 +1,11 @@
 #!/usr/bin/python3
-"""Reads calendars with Python's icalendar. On standard input a list of texts; on standard output for
-each the list of its events: {uid, sequence, stamp, start, end, all_day, status, summary, location,
-transparent, alarms}, instants in UTC, alarms as the instant at which they ring."""
+"""Parses calendars with icalendar.
+
+Standard input: a list of iCalendar texts.
+Standard output: for each the list of its events, {uid, sequence, stamp, start, end, all_day, status,
+summary, description, location, transparent, alarms}. Times are in UTC; an alarm is the time of its
+notification.
+"""
 
 import datetime
 import json
@@ -19,15 +23,15 @@ def instant(value):
     return datetime.datetime.combine(value, datetime.time(), HKT).astimezone(UTC)
 
 
-def event(one):
-    start = one["DTSTART"].dt
-    text = lambda name: str(one[name]) if name in one else None
+def event(component):
+    start = component["DTSTART"].dt
+    text = lambda name: str(component[name]) if name in component else None
     return {
         "uid": text("UID"),
-        "sequence": int(one["SEQUENCE"]),
-        "stamp": instant(one["DTSTAMP"].dt).isoformat(),
+        "sequence": int(component["SEQUENCE"]),
+        "stamp": instant(component["DTSTAMP"].dt).isoformat(),
         "start": instant(start).isoformat(),
-        "end": instant(one["DTEND"].dt).isoformat(),
+        "end": instant(component["DTEND"].dt).isoformat(),
         "all_day": not isinstance(start, datetime.datetime),
         "status": text("STATUS"),
         "summary": text("SUMMARY"),
@@ -36,16 +40,16 @@ def event(one):
         "transparent": text("TRANSP") == "TRANSPARENT",
         "alarms": [
             (instant(start) + alarm["TRIGGER"].dt).isoformat()
-            for alarm in one.walk("VALARM")
+            for alarm in component.walk("VALARM")
         ],
     }
 
 
-told = []
+calendars = []
 for text in json.load(sys.stdin):
     calendar = icalendar.Calendar.from_ical(text)
     assert calendar["VERSION"] == "2.0" and "PRODID" in calendar
     assert all(len(line.encode()) <= 75 for line in text.split("\r\n"))
-    assert not calendar.errors and not any(one.errors for one in calendar.walk())
-    told.append([event(one) for one in calendar.walk("VEVENT")])
-json.dump(told, sys.stdout)
+    assert not calendar.errors and not any(component.errors for component in calendar.walk())
+    calendars.append([event(component) for component in calendar.walk("VEVENT")])
+json.dump(calendars, sys.stdout)

@@ -1,79 +1,84 @@
-//! The status page as people see it: in a real browser, wide and narrow, light and dark. The pictures
-//! are kept in `target/status`; with UPDATE_DOCUMENTS=1 those of the README are made anew.
+//! The status page and the HTML reports in Chromium: wide and narrow, light and dark. The screenshots
+//! are kept in `target/status`; with UPDATE_DOCUMENTS=1 those of the README are taken again.
 
-use harness::documents::{repository, updating};
 use std::path::Path;
 
 use ccass_2fa_lab::{Authority, HOST, Lab, Leaf, scenario};
+use harness::documents::{repository, updating};
 use harness::exporter::{ConfigFile, Exporter};
+use harness::prometheus::signal;
 use serde::Deserialize;
 use serde_json::json;
+use tokio::time::{Duration, Instant, sleep};
+
+use crate::{TIMEOUT, with_limits};
 
 const WIDE: u32 = 1400;
 const NARROW: u32 = 390;
 
-/// What a browser saw of the page.
+/// A page as Chromium shows it.
 #[derive(Deserialize)]
-struct Seen {
+struct Page {
     name: String,
     status: u16,
     title: String,
     text: String,
-    /// Of the console, and requests for anything but the page.
-    errors: Vec<String>,
-    /// What axe-core finds: contrast, labels, landmarks.
+    /// Console errors, and requests for anything but the page.
+    problems: Vec<String>,
+    /// The findings of axe-core: contrast, labels, landmarks.
     violations: Vec<String>,
-    /// It scrolls sideways.
-    wide: bool,
-    /// Elements that do something.
-    active: u32,
+    /// Whether it scrolls sideways.
+    overflows: bool,
+    /// The number of scripts, images, frames, objects and forms.
+    #[serde(rename = "activeElements")]
+    active_elements: u32,
 }
 
-/// Opens `url` wide and narrow, light and dark; nothing may be wrong with it in any of these.
-async fn look(name: &str, url: &str) -> Vec<Seen> {
-    let pictures = repository("target/status");
-    std::fs::create_dir_all(&pictures).expect("a directory for pictures");
+/// Opens `url` wide and narrow, light and dark, and asserts that it has no problem in any view.
+async fn inspect(name: &str, url: &str) -> Vec<Page> {
+    let screenshots = repository("target/status");
+    std::fs::create_dir_all(&screenshots).expect("a directory for screenshots");
     let mut views = Vec::new();
     for width in [WIDE, NARROW] {
         for dark in [false, true] {
             let shade = if dark { "dark" } else { "light" };
-            let picture = pictures.join(format!("{name}-{width}-{shade}.png"));
+            let screenshot = screenshots.join(format!("{name}-{width}-{shade}.png"));
             views.push(
                 json!({"name": format!("{name}, {width} px, {shade}"), "url": url,
-                              "width": width, "dark": dark, "picture": picture}),
+                       "width": width, "dark": dark, "screenshot": screenshot}),
             );
         }
     }
-    let seen = browser(&views).await;
-    assert_eq!(seen.len(), 4);
-    for one in &seen {
-        let name = &one.name;
-        assert_eq!(one.status, 200, "{name}");
-        assert_eq!(one.errors, Vec::<String>::new(), "{name}");
-        assert_eq!(one.violations, Vec::<String>::new(), "{name}");
-        assert!(!one.wide, "{name} scrolls sideways");
-        assert_eq!(one.active, 0, "{name} holds what is not text");
-        assert_eq!(one.title, seen[0].title, "{name}");
+    let pages = open_in_browser(&views).await;
+    assert_eq!(pages.len(), 4);
+    for page in &pages {
+        let name = &page.name;
+        assert_eq!(page.status, 200, "{name}");
+        assert_eq!(page.problems, Vec::<String>::new(), "{name}");
+        assert_eq!(page.violations, Vec::<String>::new(), "{name}");
+        assert!(!page.overflows, "{name} scrolls sideways");
+        assert_eq!(page.active_elements, 0, "{name} has active elements");
+        assert_eq!(page.title, pages[0].title, "{name}");
     }
-    seen
+    pages
 }
 
-async fn browser(views: &[serde_json::Value]) -> Vec<Seen> {
-    let asked = json!({"chromium": "/usr/bin/chromium", "views": views});
-    harness::node::run("look.mjs", &asked).await
+async fn open_in_browser(views: &[serde_json::Value]) -> Vec<Page> {
+    let input = json!({"chromium": "/usr/bin/chromium", "views": views});
+    harness::node::run("inspect_pages.mjs", &input).await
 }
 
-/// The page of a file, as `look` sees it, and what a printer makes of it: A4, so many sheets.
-async fn look_at_file(
+/// Inspects an HTML file, and prints it: A4, and as many sheets as `sheets` allows.
+async fn inspect_file(
     name: &str,
     file: &Path,
     sheets: std::ops::RangeInclusive<usize>,
-) -> Vec<Seen> {
+) -> Vec<Page> {
     let url = format!("file://{}", file.display());
-    let seen = look(name, &url).await;
+    let pages = inspect(name, &url).await;
     let pdf = file.with_extension("pdf");
     let view = json!({"name": name, "url": url, "width": WIDE, "dark": true, "pdf": pdf});
-    browser(&[view]).await;
+    open_in_browser(&[view]).await;
     let printed = std::fs::read(&pdf).expect("a PDF");
     let printed = String::from_utf8_lossy(&printed);
     let count = printed.matches("/Type /Page\n").count();
@@ -82,11 +87,36 @@ async fn look_at_file(
         .matches("/MediaBox [0 0 594.95996 841.91998]")
         .count();
     assert_eq!(a4, count, "{name} prints on A4");
-    seen
+    pages
+}
+
+#[track_caller]
+fn assert_shows(page: &Page, parts: &[&str]) {
+    for part in parts {
+        assert!(
+            page.text.contains(part),
+            "{}: {part:?} not found; the page begins with\n{}",
+            page.name,
+            beginning(page)
+        );
+    }
+}
+
+#[track_caller]
+fn assert_all_show(pages: &[Page], parts: &[&str]) {
+    for page in pages {
+        assert_shows(page, parts);
+    }
+}
+
+/// The first lines of a page, for a failure's message.
+fn beginning(page: &Page) -> String {
+    let lines: Vec<&str> = page.text.lines().filter(|line| !line.is_empty()).collect();
+    lines[..lines.len().min(5)].join("\n")
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_handed_over_and_what_is_filed_is_one_page_that_prints_on_a4() {
+async fn html_reports_are_one_accessible_page_and_print_on_a4() {
     let lab = Lab::start().await.expect("the lab starts");
     let keys = "data_directory: kept\nsite: central\nevidence: {terminals: [t1, t2]}\n";
     let config = ConfigFile::new(&format!("{keys}{}", lab.config()));
@@ -100,8 +130,8 @@ async fn what_is_handed_over_and_what_is_filed_is_one_page_that_prints_on_a4() {
         if arguments[0] != "record" {
             all.push(&output);
         }
-        let ended = harness::exporter::run(&all).await;
-        assert!(ended.status.code() < Some(2), "{ended:?}");
+        let result = harness::exporter::run(&all).await;
+        assert!(result.status.code() < Some(2), "{arguments:?}: {result:?}");
         file
     };
     run(
@@ -111,36 +141,38 @@ async fn what_is_handed_over_and_what_is_filed_is_one_page_that_prints_on_a4() {
     .await;
     run(&["record", "--terminal=t1", "--outcome=seen"], "").await;
     lab.provoke(scenario("tls-expired").expect("a scenario"));
-    let failing = run(&["verify", "--format=html", "--record"], "failing.html").await;
-    let seen = look_at_file("handed-over", &failing, 1..=2).await;
-    for part in [
-        "It fails at tls",
-        "tls_expired",
-        "central",
-        "CCASS Hotline 2979 7111",
-        "Close the window without logging on.",
-        "from 127.0.0.1",
-        "Recorded as number 3, hash ",
-    ] {
-        assert!(seen[0].text.contains(part), "{part}: {}", seen[0].text);
-    }
-    let filed = run(&["evidence", "report"], "filed.html").await;
-    let seen = look_at_file("filed", &filed, 1..=3).await;
-    for part in [
-        "Evidence of verification",
-        "All records: 3 of 3.",
-        "full pass",
-        "fails at tls, tls_expired",
-        "no check among these records",
-        "Not verified by these records: the login page at terminal t2.",
-        "reference CHG-1",
-        "source address 127.0.0.1",
-    ] {
-        assert!(seen[0].text.contains(part), "{part}: {}", seen[0].text);
-    }
+    let verification = run(&["verify", "--format=html", "--record"], "failing.html").await;
+    let pages = inspect_file("verification", &verification, 1..=2).await;
+    assert_shows(
+        &pages[0],
+        &[
+            "It fails at tls",
+            "tls_expired",
+            "central",
+            "CCASS Hotline 2979 7111",
+            "Close the window without logging on.",
+            "from 127.0.0.1",
+            "Recorded as number 3, hash ",
+        ],
+    );
+    let evidence = run(&["evidence", "report"], "evidence.html").await;
+    let pages = inspect_file("evidence", &evidence, 1..=3).await;
+    assert_shows(
+        &pages[0],
+        &[
+            "Evidence of verification",
+            "All records: 3 of 3.",
+            "full pass",
+            "fails at tls, tls_expired",
+            "no check among these records",
+            "Not verified by these records: the login page at terminal t2.",
+            "reference CHG-1",
+            "source address 127.0.0.1",
+        ],
+    );
 }
 
-/// A lab, and an exporter that has probed it once.
+/// A lab and an exporter that has probed it once.
 struct Site {
     lab: Lab,
     config: ConfigFile,
@@ -163,37 +195,37 @@ impl Site {
     fn url(&self) -> String {
         self.exporter.url("/?refresh=off")
     }
+
+    /// Waits until the file in the data directory contains `part`.
+    async fn wait_for_saved_state(&self, part: &str) {
+        let file = self.config.directory().join("kept/memory.json");
+        let deadline = Instant::now() + TIMEOUT;
+        while !std::fs::read_to_string(&file).is_ok_and(|state| state.contains(part)) {
+            assert!(
+                Instant::now() < deadline,
+                "{part} is not in {} within {} s",
+                file.display(),
+                TIMEOUT.as_secs()
+            );
+            sleep(Duration::from_millis(50)).await;
+        }
+    }
 }
 
 const TOP: &str = "site: central\ndata_directory: kept\n\
                    contacts: {firewall: \"network security, ext. 4410\", \
                    security: \"information security, ext. 4420\"}\n";
 
-#[track_caller]
-fn shows(views: &[Seen], parts: &[&str]) {
-    for (seen, part) in views
-        .iter()
-        .flat_map(|seen| parts.iter().map(move |part| (seen, part)))
-    {
-        assert!(
-            seen.text.contains(part),
-            "{}: {part:?} is not in\n{}",
-            seen.name,
-            seen.text
-        );
-    }
-}
-
 #[tokio::test(flavor = "multi_thread")]
-async fn a_login_that_is_reached_is_told_with_every_layer() {
+async fn page_of_a_reachable_login_shows_every_layer() {
     let site = Site::start().await;
-    let seen = look("good", &site.url()).await;
+    let pages = inspect("good", &site.url()).await;
     assert_eq!(
-        seen[0].title,
+        pages[0].title,
         "The login page is reached · central · CCASS 2FA"
     );
-    shows(
-        &seen,
+    assert_all_show(
+        &pages,
         &[
             "The login page is reached",
             "Last probe",
@@ -206,18 +238,18 @@ async fn a_login_that_is_reached_is_told_with_every_layer() {
             "all are past",
         ],
     );
-    picture("status-good", &site.url(), 1000).await;
+    take_screenshot("status-good", &site.url(), 1000).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_outage_is_told_with_why_whom_to_ask_and_what_changed() {
+async fn page_of_an_outage_shows_cause_contact_and_changes_across_restart() {
     let mut site = Site::start().await;
     site.lab
         .provoke(scenario("tls-unknown-issuer").expect("a scenario"));
     site.exporter.line_with("message=\"the probe fails\"").await;
-    let seen = look("outage", &site.url()).await;
-    shows(
-        &seen,
+    let pages = inspect("outage", &site.url()).await;
+    assert_all_show(
+        &pages,
         &[
             "The login page is NOT reached",
             "Failing since",
@@ -231,124 +263,163 @@ async fn an_outage_is_told_with_why_whom_to_ask_and_what_changed() {
             "unexpected_issuer",
         ],
     );
-    picture("status-outage", &site.url(), 1000).await;
+    take_screenshot("status-outage", &site.url(), 1000).await;
 
-    // Killed in the middle of it, it still knows since when, and what it was before.
-    let since = line(&seen[0], "Failing since ");
-    let good = line(&seen[0], "Last good ");
-    site.exporter.child.kill().await.expect("it was alive");
+    // After a kill during the outage it still shows the beginning and the last good facts.
+    let since = instant(&pages[0], "Failing since ");
+    let good = instant(&pages[0], "Last good ");
+    site.wait_for_saved_state("tls_unknown_issuer").await;
+    site.exporter.child.kill().await.expect("it was running");
     let mut exporter = Exporter::start(&[&site.config.argument()]).await;
     exporter.first_probe().await;
-    let seen = look("outage-after-restart", &exporter.url("/?refresh=off")).await;
-    assert_eq!(line(&seen[0], "Failing since "), since);
-    assert_eq!(line(&seen[0], "Last good "), good);
-    shows(&seen, &["C=HK, O=CCASS Lab, CN=CCASS Lab Issuing CA"]);
+    let pages = inspect("outage-after-restart", &exporter.url("/?refresh=off")).await;
+    assert_eq!(instant(&pages[0], "Failing since "), since);
+    assert_eq!(instant(&pages[0], "Last good "), good);
+    assert_all_show(&pages, &["C=HK, O=CCASS Lab, CN=CCASS Lab Issuing CA"]);
 
-    // Healed, the flap is still seen.
+    // After the recovery the outage is in the history.
     site.lab.heal();
     exporter.line_with("message=\"the probe is good\"").await;
-    let seen = look("healed", &exporter.url("/?refresh=off")).await;
-    shows(
-        &seen,
+    let pages = inspect("healed", &exporter.url("/?refresh=off")).await;
+    assert_all_show(
+        &pages,
         &["The login page is reached", "tls_unknown_issuer, for"],
     );
 }
 
-/// The instant in the line that begins so, without how long ago it was.
-fn line(seen: &Seen, begins: &str) -> String {
-    let found = seen.text.lines().find_map(|line| line.strip_prefix(begins));
-    let found = found.unwrap_or_else(|| panic!("no {begins:?} in\n{}", seen.text));
-    found.split(',').next().expect("an instant").to_owned()
+/// The timestamp in the line with this prefix, without the age that follows it.
+fn instant(page: &Page, prefix: &str) -> String {
+    let line = page.text.lines().find_map(|line| line.strip_prefix(prefix));
+    let line =
+        line.unwrap_or_else(|| panic!("no {prefix:?}; the page begins with\n{}", beginning(page)));
+    line.split(',').next().expect("a timestamp").to_owned()
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn each_failing_layer_has_its_reason_and_its_contact_on_the_page() {
-    for (name, parts) in [
-        (
-            "dns-nxdomain",
-            ["sso fails at dns: dns_nxdomain", "your DNS team"],
-        ),
-        (
-            "tcp-refused",
-            [
-                "sso fails at tcp: tcp_refused",
-                "your firewall team (network security, ext. 4410)",
-            ],
-        ),
-        (
-            "proxy-denied",
-            ["sso fails at proxy: proxy_denied", "your web-proxy team"],
-        ),
-        (
-            "http-503",
-            ["sso fails at http: http_status", "CCASS Hotline 2979 7111"],
-        ),
-        (
-            "page-block",
-            ["sso fails at page: page_block_page", "your security team"],
-        ),
-    ] {
-        let lab = Lab::start().await.expect("the lab starts");
-        let fault = scenario(name).unwrap_or_else(|| panic!("no scenario {name}"));
-        lab.provoke(fault);
-        let config = ConfigFile::new(&format!("{TOP}{}", lab.config_for(fault)));
-        let mut exporter = Exporter::start(&[&config.argument()]).await;
-        exporter.first_probe().await;
-        let seen = look(name, &exporter.url("/?refresh=off")).await;
-        shows(&seen, &["The login page is NOT reached"]);
-        shows(&seen, &parts);
-    }
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn before_the_first_cycle_the_page_says_that_nothing_is_known() {
+/// Starts a site with the scenario, and asserts that its page contains `parts`.
+async fn assert_failing_page(name: &str, parts: &[&str]) {
     let lab = Lab::start().await.expect("the lab starts");
-    lab.provoke(scenario("dns-timed-out").expect("a scenario"));
-    // Whatever is slow about the browser, the first probe takes longer.
-    let slow = lab
-        .config()
-        .replace("interval: 10s, timeout: 4s", "interval: 60s, timeout: 60s");
-    let config = ConfigFile::new(&slow);
-    let exporter = Exporter::start(&[&config.argument()]).await;
-    let seen = look("before", &exporter.url("/?refresh=off")).await;
-    shows(&seen, &["Not probed yet", "The first probe comes within"]);
-    assert!(!seen[0].text.contains("reached"), "{}", seen[0].text);
+    let fault = scenario(name).unwrap_or_else(|| panic!("no scenario {name}"));
+    lab.provoke(fault);
+    let config = ConfigFile::new(&format!("{TOP}{}", lab.config_for(fault)));
+    let mut exporter = Exporter::start(&[&config.argument()]).await;
+    exporter.first_probe().await;
+    let pages = inspect(name, &exporter.url("/?refresh=off")).await;
+    assert_all_show(&pages, &["The login page is NOT reached"]);
+    assert_all_show(&pages, parts);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn two_hundred_targets_are_a_list_in_which_only_what_fails_is_unfolded() {
+async fn page_of_a_dns_failure_shows_reason_and_contact() {
+    let parts = ["sso fails at dns: dns_nxdomain", "your DNS team"];
+    assert_failing_page("dns-nxdomain", &parts).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn page_of_a_tcp_failure_shows_reason_and_contact() {
+    let contact = "your firewall team (network security, ext. 4410)";
+    assert_failing_page("tcp-refused", &["sso fails at tcp: tcp_refused", contact]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn page_of_a_proxy_failure_shows_reason_and_contact() {
+    let parts = ["sso fails at proxy: proxy_denied", "your web-proxy team"];
+    assert_failing_page("proxy-denied", &parts).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn page_of_an_http_failure_shows_reason_and_contact() {
+    let parts = ["sso fails at http: http_status", "CCASS Hotline 2979 7111"];
+    assert_failing_page("http-503", &parts).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn page_of_a_block_page_shows_reason_and_contact() {
+    let parts = ["sso fails at page: page_block_page", "your security team"];
+    assert_failing_page("page-block", &parts).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn page_before_the_first_result_shows_that_nothing_is_known() {
+    let lab = Lab::start().await.expect("the lab starts");
+    lab.provoke(scenario("http-timed-out").expect("a scenario"));
+    // The server never answers, and the first probe waits for it longer than any browser takes.
+    let config = with_limits(&lab.config(), "interval: 1h, timeout: 1h");
+    let config = ConfigFile::new(&config);
+    let exporter = Exporter::start(&[&config.argument()]).await;
+    let pages = inspect("before", &exporter.url("/?refresh=off")).await;
+    assert_all_show(&pages, &["Not probed yet", "The first probe comes within"]);
+    assert!(
+        !pages[0].text.contains("reached"),
+        "a verdict without a result:\n{}",
+        beginning(&pages[0])
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn page_of_two_hundred_targets_unfolds_only_the_failing_one() {
+    const TARGETS: usize = 200;
     let lab = Lab::start().await.expect("the lab starts");
     let text = lab.config();
     let (top, _) = text.split_once("targets:\n").expect("targets");
     let mut text = format!("{top}targets:\n");
-    for index in 0..200 {
-        let url = match index {
-            7 => "https://nobody.lab.test/".to_owned(),
-            _ => lab.url(),
+    for index in 0..TARGETS {
+        let url = if index == 7 {
+            "https://unknown.lab.test/".to_owned()
+        } else {
+            lab.url()
         };
-        text += &format!("  - {{name: way-{index}, url: \"{url}\", module: lab_page}}\n");
+        text += &format!("  - {{name: target-{index}, url: \"{url}\", module: lab_page}}\n");
     }
-    let config = ConfigFile::new(&text);
+    // The first probes are spread over the interval. The timeout is never reached on a busy machine.
+    let config = ConfigFile::new(&with_limits(&text, "interval: 20s, timeout: 20s"));
     let mut exporter = Exporter::start(&[&config.argument()]).await;
-    for _target in 0..200 {
-        exporter.first_probe().await;
+    let deadline = Instant::now() + TIMEOUT;
+    loop {
+        let metrics = exporter.metrics().await;
+        let results = metrics.family("probe_success");
+        if results.len() == TARGETS {
+            let failing: Vec<&str> = results
+                .iter()
+                .filter(|(_, success)| *success == 0.0)
+                .map(|(series, _)| *series)
+                .collect();
+            assert_eq!(failing.len(), 1, "{:?}", &failing[..failing.len().min(5)]);
+            break;
+        }
+        assert!(
+            Instant::now() < deadline,
+            "{} of {TARGETS} targets were probed within {} s",
+            results.len(),
+            TIMEOUT.as_secs()
+        );
+        sleep(Duration::from_millis(500)).await;
     }
-    let seen = look("many", &exporter.url("/?refresh=off")).await;
-    shows(
-        &seen,
+    // One cycle is enough; more would only compete with the browser.
+    std::fs::write(
+        config.path(),
+        with_limits(&text, "interval: 1h, timeout: 20s"),
+    )
+    .unwrap();
+    signal(exporter.child.id().expect("it runs"), "HUP");
+    exporter.line_with("message=reloaded").await;
+    let pages = inspect("many", &exporter.url("/?refresh=off")).await;
+    assert_all_show(
+        &pages,
         &[
             "1 of 200 login targets are NOT reached",
-            "way-7 fails at dns: dns_nxdomain",
-            "way-199",
+            "target-7 fails at dns: dns_nxdomain",
+            "target-199",
         ],
     );
-    assert_eq!(seen[0].text.matches("Resolvers and addresses").count(), 1);
-    let seen = look("one-of-many", &exporter.url("/?refresh=off&target=way-3")).await;
-    assert_eq!(seen[0].text.matches("Resolvers and addresses").count(), 2);
+    let unfolded = |page: &Page| page.text.matches("Resolvers and addresses").count();
+    assert_eq!(unfolded(&pages[0]), 1);
+    let url = exporter.url("/?refresh=off&target=target-3");
+    let pages = inspect("one-of-many", &url).await;
+    assert_eq!(unfolded(&pages[0]), 2);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_must_be_closed_has_no_say_in_whether_the_login_page_is_reached() {
+async fn targets_expected_unreachable_do_not_affect_the_login_verdict() {
     let lab = Lab::start().await.expect("the lab starts");
     let open = lab.url();
     let config = ConfigFile::new(&format!(
@@ -360,9 +431,9 @@ async fn what_must_be_closed_has_no_say_in_whether_the_login_page_is_reached() {
     for _target in 0..3 {
         exporter.first_probe().await;
     }
-    let seen = look("closed", &exporter.url("/?refresh=off")).await;
-    shows(
-        &seen,
+    let pages = inspect("closed", &exporter.url("/?refresh=off")).await;
+    assert_all_show(
+        &pages,
         &[
             "The login page is reached",
             "must-be-closed fails at tcp: tcp_unexpectedly_open",
@@ -372,26 +443,29 @@ async fn what_must_be_closed_has_no_say_in_whether_the_login_page_is_reached() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn names_with_markup_or_from_right_to_left_are_text_and_nothing_else() {
+async fn certificate_names_with_markup_or_right_to_left_text_are_escaped() {
     let mut site = Site::start().await;
     let hostile = Authority::new("<img src=x onerror=alert(1)> \u{5e9}\u{5dc}\u{5d5}\u{5dd}");
     let mut leaf = Leaf::for_name(HOST);
     leaf.organisation = "</bdi><script>alert(1)</script> \u{202e}\u{645}\u{631}\u{62d}".to_owned();
     site.lab.login_server.set_identity(hostile.issue(&leaf));
     site.exporter.line_with("message=\"the probe fails\"").await;
-    let seen = look("hostile", &site.url()).await;
-    shows(
-        &seen,
+    let pages = inspect("hostile", &site.url()).await;
+    assert_all_show(
+        &pages,
         &[
             "<img src=x onerror=alert(1)> \u{5e9}\u{5dc}\u{5d5}\u{5dd}",
             "</bdi><script>alert(1)</script>",
         ],
     );
-    assert!(!seen[0].text.contains('\u{202e}'), "an override is kept");
+    assert!(
+        !pages[0].text.contains('\u{202e}'),
+        "a directional override remains"
+    );
 }
 
 #[tokio::test]
-async fn the_page_asks_again_by_itself_until_it_is_told_not_to() {
+async fn page_refreshes_itself_unless_refresh_is_off() {
     let site = Site::start().await;
     let client = reqwest::Client::builder()
         .no_proxy()
@@ -426,15 +500,13 @@ async fn the_page_asks_again_by_itself_until_it_is_told_not_to() {
     );
 }
 
-/// A picture of the README's, made anew where that is asked for.
-async fn picture(name: &str, url: &str, width: u32) {
+/// Takes a screenshot for the README when documents are updated.
+async fn take_screenshot(name: &str, url: &str, width: u32) {
     let file = repository(&format!("docs/{name}.png"));
     if updating() {
-        browser(&[
-            json!({"name": name, "url": url, "width": width, "height": 620, "dark": false,
-                         "picture": file}),
-        ])
-        .await;
+        let view = json!({"name": name, "url": url, "width": width, "height": 620, "dark": false,
+                          "screenshot": file});
+        open_in_browser(&[view]).await;
     }
-    assert!(file.exists(), "make documents takes this picture");
+    assert!(file.exists(), "make documents takes this screenshot");
 }

@@ -1,23 +1,19 @@
-// Logs in as a person with a browser does. On standard input: {chromium, url, username, password}.
-// On standard output: {wrong, right}: the status of the page with a wrong and the right password, and
-// its title.
+// Opens a page in Chromium with a wrong and with the right password.
+//
+// Standard input: {chromium, url, username, password}.
+// Standard output: {wrong, right}, each {status, title} of the page.
 
 import { readFileSync } from "node:fs";
-import puppeteer from "puppeteer-core";
+import { launch, TIMEOUT } from "./browser.mjs";
 
 const { chromium, url, username, password } = JSON.parse(readFileSync(0, "utf8"));
 
-const browser = await puppeteer.launch({
-  executablePath: chromium,
-  acceptInsecureCerts: true,
-  // The sandbox wants a user; the tests run as root, and look at nothing but the exporter.
-  args: ["--no-sandbox", "--disable-gpu"],
-});
+const browser = await launch(chromium, [], { acceptInsecureCerts: true });
 try {
   const open = async (credentials) => {
     const page = await browser.newPage();
     await page.authenticate(credentials);
-    const response = await page.goto(url, { waitUntil: "load", timeout: 30_000 });
+    const response = await page.goto(url, { waitUntil: "load", timeout: TIMEOUT });
     return { status: response.status(), title: await page.title() };
   };
   const wrong = await open({ username, password: `not ${password}` });

@@ -1,41 +1,66 @@
-//! The scripts beside this file, run by the Node that `tests/install.sh` installs with their libraries.
+//! Runs the scripts in `tests/harness/node` with the Node.js and the libraries that `tests/install.sh`
+//! installs.
 
 use std::path::{Path, PathBuf};
-use std::process::Stdio;
+use std::process::{Output, Stdio};
+use std::sync::LazyLock;
+use std::thread::available_parallelism;
 use std::time::Duration;
 
 use serde::de::DeserializeOwned;
 use tokio::io::AsyncWriteExt;
 use tokio::process::Command;
+use tokio::sync::Semaphore;
 
-const PATIENCE: Duration = Duration::from_secs(180);
+/// For a script that has a permit; it protects from hanging.
+const TIMEOUT: Duration = Duration::from_secs(300);
 
-/// A file beside this one.
+/// A browser or a compiler keeps a processor busy, so no more than this many scripts run at once.
+static PERMITS: LazyLock<Semaphore> =
+    LazyLock::new(|| Semaphore::new(available_parallelism().map_or(1, usize::from)));
+
+/// The path of a file in `tests/harness/node`.
 pub fn path(file: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR"))
         .join("node")
         .join(file)
 }
 
-/// Node with these arguments.
-pub fn node() -> Command {
-    let mut command = Command::new(path("node_modules/node/bin/node"));
-    command.kill_on_drop(true).stdin(Stdio::piped());
-    command.stdout(Stdio::piped()).stderr(Stdio::piped());
-    command
+/// Runs a script with `input` on its standard input and parses its standard output, both JSON.
+pub async fn run<T: DeserializeOwned>(script: &str, input: &serde_json::Value) -> T {
+    let output = node(&[path(script)], Path::new("."), &input.to_string()).await;
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{script} failed: {stderr}");
+    serde_json::from_slice(&output.stdout)
+        .unwrap_or_else(|error| panic!("{script} printed no valid JSON: {error}"))
 }
 
-/// What a script says on standard output to what it is asked on standard input, both JSON.
-pub async fn run<Answer: DeserializeOwned>(script: &str, asked: &serde_json::Value) -> Answer {
-    let child = node().arg(path(script)).spawn();
-    let mut child = child.expect("tests/install.sh has run");
-    let mut stdin = child.stdin.take().expect("a pipe");
-    let text = asked.to_string();
-    stdin.write_all(text.as_bytes()).await.expect("it reads");
-    drop(stdin);
-    let output = tokio::time::timeout(PATIENCE, child.wait_with_output());
-    let output = output.await.expect("it ends").expect("it runs");
-    let told = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{script}: {told}");
-    serde_json::from_slice(&output.stdout).expect("an answer")
+/// Checks a TypeScript project without emitting code; fails with the compiler's messages.
+pub async fn check_types(project: &Path) {
+    let compiler = path("node_modules/typescript/bin/tsc");
+    let output = node(&[compiler, "--noEmit".into()], project, "").await;
+    let messages = String::from_utf8_lossy(&output.stdout);
+    let first: Vec<&str> = messages.lines().take(5).collect();
+    assert!(output.status.success(), "tsc: {}", first.join("\n"));
+}
+
+/// Runs Node.js to its end in `directory`.
+async fn node(arguments: &[PathBuf], directory: &Path, input: &str) -> Output {
+    let _permit = PERMITS.acquire().await.expect("it is never closed");
+    let mut child = Command::new(path("node_modules/node/bin/node"))
+        .args(arguments)
+        .current_dir(directory)
+        .kill_on_drop(true)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("tests/install.sh has installed Node.js");
+    let mut stdin = child.stdin.take().expect("standard input is piped");
+    let write = async move { stdin.write_all(input.as_bytes()).await };
+    let both = async { tokio::join!(write, child.wait_with_output()) };
+    let Ok((_written, output)) = tokio::time::timeout(TIMEOUT, both).await else {
+        panic!("{arguments:?} did not end within {} s", TIMEOUT.as_secs());
+    };
+    output.expect("the exit status of Node.js")
 }

@@ -1,14 +1,16 @@
-// What a person would read on a dashboard, by Grafana's own library from a real Prometheus. On
-// standard input: {prometheus, file, variables: {job, instance, site, target}, range, step} (seconds).
-// On standard output, for each panel: {id, title, type, empty, texts, error}; `texts` are the values
-// of a stat, the cells of a table row by row, the last value of each series of a graph.
+// Renders dashboards as text, with Grafana's own library and the data of a real Prometheus.
+//
+// Standard input: {prometheus, files, variables: {job, instance, site, target}, time, range, step}, the
+// last three in seconds; every query is evaluated at `time`, or over the `range` before it.
+// Standard output, for each file the list of its panels: {title, type, empty, texts, error}. `texts` are
+// the values of a stat, the rows of a table, the last value of each series of a graph.
 
 import { createRequire } from "node:module";
 import { readFileSync } from "node:fs";
 
 const require = createRequire(import.meta.url);
 
-// The library is made for a browser and looks for one.
+// The library expects the globals of a browser.
 const { window } = new (require("jsdom").JSDOM)("<!doctype html>", { url: "http://localhost/" });
 globalThis.window = window;
 for (const name of ["document", "localStorage", "HTMLElement", "Element", "Node", "DOMParser"]) {
@@ -18,10 +20,7 @@ for (const name of ["document", "localStorage", "HTMLElement", "Element", "Node"
 const grafana = require("@grafana/data");
 const { firstValueFrom } = require("rxjs");
 
-const { prometheus, file, variables, range, step } = JSON.parse(readFileSync(0, "utf8"));
-const dashboard = JSON.parse(readFileSync(file, "utf8"));
-// To the millisecond: a whole second would lie before the scrape that was just awaited.
-const now = Date.now() / 1000;
+const { prometheus, files, variables, time, range, step } = JSON.parse(readFileSync(0, "utf8"));
 const theme = grafana.createTheme();
 const timeZone = "Asia/Hong_Kong";
 
@@ -31,7 +30,7 @@ grafana.standardTransformersRegistry.setInit(() =>
   [...transformers.values()].map((one) => ({ id: one.id, name: one.name, transformation: async () => one })),
 );
 
-// The properties of a field that the dashboards set. Grafana's own registry is in its front end.
+// The field properties that the dashboards set. Grafana's own registry is part of its front end.
 const STANDARD = [
   "unit", "min", "max", "decimals", "displayName", "noValue", "thresholds", "mappings", "links",
   "color", "filterable", "fieldMinMax", "description", "actions",
@@ -54,7 +53,7 @@ const registry = new grafana.FieldConfigOptionsRegistry(() => [
   ...CUSTOM.map((id) => property(id, true)),
 ]);
 
-// As the front end replaces them.
+// Replaces variables as Grafana's front end does.
 const expand = (expression) =>
   expression
     .replace(/\$(job|instance|site|target)\b/g, (_, name) => variables[name])
@@ -62,42 +61,42 @@ const expand = (expression) =>
     .replaceAll("$__range", `${range}s`)
     .replaceAll("$__interval", `${step}s`);
 
-async function ask(target) {
-  const question = new URLSearchParams({ query: expand(target.expr) });
+async function query(target) {
+  const body = new URLSearchParams({ query: expand(target.expr) });
   let path = "query";
-  if (target.instant) question.set("time", String(now));
+  if (target.instant) body.set("time", String(time));
   else {
     path = "query_range";
-    question.set("start", String(now - range));
-    question.set("end", String(now));
-    question.set("step", String(step));
+    body.set("start", String(time - range));
+    body.set("end", String(time));
+    body.set("step", String(step));
   }
-  const response = await fetch(`${prometheus}/api/v1/${path}`, { method: "POST", body: question });
-  const answer = await response.json();
-  if (answer.status !== "success") throw new Error(`${target.refId}: ${answer.error}`);
-  const frames = answer.data.result.map((series) => frame(target, series));
+  const response = await fetch(`${prometheus}/api/v1/${path}`, { method: "POST", body });
+  const { status, error, data } = await response.json();
+  if (status !== "success") throw new Error(`${target.refId}: ${error}`);
+  const frames = data.result.map((series) => frame(target, series));
   if (frames.length === 0) return [{ refId: target.refId, fields: [], length: 0 }];
   return target.format === "table" ? [table(target, frames)] : frames;
 }
 
 function frame(target, series) {
-  const points = series.values ?? [series.value];
+  const samples = series.values ?? [series.value];
   const legend =
     target.legendFormat === undefined || target.legendFormat === "__auto"
       ? undefined
       : target.legendFormat.replace(/{{\s*(\w+)\s*}}/g, (_, name) => series.metric[name] ?? "");
-  const time = { name: "Time", type: "time", config: {}, values: points.map((one) => one[0] * 1000) };
+  const timestamp = { name: "Time", type: "time", config: {}, values: samples.map(([seconds]) => seconds * 1000) };
   const value = {
     name: "Value",
     type: "number",
     labels: series.metric,
     config: legend === undefined ? {} : { displayNameFromDS: legend },
-    values: points.map((one) => Number(one[1])),
+    values: samples.map(([, number]) => Number(number)),
   };
-  return { refId: target.refId, name: legend, length: points.length, fields: [time, value] };
+  return { refId: target.refId, name: legend, length: samples.length, fields: [timestamp, value] };
 }
 
-// As the Prometheus data source makes a table of instant vectors.
+// Builds a table from instant vectors as Grafana's Prometheus data source does.
 function table(target, frames) {
   const labels = [...new Set(frames.flatMap((one) => Object.keys(one.fields[1].labels)))].sort();
   const column = (name) => ({
@@ -118,15 +117,15 @@ function table(target, frames) {
   };
 }
 
-// As HTML shows it: spaces collapse.
+// Collapses white space as HTML does.
 const text = (value) => grafana.formattedValueToString(value).replace(/\s+/g, " ").trim();
 
 async function render(panel) {
-  const { id, title, type } = panel;
-  if (type === "text") return { id, title, type, empty: false, texts: [panel.options.content] };
-  const frames = (await Promise.all(panel.targets.map(ask))).flat();
+  const { title, type } = panel;
+  if (type === "text") return { title, type, empty: false, texts: [panel.options.content] };
+  const frames = (await Promise.all(panel.targets.map(query))).flat();
   if (frames.every((one) => one.length === 0)) {
-    return { id, title, type, empty: true, texts: [panel.fieldConfig.defaults.noValue] };
+    return { title, type, empty: true, texts: [panel.fieldConfig.defaults.noValue] };
   }
   const transformed = await firstValueFrom(
     grafana.transformDataFrame(panel.transformations ?? [], frames),
@@ -139,7 +138,7 @@ async function render(panel) {
     fieldConfigRegistry: registry,
     timeZone,
   });
-  return { id, title, type, empty: false, texts: texts(panel, data) };
+  return { title, type, empty: false, texts: texts(panel, data) };
 }
 
 function texts(panel, data) {
@@ -172,13 +171,17 @@ function texts(panel, data) {
   );
 }
 
-const panels = [];
-for (const panel of dashboard.panels) {
-  const { id, title, type } = panel;
-  try {
-    panels.push(await render(panel));
-  } catch (error) {
-    panels.push({ id, title, type, empty: true, texts: [], error: String(error) });
+const dashboards = [];
+for (const file of files) {
+  const panels = [];
+  for (const panel of JSON.parse(readFileSync(file, "utf8")).panels) {
+    const { title, type } = panel;
+    try {
+      panels.push(await render(panel));
+    } catch (error) {
+      panels.push({ title, type, empty: true, texts: [], error: String(error) });
+    }
   }
+  dashboards.push(panels);
 }
-process.stdout.write(JSON.stringify(panels));
+process.stdout.write(JSON.stringify(dashboards));
