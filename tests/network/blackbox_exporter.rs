@@ -1,76 +1,83 @@
-//! `/probe` side by side with the real blackbox_exporter, Debian's newest: the same names, labels and
-//! values, except for what docs/blackbox.md lists. `make documents`
-//! writes that list.
+//! `/probe` compared with the newest blackbox_exporter of Debian: the same series with the same values,
+//! except for the differences that docs/blackbox.md lists. `make documents` writes that list. It
+//! needs root.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
-use std::net::IpAddr;
+use std::net::Ipv4Addr;
 use std::path::Path;
 use std::process::Stdio;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use ccass_2fa_exporter::render::metrics::BLACKBOX;
 use ccass_2fa_lab::{Alpn, Authority, Identity, LOGIN_PATH, Leaf, LoginServer};
-use harness::documents::{self, repository, updating};
+use harness::documents;
 use harness::exporter::{ConfigFile, Exporter, probe};
+use harness::namespace::TIMEOUT;
 use harness::prometheus::{PROMETHEUS, Prometheus, newest};
-use harness::scripted_server::{Manner, Server};
+use harness::scripted_server::{Behavior, Server};
 use rustls::version::{TLS12, TLS13};
 use tokio::io::{AsyncBufReadExt, BufReader};
+use tokio::net::{TcpSocket, UdpSocket};
 use tokio::process::{Child, Command};
+use tokio_util::task::AbortOnDropHandle;
 
 const DOCUMENT: &str = "docs/blackbox.md";
 const BEGIN: &str = "<!-- differences -->\n";
 const END: &str = "<!-- end of differences -->\n";
-const V4: IpAddr = IpAddr::V4(std::net::Ipv4Addr::LOCALHOST);
-const V6: IpAddr = IpAddr::V6(std::net::Ipv6Addr::LOCALHOST);
+/// A scrape timeout that no probe reaches that ends by itself.
+const LONG_TIMEOUT: &str = "60";
+/// Less half a second, which both exporters reserve, this is the timeout of a probe that is never
+/// answered.
+const SHORT_TIMEOUT: &str = "2.5";
 
-/// A module in both languages: blackbox's keys below `http:`, and ours.
+/// The same module in the configuration of both exporters: the keys below `http:` of
+/// blackbox_exporter, and the keys of ours.
 struct Module {
     name: &'static str,
-    theirs: &'static str,
-    ours: &'static str,
+    blackbox: &'static str,
+    exporter: &'static str,
 }
 
 const MODULES: &[Module] = &[
     module("ok", "", ""),
     module(
-        "only200",
+        "valid_200",
         "valid_status_codes: [200]",
         "http: {valid_status: [200]}",
     ),
     module(
-        "wants404",
+        "valid_404",
         "valid_status_codes: [404]",
         "http: {valid_status: [404]}",
     ),
     module(
-        "stays",
+        "no_redirects",
         "follow_redirects: false\nvalid_status_codes: [302]",
         "http: {redirects: none, valid_status: [302]}",
     ),
     module(
-        "follows",
+        "allowed_host",
         "",
         "http: {allowed_hosts: [localhost], valid_status: [200]}",
     ),
     module(
-        "small",
+        "small_body",
         "body_size_limit: 1024B",
         "http: {max_body: 1024B, valid_status: [200]}",
     ),
     module(
-        "welcomes",
+        "body_matches",
         "fail_if_body_not_matches_regexp: ['Wel.ome']",
         "page: {matches: ['Wel.ome']}",
     ),
     module(
-        "expects",
+        "body_does_not_match",
         "fail_if_body_not_matches_regexp: ['Goodbye']",
         "page: {matches: ['Goodbye']}",
     ),
     module(
-        "forbids",
+        "body_is_forbidden",
         "fail_if_body_matches_regexp: ['Welcome']",
         "page: {not_contains: ['Welcome']}",
     ),
@@ -96,34 +103,38 @@ const MODULES: &[Module] = &[
     ),
     module("system_roots", "tls_config: {}", "tls: {roots: [platform]}"),
     module(
-        "skips",
+        "not_verified",
         "tls_config: {ca_file: ca.pem, insecure_skip_verify: true}",
         "",
     ),
-    module("hurried", "", ""),
+    module("short_timeout", "", ""),
 ];
 
-const fn module(name: &'static str, theirs: &'static str, ours: &'static str) -> Module {
-    Module { name, theirs, ours }
+const fn module(name: &'static str, blackbox: &'static str, exporter: &'static str) -> Module {
+    Module {
+        name,
+        blackbox,
+        exporter,
+    }
 }
 
-/// Which server is asked.
+/// The server that a scenario probes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum At {
+enum Endpoint {
     Tls,
     TlsV6,
-    /// By the name that has both addresses.
+    /// By a name with an IPv4 and an IPv6 address.
     TlsByName,
     Http2,
     Plain,
     Tls12,
     Tls13,
     Rsa,
-    SoonEnding,
+    ExpiresSoon,
     Expired,
     NotYetValid,
     SelfSigned,
-    Stranger,
+    UnknownCa,
     OtherName,
     Incomplete,
     Reset,
@@ -133,284 +144,402 @@ enum At {
     NoSuchName,
 }
 
-/// One call of `/probe`, put to both.
+/// One call of `/probe`, made to both exporters.
 struct Scenario {
     name: &'static str,
-    at: At,
+    endpoint: Endpoint,
     path: &'static str,
     module: &'static str,
-    /// The scraper's limit, in the words of its header; `None` is no header.
-    limit: Option<&'static str>,
+    /// The value of the header `X-Prometheus-Scrape-Timeout-Seconds`.
+    timeout: Option<&'static str>,
 }
 
-const fn ask(name: &'static str, at: At, path: &'static str, module: &'static str) -> Scenario {
+const fn scenario(
+    name: &'static str,
+    endpoint: Endpoint,
+    path: &'static str,
+    module: &'static str,
+) -> Scenario {
     Scenario {
         name,
-        at,
+        endpoint,
         path,
         module,
-        limit: Some("5"),
+        timeout: Some(LONG_TIMEOUT),
     }
 }
 
-const fn within(limit: Option<&'static str>, scenario: Scenario) -> Scenario {
-    Scenario { limit, ..scenario }
+const fn with_timeout(timeout: Option<&'static str>, scenario: Scenario) -> Scenario {
+    Scenario {
+        timeout,
+        ..scenario
+    }
 }
 
 const SCENARIOS: &[Scenario] = &[
-    ask("a page", At::Tls, "/page", "ok"),
-    ask("200", At::Tls, "/status/200", "ok"),
-    ask("201", At::Tls, "/status/201", "ok"),
-    ask("204", At::Tls, "/status/204", "ok"),
-    ask("304", At::Tls, "/status/304", "ok"),
-    ask("400", At::Tls, "/status/400", "ok"),
-    ask("401", At::Tls, "/status/401", "ok"),
-    ask("403", At::Tls, "/status/403", "ok"),
-    ask("404", At::Tls, "/status/404", "ok"),
-    ask("418", At::Tls, "/status/418", "ok"),
-    ask("429", At::Tls, "/status/429", "ok"),
-    ask("500", At::Tls, "/status/500", "ok"),
-    ask("502", At::Tls, "/status/502", "ok"),
-    ask("503", At::Tls, "/status/503", "ok"),
-    ask("404 is what is wanted", At::Tls, "/status/404", "wants404"),
-    ask(
-        "201 is not what is wanted",
-        At::Tls,
+    scenario("page", Endpoint::Tls, "/page", "ok"),
+    scenario("200", Endpoint::Tls, "/status/200", "ok"),
+    scenario("201", Endpoint::Tls, "/status/201", "ok"),
+    scenario("204", Endpoint::Tls, "/status/204", "ok"),
+    scenario("304", Endpoint::Tls, "/status/304", "ok"),
+    scenario("400", Endpoint::Tls, "/status/400", "ok"),
+    scenario("401", Endpoint::Tls, "/status/401", "ok"),
+    scenario("403", Endpoint::Tls, "/status/403", "ok"),
+    scenario("404", Endpoint::Tls, "/status/404", "ok"),
+    scenario("418", Endpoint::Tls, "/status/418", "ok"),
+    scenario("429", Endpoint::Tls, "/status/429", "ok"),
+    scenario("500", Endpoint::Tls, "/status/500", "ok"),
+    scenario("502", Endpoint::Tls, "/status/502", "ok"),
+    scenario("503", Endpoint::Tls, "/status/503", "ok"),
+    scenario(
+        "404 is a valid status",
+        Endpoint::Tls,
+        "/status/404",
+        "valid_404",
+    ),
+    scenario(
+        "201 is not a valid status",
+        Endpoint::Tls,
         "/status/201",
-        "only200",
+        "valid_200",
     ),
-    ask("HTTP/1.0", At::Tls, "/http10", "ok"),
-    ask("HTTP/2", At::Http2, LOGIN_PATH, "ok"),
-    ask("plain HTTP", At::Plain, "/page", "ok"),
-    ask("plain HTTP, 404", At::Plain, "/status/404", "ok"),
-    ask("plain HTTP, redirected", At::Plain, "/relative", "ok"),
-    ask("plain HTTP, chunked", At::Plain, "/chunked", "ok"),
-    ask("redirect, relative", At::Tls, "/relative", "ok"),
-    ask("redirect, absolute", At::Tls, "/absolute", "ok"),
-    ask("redirect with a query", At::Tls, "/query", "ok"),
-    ask("redirect 301", At::Tls, "/moved/301", "ok"),
-    ask("redirect 303", At::Tls, "/moved/303", "ok"),
-    ask("redirect 307", At::Tls, "/moved/307", "ok"),
-    ask("redirect 308", At::Tls, "/moved/308", "ok"),
-    ask("redirects, three", At::Tls, "/hops/3", "ok"),
-    ask("redirects, eight", At::Tls, "/hops/8", "ok"),
-    ask("redirects, twenty", At::Tls, "/hops/20", "ok"),
-    ask("redirect to itself", At::Tls, "/loop", "ok"),
-    ask("redirect to another host", At::Tls, "/off-host", "ok"),
-    ask(
+    scenario("HTTP/1.0", Endpoint::Tls, "/http10", "ok"),
+    scenario("HTTP/2", Endpoint::Http2, LOGIN_PATH, "ok"),
+    scenario("plain HTTP", Endpoint::Plain, "/page", "ok"),
+    scenario("plain HTTP, 404", Endpoint::Plain, "/status/404", "ok"),
+    scenario("plain HTTP, redirect", Endpoint::Plain, "/relative", "ok"),
+    scenario("plain HTTP, chunked", Endpoint::Plain, "/chunked", "ok"),
+    scenario("redirect, relative", Endpoint::Tls, "/relative", "ok"),
+    scenario("redirect, absolute", Endpoint::Tls, "/absolute", "ok"),
+    scenario("redirect with a query", Endpoint::Tls, "/query", "ok"),
+    scenario("redirect 301", Endpoint::Tls, "/moved/301", "ok"),
+    scenario("redirect 303", Endpoint::Tls, "/moved/303", "ok"),
+    scenario("redirect 307", Endpoint::Tls, "/moved/307", "ok"),
+    scenario("redirect 308", Endpoint::Tls, "/moved/308", "ok"),
+    scenario("redirects, three", Endpoint::Tls, "/hops/3", "ok"),
+    scenario("redirects, eight", Endpoint::Tls, "/hops/8", "ok"),
+    scenario("redirects, twenty", Endpoint::Tls, "/hops/20", "ok"),
+    scenario("redirect to itself", Endpoint::Tls, "/loop", "ok"),
+    scenario("redirect to another host", Endpoint::Tls, "/off-host", "ok"),
+    scenario(
         "redirect to an allowed host",
-        At::Tls,
+        Endpoint::Tls,
         "/off-host",
-        "follows",
+        "allowed_host",
     ),
-    ask("redirect to plain HTTP", At::Tls, "/to-plain", "ok"),
-    ask("redirect without a location", At::Tls, "/nowhere", "ok"),
-    ask(
-        "redirect that is not followed",
-        At::Tls,
+    scenario("redirect to plain HTTP", Endpoint::Tls, "/to-plain", "ok"),
+    scenario(
+        "redirect without a location",
+        Endpoint::Tls,
+        "/nowhere",
+        "ok",
+    ),
+    scenario(
+        "redirects not followed",
+        Endpoint::Tls,
         "/relative",
-        "stays",
+        "no_redirects",
     ),
-    ask("redirect that sets a cookie", At::Tls, "/sets-cookie", "ok"),
-    ask("gzip", At::Tls, "/gzip", "gzip"),
-    ask("gzip, not configured", At::Tls, "/gzip", "ok"),
-    ask("chunked", At::Tls, "/chunked", "ok"),
-    ask("an empty body", At::Tls, "/empty", "ok"),
-    ask("a body until the close", At::Tls, "/until-close", "ok"),
-    ask("a large body", At::Tls, "/large", "ok"),
-    ask("a body beyond the limit", At::Tls, "/large", "small"),
-    ask("a body that is cut short", At::Tls, "/short", "ok"),
-    ask("last modified", At::Tls, "/modified", "ok"),
-    ask(
-        "last modified, not a date",
-        At::Tls,
+    scenario(
+        "redirect that sets a cookie",
+        Endpoint::Tls,
+        "/sets-cookie",
+        "ok",
+    ),
+    scenario("gzip", Endpoint::Tls, "/gzip", "gzip"),
+    scenario("gzip, not configured", Endpoint::Tls, "/gzip", "ok"),
+    scenario("chunked", Endpoint::Tls, "/chunked", "ok"),
+    scenario("empty body", Endpoint::Tls, "/empty", "ok"),
+    scenario(
+        "body until the connection closes",
+        Endpoint::Tls,
+        "/until-close",
+        "ok",
+    ),
+    scenario("large body", Endpoint::Tls, "/large", "ok"),
+    scenario(
+        "body beyond the limit",
+        Endpoint::Tls,
+        "/large",
+        "small_body",
+    ),
+    scenario("truncated body", Endpoint::Tls, "/short", "ok"),
+    scenario("last modified", Endpoint::Tls, "/modified", "ok"),
+    scenario(
+        "last modified, invalid date",
+        Endpoint::Tls,
         "/modified-never",
         "ok",
     ),
-    ask("a pattern that matches", At::Tls, "/page", "welcomes"),
-    ask("a pattern that is missing", At::Tls, "/page", "expects"),
-    ask("a pattern that is forbidden", At::Tls, "/page", "forbids"),
-    ask(
-        "a pattern on a bad status",
-        At::Tls,
-        "/status/500",
-        "welcomes",
+    scenario("pattern matches", Endpoint::Tls, "/page", "body_matches"),
+    scenario(
+        "pattern does not match",
+        Endpoint::Tls,
+        "/page",
+        "body_does_not_match",
     ),
-    ask("TLS 1.2", At::Tls12, "/page", "ok"),
-    ask("TLS 1.3", At::Tls13, "/page", "ok"),
-    ask(
-        "TLS 1.2 where 1.3 is asked for",
-        At::Tls12,
+    scenario(
+        "forbidden pattern matches",
+        Endpoint::Tls,
+        "/page",
+        "body_is_forbidden",
+    ),
+    scenario(
+        "pattern with a bad status",
+        Endpoint::Tls,
+        "/status/500",
+        "body_matches",
+    ),
+    scenario("TLS 1.2", Endpoint::Tls12, "/page", "ok"),
+    scenario("TLS 1.3", Endpoint::Tls13, "/page", "ok"),
+    scenario(
+        "TLS 1.2 where 1.3 is required",
+        Endpoint::Tls12,
         "/page",
         "tls13",
     ),
-    ask("an RSA key", At::Rsa, "/page", "ok"),
-    ask("a certificate near its end", At::SoonEnding, "/page", "ok"),
-    ask("expired", At::Expired, "/page", "ok"),
-    ask("not yet valid", At::NotYetValid, "/page", "ok"),
-    ask("self-signed", At::SelfSigned, "/page", "ok"),
-    ask("an unknown authority", At::Stranger, "/page", "ok"),
-    ask(
-        "the system's roots do not know it",
-        At::Tls,
-        "/page",
-        "system_roots",
-    ),
-    ask("for another name", At::OtherName, "/page", "ok"),
-    ask("without its intermediate", At::Incomplete, "/page", "ok"),
-    ask("expired, not verified", At::Expired, "/page", "skips"),
-    ask(
-        "plain HTTP where TLS is expected",
-        At::PlainOnTls,
+    scenario("RSA key", Endpoint::Rsa, "/page", "ok"),
+    scenario(
+        "certificate that expires soon",
+        Endpoint::ExpiresSoon,
         "/page",
         "ok",
     ),
-    ask("IPv6", At::TlsV6, "/page", "ok"),
-    ask("a name with both families", At::TlsByName, "/page", "ok"),
-    ask("a name, IPv4 only", At::TlsByName, "/page", "v4"),
-    ask("a name, IPv6 only", At::TlsByName, "/page", "v6"),
-    ask("an IPv4 address, IPv6 only", At::Tls, "/page", "v6"),
-    ask("a name that does not exist", At::NoSuchName, "/page", "ok"),
-    ask("refused", At::Refused, "/page", "ok"),
-    ask("reset", At::Reset, "/page", "ok"),
-    within(Some("1.2"), ask("silent", At::Silent, "/page", "ok")),
-    ask("closed without an answer", At::Tls, "/no-answer", "ok"),
-    ask("no HTTP", At::Tls, "/garbage", "ok"),
-    ask("slow to answer", At::Tls, "/slow-head", "ok"),
-    ask("slow to send", At::Tls, "/slow-body", "ok"),
-    within(Some("1.2"), ask("never answers", At::Tls, "/never", "ok")),
-    within(Some("1.2"), ask("never ends", At::Tls, "/never-body", "ok")),
-    ask(
-        "the module's limit is shorter",
-        At::Tls,
-        "/never",
-        "hurried",
+    scenario("expired certificate", Endpoint::Expired, "/page", "ok"),
+    scenario(
+        "certificate not yet valid",
+        Endpoint::NotYetValid,
+        "/page",
+        "ok",
     ),
-    within(None, ask("no limit", At::Tls, "/page", "ok")),
-    within(Some(""), ask("an empty limit", At::Tls, "/page", "ok")),
-    within(Some("0"), ask("a limit of 0", At::Tls, "/page", "ok")),
-    within(Some("30"), ask("a long limit", At::Tls, "/page", "ok")),
-    within(
+    scenario(
+        "self-signed certificate",
+        Endpoint::SelfSigned,
+        "/page",
+        "ok",
+    ),
+    scenario("unknown CA", Endpoint::UnknownCa, "/page", "ok"),
+    scenario(
+        "CA not among the system roots",
+        Endpoint::Tls,
+        "/page",
+        "system_roots",
+    ),
+    scenario(
+        "certificate for another name",
+        Endpoint::OtherName,
+        "/page",
+        "ok",
+    ),
+    scenario(
+        "intermediate certificate missing",
+        Endpoint::Incomplete,
+        "/page",
+        "ok",
+    ),
+    scenario(
+        "expired certificate, not verified",
+        Endpoint::Expired,
+        "/page",
+        "not_verified",
+    ),
+    // The server waits for the end of a request.
+    with_timeout(
+        Some(SHORT_TIMEOUT),
+        scenario(
+            "plain HTTP where TLS is expected",
+            Endpoint::PlainOnTls,
+            "/page",
+            "ok",
+        ),
+    ),
+    scenario("IPv6", Endpoint::TlsV6, "/page", "ok"),
+    scenario(
+        "name with IPv4 and IPv6",
+        Endpoint::TlsByName,
+        "/page",
+        "ok",
+    ),
+    scenario("name, IPv4 only", Endpoint::TlsByName, "/page", "v4"),
+    scenario("name, IPv6 only", Endpoint::TlsByName, "/page", "v6"),
+    scenario("IPv4 address, IPv6 only", Endpoint::Tls, "/page", "v6"),
+    scenario("nonexistent name", Endpoint::NoSuchName, "/page", "ok"),
+    scenario("connection refused", Endpoint::Refused, "/page", "ok"),
+    scenario("connection reset", Endpoint::Reset, "/page", "ok"),
+    with_timeout(
+        Some(SHORT_TIMEOUT),
+        scenario("no TLS handshake", Endpoint::Silent, "/page", "ok"),
+    ),
+    scenario(
+        "closed without a response",
+        Endpoint::Tls,
+        "/no-answer",
+        "ok",
+    ),
+    scenario("response is not HTTP", Endpoint::Tls, "/garbage", "ok"),
+    scenario("slow response", Endpoint::Tls, "/slow-head", "ok"),
+    scenario("slow body", Endpoint::Tls, "/slow-body", "ok"),
+    with_timeout(
+        Some(SHORT_TIMEOUT),
+        scenario("no response", Endpoint::Tls, "/never", "ok"),
+    ),
+    with_timeout(
+        Some(SHORT_TIMEOUT),
+        scenario("body never ends", Endpoint::Tls, "/never-body", "ok"),
+    ),
+    scenario(
+        "module timeout is shorter",
+        Endpoint::Tls,
+        "/never",
+        "short_timeout",
+    ),
+    with_timeout(
         None,
-        ask("no limit but the module's", At::Tls, "/page", "hurried"),
+        scenario("no scrape timeout", Endpoint::Tls, "/page", "ok"),
+    ),
+    with_timeout(
+        Some(""),
+        scenario("empty scrape timeout", Endpoint::Tls, "/page", "ok"),
+    ),
+    with_timeout(
+        Some("0"),
+        scenario("scrape timeout of 0", Endpoint::Tls, "/page", "ok"),
+    ),
+    with_timeout(
+        Some("90"),
+        scenario("long scrape timeout", Endpoint::Tls, "/page", "ok"),
+    ),
+    with_timeout(
+        None,
+        scenario(
+            "no scrape timeout, module timeout",
+            Endpoint::Tls,
+            "/page",
+            "short_timeout",
+        ),
     ),
 ];
 
-/// The servers that both ask, over the real loopback.
-struct Namespace {
-    _servers: Vec<Server>,
+/// The servers that both exporters probe, on the machine's loopback interface.
+struct Servers {
+    _scripted: Vec<Server>,
     _http2: LoginServer,
-    addresses: BTreeMap<At, String>,
+    /// Bound and not listening, so that connections are refused.
+    _closed: TcpSocket,
+    resolver: NxdomainResolver,
+    urls: BTreeMap<Endpoint, String>,
     authority: Authority,
 }
 
-impl Namespace {
+impl Servers {
     async fn start() -> Self {
         let authority = Authority::new("Side by Side");
         let leaf = || Leaf::for_name("localhost").also("127.0.0.1").also("::1");
         let good = authority.issue(&leaf());
-        let both = &[&TLS13, &TLS12][..];
-        let tls = |identity: &Identity| Manner::tls(identity, both);
+        let tls = |identity: &Identity| Behavior::tls(identity, &[&TLS13, &TLS12]);
         let day = Duration::from_secs(86_400);
-        let mut servers = Vec::new();
-        let mut addresses = BTreeMap::new();
-        for (at, manner) in [
-            (At::Tls, tls(&good)),
-            (At::Plain, Manner::Plain),
-            (At::Tls12, Manner::tls(&good, &[&TLS12])),
-            (At::Tls13, Manner::tls(&good, &[&TLS13])),
-            (At::Rsa, tls(&authority.issue(&leaf().rsa()))),
+        let [v4, v6] = Server::start_dual_stack(tls(&good)).await;
+        let port = v4.address.port();
+        let mut urls = BTreeMap::from([
+            (Endpoint::Tls, format!("https://127.0.0.1:{port}")),
+            (Endpoint::TlsV6, format!("https://[::1]:{port}")),
+            (Endpoint::TlsByName, format!("https://localhost:{port}")),
+        ]);
+        let mut scripted = vec![v4, v6];
+        let unknown_ca = Authority::new("Unknown CA");
+        let other_name = Leaf::for_name("other.test");
+        for (endpoint, behavior) in [
+            (Endpoint::Tls12, Behavior::tls(&good, &[&TLS12])),
+            (Endpoint::Tls13, Behavior::tls(&good, &[&TLS13])),
+            (Endpoint::Rsa, tls(&authority.issue(&leaf().rsa()))),
             (
-                At::SoonEnding,
+                Endpoint::ExpiresSoon,
                 tls(&authority.issue(&leaf().ending_in(2 * day))),
             ),
-            (At::Expired, tls(&authority.issue(&leaf().expired()))),
+            (Endpoint::Expired, tls(&authority.issue(&leaf().expired()))),
             (
-                At::NotYetValid,
+                Endpoint::NotYetValid,
                 tls(&authority.issue(&leaf().not_yet_valid())),
             ),
-            (At::SelfSigned, tls(&Identity::self_signed(&leaf()))),
+            (Endpoint::SelfSigned, tls(&Identity::self_signed(&leaf()))),
+            (Endpoint::UnknownCa, tls(&unknown_ca.issue(&leaf()))),
+            (Endpoint::OtherName, tls(&authority.issue(&other_name))),
             (
-                At::Stranger,
-                tls(&Authority::new("Stranger").issue(&leaf())),
-            ),
-            (
-                At::OtherName,
-                tls(&authority.issue(&Leaf::for_name("other.test"))),
-            ),
-            (
-                At::Incomplete,
+                Endpoint::Incomplete,
                 tls(&authority.issue(&leaf()).without_intermediate()),
             ),
-            (At::Reset, Manner::Reset),
-            (At::Silent, Manner::Silent),
+            (Endpoint::Reset, Behavior::Reset),
+            (Endpoint::Silent, Behavior::Silent),
         ] {
-            let server = Server::start(V4, 0, manner).await;
-            let scheme = if at == At::Plain { "http" } else { "https" };
-            addresses.insert(at, format!("{scheme}://{}", server.address));
-            if at == At::Plain {
-                addresses.insert(At::PlainOnTls, format!("https://{}", server.address));
-            }
-            if at == At::Tls {
-                let port = server.address.port();
-                servers.push(Server::start(V6, port, tls(&good)).await);
-                addresses.insert(At::TlsV6, format!("https://[::1]:{port}"));
-                addresses.insert(At::TlsByName, format!("https://localhost:{port}"));
-            }
-            servers.push(server);
+            let server = Server::start(behavior).await;
+            urls.insert(endpoint, format!("https://{}", server.address));
+            scripted.push(server);
         }
+        let plain = Server::start(Behavior::Plain).await;
+        urls.insert(Endpoint::Plain, format!("http://{}", plain.address));
+        urls.insert(Endpoint::PlainOnTls, format!("https://{}", plain.address));
+        scripted.push(plain);
         let http2 = LoginServer::start(good).await.expect("a login server");
         http2.set_alpn(Alpn::Both);
-        addresses.insert(At::Http2, format!("https://{}", http2.addr()));
-        // Bound and not listening: it stays closed.
-        let closed = std::net::TcpListener::bind((V4, 0)).expect("a port");
-        let port = closed.local_addr().expect("an address").port();
-        drop(closed);
-        addresses.insert(At::Refused, format!("https://127.0.0.1:{port}"));
-        addresses.insert(At::NoSuchName, "https://no-such-name.invalid".to_owned());
+        urls.insert(Endpoint::Http2, format!("https://{}", http2.addr()));
+        let closed = TcpSocket::new_v4().expect("a socket");
+        closed
+            .bind((Ipv4Addr::LOCALHOST, 0).into())
+            .expect("a free port");
+        let address = closed.local_addr().expect("a bound socket");
+        urls.insert(Endpoint::Refused, format!("https://{address}"));
+        urls.insert(
+            Endpoint::NoSuchName,
+            "https://no-such-name.invalid".to_owned(),
+        );
         Self {
-            _servers: servers,
+            _scripted: scripted,
             _http2: http2,
-            addresses,
+            _closed: closed,
+            resolver: NxdomainResolver::start().await,
+            urls,
             authority,
         }
     }
 
-    /// With the authority, and a `hosts` file.
+    /// A directory with the CA, a `hosts` file and a `resolv.conf`.
     fn directory(&self) -> ConfigFile {
         let config = ConfigFile::new("{}");
         let write = |name: &str, text: &str| {
-            std::fs::write(config.directory().join(name), text).expect("a file");
+            std::fs::write(config.directory().join(name), text).expect("a writable directory");
         };
         write("hosts", HOSTS);
+        write("resolv.conf", &self.resolver.resolv_conf());
         write("ca.pem", &self.authority.root_pem());
         config
     }
 
     fn url(&self, scenario: &Scenario) -> String {
-        format!("{}{}", self.addresses[&scenario.at], scenario.path)
+        format!("{}{}", self.urls[&scenario.endpoint], scenario.path)
     }
 
-    fn our_config(&self) -> String {
+    fn exporter_config(&self) -> String {
         let mut text = "modules:\n".to_owned();
         for module in MODULES {
             let ok = "http: {valid_status: [200, 201, 204], max_redirects: 10}";
             let mut keys = vec!["system_resolvers: ignore"];
-            keys.push(if module.ours.is_empty() {
+            keys.push(if module.exporter.is_empty() {
                 ok
             } else {
-                module.ours
+                module.exporter
             });
-            if !module.ours.contains("tls:") {
+            if !module.exporter.contains("tls:") {
                 keys.push("tls: {ca_file: ca.pem}");
             }
-            if module.name == "hurried" {
-                keys.push("timeout: 700ms");
+            if module.name == "short_timeout" {
+                keys.push("timeout: 2s");
             }
             let _ = writeln!(text, "  {}: {{{}}}", module.name, keys.join(", "));
         }
-        text.push_str("probe: {interval: 60s, timeout: 60s}\ntargets:\n");
-        let plain = SCENARIOS.iter().filter(|one| one.at == At::Plain);
+        text.push_str("probe: {interval: 120s, timeout: 120s}\ntargets:\n");
+        let plain = SCENARIOS
+            .iter()
+            .filter(|one| one.endpoint == Endpoint::Plain);
         for (index, scenario) in plain.enumerate() {
             let url = self.url(scenario);
             let _ = writeln!(
@@ -426,64 +555,95 @@ impl Namespace {
     }
 }
 
-fn their_config() -> String {
+fn blackbox_config() -> String {
     let mut text = "modules:\n".to_owned();
     for module in MODULES {
-        let limit = if module.name == "hurried" {
-            "  timeout: 700ms\n  "
+        let timeout = if module.name == "short_timeout" {
+            "  timeout: 2s\n  "
         } else {
             ""
         };
         let _ = writeln!(
             text,
-            "  {}:\n  {limit}  prober: http\n    http:",
+            "  {}:\n  {timeout}  prober: http\n    http:",
             module.name
         );
-        // As ours does by default; blackbox takes any 2xx.
-        if !module.theirs.contains("preferred_ip_protocol") {
+        // The default of our exporter.
+        if !module.blackbox.contains("preferred_ip_protocol") {
             text.push_str("      preferred_ip_protocol: ip6\n");
         }
-        for line in module.theirs.lines() {
+        for line in module.blackbox.lines() {
             let _ = writeln!(text, "      {line}");
         }
-        if !module.theirs.contains("tls_config") {
+        if !module.blackbox.contains("tls_config") {
             text.push_str("      tls_config: {ca_file: ca.pem}\n");
         }
     }
     text
 }
 
-/// Whatever the machine's own file says, the name has both addresses.
+/// Gives the name both addresses, whatever the machine's own file contains.
 const HOSTS: &str = "127.0.0.1 localhost\n::1 localhost\n";
 
-/// A program that reads the directory's `hosts` in place of the machine's. It needs root.
-fn with_hosts(directory: &Path, program: &str) -> Command {
-    let hosts = directory.join("hosts");
-    let script = format!(
-        "mount --bind {} /etc/hosts && exec \"$0\" \"$@\"",
-        hosts.display()
-    );
+/// A name server that knows no name, so that the tests do not depend on the machine's resolvers.
+struct NxdomainResolver {
+    address: Ipv4Addr,
+    _task: AbortOnDropHandle<()>,
+}
+
+impl NxdomainResolver {
+    /// Starts on port 53 of a free loopback address.
+    async fn start() -> Self {
+        for last in 1..=254 {
+            let address = Ipv4Addr::new(127, 77, 0, last);
+            if let Ok(socket) = UdpSocket::bind((address, 53)).await {
+                let task = tokio::spawn(async move {
+                    let mut message = [0; 4096];
+                    while let Ok((length, client)) = socket.recv_from(&mut message).await {
+                        // A response (QR) with recursion available (RA) and RCODE 3.
+                        message[2] |= 0x80;
+                        message[3] = 0x83;
+                        let _client_gone = socket.send_to(&message[..length], client).await;
+                    }
+                });
+                return Self {
+                    address,
+                    _task: AbortOnDropHandle::new(task),
+                };
+            }
+        }
+        panic!("no address of 127.77.0.0/24 has a free port 53 (UDP)");
+    }
+
+    fn resolv_conf(&self) -> String {
+        format!("nameserver {}\n", self.address)
+    }
+}
+
+/// A program that reads `hosts` and `resolv.conf` of this directory instead of the machine's.
+fn with_own_names(directory: &Path, program: &str) -> Command {
+    let script = "mount --bind \"$0/hosts\" /etc/hosts && \
+                  mount --bind \"$0/resolv.conf\" /etc/resolv.conf && exec \"$@\"";
     let mut command = Command::new("unshare");
     command
-        .args(["--mount", "sh", "-c", &script, program])
+        .args(["--mount", "sh", "-c", script])
+        .arg(directory)
+        .arg(program)
         .kill_on_drop(true);
     command
 }
 
-/// The real one, on a free port.
+/// A running blackbox_exporter.
 struct Blackbox {
     _child: Child,
     url: String,
 }
 
 impl Blackbox {
-    async fn start(directory: &Path) -> Self {
-        Self::with(directory, &their_config()).await
-    }
-
-    async fn with(directory: &Path, config: &str) -> Self {
-        std::fs::write(directory.join("blackbox.yml"), config).expect("a file");
-        let mut child = with_hosts(directory, &newest("prometheus-blackbox-exporter"))
+    /// Starts on a free port and waits until it listens.
+    async fn start(directory: &Path, config: &str) -> Self {
+        std::fs::write(directory.join("blackbox.yml"), config).expect("a writable directory");
+        let mut child = with_own_names(directory, &newest("prometheus-blackbox-exporter"))
             .args([
                 "--config.file=blackbox.yml",
                 "--web.listen-address=127.0.0.1:0",
@@ -491,39 +651,39 @@ impl Blackbox {
             .current_dir(directory)
             .stdout(Stdio::null())
             .stderr(Stdio::piped())
-            .kill_on_drop(true)
             .spawn()
-            .expect("tests/newest.sh has run");
-        let mut lines = BufReader::new(child.stderr.take().expect("a pipe")).lines();
-        let mut seen = String::new();
+            .expect("unshare is installed (package util-linux)");
+        let mut lines = BufReader::new(child.stderr.take().expect("stderr is a pipe")).lines();
+        let mut log = String::new();
         let url = loop {
-            let line = tokio::time::timeout(harness::exporter::PATIENCE, lines.next_line()).await;
-            let line = line.expect("it starts in time").expect("a pipe");
-            let line = line.unwrap_or_else(|| panic!("it ended: {seen}"));
+            let line = tokio::time::timeout(TIMEOUT, lines.next_line()).await;
+            let line = line.unwrap_or_else(|_| panic!("not listening after {TIMEOUT:?}: {log}"));
+            let line = line.expect("stderr is readable");
+            let line = line.unwrap_or_else(|| panic!("blackbox_exporter has exited: {log}"));
             if line.contains("Listening on")
                 && let Some((_, address)) = line.split_once("address=")
             {
                 break format!("http://{}", address.trim());
             }
-            seen.push_str(&line);
-            seen.push('\n');
+            log.push_str(&line);
+            log.push('\n');
         };
         tokio::spawn(async move { while let Ok(Some(_)) = lines.next_line().await {} });
         Self { _child: child, url }
     }
 }
 
-/// A series on which the two differ, and what each says.
+/// A series with different values.
 #[derive(Debug)]
 struct Difference {
     scenario: &'static str,
     series: String,
-    theirs: Option<f64>,
-    ours: Option<f64>,
+    blackbox: Option<f64>,
+    exporter: Option<f64>,
 }
 
-/// The series that both speak of, or should.
-fn shared(text: &str) -> BTreeMap<String, f64> {
+/// The values of the series whose names both exporters define.
+fn common_series(text: &str) -> BTreeMap<String, f64> {
     let names: BTreeSet<&str> = BLACKBOX.iter().map(|one| one.name).collect();
     let lines = text.lines().filter(|line| !line.starts_with('#'));
     lines
@@ -531,13 +691,15 @@ fn shared(text: &str) -> BTreeMap<String, f64> {
             let (series, value) = line.rsplit_once(' ')?;
             let (name, labels) = series.split_once('{').unwrap_or((series, ""));
             let value = value.parse().expect("a number");
-            names.contains(name).then(|| (named(name, labels), value))
+            names
+                .contains(name)
+                .then(|| (with_sorted_labels(name, labels), value))
         })
         .collect()
 }
 
-/// The series with its labels sorted; `labels` is what stands behind the brace.
-fn named(name: &str, labels: &str) -> String {
+/// `labels` is the text between the braces, with or without the closing one.
+fn with_sorted_labels(name: &str, labels: &str) -> String {
     let mut all = Vec::new();
     let mut rest = labels;
     while let Some((label, tail)) = rest.split_once("=\"") {
@@ -552,101 +714,139 @@ fn named(name: &str, labels: &str) -> String {
         rest = &tail[1..];
     }
     all.sort();
-    match all.is_empty() {
-        true => name.to_owned(),
-        false => format!("{name}{{{}}}", all.join(",")),
+    if all.is_empty() {
+        name.to_owned()
+    } else {
+        format!("{name}{{{}}}", all.join(","))
     }
 }
 
-fn differences(scenario: &Scenario, theirs: &str, ours: &str) -> Vec<Difference> {
-    let (theirs, ours) = (shared(theirs), shared(ours));
-    let all: BTreeSet<&String> = theirs.keys().chain(ours.keys()).collect();
+fn is_duration(series: &str) -> bool {
+    series.starts_with("probe_duration")
+        || series.starts_with("probe_http_duration")
+        || series.starts_with("probe_dns_lookup_time")
+}
+
+/// The differences in one scenario. A busy machine prolongs single probes, so the probe is repeated
+/// while there is an undocumented difference, and the shortest of its durations are compared.
+async fn differences(pair: &Pair, scenario: &Scenario) -> Vec<Difference> {
+    const ATTEMPTS: u32 = 10;
+    let mut shortest = [BTreeMap::new(), BTreeMap::new()];
+    let mut attempt = 1;
+    loop {
+        let mut series = pair.probe(scenario).await;
+        for (series, shortest) in series.iter_mut().zip(&mut shortest) {
+            for (name, value) in series.iter_mut().filter(|(name, _)| is_duration(name)) {
+                let least = shortest.entry(name.clone()).or_insert(*value);
+                *least = value.min(*least);
+                *value = *least;
+            }
+        }
+        let [blackbox, exporter] = series;
+        let found = compare(scenario, &blackbox, &exporter);
+        if attempt == ATTEMPTS || found.iter().all(is_documented) {
+            return found;
+        }
+        attempt += 1;
+    }
+}
+
+fn compare(
+    scenario: &Scenario,
+    blackbox: &BTreeMap<String, f64>,
+    exporter: &BTreeMap<String, f64>,
+) -> Vec<Difference> {
+    let all: BTreeSet<&String> = blackbox.keys().chain(exporter.keys()).collect();
     let mut found = Vec::new();
     for series in all {
-        let pair = (theirs.get(series).copied(), ours.get(series).copied());
-        let is_time = series.starts_with("probe_duration")
-            || series.starts_with("probe_http_duration")
-            || series.starts_with("probe_dns_lookup_time");
-        let same = match pair {
-            // Machines are noisy; what is to be seen is that both measure the same thing.
-            (Some(theirs), Some(ours)) if is_time => (theirs - ours).abs() < 0.25,
-            (theirs, ours) => theirs == ours,
+        let values = (blackbox.get(series).copied(), exporter.get(series).copied());
+        let same = match values {
+            (Some(blackbox), Some(exporter)) if is_duration(series) => {
+                (blackbox - exporter).abs() < 0.25
+            }
+            (blackbox, exporter) => blackbox == exporter,
         };
         if !same {
             found.push(Difference {
                 scenario: scenario.name,
                 series: series.clone(),
-                theirs: pair.0,
-                ours: pair.1,
+                blackbox: values.0,
+                exporter: values.1,
             });
         }
     }
     found
 }
 
-/// A difference that is meant: which, and why.
-struct Meant {
+/// An intended difference, as docs/blackbox.md lists it.
+struct Documented {
     what: &'static str,
     why: &'static str,
-    is: fn(&Difference) -> bool,
+    matches: fn(&Difference) -> bool,
 }
 
-const MEANT: &[Meant] = &[
-    Meant {
-        what: "`probe_timeout_seconds` is there",
+const DOCUMENTED: &[Documented] = &[
+    Documented {
+        what: "`probe_timeout_seconds` is exposed",
         why: "Newer versions of blackbox_exporter have it too; 0.28 does not.",
-        is: |one| one.series == "probe_timeout_seconds" && one.theirs.is_none(),
+        matches: |one| one.series == "probe_timeout_seconds" && one.blackbox.is_none(),
     },
-    Meant {
-        what: "A phase that was not reached is absent",
-        why: "A 0 reads as \"very fast\". The sum over the phases is the same.",
-        is: |one| is_phase(one, "") && one.ours.is_none(),
+    Documented {
+        what: "A phase that was not reached has no series",
+        why: "A value of 0 reads as \"very fast\". The sum over the phases is the same.",
+        matches: |one| is_phase(one, "") && one.exporter.is_none(),
     },
-    Meant {
-        what: "The handshake that never ended counts until it was given up",
-        why: "That is where the time went.",
-        is: |one| is_phase(one, "tls") && one.theirs == Some(0.0) && one.ours.is_some(),
+    Documented {
+        what: "A handshake that timed out has the time until the timeout",
+        why: "The time was spent in this phase.",
+        matches: |one| is_phase(one, "tls") && one.blackbox == Some(0.0) && one.exporter.is_some(),
     },
-    Meant {
-        what: "Certificate and session are told although the probe failed",
-        why: "Whose certificate it is, and when it ended, is what an expired or unknown one is \
-              mended by.",
-        is: |one| is_session(one) && one.theirs.is_none() && one.scenario != "HTTP/2",
+    Documented {
+        what: "Certificate and session are exposed although the probe failed",
+        why: "Issuer and expiry date are needed to repair an expired or unknown certificate.",
+        matches: |one| is_session(one) && one.blackbox.is_none() && one.scenario != "HTTP/2",
     },
-    Meant {
-        what: "A redirect is followed to the same host and to `allowed_hosts`, over https only, and \
-               never to where it came from",
-        why: "A login that leads elsewhere is to be seen, not followed; the status is the redirect's.",
-        is: |one| one.scenario.starts_with("redirect to "),
+    Documented {
+        what: "Redirects are followed to the same host and to `allowed_hosts` only, over https only, \
+               and never in a loop",
+        why: "A login that redirects elsewhere is reported, not followed; the status code is that of \
+              the redirect.",
+        matches: |one| one.scenario.starts_with("redirect to "),
     },
-    Meant {
-        what: "A certificate is always verified",
-        why: "There is no `insecure_skip_verify`: name the authority in `tls.ca_file`. What blackbox \
-              tells instead of the chain's end is the year 1.",
-        is: |one| one.scenario == "expired, not verified",
+    Documented {
+        what: "Certificates are always verified",
+        why: "There is no `insecure_skip_verify`: configure the CA in `tls.ca_file`. \
+              blackbox_exporter exposes the year 1 as the expiry date of the chain.",
+        matches: |one| one.scenario == "expired certificate, not verified",
     },
-    Meant {
-        what: "Compressed pages are asked for, as a browser does",
-        why: "The length that the server announces is then the compressed one; \
+    Documented {
+        what: "Compressed pages are requested, as browsers do",
+        why: "The length that the server announces is the compressed one; \
               `probe_http_uncompressed_body_length` is the same.",
-        is: |one| {
+        matches: |one| {
             one.series == "probe_http_content_length" && one.scenario == "gzip, not configured"
         },
     },
-    Meant {
-        what: "A body beyond its limit counts as it was read",
-        why: "It is given up with the piece that is too much, not in the middle of it.",
-        is: |one| {
+    Documented {
+        what: "The size of a body beyond the limit is what was read",
+        why: "The probe stops after the chunk that exceeds the limit, not within it.",
+        matches: |one| {
             one.series == "probe_http_uncompressed_body_length"
-                && one.scenario == "a body beyond the limit"
+                && one.scenario == "body beyond the limit"
         },
     },
-    Meant {
-        what: "`ip_family` chooses among a name's addresses, not against an address that is written",
-        why: "Who writes 192.0.2.1 means it.",
-        is: |one| one.scenario == "an IPv4 address, IPv6 only",
+    Documented {
+        what: "`ip_family` selects among the addresses of a name, and does not reject a literal address",
+        why: "A literal address is explicit.",
+        matches: |one| one.scenario == "IPv4 address, IPv6 only",
     },
 ];
+
+fn is_documented(one: &Difference) -> bool {
+    DOCUMENTED
+        .iter()
+        .any(|documented| (documented.matches)(one))
+}
 
 fn is_phase(one: &Difference, phase: &str) -> bool {
     one.series.starts_with("probe_http_duration_seconds{") && one.series.contains(phase)
@@ -656,100 +856,104 @@ fn is_session(one: &Difference) -> bool {
     one.series.starts_with("probe_ssl_") || one.series.starts_with("probe_tls_")
 }
 
-/// The list as docs/blackbox.md has it. Each difference must have been seen.
+/// The table of docs/blackbox.md; each documented difference must occur in a scenario.
 fn table(found: &[Difference]) -> String {
-    let mut text = "| ours | why | seen in |\n|---|---|---|\n".to_owned();
-    let mut left: Vec<&Difference> = found.iter().collect();
-    for meant in MEANT {
-        let (these, others): (Vec<_>, Vec<_>) = left.into_iter().partition(|one| (meant.is)(one));
-        left = others;
-        assert!(
-            !these.is_empty(),
-            "nobody sees this any more: {}",
-            meant.what
-        );
-        let names: BTreeSet<&str> = these.iter().map(|one| one.scenario).collect();
-        let names = match names.len() == SCENARIOS.len() {
-            true => "every scenario".to_owned(),
-            false => names.into_iter().collect::<Vec<_>>().join("; "),
-        };
-        let _ = writeln!(text, "| {} | {} | {names} |", meant.what, meant.why);
-    }
-    for one in &left {
-        eprintln!(
-            "{:35} {} {:?} {:?}",
-            one.scenario, one.series, one.theirs, one.ours
-        );
-    }
+    let undocumented: Vec<String> = found
+        .iter()
+        .filter(|one| !is_documented(one))
+        .map(|one| {
+            let (blackbox, exporter) = (one.blackbox, one.exporter);
+            let series = &one.series;
+            format!("{}: {series}: {blackbox:?} and {exporter:?}", one.scenario)
+        })
+        .collect();
     assert!(
-        left.is_empty(),
-        "{} differences are not documented",
-        left.len()
+        undocumented.is_empty(),
+        "{} undocumented differences between blackbox_exporter and this exporter, among them:\n{}",
+        undocumented.len(),
+        undocumented[..undocumented.len().min(5)].join("\n")
     );
+    let mut text = "| difference | why | scenarios |\n|---|---|---|\n".to_owned();
+    let mut left: Vec<&Difference> = found.iter().collect();
+    for documented in DOCUMENTED {
+        let (matching, others): (Vec<_>, Vec<_>) =
+            left.into_iter().partition(|one| (documented.matches)(one));
+        left = others;
+        let (what, why) = (documented.what, documented.why);
+        assert!(!matching.is_empty(), "no scenario shows this: {what}");
+        let names: BTreeSet<&str> = matching.iter().map(|one| one.scenario).collect();
+        let names = if names.len() == SCENARIOS.len() {
+            "all".to_owned()
+        } else {
+            names.into_iter().collect::<Vec<_>>().join("; ")
+        };
+        let _ = writeln!(text, "| {what} | {why} | {names} |");
+    }
     text
 }
 
-/// Both, over the same servers.
+/// Both exporters, and the servers that they probe.
 struct Pair {
-    world: Namespace,
-    ours: Exporter,
-    theirs: Blackbox,
+    servers: Servers,
+    exporter: Exporter,
+    blackbox: Blackbox,
     _config: ConfigFile,
 }
 
 impl Pair {
     async fn start() -> Self {
-        let world = Namespace::start().await;
-        let config = world.directory();
-        std::fs::write(config.path(), world.our_config()).expect("a file");
-        let mut ours = with_hosts(config.directory(), harness::exporter::binary());
+        let servers = Servers::start().await;
+        let config = servers.directory();
+        std::fs::write(config.path(), servers.exporter_config()).expect("a writable directory");
+        let mut exporter = with_own_names(config.directory(), harness::exporter::binary());
         Self {
-            ours: Exporter::spawn(ours.arg(config.argument())).await,
-            theirs: Blackbox::start(config.directory()).await,
-            world,
+            exporter: Exporter::spawn(exporter.arg(config.argument())).await,
+            blackbox: Blackbox::start(config.directory(), &blackbox_config()).await,
+            servers,
             _config: config,
         }
+    }
+
+    /// The common series of blackbox_exporter and of our exporter after one probe each.
+    async fn probe(&self, scenario: &Scenario) -> [BTreeMap<String, f64>; 2] {
+        let url = self.servers.url(scenario);
+        let query = [("target", url.as_str()), ("module", scenario.module)];
+        let exporter_url = self.exporter.url("/");
+        let (blackbox, exporter) = tokio::join!(
+            probe(&self.blackbox.url, &query, scenario.timeout),
+            probe(&exporter_url, &query, scenario.timeout)
+        );
+        [blackbox, exporter].map(|(status, text)| {
+            assert_eq!(status, 200, "{}: {text:.300}", scenario.name);
+            common_series(&text)
+        })
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn probe_says_what_blackbox_says_but_for_the_documented_differences() {
-    let Pair {
-        world,
-        ours,
-        theirs,
-        _config,
-    } = Pair::start().await;
+async fn probe_differs_from_blackbox_exporter_only_as_documented() {
+    let pair = Pair::start().await;
     let mut found = Vec::new();
     for scenario in SCENARIOS {
-        let url = world.url(scenario);
-        let query = [("target", url.as_str()), ("module", scenario.module)];
-        let (their_status, their_text) = probe(&theirs.url, &query, scenario.limit).await;
-        let (our_status, our_text) = probe(&ours.url("/"), &query, scenario.limit).await;
-        assert_eq!(their_status, 200, "{}: {their_text}", scenario.name);
-        assert_eq!(our_status, 200, "{}: {our_text}", scenario.name);
-        found.extend(differences(scenario, &their_text, &our_text));
+        found.extend(differences(&pair, scenario).await);
     }
     let table = table(&found);
     let document = documents::read(DOCUMENT);
-    let (before, rest) = document.split_once(BEGIN).expect("a beginning");
-    let (listed, after) = rest.split_once(END).expect("an end");
-    if updating() {
-        let text = format!("{before}{BEGIN}{table}{END}{after}");
-        std::fs::write(repository(DOCUMENT), text).expect("a document");
-    } else {
-        assert_eq!(listed, table, "make documents writes it");
-    }
+    let (before, rest) = document.split_once(BEGIN).expect(BEGIN);
+    let (_, after) = rest.split_once(END).expect(END);
+    let expected = format!("{before}{BEGIN}{table}{END}{after}");
+    documents::assert_document(DOCUMENT, &expected);
 }
 
-/// A scrape job as blackbox's users have it.
-fn job(name: &str, exporter: &str, module: &str, targets: &[String]) -> String {
+/// A scrape job as users of blackbox_exporter write it.
+fn job(name: &str, exporter: &str, module: &str, targets: &BTreeSet<String>) -> String {
     let exporter = exporter.trim_start_matches("http://");
+    let targets = serde_json::json!(targets);
     format!(
         "  - job_name: {name}
     metrics_path: /probe
     params: {{module: [{module}]}}
-    static_configs: [{{targets: {targets:?}}}]
+    static_configs: [{{targets: {targets}}}]
     relabel_configs:
       - {{source_labels: [__address__], target_label: __param_target}}
       - {{source_labels: [__param_target], target_label: instance}}
@@ -758,7 +962,7 @@ fn job(name: &str, exporter: &str, module: &str, targets: &[String]) -> String {
     )
 }
 
-/// What the dashboards 7587 and 13659, the most used ones, are made of.
+/// The queries of the dashboards 7587 and 13659, the most used ones.
 const QUERIES: &[(&str, Compare)] = &[
     ("probe_success", Compare::Values),
     (
@@ -807,98 +1011,122 @@ const QUERIES: &[(&str, Compare)] = &[
 #[derive(Clone, Copy)]
 enum Compare {
     Values,
-    /// Times, of which machines are the measure.
+    /// Durations, which may differ by less than this.
     Within(f64),
 }
 
-/// Every metric of an expression, narrowed to one job.
-fn of_job(expression: &str, job: &str) -> String {
+/// The expression with each metric restricted to one job.
+fn restrict_to_job(expression: &str, job: &str) -> String {
     let names = regex::Regex::new(r"probe_\w+").unwrap();
-    let narrowed = names.replace_all(expression, |found: &regex::Captures| {
+    let restricted = names.replace_all(expression, |found: &regex::Captures| {
         format!("{}{{job=\"{job}\"}}", &found[0])
     });
-    narrowed.into_owned()
+    restricted.into_owned()
 }
 
+/// The result of a query restricted to one job: the value of each label set.
+async fn query_job(prometheus: &Prometheus, query: &str, job: &str) -> BTreeMap<String, f64> {
+    let result = prometheus.query(&restrict_to_job(query, job)).await;
+    let series = result.into_iter().map(|(mut labels, value)| {
+        labels.as_object_mut().expect("labels").remove("job");
+        (labels.to_string(), value)
+    });
+    series.collect()
+}
+
+/// The first difference between the results of a query for both jobs.
+async fn difference(prometheus: &Prometheus, query: &str, compare: Compare) -> Option<String> {
+    let blackbox = query_job(prometheus, query, "blackbox").await;
+    let exporter = query_job(prometheus, query, "exporter").await;
+    if blackbox.is_empty() {
+        return Some("no result".to_owned());
+    }
+    let all: BTreeSet<&String> = blackbox.keys().chain(exporter.keys()).collect();
+    all.into_iter().find_map(|labels| {
+        let same = match (blackbox.get(labels), exporter.get(labels), compare) {
+            (Some(blackbox), Some(exporter), Compare::Within(bound)) => {
+                (blackbox - exporter).abs() < bound
+            }
+            (blackbox, exporter, _) => blackbox == exporter,
+        };
+        (!same).then(|| {
+            let (blackbox, exporter) = (blackbox.get(labels), exporter.get(labels));
+            format!("{labels}: {blackbox:?} and {exporter:?}")
+        })
+    })
+}
+
+/// A busy machine prolongs single probes, so each query is repeated until the results agree.
 #[tokio::test(flavor = "multi_thread")]
-async fn the_dashboards_queries_agree_on_both() {
-    let Pair {
-        world,
-        ours,
-        theirs,
-        _config,
-    } = Pair::start().await;
-    let targets: Vec<String> = SCENARIOS
+async fn dashboard_queries_return_the_same_for_both_exporters() {
+    let pair = Pair::start().await;
+    let targets: BTreeSet<String> = SCENARIOS
         .iter()
-        .filter(|one| one.module == "ok" && one.limit == Some("5"))
-        // What is documented to differ is compared above.
+        .filter(|one| one.module == "ok" && one.timeout == Some(LONG_TIMEOUT))
+        // Documented differences are examined above.
         .filter(|one| !one.name.starts_with("redirect to "))
-        .filter(|one| !matches!(one.at, At::Expired | At::NotYetValid | At::SelfSigned))
-        .filter(|one| !matches!(one.at, At::Stranger | At::OtherName | At::Incomplete))
-        .filter(|one| !matches!(one.at, At::NoSuchName | At::Silent | At::PlainOnTls))
+        .filter(|one| {
+            use Endpoint::*;
+            !matches!(
+                one.endpoint,
+                Expired
+                    | NotYetValid
+                    | SelfSigned
+                    | UnknownCa
+                    | OtherName
+                    | Incomplete
+                    | NoSuchName
+                    | Silent
+                    | PlainOnTls
+            )
+        })
         .filter(|one| {
             !matches!(
                 one.path,
                 "/no-answer" | "/garbage" | "/slow-head" | "/slow-body"
             )
         })
-        .map(|one| world.url(one))
+        .map(|one| pair.servers.url(one))
         .collect();
-    assert!(targets.len() > 35, "{}", targets.len());
+    assert!(targets.len() > 35, "{} targets", targets.len());
     let config = format!(
-        "global: {{scrape_interval: 2s, scrape_timeout: 1900ms}}\nscrape_configs:\n{}{}",
-        job("theirs", &theirs.url, "ok", &targets),
-        job("ours", &ours.url(""), "ok", &targets)
+        "global: {{scrape_interval: 10s, scrape_timeout: 10s}}\nscrape_configs:\n{}{}",
+        job("blackbox", &pair.blackbox.url, "ok", &targets),
+        job("exporter", &pair.exporter.url(""), "ok", &targets)
     );
     let prometheus = Prometheus::bare(PROMETHEUS, &config).await;
-    let all = targets.iter().collect::<BTreeSet<_>>().len();
-    for job in ["theirs", "ours"] {
-        let seen = format!("count(probe_success{{job=\"{job}\"}}) == bool {all}");
-        prometheus.sees(&seen).await;
+    let all = targets.len();
+    for job in ["blackbox", "exporter"] {
+        let scraped = format!("count(probe_success{{job=\"{job}\"}}) == bool {all}");
+        prometheus.sees(&scraped).await;
     }
     for (query, compare) in QUERIES {
-        let mut told = Vec::new();
-        for job in ["theirs", "ours"] {
-            let result = prometheus.query(&of_job(query, job)).await;
-            let mut series = BTreeMap::new();
-            for (mut labels, value) in result {
-                labels.as_object_mut().expect("labels").remove("job");
-                series.insert(labels.to_string(), value);
-            }
-            told.push(series);
-        }
-        let [theirs, ours] = &told[..] else {
-            unreachable!()
-        };
-        assert!(!theirs.is_empty(), "{query} yields nothing");
-        let keys = |series: &BTreeMap<String, f64>| series.keys().cloned().collect::<Vec<_>>();
-        assert_eq!(keys(theirs), keys(ours), "{query}");
-        for (labels, theirs) in theirs {
-            let ours = ours[labels];
-            let same = match compare {
-                Compare::Values => ours == *theirs,
-                Compare::Within(bound) => (ours - theirs).abs() < *bound,
-            };
-            assert!(same, "{query} of {labels}: {theirs} and {ours}");
+        let start = Instant::now();
+        while let Some(difference) = difference(&prometheus, query, *compare).await {
+            assert!(
+                start.elapsed() < TIMEOUT,
+                "{query} differs for {TIMEOUT:?}: {difference}"
+            );
+            tokio::time::sleep(Duration::from_secs(1)).await;
         }
     }
 }
 
-/// The YAML blocks of the document that hold a scrape configuration, in their order.
+/// The YAML blocks of the document that contain a scrape configuration.
 fn documented_jobs() -> Vec<String> {
     let document = documents::read(DOCUMENT);
     let blocks = document.split("```yaml\n").skip(1);
-    let blocks = blocks.map(|block| block.split("```").next().expect("an end").to_owned());
+    let blocks = blocks.map(|block| block.split("```").next().expect("a block").to_owned());
     blocks
         .filter(|block| block.starts_with("scrape_configs:"))
         .collect()
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_documented_way_from_a_blackbox_job_to_ours_is_short_and_works() {
+async fn documented_migration_of_a_scrape_job_works() {
     let jobs = documented_jobs();
     let [before, after, discovery] = &jobs[..] else {
-        panic!("{} jobs", jobs.len());
+        panic!("{DOCUMENT} has {} scrape configurations", jobs.len());
     };
     let changed = before
         .lines()
@@ -907,9 +1135,9 @@ async fn the_documented_way_from_a_blackbox_job_to_ours_is_short_and_works() {
     assert_eq!(before.lines().count(), after.lines().count());
     assert!((1..=3).contains(&changed.count()));
 
-    let world = Namespace::start().await;
-    let config = world.directory();
-    let theirs = Blackbox::with(
+    let servers = Servers::start().await;
+    let config = servers.directory();
+    let blackbox = Blackbox::start(
         config.directory(),
         "modules:\n  http_2xx:\n    prober: http\n    http: {tls_config: {ca_file: ca.pem}}\n",
     )
@@ -918,53 +1146,55 @@ async fn the_documented_way_from_a_blackbox_job_to_ours_is_short_and_works() {
     let converted =
         harness::exporter::run(&["check", "--from-blackbox", &old.display().to_string()]).await;
     let modules = String::from_utf8(converted.stdout).expect("UTF-8");
-    let url = format!("{}/page", world.addresses[&At::Tls]);
+    let url = format!("{}/page", servers.urls[&Endpoint::Tls]);
     let host = url.trim_start_matches("https://").trim_end_matches("/page");
     let text = format!(
         "{modules}\nprobe_endpoint: {{allowed_hosts: [\"{host}\"]}}\n\
          targets: [{{name: login, url: \"{url}\", module: http_2xx}}]\n"
     );
-    std::fs::write(config.path(), text).expect("a file");
-    let ours = Exporter::start(&[&config.argument()]).await;
-    let placed = |job: &str| {
+    std::fs::write(config.path(), text).expect("a writable directory");
+    let exporter = Exporter::start(&[&config.argument()]).await;
+    let with_addresses = |job: &str| {
         let job = job
             .replace("https://sso.hkexposttrade.com.hk/sso", &url)
             .replace(
                 "blackbox.example.com:9115",
-                theirs.url.trim_start_matches("http://"),
+                blackbox.url.trim_start_matches("http://"),
             )
-            .replace("exporter.example.com:10762", &ours.address);
-        format!("global: {{scrape_interval: 1s}}\n{job}")
+            .replace("exporter.example.com:10762", &exporter.address);
+        format!("global: {{scrape_interval: 5s}}\n{job}")
     };
     let success = format!("probe_success{{job=\"blackbox\",instance=\"{url}\"}}");
+    let discovered = format!("probe_success{{instance=\"{url}\"}}");
+    let expiry = "ccass2fa_tls_cert_not_after_timestamp_seconds";
     let newest = newest(PROMETHEUS);
-    for (program, job) in [
-        (PROMETHEUS, before),
-        (PROMETHEUS, after),
-        (newest.as_str(), after),
-    ] {
-        let prometheus = Prometheus::bare(program, &placed(job)).await;
-        prometheus.sees(&success).await;
-    }
-    for program in [PROMETHEUS, newest.as_str()] {
-        let prometheus = Prometheus::bare(program, &placed(discovery)).await;
-        prometheus
-            .sees(&format!("probe_success{{instance=\"{url}\"}}"))
-            .await;
-        prometheus
-            .sees("ccass2fa_tls_cert_not_after_timestamp_seconds")
-            .await;
-    }
+    let scrape = async |program: &str, job: &str, expressions: &[&str]| {
+        let prometheus = Prometheus::bare(program, &with_addresses(job)).await;
+        for expression in expressions {
+            prometheus.sees(expression).await;
+        }
+    };
+    let by_probe = [success.as_str()];
+    let by_discovery = [discovered.as_str(), expiry];
+    tokio::join!(
+        scrape(PROMETHEUS, before, &by_probe),
+        scrape(PROMETHEUS, after, &by_probe),
+        scrape(&newest, after, &by_probe),
+        scrape(PROMETHEUS, discovery, &by_discovery),
+        scrape(&newest, discovery, &by_discovery),
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_refused_has_blackboxs_status_except_that_a_bad_limit_is_the_clients_mistake() {
+async fn rejected_probe_requests_have_the_status_of_blackbox_exporter_or_400() {
     let config = ConfigFile::new("targets: []\n");
-    std::fs::write(config.directory().join("hosts"), HOSTS).expect("a file");
-    let ours = Exporter::start(&[&config.argument()]).await;
-    let plain = "modules: {login_page: {prober: http}}\n";
-    let theirs = Blackbox::with(config.directory(), plain).await;
-    for (query, limit, status) in [
+    std::fs::write(config.directory().join("hosts"), HOSTS).expect("a writable directory");
+    let exporter = Exporter::start(&[&config.argument()]).await;
+    let modules = "modules: {login_page: {prober: http}}\n";
+    std::fs::write(config.directory().join("resolv.conf"), "").expect("a writable directory");
+    let blackbox = Blackbox::start(config.directory(), modules).await;
+    // Only for an invalid timeout, which is an error of the client, the status differs.
+    for (query, timeout, expected) in [
         (
             &[("module", "nowhere"), ("target", "https://x.invalid/")][..],
             None,
@@ -979,9 +1209,12 @@ async fn what_is_refused_has_blackboxs_status_except_that_a_bad_limit_is_the_cli
         ),
         (&[("module", "login_page")], Some("x"), [500, 400]),
     ] {
-        let (told, text) = probe(&theirs.url, query, limit).await;
-        assert_eq!(told, status[0], "{query:?}: {text}");
-        let (told, text) = probe(&ours.url("/"), query, limit).await;
-        assert_eq!(told, status[1], "{query:?}: {text}");
+        let (status, text) = probe(&blackbox.url, query, timeout).await;
+        assert_eq!(
+            status, expected[0],
+            "blackbox_exporter, {query:?}: {text:.300}"
+        );
+        let (status, text) = probe(&exporter.url("/"), query, timeout).await;
+        assert_eq!(status, expected[1], "our exporter, {query:?}: {text:.300}");
     }
 }

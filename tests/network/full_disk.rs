@@ -1,116 +1,118 @@
-//! A disk that is full, and one that can only be read, in a mount namespace of the test's own. It needs
-//! root.
+//! A full and a read-only disk, in a mount namespace. It needs root.
 
 use harness::exporter::{Metrics, binary};
 use harness::namespace::Namespace;
 
-const CONFIG: &str = "data_directory: DISK\nevidence: {terminals: [t1]}\nprobe: {interval: 10s, timeout: 1s}\n\
-                      targets: [{name: sso, url: \"https://127.0.0.1:1/\"}]\n";
+/// The target refuses connections.
+const TARGETS: &str = "targets: [{name: sso, url: \"https://127.0.0.1:1/\"}]\n";
 
-/// A world with a disk of 256 KiB, and a configuration that keeps its evidence there.
-async fn world() -> Namespace {
-    let world = Namespace::with(&[], &[]).await;
-    let disk = world.path("disk");
-    std::fs::create_dir(&disk).unwrap();
-    let disk = disk.display().to_string();
-    let (code, _) = world
-        .run("mount", &["-t", "tmpfs", "-o", "size=256k", "small", &disk])
-        .await;
-    assert_eq!(code, 0);
-    world.write("ccass.yml", CONFIG.replace("DISK", &disk));
-    world
+fn config(namespace: &Namespace, targets: &str) -> String {
+    format!(
+        "data_directory: {}\nevidence: {{terminals: [t1]}}\n\
+         probe: {{interval: 10s, timeout: 9s}}\n{targets}",
+        namespace.path("disk").display()
+    )
 }
 
-/// A command of ours inside: its exit code, and what it says on both ways.
-async fn run(world: &Namespace, arguments: &str) -> (i32, String) {
-    let config = world.path("ccass.yml");
+/// A namespace with a disk of 256 KiB, on which the exporter stores its evidence.
+async fn namespace_with_small_disk() -> Namespace {
+    let namespace = Namespace::new(&[], &[]).await;
+    let disk = namespace.path("disk");
+    std::fs::create_dir(&disk).unwrap();
+    let disk = disk.display().to_string();
+    let (code, _) = namespace
+        .run("mount", &["-t", "tmpfs", "-o", "size=256k", "small", &disk])
+        .await;
+    assert_eq!(code, 0, "mount a tmpfs on {disk}");
+    namespace.write("ccass.yml", config(&namespace, "targets: []\n"));
+    namespace
+}
+
+/// Runs a command of the exporter inside; returns its exit code, standard output and error.
+async fn run(namespace: &Namespace, arguments: &str) -> (i32, String) {
+    let config = namespace.path("ccass.yml");
     let script = format!(
         "{} --config.file {} {arguments} 2>&1",
         binary(),
         config.display()
     );
-    world.run("sh", &["-c", &script]).await
+    namespace.run("sh", &["-c", &script]).await
 }
 
-async fn record(world: &Namespace) -> (i32, String) {
-    run(world, "record --terminal t1 --outcome seen").await
+async fn record(namespace: &Namespace) -> (i32, String) {
+    run(namespace, "record --terminal t1 --outcome seen").await
 }
 
-async fn metrics(world: &Namespace) -> Metrics {
-    Metrics::parse(&world.get("http://127.0.0.1:10762/metrics").await)
+async fn metrics(namespace: &Namespace) -> Metrics {
+    Metrics::parse(&namespace.get("http://127.0.0.1:10762/metrics").await)
 }
 
-/// Waits until the exporter inside says so.
-async fn log_says(world: &Namespace, part: &str) {
-    let found = tokio::time::timeout(harness::exporter::PATIENCE, async {
-        while !world.log("exporter").contains(part) {
-            tokio::time::sleep(std::time::Duration::from_millis(50)).await;
-        }
-    });
-    assert!(found.await.is_ok(), "{part}: {}", world.log("exporter"));
+/// Runs a script in the directory of the disk.
+async fn run_on_disk(namespace: &Namespace, script: &str) {
+    let script = format!("cd {} && {script}", namespace.path("disk").display());
+    let (code, _) = namespace.run("sh", &["-c", &script]).await;
+    assert_eq!(code, 0, "{script}");
 }
 
-/// The disk is made unusable and usable again by these commands.
-async fn nothing_is_lost_while(world: &mut Namespace, breaks: &str, told: &str, mends: &str) {
-    let sh = |script: String| async move { script };
-    let disk = world.path("disk").display().to_string();
-    let at_disk = |script: &str| sh(format!("cd {disk} && {script}"));
-    let config = format!("--config.file={}", world.path("ccass.yml").display());
-    assert_eq!(record(world).await.0, 0);
-    world.serve(
-        "exporter",
-        binary(),
-        &[&config, "--web.listen-address=127.0.0.1:10762"],
-    );
-    world.accepts("exporter", "127.0.0.1", 10762).await;
-    let script = at_disk(breaks).await;
-    assert_eq!(world.run("sh", &["-c", &script]).await.0, 0);
+/// While the disk cannot be written, `record` reports `error` and the exporter keeps probing; after
+/// `repair` the evidence contains every record that was acknowledged, and the outage.
+async fn keeps_evidence(break_disk: &str, error: &str, repair: &str) {
+    let mut namespace = namespace_with_small_disk().await;
+    assert_eq!(record(&namespace).await.0, 0);
+    let flag = format!("--config.file={}", namespace.path("ccass.yml").display());
+    let arguments = [flag.as_str(), "--web.listen-address=127.0.0.1:10762"];
+    namespace.spawn("exporter", binary(), &arguments);
+    namespace
+        .wait_for_log("exporter", "message=listening")
+        .await;
+    run_on_disk(&namespace, break_disk).await;
 
-    // What is left of the file's last block may still hold a few.
+    // A few records may still fit into the last block of the file.
     let mut acknowledged = 1;
-    let said = loop {
-        let (code, said) = record(world).await;
+    let output = loop {
+        let (code, output) = record(&namespace).await;
         if code != 0 {
-            assert_eq!(code, 3, "{said}");
-            break said;
+            assert_eq!(code, 3, "{output}");
+            break output;
         }
         acknowledged += 1;
-        assert!(acknowledged < 20, "the disk is not full: {said}");
+        assert!(acknowledged < 20, "the disk is not full: {output}");
     };
-    assert!(said.contains("it is NOT recorded"), "{said}");
-    assert!(said.contains(told), "{said}");
-    // Two failing probes in a row are an outage, which cannot be written down.
-    log_says(
-        world,
-        "evidence cannot be recorded; it waits, and probing goes on",
-    )
-    .await;
-    let before = metrics(world).await;
-    assert!(before.value("evidence_errors_total") >= Some(1.0));
-    assert!(before.value("probe_attempts_total{target=\"sso\"}") >= Some(2.0));
+    assert!(output.contains("it is NOT recorded"), "{output}");
+    assert!(output.contains(error), "{output}");
 
-    let script = at_disk(mends).await;
-    assert_eq!(world.run("sh", &["-c", &script]).await.0, 0);
-    log_says(world, "evidence is recorded again").await;
-    assert_eq!(record(world).await.0, 0);
-    let (code, said) = run(world, "evidence list").await;
-    assert_eq!(code, 0, "{said}");
-    let count = |part: &str| said.lines().filter(|line| line.contains(part)).count();
+    // The outage begins while the disk is broken: two consecutive probes fail.
+    namespace.write("ccass.yml", config(&namespace, TARGETS));
+    let reload = ["-sf", "-X", "POST", "http://127.0.0.1:10762/-/reload"];
+    let (code, _) = namespace.run("curl", &reload).await;
+    assert_eq!(code, 0, "reload; {}", namespace.log_tail("exporter"));
+    let message = "evidence cannot be recorded; it waits, and probing goes on";
+    namespace.wait_for_log("exporter", message).await;
+    let during = metrics(&namespace).await;
+    assert!(during.value("evidence_errors_total") >= Some(1.0));
+    assert!(during.value("probe_attempts_total{target=\"sso\"}") >= Some(2.0));
+
+    run_on_disk(&namespace, repair).await;
+    namespace
+        .wait_for_log("exporter", "evidence is recorded again")
+        .await;
+    assert_eq!(record(&namespace).await.0, 0);
+    let (code, evidence) = run(&namespace, "evidence list").await;
+    assert_eq!(code, 0, "{evidence}");
+    let count = |part: &str| evidence.lines().filter(|line| line.contains(part)).count();
     assert_eq!(
         count("terminal t1: login page seen"),
         acknowledged + 1,
-        "{said}"
+        "{evidence}"
     );
-    assert_eq!(count("outage of sso since"), 1, "{said}");
-    let (code, said) = run(world, "evidence check").await;
-    assert_eq!(code, 0, "{said}");
+    assert_eq!(count("outage of sso since"), 1, "{evidence}");
+    let (code, output) = run(&namespace, "evidence check").await;
+    assert_eq!(code, 0, "{output}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_full_disk_is_told_loses_nothing_and_probing_goes_on() {
-    let mut world = world().await;
-    nothing_is_lost_while(
-        &mut world,
+async fn full_disk_loses_no_evidence_and_probing_continues() {
+    keeps_evidence(
         "dd if=/dev/zero of=filler bs=1k 2>/dev/null; test -s filler",
         "No space left on device",
         "rm filler",
@@ -119,10 +121,8 @@ async fn a_full_disk_is_told_loses_nothing_and_probing_goes_on() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_disk_that_can_only_be_read_is_told_loses_nothing_and_probing_goes_on() {
-    let mut world = world().await;
-    nothing_is_lost_while(
-        &mut world,
+async fn read_only_disk_loses_no_evidence_and_probing_continues() {
+    keeps_evidence(
         "cd / && mount -o remount,ro $OLDPWD",
         "Read-only file system",
         "mount -o remount,rw .",

@@ -1,5 +1,5 @@
-//! The main job against the programs that firms run: nginx serves the page, unbound the name, a
-//! Prometheus scrapes.
+//! The exporter with the programs that firms run: nginx serves the login page, unbound answers DNS
+//! queries, Prometheus scrapes. It needs root.
 
 use std::io::Write as _;
 
@@ -9,13 +9,13 @@ use harness::exporter::{Metrics, binary};
 use harness::namespace::Namespace;
 
 const RESOLVER: &str = "203.0.113.53";
-const OTHER_RESOLVER: &str = "203.0.113.54";
+const SECOND_RESOLVER: &str = "203.0.113.54";
 const SILENT_RESOLVER: &str = "203.0.113.55";
 const PAGE: &str = "<!doctype html><html><head><title>CCASS 2FA</title></head><body>\
                     <form method=post><input name=username><input name=password type=password>\
                     </form></body></html>";
 
-/// A target, its module, and what it fails with; an empty reason means that it is good.
+/// A target, its module, and the reason it fails for; an empty reason stands for success.
 struct Case {
     name: &'static str,
     url: &'static str,
@@ -54,9 +54,9 @@ const CASES: &[Case] = &[
     case("over-tls", "https://sso.lab.test/sso", "over_tls", ""),
     case("over-https", "https://sso.lab.test/sso", "over_https", ""),
     case(
-        "over-tls-stranger",
+        "over-tls-unknown-ca",
         "https://sso.lab.test/sso",
-        "over_tls_stranger",
+        "over_tls_unknown_ca",
         "dns_tls",
     ),
     case("one-address-dead", "https://pair.lab.test/sso", "page", ""),
@@ -135,7 +135,7 @@ const CASES: &[Case] = &[
     ),
     case(
         "unknown-issuer",
-        "https://stranger.lab.test/sso",
+        "https://unknown-ca.lab.test/sso",
         "page",
         "tls_unknown_issuer",
     ),
@@ -228,8 +228,8 @@ const CASES: &[Case] = &[
     ),
 ];
 
-fn unbound(world: &Namespace, address: &str, differing: &str) -> String {
-    let directory = world.directory.path().display();
+fn unbound(namespace: &Namespace, address: &str, differing: &str) -> String {
+    let directory = namespace.directory.path().display();
     format!(
         "server:\n interface: {address}\n port: 53\n do-daemonize: no\n username: \"\"\n \
          interface: {address}@853\n interface: {address}@443\n tls-port: 853\n https-port: 443\n \
@@ -245,7 +245,7 @@ fn unbound(world: &Namespace, address: &str, differing: &str) -> String {
          local-data: \"sink.lab.test. 300 IN A 0.0.0.0\"\n \
          local-data: \"expired.lab.test. 300 IN A 203.0.113.11\"\n \
          local-data: \"future.lab.test. 300 IN A 203.0.113.12\"\n \
-         local-data: \"stranger.lab.test. 300 IN A 203.0.113.13\"\n \
+         local-data: \"unknown-ca.lab.test. 300 IN A 203.0.113.13\"\n \
          local-data: \"incomplete.lab.test. 300 IN A 203.0.113.14\"\n \
          local-data: \"wrong.lab.test. 300 IN A 203.0.113.15\"\n \
          local-data: \"old.lab.test. 300 IN A 203.0.113.16\"\n \
@@ -258,32 +258,41 @@ fn unbound(world: &Namespace, address: &str, differing: &str) -> String {
     )
 }
 
-fn server(address: &str, identity: &Identity, world: &Namespace, name: &str, more: &str) -> String {
-    let directory = world.path(name);
-    std::fs::create_dir(&directory).expect("a directory");
-    let (certificate, key) = identity.write_pem(&directory).expect("PEM files");
+fn server(
+    address: &str,
+    identity: &Identity,
+    namespace: &Namespace,
+    name: &str,
+    directives: &str,
+) -> String {
+    let directory = namespace.path(name);
+    std::fs::create_dir(&directory).expect("a new directory");
+    let (certificate, key) = identity
+        .write_pem(&directory)
+        .expect("the directory is writable");
     format!(
         "server {{ listen {address}:443 ssl http2; ssl_certificate {}; ssl_certificate_key {}; \
-         root {}; default_type text/html; {more} }}\n",
+         root {}; default_type text/html; {directives} }}\n",
         certificate.display(),
         key.display(),
-        world.directory.path().display()
+        namespace.directory.path().display()
     )
 }
 
-fn nginx(world: &Namespace, authority: &Authority) -> String {
-    world.write("sso", PAGE);
-    world.write(
+fn nginx(namespace: &Namespace, authority: &Authority) -> String {
+    namespace.write("sso", PAGE);
+    namespace.write(
         "other",
         "<title>Scheduled maintenance</title>Come back later",
     );
-    world.write("blocked", "<title>Web Page Blocked</title>policy_denied");
-    world.write("empty", "");
-    world.write("large", vec![b'x'; 3 << 20]);
-    world.write("endless", vec![b'x'; 4096]);
+    namespace.write("blocked", "<title>Web Page Blocked</title>policy_denied");
+    namespace.write("empty", "");
+    namespace.write("large", vec![b'x'; 3 << 20]);
+    namespace.write("endless", vec![b'x'; 4096]);
     let mut bomb = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::best());
-    bomb.write_all(&vec![b' '; 64 << 20]).expect("memory");
-    world.write("bomb", bomb.finish().expect("memory"));
+    bomb.write_all(&vec![b' '; 64 << 20])
+        .expect("memory is writable");
+    namespace.write("bomb", bomb.finish().expect("memory is writable"));
 
     let paths = "location = /404 { return 404; } location = /500 { return 500; } \
                  location = /444 { return 444; } location = /loop { return 302 /loop; } \
@@ -298,23 +307,24 @@ fn nginx(world: &Namespace, authority: &Authority) -> String {
             .also("pair.lab.test")
             .also("differs.lab.test"),
     );
-    servers += &server("203.0.113.10", &good, world, "good", paths);
+    servers += &server("203.0.113.10", &good, namespace, "good", paths);
     let expired = issue(&Leaf::for_name("expired.lab.test").expired());
-    servers += &server("203.0.113.11", &expired, world, "expired", "");
+    servers += &server("203.0.113.11", &expired, namespace, "expired", "");
     let future = issue(&Leaf::for_name("future.lab.test").not_yet_valid());
-    servers += &server("203.0.113.12", &future, world, "future", "");
-    let stranger = Authority::new("Example Stranger").issue(&Leaf::for_name("stranger.lab.test"));
-    servers += &server("203.0.113.13", &stranger, world, "stranger", "");
+    servers += &server("203.0.113.12", &future, namespace, "future", "");
+    let unknown_ca = Authority::new("Example Unknown CA");
+    let unknown_ca = unknown_ca.issue(&Leaf::for_name("unknown-ca.lab.test"));
+    servers += &server("203.0.113.13", &unknown_ca, namespace, "unknown-ca", "");
     let incomplete = issue(&Leaf::for_name("incomplete.lab.test")).without_intermediate();
-    servers += &server("203.0.113.14", &incomplete, world, "incomplete", "");
+    servers += &server("203.0.113.14", &incomplete, namespace, "incomplete", "");
     let wrong = issue(&Leaf::for_name("other.lab.test"));
-    servers += &server("203.0.113.15", &wrong, world, "wrong", "");
+    servers += &server("203.0.113.15", &wrong, namespace, "wrong", "");
     let old = issue(&Leaf::for_name("old.lab.test"));
     let tls10 = "ssl_protocols TLSv1; ssl_ciphers ALL:@SECLEVEL=0;";
-    servers += &server("203.0.113.16", &old, world, "old", tls10);
+    servers += &server("203.0.113.16", &old, namespace, "old", tls10);
     let hkex = issue(&Leaf::for_name("sso.hkexposttrade.com.hk"));
-    servers += &server("203.0.113.17", &hkex, world, "hkex", "");
-    let directory = world.directory.path().display();
+    servers += &server("203.0.113.17", &hkex, namespace, "hkex", "");
+    let directory = namespace.directory.path().display();
     format!(
         "daemon off; worker_processes 1; pid {directory}/nginx.pid; error_log stderr; user root;\n\
          events {{}}\nhttp {{ access_log off; client_body_temp_path {directory}/body;\n\
@@ -324,49 +334,56 @@ fn nginx(world: &Namespace, authority: &Authority) -> String {
     )
 }
 
-/// Unbound and nginx running, and the authority's roots in `ca.pem`.
-async fn peers() -> Namespace {
+/// A namespace in which unbound and nginx run; `ca.pem` contains the root of the lab's CA.
+async fn start_servers() -> Namespace {
     let addresses: Vec<String> = (10..18)
         .chain(53..56)
         .map(|last| format!("203.0.113.{last}"))
         .collect();
     let addresses: Vec<&str> = addresses.iter().map(String::as_str).collect();
-    let mut world = Namespace::with(&addresses, &[RESOLVER]).await;
+    let mut namespace = Namespace::new(&addresses, &[RESOLVER]).await;
     let authority = Authority::new("CCASS Lab");
-    world.write("ca.pem", authority.root_pem());
+    namespace.write("ca.pem", authority.root_pem());
     let resolver = authority.issue(&Leaf::for_name("dns.lab.test"));
-    std::fs::create_dir(world.path("resolver")).expect("a directory");
+    let resolver_directory = namespace.path("resolver");
+    std::fs::create_dir(&resolver_directory).expect("a new directory");
     let _paths = resolver
-        .write_pem(&world.path("resolver"))
-        .expect("PEM files");
+        .write_pem(&resolver_directory)
+        .expect("the directory is writable");
     for (name, address, differing) in [
         ("unbound", RESOLVER, "203.0.113.10"),
-        ("unbound-other", OTHER_RESOLVER, "203.0.113.11"),
+        ("unbound-other", SECOND_RESOLVER, "203.0.113.11"),
     ] {
-        let config = world.write(&format!("{name}.conf"), unbound(&world, address, differing));
-        world.serve(
+        let config = namespace.write(
+            &format!("{name}.conf"),
+            unbound(&namespace, address, differing),
+        );
+        namespace.spawn(
             name,
             "unbound",
             &["-d", "-c", &config.display().to_string()],
         );
     }
-    let config = world.write("nginx.conf", nginx(&world, &authority));
-    let prefix = world.directory.path().display().to_string();
-    world.serve(
+    let config = namespace.write("nginx.conf", nginx(&namespace, &authority));
+    let prefix = namespace.directory.path().display().to_string();
+    namespace.spawn(
         "nginx",
         "nginx",
         &["-p", &prefix, "-c", &config.display().to_string()],
     );
-    // A resolver that takes questions and never answers.
+    // A resolver that accepts queries and never answers.
     let silent = format!(
         "import socket,time; s=socket.socket(socket.AF_INET,socket.SOCK_DGRAM); \
-         s.bind(('{SILENT_RESOLVER}',53)); time.sleep(3600)"
+         s.bind(('{SILENT_RESOLVER}',53)); print('bound',flush=True); time.sleep(3600)"
     );
-    world.serve("silent", "python3", &["-c", &silent]);
-    world.accepts("unbound", RESOLVER, 53).await;
-    world.accepts("unbound-other", OTHER_RESOLVER, 53).await;
-    world.accepts("nginx", "203.0.113.10", 443).await;
-    world
+    namespace.spawn("silent", "python3", &["-c", &silent]);
+    namespace.wait_for_port("unbound", RESOLVER, 53).await;
+    namespace
+        .wait_for_port("unbound-other", SECOND_RESOLVER, 53)
+        .await;
+    namespace.wait_for_port("nginx", "203.0.113.10", 443).await;
+    namespace.wait_for_log("silent", "bound").await;
+    namespace
 }
 
 fn config() -> String {
@@ -374,79 +391,78 @@ fn config() -> String {
         "page: {title: \"CCASS 2FA\", contains: [username], form_fields: [username, password]}";
     let tls = "roots: [ca_file], ca_file: ca.pem";
     let pin = "pins: [\"sha256/AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=\"]";
-    let asks = |resolver: &str| {
+    let resolver_module = |resolver: &str| {
         format!("resolvers: [\"{resolver}\"], route: \"{resolver}\", tls: {{{tls}}}, {page}")
     };
-    let over_tls = asks(&format!("tls://dns.lab.test@{RESOLVER}"));
-    let over_https = asks(&format!("https://dns.lab.test@{RESOLVER}/dns-query"));
-    let stranger = asks(&format!("tls://{RESOLVER}"));
+    let over_tls = resolver_module(&format!("tls://dns.lab.test@{RESOLVER}"));
+    let over_https = resolver_module(&format!("https://dns.lab.test@{RESOLVER}/dns-query"));
+    let over_tls_unknown_ca = resolver_module(&format!("tls://{RESOLVER}"));
     let mut text = format!(
-        "expected_sites: 3\ndata_directory: kept\nreadiness: {{file: accounts.csv}}\nprobe: {{interval: 60s, timeout: 4s}}\nmodules:\n\
+        "expected_sites: 3\ndata_directory: data\nreadiness: {{file: accounts.csv}}\n\
+         probe: {{interval: 10s, timeout: 9s}}\nmodules:\n\
          \x20 page: {{tls: {{{tls}}}, expected_addresses: [203.0.113.0/24], {page}}}\n\
-         \x20 two_resolvers: {{resolvers: [{OTHER_RESOLVER}], tls: {{{tls}}}, {page}}}\n\
+         \x20 two_resolvers: {{resolvers: [{SECOND_RESOLVER}], tls: {{{tls}}}, {page}}}\n\
          \x20 silent_resolver: {{resolvers: [{SILENT_RESOLVER}], tls: {{{tls}}}, {page}}}\n\
          \x20 closed_resolver: {{route: 203.0.113.10, tls: {{{tls}}}, {page}}}\n\
          \x20 pinned: {{tls: {{{tls}, {pin}}}, {page}}}\n\
          \x20 pinned_hard: {{tls: {{{tls}, {pin}, on_pin_mismatch: fail}}, {page}}}\n\
          \x20 over_tls: {{{over_tls}}}\n\
          \x20 over_https: {{{over_https}}}\n\
-         \x20 over_tls_stranger: {{{stranger}}}\n\
+         \x20 over_tls_unknown_ca: {{{over_tls_unknown_ca}}}\n\
          targets:\n"
     );
     for Case {
         name, url, module, ..
     } in CASES
     {
-        let group = match name.starts_with("over-") {
-            true => ", group: encrypted",
-            false => "",
+        let group = if name.starts_with("over-") {
+            ", group: encrypted"
+        } else {
+            ""
         };
         text += &format!("  - {{name: {name}, url: \"{url}\", module: {module}{group}}}\n");
     }
     text
 }
 
-/// A certificate of another issuer, when the target was last good.
-const REMEMBERED: &str = r#"{"schema": 1, "targets": {"unknown-issuer": {
-    "url": "https://stranger.lab.test/sso",
+/// A state file in which the certificate of `unknown-issuer` was issued by the lab's CA when the
+/// target last succeeded.
+const STATE: &str = r#"{"schema": 1, "targets": {"unknown-issuer": {
+    "url": "https://unknown-ca.lab.test/sso",
     "last_good": {"at": "2026-11-20T00:05:00Z", "issuer": "CN=CCASS Lab"},
     "transitions": [], "failures": []}}}"#;
 
-/// Starts the exporter inside and waits until each target was probed.
-async fn exporter(world: &mut Namespace, arguments: &[&str]) {
-    world.serve("exporter", binary(), arguments);
-    world.accepts("exporter", "127.0.0.1", 10762).await;
-    let script = "for i in $(seq 600); do curl -sf http://127.0.0.1:10762/-/ready && exit 0; \
-                  sleep 0.05; done; exit 1";
-    let (code, _) = world.run("bash", &["-c", script]).await;
-    assert_eq!(code, 0, "{}", world.log("exporter"));
+/// Waits until the exporter inside is ready: every target has been probed once.
+async fn wait_until_ready(namespace: &Namespace) {
+    let ready = "curl -sf http://127.0.0.1:10762/-/ready";
+    namespace.wait_until(ready, "exporter").await;
 }
 
 #[tokio::test]
-async fn real_servers_are_told_apart_by_metrics_verify_and_a_real_prometheus() {
-    let mut world = peers().await;
-    std::fs::create_dir(world.path("kept")).expect("a directory");
-    world.write("kept/memory.json", REMEMBERED);
-    world.write("accounts.csv", "kind,email\nuser,confirmed\n");
-    let path = world.write("ccass.yml", config());
+async fn metrics_verify_and_prometheus_distinguish_the_faults_of_real_servers() {
+    let mut namespace = start_servers().await;
+    std::fs::create_dir(namespace.path("data")).expect("a new directory");
+    namespace.write("data/memory.json", STATE);
+    namespace.write("accounts.csv", "kind,email\nuser,confirmed\n");
+    let path = namespace.write("ccass.yml", config());
     let flag = format!("--config.file={}", path.display());
 
-    // The targets' first cycles are spread over the interval, so `verify` is asked for the verdicts
-    // of all, and the scheduler for the same with the interval at its shortest.
-    let (code, text) = world
+    namespace.spawn("exporter", binary(), &[&flag]);
+    let (code, text) = namespace
         .run(binary(), &[&flag, "verify", "--format=json"])
         .await;
-    assert_eq!(code, 1);
+    assert_eq!(code, 1, "exit code of verify");
     let document: serde_json::Value = serde_json::from_str(&text).expect("JSON");
-    for (case, report) in CASES.iter().zip(document["reports"].as_array().unwrap()) {
-        let told = report["verdict"]["reason"].as_str().unwrap_or_default();
-        assert_eq!(told, case.reason, "{}: {report:#}", case.name);
+    let reports = document["reports"].as_array().expect("a list of reports");
+    assert_eq!(reports.len(), CASES.len());
+    for (case, report) in CASES.iter().zip(reports) {
+        let verdict = &report["verdict"];
+        let reason = verdict["reason"].as_str().unwrap_or_default();
+        assert_eq!(reason, case.reason, "{}: {verdict}", case.name);
     }
 
-    let quick = config().replace("interval: 60s", "interval: 10s");
-    let path = world.write("quick.yml", quick);
-    exporter(&mut world, &[&format!("--config.file={}", path.display())]).await;
-    let text = world.get("http://127.0.0.1:10762/metrics").await;
+    wait_until_ready(&namespace).await;
+    let text = namespace.get("http://127.0.0.1:10762/metrics").await;
     let metrics = Metrics::parse(&text);
     for Case { name, reason, .. } in CASES {
         metrics.expect(
@@ -463,14 +479,14 @@ async fn real_servers_are_told_apart_by_metrics_verify_and_a_real_prometheus() {
             );
         }
     }
-    findings_are_visible(&metrics);
-    facts_survive_failure(&metrics);
-    every_documented_metric_is_there(&metrics);
-    promtool_has_nothing_else_to_say(&world).await;
-    prometheus_scrapes(&mut world).await;
+    findings_are_exposed(&metrics);
+    failed_probes_expose_certificates_and_dns_answers(&metrics);
+    every_documented_metric_is_exposed(&metrics);
+    promtool_accepts_all_metrics_but_business_days(&namespace).await;
+    prometheus_scrapes_every_target(&mut namespace).await;
 }
 
-fn findings_are_visible(metrics: &Metrics) {
+fn findings_are_exposed(metrics: &Metrics) {
     let finding = |target: &str, finding: &str| {
         metrics.value(&format!(
             "finding_info{{finding=\"{finding}\",target=\"{target}\"}}"
@@ -511,7 +527,7 @@ fn findings_are_visible(metrics: &Metrics) {
     }
 }
 
-fn facts_survive_failure(metrics: &Metrics) {
+fn failed_probes_expose_certificates_and_dns_answers(metrics: &Metrics) {
     for target in [
         "expired",
         "unknown-issuer",
@@ -519,13 +535,12 @@ fn facts_survive_failure(metrics: &Metrics) {
         "pin-fails",
         "not-found",
     ] {
-        let after = format!("target=\"{target}\"");
-        let dates: Vec<_> = metrics
-            .family("tls_cert_not_after_timestamp_seconds")
-            .into_iter()
-            .filter(|(series, _)| series.contains(&after))
-            .collect();
-        assert!(!dates.is_empty(), "{target}");
+        let label = format!("target=\"{target}\"");
+        let dates = metrics.family("tls_cert_not_after_timestamp_seconds");
+        assert!(
+            dates.iter().any(|(series, _)| series.contains(&label)),
+            "{target} has no expiry date of its certificate"
+        );
     }
     let expired = metrics
         .value(
@@ -541,24 +556,24 @@ fn facts_survive_failure(metrics: &Metrics) {
     );
 }
 
-fn every_documented_metric_is_there(metrics: &Metrics) {
+fn every_documented_metric_is_exposed(metrics: &Metrics) {
     for definition in CATALOGUE {
         let name = definition.full_name();
         assert!(
             metrics.text.contains(&format!("# TYPE {name} ")),
-            "{name} is absent"
+            "{name} is missing"
         );
     }
 }
 
-/// But for the one unit that PromQL cannot make out of seconds: docs/adr/0001-business-days.md.
-async fn promtool_has_nothing_else_to_say(world: &Namespace) {
+/// PromQL cannot convert seconds to business days: docs/adr/0001-business-days.md.
+async fn promtool_accepts_all_metrics_but_business_days(namespace: &Namespace) {
     let script = "curl -s http://127.0.0.1:10762/metrics | promtool check metrics 2>&1";
-    let (_, text) = world.run("bash", &["-c", script]).await;
-    let told: Vec<_> = text.lines().collect();
+    let (_, text) = namespace.run("bash", &["-c", script]).await;
+    let warnings: Vec<_> = text.lines().collect();
     let days = "use base unit \"seconds\" instead of \"days\"";
     assert_eq!(
-        told,
+        warnings,
         [
             format!("ccass2fa_deadline_business_days_left {days}"),
             format!("ccass2fa_event_business_days_left {days}"),
@@ -566,14 +581,14 @@ async fn promtool_has_nothing_else_to_say(world: &Namespace) {
     );
 }
 
-async fn prometheus_scrapes(world: &mut Namespace) {
-    let config = world.write(
+async fn prometheus_scrapes_every_target(namespace: &mut Namespace) {
+    let config = namespace.write(
         "prometheus.yml",
-        "global: {scrape_interval: 1s}\nscrape_configs:\n\
+        "global: {scrape_interval: 5s}\nscrape_configs:\n\
          - {job_name: ccass2fa, static_configs: [{targets: ['127.0.0.1:10762']}]}\n",
     );
-    let data = world.path("data");
-    world.serve(
+    let data = namespace.path("prometheus-data");
+    namespace.spawn(
         "prometheus",
         "prometheus",
         &[
@@ -582,37 +597,34 @@ async fn prometheus_scrapes(world: &mut Namespace) {
             "--web.listen-address=127.0.0.1:9090",
         ],
     );
-    world.accepts("prometheus", "127.0.0.1", 9090).await;
+    namespace
+        .wait_for_port("prometheus", "127.0.0.1", 9090)
+        .await;
     let count = CASES.len();
     let query =
         format!("count(ccass2fa_probe_success) == {count} and on() up{{job=\"ccass2fa\"}} == 1");
-    let script = format!(
-        "for i in $(seq 300); do curl -s --get --data-urlencode 'query={query}' \
-         http://127.0.0.1:9090/api/v1/query | grep -q '\"{count}\"' && exit 0; sleep 0.1; done; exit 1"
+    let counted = format!(
+        "curl -s --get --data-urlencode 'query={query}' \
+         http://127.0.0.1:9090/api/v1/query | grep -q '\"{count}\"'"
     );
-    let (code, _) = world.run("bash", &["-c", &script]).await;
-    assert_eq!(code, 0, "{}", world.log("prometheus"));
+    namespace.wait_until(&counted, "prometheus").await;
 }
 
 #[tokio::test]
-async fn without_any_file_the_built_in_target_is_probed_as_the_system_resolves_and_trusts() {
-    let mut world = peers().await;
-    // This host trusts the lab's CA and nothing else, which the public web does not.
-    let trust = format!("SSL_CERT_FILE={}", world.path("ca.pem").display());
-    world.serve("exporter", "env", &["-u", "SSL_CERT_DIR", &trust, binary()]);
-    world.accepts("exporter", "127.0.0.1", 10762).await;
-    let script = "for i in $(seq 200); do curl -sf http://127.0.0.1:10762/-/ready && exit 0; \
-                  sleep 0.05; done; exit 1";
-    let (code, _) = world.run("bash", &["-c", script]).await;
-    assert_eq!(code, 0, "{}", world.log("exporter"));
-    let metrics = Metrics::parse(&world.get("http://127.0.0.1:10762/metrics").await);
+async fn built_in_target_uses_the_system_resolver_and_roots() {
+    let mut namespace = start_servers().await;
+    // This host trusts the lab's CA, which is not one of the public web.
+    let roots = format!("SSL_CERT_FILE={}", namespace.path("ca.pem").display());
+    namespace.spawn("exporter", "env", &["-u", "SSL_CERT_DIR", &roots, binary()]);
+    wait_until_ready(&namespace).await;
+    let metrics = Metrics::parse(&namespace.get("http://127.0.0.1:10762/metrics").await);
     metrics.expect("probe_success{role=\"login\",target=\"sso\"}", 1.0);
     metrics.expect("http_status_code{target=\"sso\"}", 200.0);
     metrics.expect("tls_trusted{roots=\"platform\",target=\"sso\"}", 1.0);
     metrics.expect("tls_trusted{roots=\"public_web\",target=\"sso\"}", 0.0);
     metrics.expect("tls_intercepted{target=\"sso\"}", 1.0);
     metrics.expect("finding_info{finding=\"intercepted\",target=\"sso\"}", 1.0);
-    // No page check is configured: the layer is absent, neither good nor bad.
+    // No page check is configured, so the layer has no series.
     assert_eq!(
         metrics.value("probe_layer_success{layer=\"page\",target=\"sso\"}"),
         None

@@ -1,107 +1,106 @@
-//! A network of the test's own: a network, mount and process namespace with addresses, a resolver
-//! configuration, and the machine's real programs running in it. It needs root. Its first process
-//! reads from the test until that ends, however it ends; with it the kernel ends everything in it.
+//! A network, mount and PID namespace for one test, with its own addresses and resolver
+//! configuration, in which the machine's real programs run. It needs root.
+//!
+//! The first process of the namespace reads from a pipe of the test. It ends with the test, however
+//! that ends, and the kernel then kills every process of the namespace.
 
 use std::ffi::OsStr;
+use std::path::PathBuf;
 use std::process::Stdio;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::{Child, Command};
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 
-const PATIENCE: Duration = Duration::from_secs(60);
+/// Protects from waiting forever; no test depends on it being short.
+pub const TIMEOUT: Duration = Duration::from_secs(120);
 
 pub struct Namespace {
-    holder: Child,
+    first_process: Child,
     pub directory: tempfile::TempDir,
     servers: Vec<Child>,
 }
 
 impl Namespace {
-    /// A world with these addresses on its loopback, whose system resolvers are `resolvers`.
-    pub async fn with(addresses: &[&str], resolvers: &[&str]) -> Self {
-        let directory = tempfile::tempdir().expect("a directory");
-        let resolv = directory.path().join("resolv.conf");
+    /// Creates a namespace with these addresses on its loopback interface and these resolvers in its
+    /// `/etc/resolv.conf`.
+    pub async fn new(addresses: &[&str], resolvers: &[&str]) -> Self {
+        let directory = tempfile::tempdir().expect("a temporary directory");
+        let resolv_conf = directory.path().join("resolv.conf");
         let lines: Vec<String> = resolvers
             .iter()
-            .map(|one| format!("nameserver {one}\n"))
+            .map(|resolver| format!("nameserver {resolver}\n"))
             .collect();
-        std::fs::write(&resolv, lines.concat()).expect("a file");
+        std::fs::write(&resolv_conf, lines.concat()).expect("resolv.conf is writable");
         let mut setup = format!(
             "ip link set lo up; mount --bind {} /etc/resolv.conf;",
-            resolv.display()
+            resolv_conf.display()
         );
         for address in addresses {
             setup.push_str(&format!("ip addr add {address}/32 dev lo;"));
         }
         let script = format!("set -e; {setup} echo ready; exec cat");
-        let mut holder = Command::new("unshare")
-            .args([
-                "--net",
-                "--mount",
-                "--mount-proc",
-                "--pid",
-                "--fork",
-                "--kill-child",
-            ])
-            .args(["sh", "-c", &script])
+        let mut first_process = Command::new("unshare")
+            .args(["--net", "--mount", "--mount-proc", "--pid", "--fork"])
+            .args(["--kill-child", "sh", "-c", &script])
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .kill_on_drop(true)
             .spawn()
-            .expect("unshare starts");
-        let out = holder.stdout.take().expect("a pipe");
-        let mut lines = BufReader::new(out).lines();
-        let line = timeout(PATIENCE, lines.next_line())
+            .expect("unshare is installed (package util-linux)");
+        let stdout = first_process.stdout.take().expect("stdout is a pipe");
+        let mut lines = BufReader::new(stdout).lines();
+        let line = timeout(TIMEOUT, lines.next_line())
             .await
-            .expect("it is ready in time")
-            .expect("a readable pipe");
+            .unwrap_or_else(|_| panic!("namespace not ready within {TIMEOUT:?}"))
+            .expect("stdout is readable");
         assert_eq!(
             line.as_deref(),
             Some("ready"),
-            "network namespaces need root; NO_NETNS=1 make test leaves these tests out"
+            "cannot create a network namespace: this needs root; \
+             NO_NETNS=1 make test leaves these tests out"
         );
         Self {
-            holder,
+            first_process,
             directory,
             servers: Vec::new(),
         }
     }
 
-    pub fn path(&self, name: &str) -> std::path::PathBuf {
+    pub fn path(&self, name: &str) -> PathBuf {
         self.directory.path().join(name)
     }
 
-    pub fn write(&self, name: &str, text: impl AsRef<[u8]>) -> std::path::PathBuf {
+    pub fn write(&self, name: &str, text: impl AsRef<[u8]>) -> PathBuf {
         let path = self.path(name);
-        std::fs::write(&path, text).expect("a file");
+        std::fs::write(&path, text).expect("the temporary directory is writable");
         path
     }
 
-    /// A command inside.
-    pub fn command(&self, program: impl AsRef<OsStr>) -> Command {
-        let holder = self.holder.id().expect("it runs");
+    /// A command that runs inside the namespace.
+    fn command(&self, program: impl AsRef<OsStr>) -> Command {
+        let pid = self.first_process.id().expect("the namespace exists");
         let mut command = Command::new("nsenter");
         command
-            .args(["--target", &holder.to_string(), "--net", "--mount"])
-            .arg(format!("--pid=/proc/{holder}/ns/pid_for_children"))
+            .args(["--target", &pid.to_string(), "--net", "--mount"])
+            .arg(format!("--pid=/proc/{pid}/ns/pid_for_children"))
             .arg(program)
             .stdin(Stdio::null())
             .kill_on_drop(true);
         command
     }
 
-    /// Starts a server inside, which ends with the world; its output goes to a file of its name.
-    pub fn serve(&mut self, name: &str, program: &str, arguments: &[&str]) {
-        let log = std::fs::File::create(self.path(&format!("{name}.log"))).expect("a log");
+    /// Starts a server inside, which is killed with the namespace; it logs to `{name}.log`.
+    pub fn spawn(&mut self, name: &str, program: &str, arguments: &[&str]) {
+        let log = std::fs::File::create(self.path(&format!("{name}.log"))).expect("a log file");
         let child = self
             .command(program)
             .args(arguments)
-            .stdout(log.try_clone().expect("a log"))
+            .stdout(log.try_clone().expect("a second handle of the log file"))
             .stderr(log)
             .spawn()
-            .unwrap_or_else(|error| panic!("{program} starts: {error}"));
+            .unwrap_or_else(|error| panic!("cannot start {program}: {error}"));
         self.servers.push(child);
     }
 
@@ -109,30 +108,79 @@ impl Namespace {
         std::fs::read_to_string(self.path(&format!("{name}.log"))).unwrap_or_default()
     }
 
-    /// Runs a command inside to its end; its standard output and exit code.
+    /// The last lines of a log, for the message of a failed assertion.
+    pub fn log_tail(&self, name: &str) -> String {
+        let log = self.log(name);
+        let lines: Vec<&str> = log.lines().collect();
+        let tail = lines[lines.len().saturating_sub(5)..].join("\n");
+        format!("{name}.log ends with:\n{tail}")
+    }
+
+    /// Waits until the log of a server contains `part`.
+    pub async fn wait_for_log(&self, name: &str, part: &str) {
+        let found = timeout(TIMEOUT, async {
+            while !self.log(name).contains(part) {
+                sleep(Duration::from_millis(50)).await;
+            }
+        });
+        assert!(
+            found.await.is_ok(),
+            "no {part:?} within {TIMEOUT:?}; {}",
+            self.log_tail(name)
+        );
+    }
+
+    /// Runs a command inside to its end; returns its exit code and standard output.
     pub async fn run(&self, program: impl AsRef<OsStr>, arguments: &[&str]) -> (i32, String) {
-        let output = self.command(program).args(arguments).output();
-        let output = timeout(PATIENCE, output)
+        let program = program.as_ref();
+        let output = timeout(TIMEOUT, self.command(program).args(arguments).output())
             .await
-            .expect("it ends")
-            .expect("it starts");
+            .unwrap_or_else(|_| {
+                panic!("{program:?} {arguments:?} still runs after {TIMEOUT:?}");
+            })
+            .unwrap_or_else(|error| panic!("cannot start {program:?}: {error}"));
         let text = String::from_utf8(output.stdout).expect("UTF-8");
         (output.status.code().unwrap_or(-1), text)
     }
 
-    /// Waits until something inside accepts connections.
-    pub async fn accepts(&self, server: &str, address: &str, port: u16) {
-        let script = format!(
-            "for i in $(seq 600); do (exec 3<>/dev/tcp/{address}/{port}) 2>/dev/null && exit 0; \
-             sleep 0.05; done; exit 1"
+    /// Waits until a shell command inside succeeds; `server` is the one whose log explains why it
+    /// does not.
+    pub async fn wait_until(&self, command: &str, server: &str) {
+        let script = format!("until {command}; do sleep 0.1; done");
+        let succeeded = self
+            .command("bash")
+            .args(["-c", &script])
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .status();
+        assert!(
+            timeout(TIMEOUT, succeeded).await.is_ok(),
+            "{command:?} does not succeed within {TIMEOUT:?}; {}",
+            self.log_tail(server)
         );
-        let (code, _) = self.run("bash", &["-c", &script]).await;
-        assert_eq!(code, 0, "{server} does not accept: {}", self.log(server));
+    }
+
+    /// Waits until a server inside accepts connections.
+    pub async fn wait_for_port(&self, server: &str, address: &str, port: u16) {
+        let connect = format!("(exec 3<>/dev/tcp/{address}/{port})");
+        self.wait_until(&connect, server).await;
     }
 
     pub async fn get(&self, url: &str) -> String {
         let (code, text) = self.run("curl", &["--silent", "--show-error", url]).await;
-        assert_eq!(code, 0, "{url}");
+        assert_eq!(code, 0, "curl {url}");
         text
+    }
+}
+
+impl Drop for Namespace {
+    /// Ends the first process and waits until the kernel has killed the others: none may still write
+    /// to the directory when it is removed.
+    fn drop(&mut self) {
+        drop(self.first_process.stdin.take());
+        let start = Instant::now();
+        while matches!(self.first_process.try_wait(), Ok(None)) && start.elapsed() < TIMEOUT {
+            std::thread::sleep(Duration::from_millis(10));
+        }
     }
 }

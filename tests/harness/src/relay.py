@@ -1,11 +1,14 @@
-"""A cable with a mind: carries Ethernet frames between two interfaces.
+"""Carries Ethernet frames between two interfaces, with a delay and a filter.
 
-relay.py LEFT RIGHT SECONDS TEXT FILE: each frame takes so many seconds, either way. From SIGUSR1 on
-frames that hold TEXT are lost, until SIGUSR2: a filter that looks for a name in the ClientHello.
-Its process id stands in FILE.
+relay.py LEFT RIGHT SECONDS TEXT PID_FILE
+
+Delays each frame by SECONDS in either direction. SIGUSR1 switches the filter on: frames from LEFT that
+contain TEXT are dropped, as by a firewall that looks for a name in the ClientHello. SIGUSR2 switches it
+off. Writes its process ID to PID_FILE when it is ready.
 """
 
 import collections
+import contextlib
 import os
 import select
 import signal
@@ -14,13 +17,18 @@ import sys
 import time
 
 ALL_PROTOCOLS = 3
+# Frames wait here while the machine is busy; a full buffer would lose them.
+RECEIVE_BUFFER = 64 * 1024 * 1024
+SO_RCVBUFFORCE = 33
 
 
 def interface(name):
-    wire = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(ALL_PROTOCOLS))
-    wire.bind((name, 0))
-    wire.setblocking(False)
-    return wire
+    frames = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(ALL_PROTOCOLS))
+    with contextlib.suppress(PermissionError):
+        frames.setsockopt(socket.SOL_SOCKET, SO_RCVBUFFORCE, RECEIVE_BUFFER)
+    frames.bind((name, 0))
+    frames.setblocking(False)
+    return frames
 
 
 def main():
@@ -32,23 +40,25 @@ def main():
     signal.signal(signal.SIGUSR2, lambda *_: filtering.__setitem__(0, False))
     with open(sys.argv[5], "w", encoding="ascii") as file:
         file.write(str(os.getpid()))
-    under_way = collections.deque()
+    delayed = collections.deque()
     while True:
-        wait = max(0, under_way[0][0] - time.monotonic()) if under_way else 1
+        wait = max(0, delayed[0][0] - time.monotonic()) if delayed else 1
         readable, _, _ = select.select([left, right], [], [], wait)
-        for wire in readable:
+        for source in readable:
             try:
-                frame, address = wire.recvfrom(65536)
+                frame, address = source.recvfrom(65536)
             except BlockingIOError:
                 continue
-            # What was sent here is seen again on its way out.
-            if address[2] == socket.PACKET_OUTGOING or (filtering[0] and text in frame):
+            # The socket also receives what is sent through it.
+            if address[2] == socket.PACKET_OUTGOING:
                 continue
-            under_way.append((time.monotonic() + delay, other[wire], frame))
-        while under_way and under_way[0][0] <= time.monotonic():
-            _, wire, frame = under_way.popleft()
+            if filtering[0] and source is left and text in frame:
+                continue
+            delayed.append((time.monotonic() + delay, other[source], frame))
+        while delayed and delayed[0][0] <= time.monotonic():
+            _, destination, frame = delayed.popleft()
             try:
-                wire.send(frame)
+                destination.send(frame)
             except OSError as error:
                 print(f"{len(frame)} bytes lost: {error}", file=sys.stderr, flush=True)
 
