@@ -4,6 +4,8 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use crate::evidence::TerminalOutcome;
+
 /// Tells whether the CCASS 2FA login server can be reached from here, and if not, which layer fails,
 /// why, and whom to ask. It never logs in.
 ///
@@ -169,12 +171,6 @@ pub struct RecordArgs {
     /// The ticket that it belongs to: letters, digits and . - _ / #
     #[arg(long, value_name = "TICKET")]
     pub reference: Option<String>,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum TerminalOutcome {
-    Seen,
-    NotSeen,
 }
 
 #[derive(Debug, Args)]

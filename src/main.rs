@@ -5,8 +5,8 @@ use std::process::ExitCode;
 
 use ccass_2fa_exporter::cli::{Cli, Command, Flags, LogFormat, LogLevel};
 use ccass_2fa_exporter::clock::Clock;
-use ccass_2fa_exporter::doors::{self, Ending};
-use ccass_2fa_exporter::personal::{LogWriter, complain};
+use ccass_2fa_exporter::commands::{self, ExitStatus};
+use ccass_2fa_exporter::redact::{RedactingStderr, print_error};
 use clap::Parser;
 use tokio::runtime::Builder;
 use tracing::level_filters::LevelFilter;
@@ -16,12 +16,12 @@ fn main() -> ExitCode {
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(mistake) if mistake.use_stderr() => {
-            complain(mistake.render().to_string().trim_end());
-            return Ending::Mistaken.into();
+            print_error(mistake.render().to_string().trim_end());
+            return ExitStatus::UsageError.into();
         }
         Err(help) => {
             let _ = help.print();
-            return Ending::Good.into();
+            return ExitStatus::Success.into();
         }
     };
     log_to_standard_error(&cli.flags);
@@ -35,8 +35,8 @@ fn main() -> ExitCode {
     let runtime = match builder.worker_threads(2).enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {
-            complain(format!("cannot start: {error}"));
-            return Ending::OwnFailure.into();
+            print_error(format!("cannot start: {error}"));
+            return ExitStatus::InternalError.into();
         }
     };
     let ending = runtime.block_on(run(cli));
@@ -45,23 +45,23 @@ fn main() -> ExitCode {
     match ending {
         Ok(ending) => ending.into(),
         Err(error) => {
-            complain(format!("{error:#}"));
-            Ending::OwnFailure.into()
+            print_error(format!("{error:#}"));
+            ExitStatus::InternalError.into()
         }
     }
 }
 
-async fn run(cli: Cli) -> anyhow::Result<Ending> {
+async fn run(cli: Cli) -> anyhow::Result<ExitStatus> {
     let flags = &cli.flags;
     match cli.command.unwrap_or(Command::Serve) {
-        Command::Serve => doors::serve(flags, Clock::System).await,
-        Command::Verify(verify) => doors::verify(flags, &verify, Clock::System).await,
-        Command::Timetable(timetable) => doors::timetable(flags, &timetable, Clock::System),
-        Command::Check(check) => doors::check(flags, &check, Clock::System),
-        Command::Record(record) => doors::record(flags, &record, Clock::System),
-        Command::Evidence(evidence) => doors::evidence(flags, &evidence, Clock::System),
-        Command::Drill(drill) => doors::drill(flags, &drill, Clock::System).await,
-        Command::Healthcheck => doors::healthcheck(flags).await,
+        Command::Serve => commands::serve(flags, Clock::System).await,
+        Command::Verify(verify) => commands::verify(flags, &verify, Clock::System).await,
+        Command::Timetable(timetable) => commands::timetable(flags, &timetable, Clock::System),
+        Command::Check(check) => commands::check(flags, &check, Clock::System),
+        Command::Record(record) => commands::record(flags, &record, Clock::System),
+        Command::Evidence(evidence) => commands::evidence(flags, &evidence, Clock::System),
+        Command::Drill(drill) => commands::drill(flags, &drill, Clock::System).await,
+        Command::Healthcheck => commands::healthcheck(flags).await,
     }
 }
 
@@ -83,14 +83,14 @@ fn log_to_standard_error(flags: &Flags) {
                 tracing_logfmt::builder()
                     .with_target(false)
                     .layer()
-                    .with_writer(|| LogWriter),
+                    .with_writer(|| RedactingStderr),
             )
             .init(),
         LogFormat::Json => registry
             .with(
                 tracing_subscriber::fmt::layer()
                     .json()
-                    .with_writer(|| LogWriter),
+                    .with_writer(|| RedactingStderr),
             )
             .init(),
     }

@@ -11,7 +11,7 @@ use serde::Deserialize;
 
 use super::CalendarError;
 use super::hkt::{date_in, exact_date};
-use crate::personal;
+use crate::redact;
 
 type Holidays = BTreeMap<Date, String>;
 
@@ -130,7 +130,7 @@ fn insert(
     name: &str,
     place: &str,
 ) -> Result<(), CalendarError> {
-    if personal::is_in(name) {
+    if redact::contains_email(name) {
         return Err(wrong(
             place,
             "an e-mail address stands in the holiday's name; take it out",

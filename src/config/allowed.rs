@@ -9,7 +9,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use ipnet::IpNet;
 use url::{Host, Url};
 
-use crate::report::Refusal;
+use crate::report::RejectReason;
 
 /// `probe_endpoint.allowed_hosts`.
 #[derive(Clone, Debug, Default)]
@@ -54,12 +54,12 @@ impl AllowedHosts {
     ///
     /// # Errors
     /// Why it is not probed.
-    pub fn check(&self, url: &Url) -> Result<(), Refusal> {
+    pub fn check(&self, url: &Url) -> Result<(), RejectReason> {
         if url.scheme() != "https" {
-            return Err(Refusal::Scheme);
+            return Err(RejectReason::Scheme);
         }
         if !url.username().is_empty() || url.password().is_some() {
-            return Err(Refusal::Credentials);
+            return Err(RejectReason::Credentials);
         }
         let port = url.port_or_known_default().unwrap_or_default();
         let ports = match url.host() {
@@ -70,8 +70,8 @@ impl AllowedHosts {
         };
         match ports.iter().any(|allowed| allowed.admits(port)) {
             true => Ok(()),
-            false if ports.is_empty() => Err(Refusal::Host),
-            false => Err(Refusal::Port),
+            false if ports.is_empty() => Err(RejectReason::Host),
+            false => Err(RejectReason::Port),
         }
     }
 
@@ -181,14 +181,17 @@ mod tests {
         for (url, verdict) in [
             ("https://login.example.com/", Ok(())),
             ("https://LOGIN.example.com:443/x?y", Ok(())),
-            ("https://login.example.com:8443/", Err(Refusal::Port)),
-            ("https://login.example.com./", Err(Refusal::Host)),
-            ("https://sub.login.example.com/", Err(Refusal::Host)),
+            ("https://login.example.com:8443/", Err(RejectReason::Port)),
+            ("https://login.example.com./", Err(RejectReason::Host)),
+            ("https://sub.login.example.com/", Err(RejectReason::Host)),
             ("https://other.example:8443/", Ok(())),
-            ("https://other.example/", Err(Refusal::Port)),
+            ("https://other.example/", Err(RejectReason::Port)),
             ("https://any.example:1/", Ok(())),
-            ("http://login.example.com/", Err(Refusal::Scheme)),
-            ("https://a@login.example.com/", Err(Refusal::Credentials)),
+            ("http://login.example.com/", Err(RejectReason::Scheme)),
+            (
+                "https://a@login.example.com/",
+                Err(RejectReason::Credentials),
+            ),
         ] {
             assert_eq!(hosts.check(&Url::parse(url).unwrap()), verdict, "{url}");
         }
@@ -201,10 +204,10 @@ mod tests {
             ("https://10.1.2.3/", Ok(())),
             ("https://0x0a010203/", Ok(())),
             ("https://[::ffff:10.1.2.3]/", Ok(())),
-            ("https://10.2.2.3/", Err(Refusal::Host)),
-            ("https://2130706433/", Err(Refusal::Host)),
+            ("https://10.2.2.3/", Err(RejectReason::Host)),
+            ("https://2130706433/", Err(RejectReason::Host)),
             ("https://[2001:db8::1]:8443/", Ok(())),
-            ("https://[2001:db8::1]/", Err(Refusal::Port)),
+            ("https://[2001:db8::1]/", Err(RejectReason::Port)),
             ("https://[2001:db8::2]/", Ok(())),
         ] {
             assert_eq!(hosts.check(&Url::parse(url).unwrap()), verdict, "{url}");

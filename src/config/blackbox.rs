@@ -11,7 +11,7 @@ use serde_json::{Map, Value, json};
 use url::Url;
 
 use super::ConfigError;
-use super::mistake::Mistakes;
+use super::diagnostic::Diagnostics;
 use super::value::{duration, pattern};
 
 /// What became of a `blackbox.yml`.
@@ -33,7 +33,7 @@ pub struct Left {
 }
 
 #[derive(Deserialize)]
-struct Written {
+struct Raw {
     #[serde(default)]
     modules: BTreeMap<String, Option<Module>>,
 }
@@ -55,14 +55,14 @@ struct Module {
 /// # Errors
 /// The text is no YAML, or not of that form.
 pub fn convert(text: &str, path: &Path) -> Result<Converted, ConfigError> {
-    let written: Written = serde_saphyr::from_str(text).map_err(|error| {
-        let mut mistakes = Mistakes::of(path, text);
-        mistakes.syntax(&error);
-        ConfigError::Mistaken(mistakes)
+    let raw: Raw = serde_saphyr::from_str(text).map_err(|error| {
+        let mut diagnostics = Diagnostics::of(path, text);
+        diagnostics.syntax(&error);
+        ConfigError::Mistaken(diagnostics)
     })?;
     let mut left = Vec::new();
     let mut modules = Map::new();
-    for (name, module) in &written.modules {
+    for (name, module) in &raw.modules {
         let mut conversion = Conversion {
             module: name,
             ours: Map::new(),

@@ -7,8 +7,8 @@ use jiff::Timestamp;
 use jiff::civil::{Date, Time};
 use serde_saphyr::Spanned;
 
-use super::mistake::Mistakes;
-use super::written::{self, Text, Written};
+use super::diagnostic::Diagnostics;
+use super::raw::{self, Raw, Text};
 use crate::calendar::{Calendar, exact_date};
 use crate::evidence::Reference;
 use crate::service_hours::{Days, Hours, Maintenance, ServiceHours};
@@ -18,12 +18,12 @@ fn read_beside(
     file: &Text,
     key: &str,
     directory: &Path,
-    mistakes: &mut Mistakes,
+    diagnostics: &mut Diagnostics,
 ) -> Option<(PathBuf, String)> {
     let path = directory.join(&file.value);
     fs::read_to_string(&path)
         .map_err(|error| {
-            mistakes.at(
+            diagnostics.at(
                 file,
                 key,
                 format!("cannot read {}: {error}", path.display()),
@@ -34,29 +34,29 @@ fn read_beside(
 }
 
 pub(super) fn calendar(
-    written: &written::Calendar,
+    raw: &raw::Calendar,
     directory: &Path,
-    mistakes: &mut Mistakes,
+    diagnostics: &mut Diagnostics,
 ) -> Option<Calendar> {
     let mut dates = |key: &str, list: &[Text]| -> Vec<Date> {
         let mut dates = Vec::with_capacity(list.len());
         for (index, text) in list.iter().enumerate() {
             match date(&text.value) {
                 Ok(date) => dates.push(date),
-                Err(message) => mistakes.at(text, format!("calendar.{key}[{index}]"), message),
+                Err(message) => diagnostics.at(text, format!("calendar.{key}[{index}]"), message),
             }
         }
         dates
     };
-    let closed = dates("extra_closed", &written.extra_closed);
-    let open = dates("extra_open", &written.extra_open);
-    let mut calendar = match &written.file {
+    let closed = dates("extra_closed", &raw.extra_closed);
+    let open = dates("extra_open", &raw.extra_open);
+    let mut calendar = match &raw.file {
         None => Calendar::embedded(),
         Some(file) => {
-            let (path, text) = read_beside(file, "calendar.file", directory, mistakes)?;
+            let (path, text) = read_beside(file, "calendar.file", directory, diagnostics)?;
             Calendar::parse(&text)
                 .map_err(|error| {
-                    mistakes.at(
+                    diagnostics.at(
                         file,
                         "calendar.file",
                         format!("{}: {error}", path.display()),
@@ -67,8 +67,8 @@ pub(super) fn calendar(
     };
     // Each exception is tried by itself, so that a mistake is told of the line it stands in.
     for (key, list, dates, is_open) in [
-        ("extra_closed", &written.extra_closed, &closed, false),
-        ("extra_open", &written.extra_open, &open, true),
+        ("extra_closed", &raw.extra_closed, &closed, false),
+        ("extra_open", &raw.extra_open, &open, true),
     ] {
         for (index, (text, date)) in list.iter().zip(dates).enumerate() {
             let (closed, open) = match is_open {
@@ -78,7 +78,7 @@ pub(super) fn calendar(
             match calendar.clone().with_overrides(closed, open) {
                 Ok(with) => calendar = with,
                 Err(error) => {
-                    mistakes.at(text, format!("calendar.{key}[{index}]"), error.to_string());
+                    diagnostics.at(text, format!("calendar.{key}[{index}]"), error.to_string());
                 }
             }
         }
@@ -87,19 +87,19 @@ pub(super) fn calendar(
 }
 
 pub(super) fn timetable(
-    written: &written::Timetable,
+    raw: &raw::Timetable,
     directory: &Path,
-    mistakes: &mut Mistakes,
+    diagnostics: &mut Diagnostics,
 ) -> Option<Timetable> {
-    let timetable = match &written.file {
+    let timetable = match &raw.file {
         None => Timetable::embedded(),
         Some(file) => {
-            let (path, text) = read_beside(file, "timetable.file", directory, mistakes)?;
+            let (path, text) = read_beside(file, "timetable.file", directory, diagnostics)?;
             Timetable::parse(&text)
                 .map_err(|errors| {
                     for error in errors {
                         let message = format!("{}: {error}", path.display());
-                        mistakes.at(file, "timetable.file", message);
+                        diagnostics.at(file, "timetable.file", message);
                     }
                 })
                 .ok()?
@@ -107,7 +107,7 @@ pub(super) fn timetable(
     };
     let mut answers = Answers::default();
     // Each answer is tried by itself, so that a mistake is told of the line it stands in.
-    for (id, done) in &written.done {
+    for (id, done) in &raw.done {
         let mut one = Answers::default();
         one.done.insert(id.clone(), done.value);
         if answered(
@@ -115,25 +115,25 @@ pub(super) fn timetable(
             &one,
             done,
             &format!("timetable.done.{id}"),
-            mistakes,
+            diagnostics,
         ) {
             answers.done.insert(id.clone(), done.value);
         }
     }
-    for (id, text) in &written.actual {
+    for (id, text) in &raw.actual {
         let key = format!("timetable.actual.{id}");
         match date(&text.value) {
-            Err(message) => mistakes.at(text, key, message),
+            Err(message) => diagnostics.at(text, key, message),
             Ok(date) => {
                 let mut one = Answers::default();
                 one.actual.insert(id.clone(), date);
-                if answered(&timetable, &one, text, &key, mistakes) {
+                if answered(&timetable, &one, text, &key, diagnostics) {
                     answers.actual.insert(id.clone(), date);
                 }
             }
         }
     }
-    for (id, count) in &written.attendees {
+    for (id, count) in &raw.attendees {
         let mut one = Answers::default();
         one.attendees.insert(id.clone(), count.value);
         if answered(
@@ -141,7 +141,7 @@ pub(super) fn timetable(
             &one,
             count,
             &format!("timetable.attendees.{id}"),
-            mistakes,
+            diagnostics,
         ) {
             answers.attendees.insert(id.clone(), count.value);
         }
@@ -154,12 +154,12 @@ fn answered<T>(
     answer: &Answers,
     value: &Spanned<T>,
     key: &str,
-    mistakes: &mut Mistakes,
+    diagnostics: &mut Diagnostics,
 ) -> bool {
     match timetable.clone().with_answers(answer) {
         Ok(_) => true,
         Err(error) => {
-            mistakes.at(value, key, error.to_string());
+            diagnostics.at(value, key, error.to_string());
             false
         }
     }
@@ -169,14 +169,14 @@ fn date(text: &str) -> Result<Date, String> {
     exact_date(text).ok_or_else(|| format!("{text:?} is not a date; write for example 2023-05-22"))
 }
 
-pub(super) fn service_hours(written: &Written, mistakes: &mut Mistakes) -> ServiceHours {
-    let hours = written.service_hours.as_ref().and_then(|value| {
+pub(super) fn service_hours(raw: &Raw, diagnostics: &mut Diagnostics) -> ServiceHours {
+    let hours = raw.service_hours.as_ref().and_then(|value| {
         hours(&value.value)
-            .map_err(|message| mistakes.at(value, "service_hours", message))
+            .map_err(|message| diagnostics.at(value, "service_hours", message))
             .ok()
     });
-    let windows = written.maintenance.iter().enumerate();
-    let maintenance = windows.filter_map(|(index, one)| maintenance(index, one, mistakes));
+    let windows = raw.maintenance.iter().enumerate();
+    let maintenance = windows.filter_map(|(index, one)| maintenance(index, one, diagnostics));
     ServiceHours {
         maintenance: maintenance.collect(),
         hours: hours.unwrap_or_default(),
@@ -223,8 +223,8 @@ fn hours(value: &serde_json::Value) -> Result<Hours, String> {
 
 fn maintenance(
     index: usize,
-    written: &written::Maintenance,
-    mistakes: &mut Mistakes,
+    raw: &raw::Maintenance,
+    diagnostics: &mut Diagnostics,
 ) -> Option<Maintenance> {
     let mut instant = |text: &Text, key: &str| {
         let instant = text.value.parse::<Timestamp>().map_err(|_| {
@@ -232,20 +232,20 @@ fn maintenance(
                 "{:?} is not an instant with its offset; write for example 2026-12-05T08:00+08:00",
                 text.value
             );
-            mistakes.at(text, format!("maintenance[{index}].{key}"), message);
+            diagnostics.at(text, format!("maintenance[{index}].{key}"), message);
         });
         instant.ok()
     };
-    let (from, to) = (instant(&written.from, "from"), instant(&written.to, "to"));
+    let (from, to) = (instant(&raw.from, "from"), instant(&raw.to, "to"));
     let (from, to) = (from?, to?);
     if to <= from {
         let key = format!("maintenance[{index}].to");
-        mistakes.at(&written.to, key, "it ends before it begins");
+        diagnostics.at(&raw.to, key, "it ends before it begins");
     }
-    if let Some(reference) = &written.reference
+    if let Some(reference) = &raw.reference
         && let Err(message) = Reference::try_from(reference.value.clone())
     {
-        mistakes.at(
+        diagnostics.at(
             reference,
             format!("maintenance[{index}].reference"),
             message,
@@ -254,6 +254,6 @@ fn maintenance(
     Some(Maintenance {
         from,
         to,
-        reference: written.reference.as_ref().map(|text| text.value.clone()),
+        reference: raw.reference.as_ref().map(|text| text.value.clone()),
     })
 }

@@ -7,13 +7,13 @@
 mod allowed;
 pub mod blackbox;
 mod dates;
-pub mod mistake;
+pub mod diagnostic;
+mod file_snapshot;
 mod module;
-mod read_file;
+mod raw;
 mod target;
 mod value;
 mod web;
-mod written;
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -25,24 +25,24 @@ use std::time::Duration;
 use thiserror::Error;
 
 use crate::calendar::Calendar;
-use crate::personal;
 use crate::readiness;
+use crate::redact;
 use crate::report::Role;
 use crate::report::advice::Contact;
 use crate::service_hours::ServiceHours;
 use crate::timetable::Timetable;
 pub use allowed::AllowedHosts;
-use mistake::Mistakes;
+use diagnostic::Diagnostics;
+pub use file_snapshot::FileSnapshot;
 pub use module::{
     AsWritten, CaFile, Credentials, HttpPolicy, MinVersion, PageChecks, ProbeModule, Proxy,
     ProxyPolicy, ProxyScheme, Redirects, Resolver, Route, Severity, SystemResolvers, TlsPolicy,
     Transport,
 };
-pub use read_file::ReadFile;
+use raw::{Raw, Text};
 pub use target::{LOGIN_MODULE, LOGIN_TARGET, LOGIN_URL, Scheme, Target, Targets};
 pub use value::{duration, label};
 pub use web::{Clients, RateLimit, WebConfig};
-use written::{Text, Written};
 
 /// The configuration as it is meant.
 #[derive(Clone, Debug)]
@@ -123,7 +123,7 @@ pub enum ConfigError {
     #[error("cannot read {}: {source}", path.display())]
     Unreadable { path: PathBuf, source: io::Error },
     #[error("{0}")]
-    Mistaken(Mistakes),
+    Mistaken(Diagnostics),
 }
 
 impl Config {
@@ -148,91 +148,91 @@ impl Config {
     /// # Errors
     /// The text holds mistakes.
     pub fn parse(text: &str, path: &Path) -> Result<Self, ConfigError> {
-        let mut mistakes = Mistakes::of(path, text);
+        let mut diagnostics = Diagnostics::of(path, text);
         let options = serde_saphyr::options! { strict_booleans: true };
-        let written = match serde_saphyr::from_str_with_options::<Written>(text, options) {
-            Ok(written) => written,
+        let raw = match serde_saphyr::from_str_with_options::<Raw>(text, options) {
+            Ok(raw) => raw,
             Err(error) => {
-                mistakes.syntax(&error);
-                return Err(ConfigError::Mistaken(mistakes));
+                diagnostics.syntax(&error);
+                return Err(ConfigError::Mistaken(diagnostics));
             }
         };
         let directory = path.parent().unwrap_or(Path::new(""));
-        let config = understand(&written, directory, &mut mistakes);
+        let config = validate(&raw, directory, &mut diagnostics);
         match config {
-            Some(config) if mistakes.is_empty() => Ok(config),
-            _ => Err(ConfigError::Mistaken(mistakes)),
+            Some(config) if diagnostics.is_empty() => Ok(config),
+            _ => Err(ConfigError::Mistaken(diagnostics)),
         }
     }
 }
 
-fn understand(written: &Written, directory: &Path, mistakes: &mut Mistakes) -> Option<Config> {
-    if let Some(site) = &written.site
+fn validate(raw: &Raw, directory: &Path, diagnostics: &mut Diagnostics) -> Option<Config> {
+    if let Some(site) = &raw.site
         && let Err(message) = value::label(&site.value)
     {
-        mistakes.at(site, "site", message);
+        diagnostics.at(site, "site", message);
     }
-    let probe = probe_limits(&written.probe, mistakes);
-    let modules = modules(&written.modules, directory, mistakes);
-    let targets = targets(written, &modules, probe.timeout, mistakes);
-    let calendar = dates::calendar(&written.calendar, directory, mistakes);
-    let timetable = dates::timetable(&written.timetable, directory, mistakes);
+    let probe = probe_limits(&raw.probe, diagnostics);
+    let modules = modules(&raw.modules, directory, diagnostics);
+    let targets = targets(raw, &modules, probe.timeout, diagnostics);
+    let calendar = dates::calendar(&raw.calendar, directory, diagnostics);
+    let timetable = dates::timetable(&raw.timetable, directory, diagnostics);
     Some(Config {
-        site: written.site.as_ref().map(|site| site.value.clone()),
-        data_directory: data_directory(written, directory, mistakes),
-        contacts: contacts(&written.contacts, mistakes),
+        site: raw.site.as_ref().map(|site| site.value.clone()),
+        data_directory: data_directory(raw, directory, diagnostics),
+        contacts: contacts(&raw.contacts, diagnostics),
         probe,
         modules,
         targets,
         calendar: calendar?,
         timetable: timetable?,
-        readiness: readiness_source(&written.readiness, directory, mistakes),
-        terminals: terminals(written, mistakes),
-        allowed_hosts: Arc::new(allowed_hosts(&written.probe_endpoint, mistakes)),
-        service_hours: dates::service_hours(written, mistakes),
-        expected_sites: expected_sites(written, mistakes),
+        readiness: readiness_source(&raw.readiness, directory, diagnostics),
+        terminals: terminals(raw, diagnostics),
+        allowed_hosts: Arc::new(allowed_hosts(&raw.probe_endpoint, diagnostics)),
+        service_hours: dates::service_hours(raw, diagnostics),
+        expected_sites: expected_sites(raw, diagnostics),
     })
 }
 
 /// The names of the terminals; they are metric-safe, and no names of people.
-fn terminals(written: &Written, mistakes: &mut Mistakes) -> Vec<String> {
+fn terminals(raw: &Raw, diagnostics: &mut Diagnostics) -> Vec<String> {
     let mut names: Vec<String> = Vec::new();
-    let written_names = &written.evidence.terminals;
+    let written_names = &raw.evidence.terminals;
     for (index, text) in written_names.iter().enumerate() {
         let key = format!("evidence.terminals[{index}]");
         if let Err(message) = value::label(&text.value) {
-            mistakes.at(text, key, message);
+            diagnostics.at(text, key, message);
         } else if names.contains(&text.value) {
-            mistakes.at(text, key, "this terminal is in the list already");
+            diagnostics.at(text, key, "this terminal is in the list already");
         } else {
             names.push(text.value.clone());
         }
     }
-    if let (Some(first), None) = (written_names.first(), &written.data_directory) {
+    if let (Some(first), None) = (written_names.first(), &raw.data_directory) {
         let message = "checks at terminals are recorded in the data_directory; configure one";
-        mistakes.at(first, "evidence.terminals", message);
+        diagnostics.at(first, "evidence.terminals", message);
     }
     names
 }
 
-fn data_directory(written: &Written, directory: &Path, mistakes: &mut Mistakes) -> Option<PathBuf> {
-    let text = written.data_directory.as_ref()?;
+fn data_directory(raw: &Raw, directory: &Path, diagnostics: &mut Diagnostics) -> Option<PathBuf> {
+    let text = raw.data_directory.as_ref()?;
     let path = directory.join(&text.value);
     if path.exists() && !path.is_dir() {
         let message = format!("{} is not a directory", path.display());
-        mistakes.at(text, "data_directory", message);
+        diagnostics.at(text, "data_directory", message);
     }
     Some(path)
 }
 
 /// The file itself is no part of the configuration: it changes while the exporter runs.
 fn readiness_source(
-    written: &written::Readiness,
+    raw: &raw::Readiness,
     directory: &Path,
-    mistakes: &mut Mistakes,
+    diagnostics: &mut Diagnostics,
 ) -> Option<readiness::Source> {
     let mut expected_total = BTreeMap::new();
-    for (name, count) in &written.expected_total {
+    for (name, count) in &raw.expected_total {
         match readiness::Kind::ALL
             .into_iter()
             .find(|kind| kind.code() == name)
@@ -240,20 +240,20 @@ fn readiness_source(
             Some(kind) => {
                 expected_total.insert(kind, count.value);
             }
-            None => mistakes.at(
+            None => diagnostics.at(
                 count,
                 format!("readiness.expected_total.{name}"),
                 "there are accounts of two kinds, user and delegated_admin",
             ),
         }
     }
-    let max_age = written.max_age.as_ref().map(|text| {
+    let max_age = raw.max_age.as_ref().map(|text| {
         value::age(&text.value).unwrap_or_else(|message| {
-            mistakes.at(text, "readiness.max_age", message);
+            diagnostics.at(text, "readiness.max_age", message);
             DEFAULT_MAX_AGE
         })
     });
-    let file = written.file.as_ref()?;
+    let file = raw.file.as_ref()?;
     Some(readiness::Source {
         path: directory.join(&file.value),
         max_age: max_age.unwrap_or(DEFAULT_MAX_AGE),
@@ -261,11 +261,11 @@ fn readiness_source(
     })
 }
 
-fn allowed_hosts(written: &written::ProbeEndpoint, mistakes: &mut Mistakes) -> AllowedHosts {
+fn allowed_hosts(raw: &raw::ProbeEndpoint, diagnostics: &mut Diagnostics) -> AllowedHosts {
     let mut hosts = AllowedHosts::default();
-    for (index, text) in written.allowed_hosts.iter().enumerate() {
+    for (index, text) in raw.allowed_hosts.iter().enumerate() {
         if let Err(message) = hosts.add(&text.value) {
-            mistakes.at(
+            diagnostics.at(
                 text,
                 format!("probe_endpoint.allowed_hosts[{index}]"),
                 message,
@@ -275,32 +275,32 @@ fn allowed_hosts(written: &written::ProbeEndpoint, mistakes: &mut Mistakes) -> A
     hosts
 }
 
-fn expected_sites(written: &Written, mistakes: &mut Mistakes) -> Option<u32> {
-    let count = written.expected_sites.as_ref()?;
+fn expected_sites(raw: &Raw, diagnostics: &mut Diagnostics) -> Option<u32> {
+    let count = raw.expected_sites.as_ref()?;
     if count.value == 0 {
-        mistakes.at(count, "expected_sites", "at least one site should report");
+        diagnostics.at(count, "expected_sites", "at least one site should report");
     }
     Some(count.value)
 }
 
-fn probe_limits(written: &written::Probe, mistakes: &mut Mistakes) -> ProbeLimits {
+fn probe_limits(raw: &raw::Probe, diagnostics: &mut Diagnostics) -> ProbeLimits {
     let defaults = ProbeLimits::default();
     let mut span = |text: &Option<Text>, key: &str, default: Duration| {
         let Some(text) = text else { return default };
         value::duration(&text.value).unwrap_or_else(|message| {
-            mistakes.at(text, key, message);
+            diagnostics.at(text, key, message);
             default
         })
     };
     let limits = ProbeLimits {
-        interval: span(&written.interval, "probe.interval", defaults.interval),
-        timeout: span(&written.timeout, "probe.timeout", defaults.timeout),
+        interval: span(&raw.interval, "probe.interval", defaults.interval),
+        timeout: span(&raw.timeout, "probe.timeout", defaults.timeout),
         concurrency: defaults.concurrency,
     };
-    if let Some(text) = &written.interval
+    if let Some(text) = &raw.interval
         && limits.interval < MIN_INTERVAL
     {
-        mistakes.at(
+        diagnostics.at(
             text,
             "probe.interval",
             format!(
@@ -310,11 +310,11 @@ fn probe_limits(written: &written::Probe, mistakes: &mut Mistakes) -> ProbeLimit
             ),
         );
     }
-    if let Some(text) = written.timeout.as_ref().or(written.interval.as_ref()) {
+    if let Some(text) = raw.timeout.as_ref().or(raw.interval.as_ref()) {
         if limits.timeout < MIN_TIMEOUT {
-            mistakes.at(text, "probe.timeout", "a probe needs at least 100ms");
+            diagnostics.at(text, "probe.timeout", "a probe needs at least 100ms");
         } else if limits.timeout > limits.interval && limits.interval >= MIN_INTERVAL {
-            mistakes.at(
+            diagnostics.at(
                 text,
                 "probe.timeout",
                 format!(
@@ -324,11 +324,11 @@ fn probe_limits(written: &written::Probe, mistakes: &mut Mistakes) -> ProbeLimit
             );
         }
     }
-    match &written.concurrency {
+    match &raw.concurrency {
         None => limits,
         Some(count) => {
             if !(1..=1024).contains(&count.value) {
-                mistakes.at(count, "probe.concurrency", "write a number from 1 to 1024");
+                diagnostics.at(count, "probe.concurrency", "write a number from 1 to 1024");
             }
             ProbeLimits {
                 concurrency: count.value.clamp(1, 1024) as usize,
@@ -338,20 +338,20 @@ fn probe_limits(written: &written::Probe, mistakes: &mut Mistakes) -> ProbeLimit
     }
 }
 
-fn contacts(written: &written::Contacts, mistakes: &mut Mistakes) -> Contacts {
+fn contacts(raw: &raw::Contacts, diagnostics: &mut Diagnostics) -> Contacts {
     let mut contacts = Contacts::default();
     for (contact, text) in [
-        (Contact::Dns, &written.dns),
-        (Contact::Firewall, &written.firewall),
-        (Contact::Proxy, &written.proxy),
-        (Contact::Security, &written.security),
-        (Contact::Desk, &written.desk),
-        (Contact::Hkex, &written.hkex),
+        (Contact::Dns, &raw.dns),
+        (Contact::Firewall, &raw.firewall),
+        (Contact::Proxy, &raw.proxy),
+        (Contact::Security, &raw.security),
+        (Contact::Desk, &raw.desk),
+        (Contact::Hkex, &raw.hkex),
     ] {
         let Some(text) = text else { continue };
         if text.value.chars().any(char::is_control) || text.value.chars().count() > 200 {
             let key = format!("contacts.{}", contact.code());
-            mistakes.at(text, key, "a contact is one line of at most 200 characters");
+            diagnostics.at(text, key, "a contact is one line of at most 200 characters");
         }
         contacts.0.insert(contact, text.value.clone());
     }
@@ -359,61 +359,61 @@ fn contacts(written: &written::Contacts, mistakes: &mut Mistakes) -> Contacts {
 }
 
 fn modules(
-    written: &BTreeMap<String, Option<written::Module>>,
+    raw: &BTreeMap<String, Option<raw::Module>>,
     directory: &Path,
-    mistakes: &mut Mistakes,
+    diagnostics: &mut Diagnostics,
 ) -> BTreeMap<String, Arc<ProbeModule>> {
     let mut modules = BTreeMap::from([(
         LOGIN_MODULE.to_owned(),
         Arc::new(ProbeModule::built_in(LOGIN_MODULE)),
     )]);
-    let nothing = written::Module::default();
-    for (name, module) in written {
+    let nothing = raw::Module::default();
+    for (name, module) in raw {
         // blackbox_exporter takes any name, and its modules are carried over.
-        if personal::is_in(name) {
+        if redact::contains_email(name) {
             let message = "an e-mail address is no name for a module";
-            mistakes.without_place(format!("modules.{name}"), message);
+            diagnostics.without_place(format!("modules.{name}"), message);
         }
         let module = module.as_ref().unwrap_or(&nothing);
-        let module = ProbeModule::understand(name, module, directory, mistakes);
+        let module = ProbeModule::validate(name, module, directory, diagnostics);
         modules.insert(name.clone(), Arc::new(module));
     }
     modules
 }
 
 fn targets(
-    written: &Written,
+    raw: &Raw,
     modules: &BTreeMap<String, Arc<ProbeModule>>,
     timeout: Duration,
-    mistakes: &mut Mistakes,
+    diagnostics: &mut Diagnostics,
 ) -> Targets {
-    let surroundings = target::Surroundings { modules, timeout };
-    let mut targets = match &written.targets {
-        Some(list) => target::understand(list, Role::Login, &surroundings, mistakes),
+    let context = target::TargetContext { modules, timeout };
+    let mut targets = match &raw.targets {
+        Some(list) => target::validate(list, Role::Login, &context, diagnostics),
         None => modules
             .get(LOGIN_MODULE)
             .and_then(|module| Target::built_in(Arc::clone(module), timeout).ok())
             .into_iter()
             .collect(),
     };
-    targets.extend(target::understand(
-        &written.controls,
+    targets.extend(target::validate(
+        &raw.controls,
         Role::Control,
-        &surroundings,
-        mistakes,
+        &context,
+        diagnostics,
     ));
-    refuse_twins(written, mistakes);
+    check_duplicates(raw, diagnostics);
     targets.into_iter().collect()
 }
 
-fn refuse_twins(written: &Written, mistakes: &mut Mistakes) {
+fn check_duplicates(raw: &Raw, diagnostics: &mut Diagnostics) {
     let mut seen: BTreeMap<&str, u64> = BTreeMap::new();
-    if written.targets.is_none() {
+    if raw.targets.is_none() {
         seen.insert(LOGIN_TARGET, 0);
     }
     let lists = [
-        ("targets", written.targets.as_deref()),
-        ("controls", Some(&*written.controls)),
+        ("targets", raw.targets.as_deref()),
+        ("controls", Some(&*raw.controls)),
     ];
     for (list, targets) in lists {
         for (index, target) in targets.unwrap_or_default().iter().enumerate() {
@@ -421,12 +421,12 @@ fn refuse_twins(written: &Written, mistakes: &mut Mistakes) {
             let line = target.name.referenced.line();
             match seen.insert(name, line) {
                 None => {}
-                Some(0) => mistakes.at(
+                Some(0) => diagnostics.at(
                     &target.name,
                     format!("{list}[{index}].name"),
                     format!("{name:?} is the built-in target's name; choose another"),
                 ),
-                Some(first) => mistakes.at(
+                Some(first) => diagnostics.at(
                     &target.name,
                     format!("{list}[{index}].name"),
                     format!(

@@ -7,10 +7,10 @@ use std::time::Duration;
 
 use url::Url;
 
-use super::mistake::Mistakes;
+use super::diagnostic::Diagnostics;
 use super::module::ProbeModule;
-use super::written;
-use crate::personal;
+use super::raw;
+use crate::redact;
 use crate::report::{Expectation, Role};
 
 /// The login server that the circular names (CD/OES/CCASS/013/2023, Appendix, step 1).
@@ -120,17 +120,17 @@ impl Deref for Targets {
 }
 
 /// What all targets of a file share.
-pub(super) struct Surroundings<'a> {
+pub(super) struct TargetContext<'a> {
     pub modules: &'a BTreeMap<String, Arc<ProbeModule>>,
     pub timeout: Duration,
 }
 
 /// The targets of one list of the file.
-pub(super) fn understand(
-    list: &[written::Target],
+pub(super) fn validate(
+    list: &[raw::Target],
     role: Role,
-    surroundings: &Surroundings<'_>,
-    mistakes: &mut Mistakes,
+    context: &TargetContext<'_>,
+    diagnostics: &mut Diagnostics,
 ) -> Vec<Target> {
     let key = match role {
         Role::Login => "targets",
@@ -139,50 +139,44 @@ pub(super) fn understand(
     list.iter()
         .enumerate()
         .filter_map(|(index, one)| {
-            understand_one(
-                &format!("{key}[{index}]"),
-                one,
-                role,
-                surroundings,
-                mistakes,
-            )
+            validate_one(&format!("{key}[{index}]"), one, role, context, diagnostics)
         })
         .collect()
 }
 
-fn understand_one(
+fn validate_one(
     key: &str,
-    written: &written::Target,
+    raw: &raw::Target,
     role: Role,
-    surroundings: &Surroundings<'_>,
-    mistakes: &mut Mistakes,
+    context: &TargetContext<'_>,
+    diagnostics: &mut Diagnostics,
 ) -> Option<Target> {
-    let label = |text: &written::Text, key: String, mistakes: &mut Mistakes| {
+    let label = |text: &raw::Text, key: String, diagnostics: &mut Diagnostics| {
         if let Err(message) = super::value::label(&text.value) {
-            mistakes.at(text, key, message);
+            diagnostics.at(text, key, message);
         }
     };
-    label(&written.name, format!("{key}.name"), mistakes);
-    if let Some(group) = &written.group {
-        label(group, format!("{key}.group"), mistakes);
+    label(&raw.name, format!("{key}.name"), diagnostics);
+    if let Some(group) = &raw.group {
+        label(group, format!("{key}.group"), diagnostics);
     }
-    let scheme = match written.allow_http {
+    let scheme = match raw.allow_http {
         true => Scheme::HttpAllowed,
         false => Scheme::HttpsOnly,
     };
-    let url = probe_url(&written.url.value, scheme)
-        .map_err(|message| match written.url.value.contains('@') {
-            true => mistakes.at_secret(&written.url, format!("{key}.url"), message),
-            false => mistakes.at(&written.url, format!("{key}.url"), message),
+    let url = probe_url(&raw.url.value, scheme)
+        .map_err(|message| match raw.url.value.contains('@') {
+            true => diagnostics.at_secret(&raw.url, format!("{key}.url"), message),
+            false => diagnostics.at(&raw.url, format!("{key}.url"), message),
         })
         .ok();
-    let module = match &written.module {
-        None => surroundings.modules.get(LOGIN_MODULE).cloned(),
+    let module = match &raw.module {
+        None => context.modules.get(LOGIN_MODULE).cloned(),
         Some(name) => {
-            let module = surroundings.modules.get(&name.value).cloned();
+            let module = context.modules.get(&name.value).cloned();
             if module.is_none() {
-                let known: Vec<_> = surroundings.modules.keys().cloned().collect();
-                mistakes.at(
+                let known: Vec<_> = context.modules.keys().cloned().collect();
+                diagnostics.at(
                     name,
                     format!("{key}.module"),
                     format!(
@@ -195,15 +189,11 @@ fn understand_one(
             module
         }
     };
-    let expect = match written
-        .expect
-        .as_ref()
-        .map(|text| (text, text.value.as_str()))
-    {
+    let expect = match raw.expect.as_ref().map(|text| (text, text.value.as_str())) {
         None | Some((_, "reachable")) => Expectation::Reachable,
         Some((_, "unreachable")) => Expectation::Unreachable,
         Some((text, _)) => {
-            mistakes.at(
+            diagnostics.at(
                 text,
                 format!("{key}.expect"),
                 "write one of reachable, unreachable",
@@ -213,13 +203,13 @@ fn understand_one(
     };
     let module = module?;
     Some(Target {
-        name: written.name.value.clone(),
+        name: raw.name.value.clone(),
         url: url?,
         role,
-        timeout: module.limit(surroundings.timeout),
+        timeout: module.limit(context.timeout),
         module,
         expect,
-        group: written.group.as_ref().map(|group| group.value.clone()),
+        group: raw.group.as_ref().map(|group| group.value.clone()),
         scheme,
     })
 }
@@ -232,7 +222,7 @@ fn probe_url(text: &str, scheme: Scheme) -> Result<Url, String> {
             "credentials in the address are refused: this program never logs in".to_owned(),
         );
     }
-    if personal::is_in(text) {
+    if redact::contains_email(text) {
         return Err("an e-mail address stands in it; the address of a page holds none".to_owned());
     }
     match (url.scheme(), scheme) {

@@ -9,8 +9,8 @@
 //! The form: <https://github.com/prometheus/exporter-toolkit/blob/master/docs/web-configuration.md>.
 
 mod clients;
+mod raw;
 mod tls;
-mod written;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -24,11 +24,11 @@ use rustls::ServerConfig;
 use serde_saphyr::{Location, Spanned};
 
 use super::ConfigError;
-use super::mistake::Mistakes;
-use super::read_file::ReadFile;
+use super::diagnostic::Diagnostics;
+use super::file_snapshot::FileSnapshot;
+use super::raw::Text;
 use super::value::duration;
-use super::written::Text;
-use written::Written;
+use raw::Raw;
 
 /// How the listener is protected; by default not at all.
 #[derive(Clone, Default)]
@@ -41,7 +41,7 @@ pub struct WebConfig {
     pub users: BTreeMap<String, String>,
     pub rate_limit: Option<RateLimit>,
     /// What was read, so that a change is seen.
-    pub files: Vec<ReadFile>,
+    pub files: Vec<FileSnapshot>,
 }
 
 /// How sessions are made.
@@ -78,7 +78,7 @@ impl WebConfig {
             return Ok(Self::default());
         };
         // Before it is read: a change meanwhile is then seen afterwards.
-        let file = ReadFile::now(path.to_owned());
+        let file = FileSnapshot::take(path.to_owned());
         let text = fs::read_to_string(path).map_err(|source| ConfigError::Unreadable {
             path: path.to_owned(),
             source,
@@ -87,28 +87,28 @@ impl WebConfig {
     }
 
     /// Reads `text`, which stands in `file`; certificates and keys are sought beside it.
-    fn parse(text: &str, file: ReadFile) -> Result<Self, ConfigError> {
+    fn parse(text: &str, file: FileSnapshot) -> Result<Self, ConfigError> {
         let path = &file.path.clone();
-        let mut mistakes = Mistakes::of(path, text);
+        let mut diagnostics = Diagnostics::of(path, text);
         // Not strict: `yes` and `on` are booleans to the toolkit too.
-        let config = match serde_saphyr::from_str::<Written>(text) {
-            Ok(written) => {
+        let config = match serde_saphyr::from_str::<Raw>(text) {
+            Ok(raw) => {
                 let mut reader = Reader {
                     directory: path.parent().unwrap_or(Path::new("")),
-                    secret_lines: secret_lines(&written),
+                    secret_lines: secret_lines(&raw),
                     files: vec![file],
-                    mistakes: &mut mistakes,
+                    diagnostics: &mut diagnostics,
                 };
-                reader.web(&written)
+                reader.web(&raw)
             }
             Err(error) => {
-                syntax(&error, &mut mistakes);
+                syntax(&error, &mut diagnostics);
                 Self::default()
             }
         };
-        match mistakes.is_empty() {
+        match diagnostics.is_empty() {
             true => Ok(config),
-            false => Err(ConfigError::Mistaken(mistakes)),
+            false => Err(ConfigError::Mistaken(diagnostics)),
         }
     }
 }
@@ -126,22 +126,22 @@ impl fmt::Debug for WebConfig {
 }
 
 /// Notes what the YAML reader found, without the line: a secret may stand in it.
-fn syntax(error: &serde_saphyr::Error, mistakes: &mut Mistakes) {
+fn syntax(error: &serde_saphyr::Error, diagnostics: &mut Diagnostics) {
     let place = error.location().unwrap_or(Location::UNKNOWN);
     let told = error.without_snippet().to_string();
     let tail = format!(" at line {}, column {}", place.line(), place.column());
     let message = told.strip_suffix(&tail).unwrap_or(&told);
-    mistakes.at_secret(&Spanned::new((), place, place), "", message);
+    diagnostics.at_secret(&Spanned::new((), place, place), "", message);
 }
 
 /// The lines on which a hash or a key begins.
-fn secret_lines(written: &Written) -> BTreeSet<u64> {
-    let key = written
+fn secret_lines(raw: &Raw) -> BTreeSet<u64> {
+    let key = raw
         .tls_server_config
         .iter()
         .filter_map(|section| section.value.as_ref()?.key.as_ref())
         .flat_map(|text| [text.referenced, text.defined]);
-    let hashes = written
+    let hashes = raw
         .basic_auth_users
         .iter()
         .flat_map(|users| users.values())
@@ -153,8 +153,8 @@ fn secret_lines(written: &Written) -> BTreeSet<u64> {
 struct Reader<'a> {
     directory: &'a Path,
     secret_lines: BTreeSet<u64>,
-    files: Vec<ReadFile>,
-    mistakes: &'a mut Mistakes,
+    files: Vec<FileSnapshot>,
+    diagnostics: &'a mut Diagnostics,
 }
 
 /// In the order in which they are preferred.
@@ -175,30 +175,30 @@ impl Reader<'_> {
     /// Notes a mistake; its line is not shown where a secret stands in it.
     fn at<T>(&mut self, value: &Spanned<T>, key: &str, message: impl Into<String>) {
         match self.secret_lines.contains(&value.referenced.line()) {
-            true => self.mistakes.at_secret(value, key, message),
-            false => self.mistakes.at(value, key, message),
+            true => self.diagnostics.at_secret(value, key, message),
+            false => self.diagnostics.at(value, key, message),
         }
     }
 
-    fn web(&mut self, written: &Written) -> WebConfig {
-        let http = written.http_server_config.as_ref();
+    fn web(&mut self, raw: &Raw) -> WebConfig {
+        let http = raw.http_server_config.as_ref();
         let protocols = match http.and_then(|http| http.http2) {
             None | Some(true) => HTTP2_AND_1,
             Some(false) => HTTP1,
         };
-        let tls = written.tls_server_config.as_ref();
+        let tls = raw.tls_server_config.as_ref();
         WebConfig {
             tls: tls.and_then(|section| self.tls(section, protocols)),
             headers: http
                 .and_then(|http| http.headers.as_ref())
                 .map(|headers| self.headers(headers))
                 .unwrap_or_default(),
-            users: written
+            users: raw
                 .basic_auth_users
                 .as_ref()
                 .map(|users| self.users(users))
                 .unwrap_or_default(),
-            rate_limit: written
+            rate_limit: raw
                 .rate_limit
                 .as_ref()
                 .and_then(|limit| self.rate_limit(limit)),
@@ -206,21 +206,20 @@ impl Reader<'_> {
         }
     }
 
-    fn allowed_sans(&mut self, written: &Spanned<Vec<Text>>) -> Vec<String> {
-        if written.value.is_empty() {
+    fn allowed_sans(&mut self, raw: &Spanned<Vec<Text>>) -> Vec<String> {
+        if raw.value.is_empty() {
             let message = "the list is empty, and no client could come in; \
                            write the names of the clients that may, or leave it out";
-            self.at(written, "tls_server_config.client_allowed_sans", message);
+            self.at(raw, "tls_server_config.client_allowed_sans", message);
         }
-        written.value.iter().map(|san| san.value.clone()).collect()
+        raw.value.iter().map(|san| san.value.clone()).collect()
     }
 
     fn headers(
         &mut self,
-        written: &BTreeMap<String, Spanned<Option<String>>>,
+        raw: &BTreeMap<String, Spanned<Option<String>>>,
     ) -> Vec<(HeaderName, HeaderValue)> {
-        written
-            .iter()
+        raw.iter()
             .filter_map(|(name, value)| self.header(name, value))
             .collect()
     }
@@ -229,27 +228,23 @@ impl Reader<'_> {
     fn header(
         &mut self,
         name: &str,
-        written: &Spanned<Option<String>>,
+        raw: &Spanned<Option<String>>,
     ) -> Option<(HeaderName, HeaderValue)> {
         let key = format!("http_server_config.headers.{name}");
         let Some((_, values)) = HEADERS.iter().find(|(known, _)| *known == name) else {
             let names: Vec<_> = HEADERS.iter().map(|(name, _)| *name).collect();
             let message = format!("cannot be set; these can: {}", names.join(", "));
-            self.at(written, &key, message);
+            self.at(raw, &key, message);
             return None;
         };
-        let text = written.value.as_deref().filter(|text| !text.is_empty())?;
+        let text = raw.value.as_deref().filter(|text| !text.is_empty())?;
         if !values.is_empty() && !values.contains(&text) {
             let message = format!("{text:?} is not known; write {}", values.join(" or "));
-            self.at(written, &key, message);
+            self.at(raw, &key, message);
             return None;
         }
         let Ok(value) = HeaderValue::from_str(text) else {
-            self.at(
-                written,
-                &key,
-                "a header's value is one line of visible text",
-            );
+            self.at(raw, &key, "a header's value is one line of visible text");
             return None;
         };
         Some((HeaderName::try_from(name).ok()?, value))
@@ -257,27 +252,27 @@ impl Reader<'_> {
 
     fn users(
         &mut self,
-        written: &BTreeMap<String, Spanned<Option<String>>>,
+        raw: &BTreeMap<String, Spanned<Option<String>>>,
     ) -> BTreeMap<String, String> {
         let mut users = BTreeMap::new();
-        for (name, written) in written {
+        for (name, raw) in raw {
             let key = format!("basic_auth_users.{name}");
             if name.contains(':') {
                 let message = "a name with a colon cannot be sent by a client (RFC 7617, 2)";
-                self.at(written, &key, message);
+                self.at(raw, &key, message);
             }
-            let hash = written.value.as_deref().unwrap_or_default();
+            let hash = raw.value.as_deref().unwrap_or_default();
             if let Err(message) = bcrypt(hash) {
-                self.at(written, &key, message);
+                self.at(raw, &key, message);
             }
             users.insert(name.clone(), hash.to_owned());
         }
         users
     }
 
-    fn rate_limit(&mut self, written: &written::RateLimit) -> Option<RateLimit> {
-        let Some(text) = &written.interval else {
-            if let Some(burst) = &written.burst {
+    fn rate_limit(&mut self, raw: &raw::RateLimit) -> Option<RateLimit> {
+        let Some(text) = &raw.interval else {
+            if let Some(burst) = &raw.burst {
                 let message = "limits nothing without an interval; \
                                write rate_limit.interval, for example 100ms";
                 self.at(burst, "rate_limit.burst", message);
@@ -294,7 +289,7 @@ impl Reader<'_> {
             return None;
         }
         let message = "no request would ever be let through; write a number from 1 on";
-        match &written.burst {
+        match &raw.burst {
             Some(burst) if burst.value > 0 => Some(RateLimit {
                 interval,
                 burst: burst.value,
@@ -338,7 +333,7 @@ mod tests {
     const HASH: &str = "$2y$10$QOauhQNbBCuQDKes6eFzPeMqBSjb7Mr5DUmpZ/VcEd00UAV/LDeSi";
 
     fn parse(text: &str) -> Result<WebConfig, ConfigError> {
-        WebConfig::parse(text, ReadFile::now("web-config.yml".into()))
+        WebConfig::parse(text, FileSnapshot::take("web-config.yml".into()))
     }
 
     #[test]

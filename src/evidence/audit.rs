@@ -10,27 +10,27 @@ use std::fs;
 use std::ops::RangeInclusive;
 use std::path::Path;
 
+use super::chain::{self, ChainedRecord, Head};
 use super::ledger::{Ledger, LedgerError, name};
-use super::line::{self, Head, Sealed};
 
 /// What all files hold.
 #[derive(Clone, Debug)]
 pub struct Audit {
     /// In the order of their numbers.
-    pub records: Vec<Sealed>,
+    pub records: Vec<ChainedRecord>,
     pub files: Vec<String>,
     /// The newest record, or none.
     pub head: Head,
     pub faults: Vec<Fault>,
     /// The number of the record that has the hash that was asked for.
-    pub anchored: Option<u64>,
+    pub head_found_at: Option<u64>,
     /// By their numbers.
     altered: BTreeSet<u64>,
 }
 
 /// Hashes that are known from elsewhere.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Known<'a> {
+pub struct KnownHashes<'a> {
     /// Of a record that must be there.
     pub head: Option<&'a str>,
     /// Of the last record before the oldest that is there: earlier years were moved away.
@@ -116,12 +116,12 @@ struct Link {
     place: Place,
     /// Of the line as it stands.
     computed: String,
-    record: Sealed,
+    record: ChainedRecord,
 }
 
 impl Audit {
     /// Whether a record is as it was written, as far as its line shows.
-    pub fn is_altered(&self, record: &Sealed) -> bool {
+    pub fn is_altered(&self, record: &ChainedRecord) -> bool {
         self.altered.contains(&record.number)
     }
 
@@ -129,7 +129,7 @@ impl Audit {
     ///
     /// # Errors
     /// A file cannot be read, or is locked by a writer for too long.
-    pub fn of(ledger: &Ledger, known: Known<'_>) -> Result<Self, LedgerError> {
+    pub fn of(ledger: &Ledger, known: KnownHashes<'_>) -> Result<Self, LedgerError> {
         let lock = ledger.lock_for_reading()?;
         let mut faults = Vec::new();
         let mut links: BTreeMap<u64, Link> = BTreeMap::new();
@@ -143,7 +143,7 @@ impl Audit {
             })?;
             files.push(name(&path));
             for (place, line) in lines(&path, &bytes, &mut faults) {
-                let Some(record) = line::read(line) else {
+                let Some(record) = chain::read(line) else {
                     faults.push(Fault::Unreadable { place });
                     continue;
                 };
@@ -157,7 +157,7 @@ impl Audit {
                 }
                 highest = highest.max(number);
                 let link = Link {
-                    computed: line::hash(line),
+                    computed: chain::hash(line),
                     place: place.clone(),
                     record,
                 };
@@ -169,11 +169,11 @@ impl Audit {
         }
         drop(lock);
         check_chain(&links, known.after, &mut faults);
-        let anchored = known.head.and_then(|hash| {
+        let head_found_at = known.head.and_then(|hash| {
             let has = |link: &&Link| link.computed.eq_ignore_ascii_case(hash);
             links.values().find(has).map(|link| link.record.number)
         });
-        if known.head.is_some() && anchored.is_none() {
+        if known.head.is_some() && head_found_at.is_none() {
             faults.push(Fault::HeadUnknown);
         }
         let head = links
@@ -192,7 +192,7 @@ impl Audit {
             files,
             head,
             faults,
-            anchored,
+            head_found_at,
         })
     }
 }
@@ -209,7 +209,7 @@ fn lines<'a>(path: &Path, bytes: &'a [u8], faults: &mut Vec<Fault>) -> Vec<(Plac
         .map(|(index, line)| (place(index), line))
         .collect();
     // A whole line of which an editor took the end is a record: the next append gives it back.
-    if let Some((place, torn)) = lines.pop_if(|(_, line)| !line::is_sound(line))
+    if let Some((place, torn)) = lines.pop_if(|(_, line)| !chain::is_intact(line))
         && !torn.is_empty()
     {
         faults.push(Fault::Torn {

@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use thiserror::Error;
 
-use super::line::{self, Head, Writer};
+use super::chain::{self, Head, Writer};
 use super::record::{Content, Repair};
 use crate::calendar::date_at;
 use crate::clock::{Clock, Stopwatch};
@@ -21,10 +21,10 @@ const DIRECTORY: &str = "evidence";
 const LOCK: &str = "lock";
 const ENDING: &str = "jsonl";
 /// How long another writer may hold the lock.
-const PATIENCE: Duration = Duration::from_secs(5);
-const BETWEEN_TRIES: Duration = Duration::from_millis(5);
+const LOCK_TIMEOUT: Duration = Duration::from_secs(5);
+const LOCK_RETRY_INTERVAL: Duration = Duration::from_millis(5);
 /// A line is shorter; what is longer is not ours.
-pub(super) const MOST_LINE: u64 = 1 << 20;
+pub(super) const MAX_LINE_BYTES: u64 = 1 << 20;
 
 /// The evidence in one data directory.
 #[derive(Clone, Debug)]
@@ -53,7 +53,7 @@ pub enum LedgerError {
     #[error(
         "another program has held {} for {} s; end it, or wait until it is done",
         path.display(),
-        PATIENCE.as_secs()
+        LOCK_TIMEOUT.as_secs()
     )]
     Locked { path: PathBuf },
     #[error("a record cannot be written as JSON, which is a defect: {0}")]
@@ -132,8 +132,8 @@ impl Ledger {
         let (mut head, repair) = match &newest {
             None => (Head::none(), None),
             Some(path) => {
-                let tail = mended(path)?;
-                let repair = (!tail.torn.is_empty()).then(|| set_aside(path, &tail));
+                let tail = repair_tail(path)?;
+                let repair = (!tail.torn.is_empty()).then(|| quarantine_partial_line(path, &tail));
                 (tail.head, repair.transpose()?)
             }
         };
@@ -149,7 +149,7 @@ impl Ledger {
         let mut text = String::new();
         let mut receipts = Vec::new();
         for (index, content) in repair.iter().chain(contents).enumerate() {
-            let (line, next) = line::seal(content, &head, &self.writer, now)?;
+            let (line, next) = chain::seal(content, &head, &self.writer, now)?;
             text.push_str(&line);
             head = next;
             if index >= usize::from(repair.is_some()) {
@@ -159,7 +159,7 @@ impl Ledger {
                 });
             }
         }
-        write_whole(&path, text.as_bytes())?;
+        append_atomic(&path, text.as_bytes())?;
         Ok(receipts)
     }
 
@@ -190,21 +190,21 @@ impl Ledger {
 
 /// What `path` ends with. A last line that is whole but for its end gets its end: an editor took it,
 /// or a crash came in the last moment.
-fn mended(path: &Path) -> Result<Tail, LedgerError> {
+fn repair_tail(path: &Path) -> Result<Tail, LedgerError> {
     let found = tail(path).map_err(failed("read", path))?;
-    if found.torn.is_empty() || !line::is_sound(&found.torn) {
+    if found.torn.is_empty() || !chain::is_intact(&found.torn) {
         return Ok(found);
     }
-    write_whole(path, b"\n")?;
+    append_atomic(path, b"\n")?;
     tail(path).map_err(failed("read", path))
 }
 
 /// Cuts half a line off, after keeping it elsewhere.
-fn set_aside(path: &Path, tail: &Tail) -> Result<Content, LedgerError> {
+fn quarantine_partial_line(path: &Path, tail: &Tail) -> Result<Content, LedgerError> {
     let aside = path.with_extension("torn");
     let mut kept = tail.torn.clone();
     kept.push(b'\n');
-    write_whole(&aside, &kept)?;
+    append_atomic(&aside, &kept)?;
     let file = OpenOptions::new().write(true).open(path);
     file.and_then(|file| file.set_len(tail.whole).and_then(|()| file.sync_all()))
         .map_err(failed("mend", path))?;
@@ -228,7 +228,7 @@ pub(super) fn name(path: &Path) -> String {
 }
 
 /// Appends to a file so that all of it is on disk, or none of it in the file.
-fn write_whole(path: &Path, bytes: &[u8]) -> Result<(), LedgerError> {
+fn append_atomic(path: &Path, bytes: &[u8]) -> Result<(), LedgerError> {
     let mut file = OpenOptions::new()
         .create(true)
         .append(true)
@@ -242,19 +242,19 @@ fn write_whole(path: &Path, bytes: &[u8]) -> Result<(), LedgerError> {
         return Err(failed("write", path)(cause));
     }
     if before == 0 {
-        keep_name(path).map_err(failed("keep", path))?;
+        fsync_parent_dir(path).map_err(failed("keep", path))?;
     }
     Ok(())
 }
 
 /// A new file's name is on disk only when its directory is.
 #[cfg(unix)]
-fn keep_name(path: &Path) -> io::Result<()> {
+fn fsync_parent_dir(path: &Path) -> io::Result<()> {
     File::open(path.parent().unwrap_or(Path::new(".")))?.sync_all()
 }
 
 #[cfg(not(unix))]
-fn keep_name(_path: &Path) -> io::Result<()> {
+fn fsync_parent_dir(_path: &Path) -> io::Result<()> {
     Ok(())
 }
 
@@ -267,12 +267,12 @@ fn wait_for(
         match attempt() {
             Ok(()) => return Ok(()),
             Err(fs::TryLockError::Error(cause)) => return Err(failed("lock", path)(cause)),
-            Err(fs::TryLockError::WouldBlock) if watch.elapsed() > PATIENCE => {
+            Err(fs::TryLockError::WouldBlock) if watch.elapsed() > LOCK_TIMEOUT => {
                 return Err(LedgerError::Locked {
                     path: path.to_owned(),
                 });
             }
-            Err(fs::TryLockError::WouldBlock) => thread::sleep(BETWEEN_TRIES),
+            Err(fs::TryLockError::WouldBlock) => thread::sleep(LOCK_RETRY_INTERVAL),
         }
     }
 }
@@ -301,12 +301,12 @@ fn tail(path: &Path) -> io::Result<Tail> {
                 let last = lines.skip(1).find(|line| !line.is_empty());
                 let head = last.map_or_else(Head::none, |line| Head {
                     number: bytes.iter().filter(|byte| **byte == b'\n').count() as u64,
-                    hash: line::hash(line),
+                    hash: chain::hash(line),
                 });
                 let whole = whole as u64;
                 return Ok(Tail { head, whole, torn });
             }
-            None => window = (window * 4).min(MOST_LINE.max(length)),
+            None => window = (window * 4).min(MAX_LINE_BYTES.max(length)),
         }
     }
 }
@@ -322,11 +322,11 @@ fn tail_of(bytes: &[u8], from: u64) -> Option<Tail> {
     let known = if from == 0 { 0 } else { 1 };
     for (behind, line) in (0..).zip(lines.get(known..)?.iter().rev()) {
         last = last.or(Some(line));
-        if let Some(record) = line::read(line) {
+        if let Some(record) = chain::read(line) {
             return Some(Tail {
                 head: Head {
                     number: record.number.saturating_add(behind),
-                    hash: line::hash(last?),
+                    hash: chain::hash(last?),
                 },
                 whole: from + whole.len() as u64,
                 torn: torn.to_vec(),

@@ -13,20 +13,20 @@
 //! * `standing`: what follows from the records: who has verified what, which terminals were seen
 
 mod audit;
+mod chain;
 mod ledger;
-mod line;
 mod record;
-mod standing;
+mod state;
 mod verification;
 
-pub use audit::{Audit, Fault, Known};
+pub use audit::{Audit, Fault, KnownHashes};
+pub use chain::{ChainedRecord, Head};
 pub use ledger::{Ledger, LedgerError, Receipt};
-pub use line::{Head, Sealed};
 pub use record::{
-    Content, Drill, DrillOutcome, Failure, Outage, OutageEnd, Reference, Repair, Sighting,
-    TerminalCheck,
+    Content, Drill, DrillOutcome, Failure, Outage, OutageEnd, Reference, Repair, TerminalCheck,
+    TerminalOutcome,
 };
-pub use standing::{Standing, VERIFICATION};
+pub use state::{EvidenceState, VERIFICATION};
 pub use verification::{
     CertificateSeen, Check, LayerSeen, LayerState, Origin, Outcome, Verification,
 };

@@ -131,20 +131,22 @@ impl Failure {
 pub struct TerminalCheck {
     /// A name of the configuration's list.
     pub terminal: String,
-    pub outcome: Sighting,
+    pub outcome: TerminalOutcome,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reference: Option<Reference>,
 }
 
 /// Whether the login page was seen in Edge.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, clap::ValueEnum,
+)]
 #[serde(rename_all = "kebab-case")]
-pub enum Sighting {
+pub enum TerminalOutcome {
     Seen,
     NotSeen,
 }
 
-impl Sighting {
+impl TerminalOutcome {
     pub const ALL: [Self; 2] = [Self::Seen, Self::NotSeen];
 
     /// The value of the `outcome` label and of `record --outcome`.

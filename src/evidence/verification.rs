@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::record::{Failure, Reference};
 use crate::report::{
-    Expectation, Finding, Layer, LayerName, PageVerdict, Ran, Reason, Report, Verdict,
+    Expectation, Finding, Layer, LayerName, LayerResult, PageVerdict, Reason, Report, Verdict,
 };
 
 /// Why a probe was recorded.
@@ -115,7 +115,7 @@ pub enum LayerState {
     Failed,
     NotReached,
     /// It has no part in this target's way.
-    NotNeeded,
+    NotApplicable,
     /// The page, where no check is configured.
     NotConfigured,
 }
@@ -127,7 +127,7 @@ impl LayerState {
             Self::Good => "good",
             Self::Failed => "fails",
             Self::NotReached => "not reached",
-            Self::NotNeeded => "not needed",
+            Self::NotApplicable => "not needed",
             Self::NotConfigured => "not checked",
         }
     }
@@ -163,7 +163,7 @@ impl Verification {
         let attempts = || tcp().flat_map(|facts| &facts.addresses);
         let tls = report.hops.iter().rev().filter_map(|hop| hop.tls.facts());
         let leaf = tls
-            .filter_map(|facts| facts.telling())
+            .filter_map(|facts| facts.representative())
             .find_map(|handshake| handshake.chain.first());
         let page = report.page.facts();
         Self {
@@ -203,11 +203,11 @@ fn seen(report: &Report, layer: LayerName) -> LayerSeen {
     fn any<F>(of: impl Iterator<Item = F>, needed: impl Fn(F) -> bool) -> LayerState {
         match of.into_iter().any(needed) {
             true => LayerState::NotReached,
-            false => LayerState::NotNeeded,
+            false => LayerState::NotApplicable,
         }
     }
     fn needed<F>(layer: &Layer<F>) -> bool {
-        !matches!(layer, Layer::NotNeeded)
+        !matches!(layer, Layer::NotApplicable)
     }
     let hops = report.hops.iter();
     let outcome = report.layer(layer);
@@ -220,9 +220,9 @@ fn seen(report: &Report, layer: LayerName) -> LayerSeen {
         (None, LayerName::Tls) => any(hops, |hop| needed(&hop.tls)),
         (None, LayerName::Http) => any(hops, |hop| needed(&hop.http)),
         (None, LayerName::Page) => match &report.page {
-            Layer::Ran(Ran { .. }) => LayerState::NotConfigured,
+            Layer::Done(LayerResult { .. }) => LayerState::NotConfigured,
             Layer::NotReached => LayerState::NotReached,
-            Layer::NotNeeded => LayerState::NotNeeded,
+            Layer::NotApplicable => LayerState::NotApplicable,
         },
     };
     LayerSeen {

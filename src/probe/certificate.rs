@@ -24,7 +24,7 @@ use crate::report::Certificate;
 pub(super) const MAX_CHAIN: usize = 10;
 const MAX_NAMES: usize = 64;
 /// NIST SP 800-131A and the CA/Browser Forum's Baseline Requirements, 6.1.5.
-const LEAST_RSA_BITS: usize = 2048;
+const MIN_RSA_BITS: usize = 2048;
 const CA_ISSUERS: Oid<'static> = oid!(1.3.6.1.5.5.7.48.2);
 
 /// How many certificates are kept as they were read.
@@ -32,9 +32,9 @@ const MAX_KEPT: usize = 256;
 
 /// Certificates by their bytes: what one says of itself is the same each time it is shown.
 #[derive(Debug, Default)]
-pub(super) struct Shelf(Mutex<HashMap<CertificateDer<'static>, Arc<Parsed>>>);
+pub(super) struct CertificateCache(Mutex<HashMap<CertificateDer<'static>, Arc<Parsed>>>);
 
-impl Shelf {
+impl CertificateCache {
     /// The fields of a certificate; `None` where it cannot be read.
     pub fn read(&self, der: &CertificateDer<'static>) -> Option<Arc<Parsed>> {
         let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
@@ -248,7 +248,7 @@ fn algorithm(oid: &Oid<'_>) -> String {
 
 fn weakness(certificate: &X509Certificate<'_>) -> Option<String> {
     if let Ok(PublicKey::RSA(key)) = certificate.public_key().parsed()
-        && key.key_size() < LEAST_RSA_BITS
+        && key.key_size() < MIN_RSA_BITS
     {
         return Some(format!("an RSA key of {} bits", key.key_size()));
     }

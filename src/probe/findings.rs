@@ -136,7 +136,7 @@ fn addresses(tcp: &TcpFacts, tls: Option<&TlsFacts>, list: &mut List) {
 
 /// A resolver without a usable answer, and resolvers that differ among those that answered.
 fn resolvers(facts: &DnsFacts, list: &mut List) {
-    if !facts.followed.addresses.is_empty() {
+    if !facts.resolution.addresses.is_empty() {
         for lookup in &facts.lookups {
             if let Some(reason) = lookup.failure {
                 list.add(
@@ -170,9 +170,9 @@ fn addresses_text(set: &BTreeSet<IpAddr>) -> String {
 
 fn unexpected(facts: &DnsFacts, list: &mut List) {
     let followed = (
-        facts.followed.expected,
-        &facts.followed.addresses,
-        &facts.followed.route,
+        facts.resolution.expected,
+        &facts.resolution.addresses,
+        &facts.resolution.route,
     );
     let asked = facts
         .lookups

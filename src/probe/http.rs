@@ -4,7 +4,7 @@
 //! redirect means is left to [`super::redirect`], what the page means to [`super::page`].
 
 mod body;
-mod trouble;
+mod error;
 
 use std::time::Duration;
 
@@ -23,8 +23,8 @@ use super::bounded;
 use super::page;
 use crate::clock::{Clock, Stopwatch, TimeLimit};
 use crate::config::{HttpPolicy, Redirects};
-use crate::report::{AnsweredBy, HttpFacts, Ran, Reason};
-use trouble::{Phase, Trouble};
+use crate::report::{AnsweredBy, HttpFacts, LayerResult, Reason};
+use error::{HttpError, Phase};
 
 const MAX_HEADER_BYTES: usize = 64 * 1024;
 const MAX_HEADERS: usize = 128;
@@ -32,7 +32,7 @@ const MAX_COOKIES: usize = 32;
 /// Nobody is left alone for longer than this, whatever they ask.
 const MAX_RETRY_AFTER: Duration = Duration::from_secs(3600);
 /// How long a finished connection may take to say goodbye.
-const FAREWELL: Duration = Duration::from_millis(50);
+const CLOSE_TIMEOUT: Duration = Duration::from_millis(50);
 
 /// The protocol that the session negotiated.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -54,7 +54,7 @@ pub(super) struct Question<'a> {
 
 /// What came back.
 pub(super) struct Answer {
-    pub layer: Ran<HttpFacts>,
+    pub layer: LayerResult<HttpFacts>,
     /// The decoded body, where it came whole, and where it leads if it is a redirect to follow.
     pub body: Option<(Vec<u8>, Option<String>)>,
     /// The server ended the session with a TLS alert once it could (it wanted a client certificate,
@@ -94,7 +94,7 @@ where
             if let (Some(first_byte), None) = (facts.first_byte, facts.transfer) {
                 facts.transfer = Some(watch.elapsed().saturating_sub(first_byte));
             }
-            (None, Some(Trouble::plain(Reason::HttpTimedOut)))
+            (None, Some(HttpError::plain(Reason::HttpTimedOut)))
         }
         Ok(Err(trouble)) => (None, Some(trouble)),
         Ok(Ok(body)) => (Some(body), None),
@@ -107,7 +107,7 @@ where
         }
     };
     Answer {
-        layer: Ran {
+        layer: LayerResult {
             duration: watch.elapsed(),
             failure,
             facts,
@@ -122,7 +122,7 @@ async fn exchange<IO>(
     question: &Question<'_>,
     cookies: &mut CookieStore,
     facts: &mut HttpFacts,
-) -> Result<(Vec<u8>, Option<String>), Trouble>
+) -> Result<(Vec<u8>, Option<String>), HttpError>
 where
     IO: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
@@ -130,7 +130,7 @@ where
     let watch = Stopwatch::start();
     let (response, connection) = send(io, question.protocol, request)
         .await
-        .map_err(|error| Trouble::of(&error, Phase::Head))?;
+        .map_err(|error| HttpError::of(&error, Phase::Head))?;
     facts.first_byte = Some(watch.elapsed());
     read_head(&response, question, cookies, facts);
     let location = location(&response);
@@ -143,7 +143,7 @@ where
     }
     // Whatever became of its body, the status says more; its title tells whose page it is.
     facts.title = body.ok().and_then(|body| page::title(&body));
-    Err(Trouble::plain(Reason::HttpStatus))
+    Err(HttpError::plain(Reason::HttpStatus))
 }
 
 /// Reads the body and lets the connection go.
@@ -152,7 +152,7 @@ async fn receive(
     connection: Connection,
     question: &Question<'_>,
     facts: &mut HttpFacts,
-) -> Result<Vec<u8>, Trouble> {
+) -> Result<Vec<u8>, HttpError> {
     let watch = Stopwatch::start();
     let encoding = body::encoding(response.headers());
     let delimited_by_close = response.version() < Version::HTTP_2
@@ -173,7 +173,7 @@ async fn receive(
         }
         Err((_, trouble)) => return Err(trouble),
     };
-    let _ = tokio::time::timeout(FAREWELL, connection).await;
+    let _ = tokio::time::timeout(CLOSE_TIMEOUT, connection).await;
     let body = body::decode(&encoding, wire, question.policy.max_body)?;
     facts.decoded_bytes = u64::try_from(body.len()).ok();
     Ok(body)
@@ -182,9 +182,9 @@ async fn receive(
 fn request(
     question: &Question<'_>,
     cookies: &CookieStore,
-) -> Result<Request<Empty<Bytes>>, Trouble> {
+) -> Result<Request<Empty<Bytes>>, HttpError> {
     let url = question.url;
-    let malformed = |error: &dyn std::fmt::Display| Trouble {
+    let malformed = |error: &dyn std::fmt::Display| HttpError {
         reason: Reason::HttpMalformed,
         detail: Some(bounded(&error.to_string())),
         tls_alert: None,

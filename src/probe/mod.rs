@@ -15,15 +15,15 @@
 //! What is measured beside the pipe (the other addresses, the resolvers one by one) goes on while
 //! the pipe does, and is gathered when the verdict is known. All of it shares one time limit.
 
-mod approach;
 mod certificate;
+mod connect;
 mod dns;
 mod findings;
 mod http;
 pub mod page;
 mod proxy;
 mod redirect;
-mod signature;
+mod signature_cache;
 mod tcp;
 mod tls;
 mod trust;
@@ -40,14 +40,15 @@ use url::{Host, Url};
 use crate::clock::{Clock, TimeLimit};
 use crate::config::{AllowedHosts, ProbeModule, Target};
 use crate::report::{
-    DnsFacts, Expectation, Hop, Layer, Lookup, PageFacts, PageVerdict, Ran, Reason, Report, Verdict,
+    DnsFacts, Expectation, Hop, Layer, LayerResult, Lookup, PageFacts, PageVerdict, Reason, Report,
+    Verdict,
 };
-use approach::{Approaches, Plan, Stream, Winner};
 use certificate::MAX_CHAIN;
+use connect::{ConnectAttempts, ConnectParams, Connection, Stream};
 pub use dns::resolver_count;
-use proxy::Passage;
-use redirect::{Step, Trail};
-pub use trust::{Anchors, Judgement, Roots, judge};
+use proxy::Tunnel;
+use redirect::{RedirectDecision, RedirectHistory};
+pub use trust::{Roots, TrustAnchors, TrustResult, judge};
 
 /// Probes targets.
 #[derive(Clone, Debug)]
@@ -145,7 +146,7 @@ impl Engine {
             forbidden: None,
             limit: TimeLimit::starting_now(target.timeout),
             cookies: CookieStore::default(),
-            trail: Trail::default(),
+            redirects: RedirectHistory::default(),
             steps: Vec::new(),
         };
         let started = self.clock.now();
@@ -192,19 +193,19 @@ struct Probe<'a> {
     forbidden: Option<IpAddr>,
     limit: TimeLimit,
     cookies: CookieStore,
-    trail: Trail,
-    steps: Vec<Walked>,
+    redirects: RedirectHistory,
+    steps: Vec<HopProgress>,
 }
 
 /// A hop that was walked, with what still goes on beside it.
-struct Walked {
+struct HopProgress {
     hop: Hop,
     lookups: JoinSet<Lookup>,
-    approaches: Option<Approaches>,
+    attempts: Option<ConnectAttempts>,
 }
 
 /// How a hop ended.
-enum Ending {
+enum HopOutcome {
     Failed(Reason),
     Next(Url),
     Body(Vec<u8>),
@@ -216,24 +217,24 @@ impl Probe<'_> {
     /// Walks the pipe to its verdict.
     async fn run(&mut self) -> (Option<Reason>, Layer<PageFacts>) {
         let mut url = self.target.url.clone();
-        self.trail.visit(&url, &self.cookies);
+        self.redirects.visit(&url, &self.cookies);
         loop {
             match self.hop(&url).await {
-                Ending::Next(next) => url = next,
-                Ending::Failed(reason) => return (Some(reason), Layer::NotReached),
-                Ending::Closed => return (None, Layer::NotNeeded),
-                Ending::Body(body) => {
+                HopOutcome::Next(next) => url = next,
+                HopOutcome::Failed(reason) => return (Some(reason), Layer::NotReached),
+                HopOutcome::Closed => return (None, Layer::NotApplicable),
+                HopOutcome::Body(body) => {
                     let page = judged(body, &self.target.module).await;
-                    return (page.failure, Layer::Ran(page));
+                    return (page.failure, Layer::Done(page));
                 }
             }
         }
     }
 
-    async fn hop(&mut self, url: &Url) -> Ending {
+    async fn hop(&mut self, url: &Url) -> HopOutcome {
         let host = bounded(url.host_str().unwrap_or_default());
         let first_of_its_name = self.steps.iter().all(|step| step.hop.host != host);
-        let mut walked = Walked {
+        let mut progress = HopProgress {
             hop: Hop {
                 url: bounded(url.as_str()),
                 host,
@@ -244,39 +245,44 @@ impl Probe<'_> {
                 http: Layer::NotReached,
             },
             lookups: JoinSet::new(),
-            approaches: None,
+            attempts: None,
         };
-        let ending = self.walk(url, &mut walked, first_of_its_name).await;
-        self.steps.push(walked);
+        let ending = self.walk(url, &mut progress, first_of_its_name).await;
+        self.steps.push(progress);
         ending
     }
 
-    async fn walk(&mut self, url: &Url, walked: &mut Walked, ask_resolvers: bool) -> Ending {
-        let passage = match self.passage(url) {
-            Ok(passage) => passage,
-            Err(reason) => return Ending::Failed(reason),
+    async fn walk(
+        &mut self,
+        url: &Url,
+        progress: &mut HopProgress,
+        ask_resolvers: bool,
+    ) -> HopOutcome {
+        let via = match self.via(url) {
+            Ok(via) => via,
+            Err(reason) => return HopOutcome::Failed(reason),
         };
-        let host = match &passage {
-            Some(passage) => Some(passage.proxy.host.clone()),
+        let host = match &via {
+            Some(via) => Some(via.proxy.host.clone()),
             None => {
-                walked.hop.proxy = Layer::NotNeeded;
+                progress.hop.proxy = Layer::NotApplicable;
                 url.host().map(|host| host.to_owned())
             }
         };
-        let resolved = self.resolve(host, walked, ask_resolvers).await;
-        if self.leads_astray(url, passage.is_some(), walked, &resolved) {
-            return Ending::Failed(Reason::DnsSinkhole);
+        let resolved = self.resolve(host, progress, ask_resolvers).await;
+        if self.leads_astray(url, via.is_some(), progress, &resolved) {
+            return HopOutcome::Failed(Reason::DnsSinkhole);
         }
         let addresses = match resolved {
             Ok(addresses) => addresses,
-            Err(reason) => return Ending::Failed(reason),
+            Err(reason) => return HopOutcome::Failed(reason),
         };
-        let winner = match self.connect(url, passage, walked, &addresses).await {
-            Ok(Some(winner)) => winner,
-            Ok(None) => return Ending::Closed,
-            Err(reason) => return Ending::Failed(reason),
+        let connection = match self.connect(url, via, progress, &addresses).await {
+            Ok(Some(connection)) => connection,
+            Ok(None) => return HopOutcome::Closed,
+            Err(reason) => return HopOutcome::Failed(reason),
         };
-        self.ask(url, walked, winner).await
+        self.ask(url, progress, connection).await
     }
 
     /// Whether the probe would connect to what it may not. A proxy is the configuration's own choice,
@@ -285,7 +291,7 @@ impl Probe<'_> {
         &mut self,
         url: &Url,
         by_proxy: bool,
-        walked: &Walked,
+        progress: &HopProgress,
         resolved: &Result<Vec<IpAddr>, Reason>,
     ) -> bool {
         let Some(allowed) = self.allowed else {
@@ -296,8 +302,8 @@ impl Probe<'_> {
             Some(Host::Ipv6(address)) => Some(IpAddr::from(address)),
             Some(Host::Domain(_)) | None => None,
         };
-        let seen = walked.hop.dns.facts();
-        let seen = seen.map(|facts| facts.followed.addresses.as_slice());
+        let seen = progress.hop.dns.facts();
+        let seen = seen.map(|facts| facts.resolution.addresses.as_slice());
         let usable = resolved.as_deref().unwrap_or_default();
         let all: Vec<IpAddr> = match by_proxy {
             true => literal.into_iter().collect(),
@@ -310,7 +316,7 @@ impl Probe<'_> {
 
     /// The way through a proxy, where `url` goes through one. What must not be reachable is asked for
     /// directly: a proxy is always open.
-    fn passage(&self, url: &Url) -> Result<Option<Passage>, Reason> {
+    fn via(&self, url: &Url) -> Result<Option<Tunnel>, Reason> {
         if self.target.expect == Expectation::Unreachable {
             return Ok(None);
         }
@@ -322,47 +328,47 @@ impl Probe<'_> {
         let tls = client.and_then(|clients| clients.targets.to_proxy().ok());
         let tls = Arc::new(tls.ok_or(Reason::ProxyTls)?);
         let user_agent = module.http.user_agent.clone();
-        Ok(Some(Passage::to(url, proxy, tls, user_agent)))
+        Ok(Some(Tunnel::to(url, proxy, tls, user_agent)))
     }
 
     /// The dns layer: of the target's host, or of the proxy's.
     async fn resolve(
         &self,
         host: Option<Host>,
-        walked: &mut Walked,
+        progress: &mut HopProgress,
         ask_resolvers: bool,
     ) -> Result<Vec<IpAddr>, Reason> {
         let module = &self.target.module;
         let host = match &host {
             Some(Host::Ipv4(address)) => {
-                walked.hop.dns = Layer::NotNeeded;
+                progress.hop.dns = Layer::NotApplicable;
                 return Ok(vec![(*address).into()]);
             }
             Some(Host::Ipv6(address)) => {
-                walked.hop.dns = Layer::NotNeeded;
+                progress.hop.dns = Layer::NotApplicable;
                 return Ok(vec![(*address).into()]);
             }
             Some(Host::Domain(host)) => host.as_str(),
             None => return Err(Reason::DnsMalformed),
         };
         let client = self.engine.clients.get(&module.name);
-        let asker = dns::Asker {
+        let context = dns::ResolveContext {
             module,
             system: &dns::System::read_for(module),
             client: &client.ok_or(Reason::DnsTls)?.resolvers,
             limit: self.limit,
         };
         if ask_resolvers {
-            walked.lookups = dns::ask_each(&asker, host);
+            progress.lookups = dns::ask_each(&context, host);
         }
-        let followed = dns::follow(&asker, host).await;
+        let followed = dns::follow(&context, host).await;
         let usable = dns::usable(module, host, &followed.facts.addresses);
         let failure = followed.failure;
-        walked.hop.dns = Layer::Ran(Ran {
+        progress.hop.dns = Layer::Done(LayerResult {
             duration: followed.duration,
             failure,
             facts: DnsFacts {
-                followed: followed.facts,
+                resolution: followed.facts,
                 lookups: Vec::new(),
             },
         });
@@ -377,52 +383,52 @@ impl Probe<'_> {
     async fn connect(
         &self,
         url: &Url,
-        passage: Option<Passage>,
-        walked: &mut Walked,
+        via: Option<Tunnel>,
+        progress: &mut HopProgress,
         addresses: &[IpAddr],
-    ) -> Result<Option<Winner>, Reason> {
+    ) -> Result<Option<Connection>, Reason> {
         let must_be_closed = self.target.expect == Expectation::Unreachable;
         let session = match url.scheme() {
             "https" if !must_be_closed => Some(self.session(url)?),
             _ => {
-                walked.hop.tls = Layer::NotNeeded;
+                progress.hop.tls = Layer::NotApplicable;
                 None
             }
         };
-        let port = match &passage {
-            Some(passage) => passage.proxy.port,
+        let port = match &via {
+            Some(via) => via.proxy.port,
             None => url.port_or_known_default().unwrap_or(443),
         };
-        let plan = Plan {
+        let params = ConnectParams {
             port,
             source: self.target.module.source_address,
-            passage,
+            via,
             session,
             limit: self.limit,
         };
-        let approaches = walked
-            .approaches
-            .insert(Approaches::start(addresses, &plan));
+        let attempts = progress
+            .attempts
+            .insert(ConnectAttempts::start(addresses, &params));
         if must_be_closed {
-            return closed(approaches, &mut walked.hop).await;
+            return closed(attempts, &mut progress.hop).await;
         }
-        let winner = approaches.first().await;
-        let tcp = approaches.tcp();
-        let proxy = approaches.proxy();
-        let tls = approaches.tls();
+        let connection = attempts.first().await;
+        let tcp = attempts.tcp();
+        let proxy = attempts.proxy();
+        let tls = attempts.tls();
         let failure = tcp
             .failure
             .or(proxy.as_ref().and_then(|proxy| proxy.failure))
             .or(tls.as_ref().and_then(|tls| tls.failure));
-        walked.hop.tcp = Layer::Ran(tcp);
+        progress.hop.tcp = Layer::Done(tcp);
         if let Some(proxy) = proxy {
-            walked.hop.proxy = Layer::Ran(proxy);
+            progress.hop.proxy = Layer::Done(proxy);
         }
         if let Some(tls) = tls {
-            walked.hop.tls = Layer::Ran(tls);
+            progress.hop.tls = Layer::Done(tls);
         }
-        match winner {
-            Some(winner) => Ok(Some(winner)),
+        match connection {
+            Some(connection) => Ok(Some(connection)),
             None => Err(failure.unwrap_or(Reason::TcpLocal)),
         }
     }
@@ -437,91 +443,96 @@ impl Probe<'_> {
     }
 
     /// The http layer.
-    async fn ask(&mut self, url: &Url, walked: &mut Walked, winner: Winner) -> Ending {
+    async fn ask(
+        &mut self,
+        url: &Url,
+        progress: &mut HopProgress,
+        connection: Connection,
+    ) -> HopOutcome {
         let question = http::Question {
             url,
             policy: &self.target.module.http,
-            protocol: winner.protocol,
-            answered_by: winner.answered_by,
+            protocol: connection.protocol,
+            answered_by: connection.answered_by,
             limit: self.limit,
             clock: self.engine.clock,
         };
-        let answer = match winner.stream {
+        let answer = match connection.stream {
             Stream::Plain(stream) => http::ask(stream, &question, &mut self.cookies).await,
             Stream::Tls(stream) => http::ask(stream, &question, &mut self.cookies).await,
         };
-        if let (Some(detail), Layer::Ran(tls)) = (answer.tls_alert, &mut walked.hop.tls) {
+        if let (Some(detail), Layer::Done(tls)) = (answer.tls_alert, &mut progress.hop.tls) {
             tls.failure = Some(Reason::TlsAlert);
-            if let Some(approaches) = &mut walked.approaches {
-                approaches.fail_chosen(Reason::TlsAlert, detail);
+            if let Some(attempts) = &mut progress.attempts {
+                attempts.mark_session_failed(Reason::TlsAlert, detail);
             }
-            return Ending::Failed(Reason::TlsAlert);
+            return HopOutcome::Failed(Reason::TlsAlert);
         }
         let mut layer = answer.layer;
         let ending = match (layer.failure, answer.body) {
-            (Some(reason), _) => Ending::Failed(reason),
-            (None, None) => Ending::Failed(Reason::HttpMalformed),
+            (Some(reason), _) => HopOutcome::Failed(reason),
+            (None, None) => HopOutcome::Failed(Reason::HttpMalformed),
             (None, Some((body, location))) => self.next(url, location.as_deref(), body),
         };
-        if let Ending::Failed(reason) = ending {
+        if let HopOutcome::Failed(reason) = ending {
             layer.failure = Some(reason);
         }
-        walked.hop.http = Layer::Ran(layer);
+        progress.hop.http = Layer::Done(layer);
         ending
     }
 
     /// Where a good response leads.
-    fn next(&mut self, url: &Url, location: Option<&str>, body: Vec<u8>) -> Ending {
+    fn next(&mut self, url: &Url, location: Option<&str>, body: Vec<u8>) -> HopOutcome {
         let Some(location) = location else {
-            return Ending::Body(body);
+            return HopOutcome::Body(body);
         };
         let policy = &self.target.module.http;
         match redirect::step(url, location, self.target) {
-            Step::Fail(reason) => Ending::Failed(reason),
-            Step::Follow(next) if !self.trail.visit(&next, &self.cookies) => {
-                Ending::Failed(Reason::HttpRedirectLoop)
+            RedirectDecision::Fail(reason) => HopOutcome::Failed(reason),
+            RedirectDecision::Follow(next) if !self.redirects.visit(&next, &self.cookies) => {
+                HopOutcome::Failed(Reason::HttpRedirectLoop)
             }
-            Step::Follow(_) if self.steps.len() >= policy.max_redirects => {
-                Ending::Failed(Reason::HttpTooManyRedirects)
+            RedirectDecision::Follow(_) if self.steps.len() >= policy.max_redirects => {
+                HopOutcome::Failed(Reason::HttpTooManyRedirects)
             }
-            Step::Follow(next) => Ending::Next(next),
+            RedirectDecision::Follow(next) => HopOutcome::Next(next),
         }
     }
 
     /// Waits for what goes on beside the pipe, and puts it into the hops.
     async fn gather(self) -> Vec<Hop> {
         let mut hops = Vec::with_capacity(self.steps.len());
-        for mut walked in self.steps {
-            if let Some(mut approaches) = walked.approaches {
-                approaches.all().await;
-                if let Layer::Ran(tcp) = &mut walked.hop.tcp {
-                    tcp.facts = approaches.tcp().facts;
+        for mut progress in self.steps {
+            if let Some(mut attempts) = progress.attempts {
+                attempts.all().await;
+                if let Layer::Done(tcp) = &mut progress.hop.tcp {
+                    tcp.facts = attempts.tcp().facts;
                 }
-                if let (Layer::Ran(proxy), Some(all)) = (&mut walked.hop.proxy, approaches.proxy())
+                if let (Layer::Done(proxy), Some(all)) = (&mut progress.hop.proxy, attempts.proxy())
                 {
                     proxy.facts = all.facts;
                 }
-                if let (Layer::Ran(tls), Some(all)) = (&mut walked.hop.tls, approaches.tls()) {
+                if let (Layer::Done(tls), Some(all)) = (&mut progress.hop.tls, attempts.tls()) {
                     tls.facts = all.facts;
                 }
             }
             let mut lookups = Vec::new();
-            while let Some(joined) = walked.lookups.join_next().await {
+            while let Some(joined) = progress.lookups.join_next().await {
                 lookups.extend(joined);
             }
             lookups.sort_by(|a, b| (&a.resolver, a.record).cmp(&(&b.resolver, b.record)));
             dns::mark_no_data(&mut lookups);
-            if let Layer::Ran(dns) = &mut walked.hop.dns {
+            if let Layer::Done(dns) = &mut progress.hop.dns {
                 dns.facts.lookups = lookups;
             }
-            hops.push(walked.hop);
+            hops.push(progress.hop);
         }
         hops
     }
 }
 
 /// The page layer. A large page takes longer than the probes beside it should be held up.
-async fn judged(body: Vec<u8>, module: &Arc<ProbeModule>) -> Ran<PageFacts> {
+async fn judged(body: Vec<u8>, module: &Arc<ProbeModule>) -> LayerResult<PageFacts> {
     if body.len() < LARGE_PAGE {
         return page::judge(&body, &module.page);
     }
@@ -538,16 +549,19 @@ async fn judged(body: Vec<u8>, module: &Arc<ProbeModule>) -> Ran<PageFacts> {
 }
 
 /// The tcp layer of a target that must not be reachable.
-async fn closed(approaches: &mut Approaches, hop: &mut Hop) -> Result<Option<Winner>, Reason> {
-    approaches.all().await;
-    let mut tcp = approaches.tcp();
+async fn closed(
+    attempts: &mut ConnectAttempts,
+    hop: &mut Hop,
+) -> Result<Option<Connection>, Reason> {
+    attempts.all().await;
+    let mut tcp = attempts.tcp();
     tcp.failure = match tcp.failure {
         None => Some(Reason::TcpUnexpectedlyOpen),
         Some(Reason::TcpLocal) => Some(Reason::TcpLocal),
         Some(_) => None,
     };
     let failure = tcp.failure;
-    hop.tcp = Layer::Ran(tcp);
+    hop.tcp = Layer::Done(tcp);
     match failure {
         None => Ok(None),
         Some(reason) => Err(reason),

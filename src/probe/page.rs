@@ -7,12 +7,12 @@ use super::bounded;
 use super::certificate::hex;
 use crate::clock::Stopwatch;
 use crate::config::PageChecks;
-use crate::report::{PageCheck, PageFacts, Ran, Reason};
+use crate::report::{LayerResult, PageCheck, PageFacts, Reason};
 
 const MAX_FIELDS: usize = 64;
 
 /// Judges a decoded body.
-pub fn judge(body: &[u8], checks: &PageChecks) -> Ran<PageFacts> {
+pub fn judge(body: &[u8], checks: &PageChecks) -> LayerResult<PageFacts> {
     let watch = Stopwatch::start();
     let text = String::from_utf8_lossy(body);
     let (title, form_fields) = title_and_fields(&text);
@@ -41,7 +41,7 @@ pub fn judge(body: &[u8], checks: &PageChecks) -> Ran<PageFacts> {
             (true, false, true) => None,
         }
     };
-    Ran {
+    LayerResult {
         duration: watch.elapsed(),
         failure,
         facts,

@@ -32,15 +32,15 @@ use crate::config::{Proxy, ProxyScheme};
 use crate::report::{ProxyAttempt, Reason};
 
 /// What carries the bytes to the target: a connection, or TLS to a proxy on one.
-pub(super) type Carrier = Either<TcpStream, Box<TlsStream<TcpStream>>>;
+pub(super) type TransportStream = Either<TcpStream, Box<TlsStream<TcpStream>>>;
 
 const MAX_HEADER_BYTES: usize = 16 * 1024;
-/// Of the ways to prove oneself that a proxy offers.
-const MAX_OFFERS: usize = 8;
+/// Of the ways to prove oneself that a proxy auth_schemes.
+const MAX_AUTH_SCHEMES: usize = 8;
 
 /// Through which proxy to where.
 #[derive(Clone)]
-pub(super) struct Passage {
+pub(super) struct Tunnel {
     pub proxy: Arc<Proxy>,
     /// Of the session with the proxy itself, where it is spoken to over TLS.
     pub tls: Arc<ClientConfig>,
@@ -50,7 +50,7 @@ pub(super) struct Passage {
     port: u16,
 }
 
-impl Passage {
+impl Tunnel {
     /// The passage to `url` through `proxy`.
     pub fn to(
         url: &Url,
@@ -73,7 +73,7 @@ struct Refusal {
     reason: Reason,
     status: Option<u16>,
     detail: Option<String>,
-    offers: Vec<String>,
+    auth_schemes: Vec<String>,
 }
 
 impl Refusal {
@@ -82,7 +82,7 @@ impl Refusal {
             reason,
             status: None,
             detail: Some(bounded(&detail.into())),
-            offers: Vec::new(),
+            auth_schemes: Vec::new(),
         }
     }
 }
@@ -91,28 +91,28 @@ impl Refusal {
 pub(super) async fn pass(
     stream: TcpStream,
     address: IpAddr,
-    passage: &Passage,
+    via: &Tunnel,
     limit: Duration,
-) -> (ProxyAttempt, Option<Carrier>) {
+) -> (ProxyAttempt, Option<TransportStream>) {
     let watch = Stopwatch::start();
-    let outcome = match tokio::time::timeout(limit, tunnel(stream, passage)).await {
+    let outcome = match tokio::time::timeout(limit, tunnel(stream, via)).await {
         Ok(outcome) => outcome,
         Err(_) => Err(Refusal::of(
             Reason::ProxyFailed,
             "the proxy did not answer in time",
         )),
     };
-    let (carrier, refusal) = match outcome {
-        Ok(carrier) => (Some(carrier), None),
+    let (transport, refusal) = match outcome {
+        Ok(transport) => (Some(transport), None),
         Err(refusal) => (None, Some(refusal)),
     };
-    let (failure, status, detail, offers) = match refusal {
+    let (failure, status, detail, auth_schemes) = match refusal {
         None => (None, None, None, Vec::new()),
         Some(refusal) => (
             Some(refusal.reason),
             refusal.status,
             refusal.detail,
-            refusal.offers,
+            refusal.auth_schemes,
         ),
     };
     let attempt = ProxyAttempt {
@@ -121,38 +121,38 @@ pub(super) async fn pass(
         failure,
         status,
         detail,
-        offers,
+        auth_schemes,
     };
-    (attempt, carrier)
+    (attempt, transport)
 }
 
-async fn tunnel(stream: TcpStream, passage: &Passage) -> Result<Carrier, Refusal> {
-    match passage.proxy.scheme {
-        ProxyScheme::Http => connect(stream, passage).await.map(Either::Left),
+async fn tunnel(stream: TcpStream, via: &Tunnel) -> Result<TransportStream, Refusal> {
+    match via.proxy.scheme {
+        ProxyScheme::Http => connect(stream, via).await.map(Either::Left),
         ProxyScheme::Https => {
-            let stream = session(stream, passage).await?;
-            connect(Box::new(stream), passage).await.map(Either::Right)
+            let stream = session(stream, via).await?;
+            connect(Box::new(stream), via).await.map(Either::Right)
         }
-        ProxyScheme::Socks5 => socks(stream, passage).await.map(Either::Left),
+        ProxyScheme::Socks5 => socks(stream, via).await.map(Either::Left),
     }
 }
 
 /// TLS to the proxy itself, by the roots that this host and the module trust.
-async fn session(stream: TcpStream, passage: &Passage) -> Result<TlsStream<TcpStream>, Refusal> {
-    let name = match &passage.proxy.host {
+async fn session(stream: TcpStream, via: &Tunnel) -> Result<TlsStream<TcpStream>, Refusal> {
+    let name = match &via.proxy.host {
         Host::Domain(name) => ServerName::try_from(name.clone()),
         Host::Ipv4(address) => Ok(ServerName::from(IpAddr::V4(*address))),
         Host::Ipv6(address) => Ok(ServerName::from(IpAddr::V6(*address))),
     };
     let name = name.map_err(|error| Refusal::of(Reason::ProxyTls, error.to_string()))?;
-    let connect = TlsConnector::from(Arc::clone(&passage.tls)).connect(name, stream);
+    let connect = TlsConnector::from(Arc::clone(&via.tls)).connect(name, stream);
     connect
         .await
         .map_err(|error| Refusal::of(Reason::ProxyTls, error.to_string()))
 }
 
 /// A tunnel by CONNECT.
-async fn connect<IO>(stream: IO, passage: &Passage) -> Result<IO, Refusal>
+async fn connect<IO>(stream: IO, via: &Tunnel) -> Result<IO, Refusal>
 where
     IO: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
@@ -164,7 +164,7 @@ where
         .map_err(failed)?;
     let _driver = AbortOnDropHandle::new(tokio::spawn(connection.with_upgrades()));
     let request =
-        request(passage).map_err(|error| Refusal::of(Reason::ProxyFailed, error.to_string()))?;
+        request(via).map_err(|error| Refusal::of(Reason::ProxyFailed, error.to_string()))?;
     let response = sender.send_request(request).await.map_err(failed)?;
     if !response.status().is_success() {
         return Err(refused(response.status(), response.headers()));
@@ -188,14 +188,14 @@ where
     }
 }
 
-fn request(passage: &Passage) -> Result<Request<Empty<Bytes>>, hyper::http::Error> {
-    let authority = format!("{}:{}", passage.host, passage.port);
+fn request(via: &Tunnel) -> Result<Request<Empty<Bytes>>, hyper::http::Error> {
+    let authority = format!("{}:{}", via.host, via.port);
     let mut request = Request::builder()
         .method(Method::CONNECT)
         .uri(&authority)
         .header(header::HOST, &authority)
-        .header(header::USER_AGENT, &passage.user_agent);
-    if let Some(credentials) = &passage.proxy.credentials {
+        .header(header::USER_AGENT, &via.user_agent);
+    if let Some(credentials) = &via.proxy.credentials {
         let text = format!("{}:{}", credentials.user, credentials.password);
         let code = base64::engine::general_purpose::STANDARD.encode(text);
         let mut value = HeaderValue::try_from(format!("Basic {code}"))?;
@@ -211,24 +211,24 @@ fn refused(status: StatusCode, headers: &HeaderMap) -> Refusal {
         status if status.is_server_error() => Reason::ProxyFailed,
         _ => Reason::ProxyDenied,
     };
-    let offers: Vec<String> = headers
+    let auth_schemes: Vec<String> = headers
         .get_all(header::PROXY_AUTHENTICATE)
         .iter()
         .filter_map(|value| value.to_str().ok()?.split([' ', ',']).next())
         .map(bounded)
-        .take(MAX_OFFERS)
+        .take(MAX_AUTH_SCHEMES)
         .collect();
     let mut detail = format!("the proxy answers {status}");
-    if !offers.is_empty() {
-        detail.push_str(&format!(", and offers {}", offers.join(", ")));
+    if !auth_schemes.is_empty() {
+        detail.push_str(&format!(", and auth_schemes {}", auth_schemes.join(", ")));
         let basic = |offer: &String| offer.eq_ignore_ascii_case("basic");
-        if !offers.iter().any(basic) {
+        if !auth_schemes.iter().any(basic) {
             detail.push_str(", of which this program speaks none (it speaks Basic)");
         }
     }
     Refusal {
         status: Some(status.as_u16()),
-        offers,
+        auth_schemes,
         ..Refusal::of(reason, detail)
     }
 }
@@ -241,10 +241,10 @@ fn trouble(error: &hyper::Error) -> String {
 }
 
 /// A tunnel by SOCKS5, the name resolved at the proxy.
-async fn socks(stream: TcpStream, passage: &Passage) -> Result<TcpStream, Refusal> {
-    let host = passage.host.trim_matches(['[', ']']);
-    let target = (host, passage.port);
-    let connected = match &passage.proxy.credentials {
+async fn socks(stream: TcpStream, via: &Tunnel) -> Result<TcpStream, Refusal> {
+    let host = via.host.trim_matches(['[', ']']);
+    let target = (host, via.port);
+    let connected = match &via.proxy.credentials {
         None => Socks5Stream::connect_with_socket(stream, target).await,
         Some(credentials) => {
             let (user, password) = (&credentials.user, &credentials.password);

@@ -11,11 +11,11 @@ use crate::report::Reason;
 
 /// Where a probe has been.
 #[derive(Default)]
-pub(super) struct Trail {
+pub(super) struct RedirectHistory {
     seen: BTreeSet<(String, String)>,
 }
 
-impl Trail {
+impl RedirectHistory {
     /// Notes that `url` is asked for with these cookies. `false` if it was before: a sign-on page
     /// may lead to itself once it has set a cookie, but not again with the same ones.
     pub fn visit(&mut self, url: &Url, cookies: &CookieStore) -> bool {
@@ -29,16 +29,16 @@ impl Trail {
 }
 
 /// What to do with a response that names a location.
-pub(super) enum Step {
+pub(super) enum RedirectDecision {
     Follow(Url),
     Fail(Reason),
 }
 
 /// Decides on `location`, found at `url` on the way to `target`.
-pub(super) fn step(url: &Url, location: &str, target: &Target) -> Step {
+pub(super) fn step(url: &Url, location: &str, target: &Target) -> RedirectDecision {
     let policy = &target.module.http;
     let Ok(next) = url.join(location) else {
-        return Step::Fail(Reason::HttpMalformed);
+        return RedirectDecision::Fail(Reason::HttpMalformed);
     };
     let host = next.host_str().unwrap_or_default().to_lowercase();
     // A sign-on page leads elsewhere and back.
@@ -49,10 +49,10 @@ pub(super) fn step(url: &Url, location: &str, target: &Target) -> Step {
             && url.scheme() == "http"
             && target.scheme == Scheme::HttpAllowed);
     if !known {
-        return Step::Fail(Reason::HttpRedirectOffHost);
+        return RedirectDecision::Fail(Reason::HttpRedirectOffHost);
     }
     if !secure || !next.username().is_empty() || next.password().is_some() {
-        return Step::Fail(Reason::HttpRedirectInsecure);
+        return RedirectDecision::Fail(Reason::HttpRedirectInsecure);
     }
-    Step::Follow(next)
+    RedirectDecision::Follow(next)
 }

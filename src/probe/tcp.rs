@@ -11,25 +11,28 @@ use crate::report::{AddressAttempt, Reason};
 
 /// From where to where.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Way {
+pub(super) struct TcpEndpoint {
     pub address: SocketAddr,
     pub source: Option<IpAddr>,
 }
 
 /// Connects within `limit`.
-pub(super) async fn connect(way: &Way, limit: Duration) -> (AddressAttempt, Option<TcpStream>) {
+pub(super) async fn connect(
+    endpoint: &TcpEndpoint,
+    limit: Duration,
+) -> (AddressAttempt, Option<TcpStream>) {
     let watch = Stopwatch::start();
-    let outcome = tokio::time::timeout(limit, dial(way)).await;
+    let outcome = tokio::time::timeout(limit, dial(endpoint)).await;
     let (failure, stream) = match outcome {
         Err(_) => (Some(Reason::TcpTimedOut), None),
         Ok(Err(error)) => (Some(reason(&error)), None),
         Ok(Ok(stream)) => (None, Some(stream)),
     };
     let attempt = AddressAttempt {
-        address: way.address.ip(),
+        address: endpoint.address.ip(),
         source: match &stream {
             Some(stream) => stream.local_addr().ok().map(|local| local.ip()),
-            None => source(way),
+            None => source(endpoint),
         },
         duration: watch.elapsed(),
         failure,
@@ -37,8 +40,8 @@ pub(super) async fn connect(way: &Way, limit: Duration) -> (AddressAttempt, Opti
     (attempt, stream)
 }
 
-async fn dial(way: &Way) -> io::Result<TcpStream> {
-    let Way { address, source } = *way;
+async fn dial(endpoint: &TcpEndpoint) -> io::Result<TcpStream> {
+    let TcpEndpoint { address, source } = *endpoint;
     let socket = match address {
         SocketAddr::V4(_) => TcpSocket::new_v4()?,
         SocketAddr::V6(_) => TcpSocket::new_v6()?,
@@ -56,13 +59,13 @@ async fn dial(way: &Way) -> io::Result<TcpStream> {
 
 /// The address that the system would connect from. A UDP socket that is connected and says nothing
 /// tells it without a packet.
-fn source(way: &Way) -> Option<IpAddr> {
-    let any: IpAddr = match way.address {
+fn source(endpoint: &TcpEndpoint) -> Option<IpAddr> {
+    let any: IpAddr = match endpoint.address {
         SocketAddr::V4(_) => Ipv4Addr::UNSPECIFIED.into(),
         SocketAddr::V6(_) => Ipv6Addr::UNSPECIFIED.into(),
     };
-    let socket = UdpSocket::bind(SocketAddr::new(way.source.unwrap_or(any), 0)).ok()?;
-    socket.connect(way.address).ok()?;
+    let socket = UdpSocket::bind(SocketAddr::new(endpoint.source.unwrap_or(any), 0)).ok()?;
+    socket.connect(endpoint.address).ok()?;
     socket.local_addr().ok().map(|local| local.ip())
 }
 

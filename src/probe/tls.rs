@@ -23,8 +23,8 @@ use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
 use super::bounded;
-use super::proxy::Carrier;
-use super::trust::{self, Anchors, Judgement, Roots};
+use super::proxy::TransportStream;
+use super::trust::{self, Roots, TrustAnchors, TrustResult};
 use crate::clock::{Clock, Stopwatch, TimeLimit};
 use crate::config::{MinVersion, ProbeModule, Severity, TlsPolicy};
 use crate::report::{Handshake, Reason};
@@ -39,7 +39,7 @@ pub(super) struct Client {
     small: Hello,
     versions: &'static [&'static SupportedProtocolVersion],
     policy: TlsPolicy,
-    anchors: Anchors,
+    anchors: TrustAnchors,
     clock: Clock,
 }
 
@@ -69,7 +69,7 @@ impl Hello {
 }
 
 /// Opens another connection to the same peer, if it can.
-pub(super) type Again<'a> = &'a (dyn Fn() -> BoxFuture<'a, Option<Carrier>> + Sync);
+pub(super) type Reconnect<'a> = &'a (dyn Fn() -> BoxFuture<'a, Option<TransportStream>> + Sync);
 
 /// With whom a session is to be.
 #[derive(Clone)]
@@ -121,7 +121,7 @@ impl Client {
             small: Hello::of(small, versions),
             versions,
             policy: module.tls.clone(),
-            anchors: Anchors::of(module, roots),
+            anchors: TrustAnchors::of(module, roots),
             clock,
         }
     }
@@ -147,29 +147,29 @@ impl Client {
     /// one may still be answered, and is tried once more, for as long as there is time.
     pub async fn handshake(
         &self,
-        carrier: Carrier,
+        transport: TransportStream,
         peer: &Peer,
         limit: TimeLimit,
-        again: Again<'_>,
-    ) -> (Handshake, Option<Box<TlsStream<Carrier>>>) {
+        reconnect: Reconnect<'_>,
+    ) -> (Handshake, Option<Box<TlsStream<TransportStream>>>) {
         let watch = Stopwatch::start();
-        let mut first = pin!(self.attempt(&self.large, carrier, peer, limit.remaining()));
+        let mut first = pin!(self.attempt(&self.large, transport, peer, limit.remaining()));
         let early = tokio::time::timeout(limit.remaining() / 2, &mut first).await;
         let mut small = None;
         let attempt = match early {
             Ok(attempt) => {
                 // Reset or closed: that is an answer, and no loss.
                 if attempt.is_unanswered() {
-                    small = Box::pin(self.try_small(peer, limit, again)).await;
+                    small = Box::pin(self.try_small(peer, limit, reconnect)).await;
                 }
                 attempt
             }
             Err(_) => {
                 let aside = Box::pin(async {
-                    small = self.try_small(peer, limit, again).await;
+                    small = self.try_small(peer, limit, reconnect).await;
                     small.as_ref()?;
-                    let carrier = again().await?;
-                    let once_more = self.attempt(&self.large, carrier, peer, limit.remaining());
+                    let transport = reconnect().await?;
+                    let once_more = self.attempt(&self.large, transport, peer, limit.remaining());
                     let once_more = once_more.await;
                     (!once_more.is_unanswered()).then_some(once_more)
                 });
@@ -196,10 +196,15 @@ impl Client {
     }
 
     /// The small ClientHello over a connection of its own; `None` where that shows no more.
-    async fn try_small(&self, peer: &Peer, limit: TimeLimit, again: Again<'_>) -> Option<Attempt> {
-        let carrier = again().await?;
+    async fn try_small(
+        &self,
+        peer: &Peer,
+        limit: TimeLimit,
+        reconnect: Reconnect<'_>,
+    ) -> Option<Attempt> {
+        let transport = reconnect().await?;
         let attempt = self
-            .attempt(&self.small, carrier, peer, limit.remaining())
+            .attempt(&self.small, transport, peer, limit.remaining())
             .await;
         attempt.presented.is_some().then_some(attempt)
     }
@@ -207,22 +212,22 @@ impl Client {
     async fn attempt(
         &self,
         hello: &Hello,
-        carrier: Carrier,
+        transport: TransportStream,
         peer: &Peer,
         limit: Duration,
     ) -> Attempt {
         let recorder = Arc::new(Recorder::new(Arc::clone(&hello.provider)));
         let session = match config(hello, &recorder, peer) {
-            Err(error) => Err(Trouble::of(io::Error::other(error))),
+            Err(error) => Err(HandshakeError::of(io::Error::other(error))),
             Ok(config) => {
                 let name = peer.name.clone();
-                let connect = TlsConnector::from(Arc::new(config)).connect(name, carrier);
+                let connect = TlsConnector::from(Arc::new(config)).connect(name, transport);
                 match tokio::time::timeout(limit, connect).await {
-                    Err(_) => Err(Trouble {
+                    Err(_) => Err(HandshakeError {
                         reason: Reason::TlsTimedOut,
                         detail: None,
                     }),
-                    Ok(Err(error)) => Err(Trouble::of(error)),
+                    Ok(Err(error)) => Err(HandshakeError::of(error)),
                     Ok(Ok(stream)) => Ok(Box::new(stream)),
                 }
             }
@@ -249,7 +254,7 @@ impl Client {
 
     fn record(&self, attempt: &Attempt, peer: &Peer) -> Handshake {
         let presented = attempt.presented.as_ref();
-        let judgement = presented.map_or_else(Judgement::default, |presented| {
+        let judgement = presented.map_or_else(TrustResult::default, |presented| {
             trust::judge(
                 &presented.chain,
                 &peer.name,
@@ -319,14 +324,14 @@ fn cipher_name(name: &str) -> String {
 
 /// One handshake as it went.
 struct Attempt {
-    session: Result<Box<TlsStream<Carrier>>, Trouble>,
+    session: Result<Box<TlsStream<TransportStream>>, HandshakeError>,
     presented: Option<Presented>,
 }
 
 impl Attempt {
     /// Nothing came that would show who is there.
     fn is_unanswered(&self) -> bool {
-        let silent = |trouble: &Trouble| {
+        let silent = |trouble: &HandshakeError| {
             matches!(
                 trouble.reason,
                 Reason::TlsTimedOut | Reason::TlsReset | Reason::TlsClosed
@@ -337,12 +342,12 @@ impl Attempt {
 }
 
 /// Why a handshake did not come to its end.
-pub(super) struct Trouble {
+pub(super) struct HandshakeError {
     pub reason: Reason,
     pub detail: Option<String>,
 }
 
-impl Trouble {
+impl HandshakeError {
     fn of(error: io::Error) -> Self {
         let tls = error
             .get_ref()

@@ -14,8 +14,8 @@ use rustls::pki_types::{CertificateDer, ServerName, SignatureVerificationAlgorit
 use rustls::server::ParsedCertificate;
 use rustls::{CertificateError, Error as TlsError, RootCertStore};
 
-use super::certificate::{self, Parsed, Shelf};
-use super::signature::Found;
+use super::certificate::{self, CertificateCache, Parsed};
+use super::signature_cache::Found;
 use super::{MAX_CHAIN, bounded};
 use crate::config::{ProbeModule, Severity, TlsPolicy};
 use crate::report::{Certificate, Interception, Reason, RootSet, Trust};
@@ -95,13 +95,13 @@ impl Roots {
 
 /// The roots of one module: the shared ones and its own file's.
 #[derive(Clone, Debug)]
-pub struct Anchors {
+pub struct TrustAnchors {
     stores: Vec<(RootSet, Store)>,
-    shelf: Arc<Shelf>,
+    certificates: Arc<CertificateCache>,
     found: Arc<Found>,
 }
 
-impl Anchors {
+impl TrustAnchors {
     pub fn of(module: &ProbeModule, roots: &Roots) -> Self {
         let mut stores = vec![
             (RootSet::Platform, roots.platform.clone()),
@@ -112,7 +112,7 @@ impl Anchors {
         }
         Self {
             stores,
-            shelf: Arc::default(),
+            certificates: Arc::default(),
             found: Arc::default(),
         }
     }
@@ -131,7 +131,7 @@ impl Anchors {
 
 /// What a chain turned out to be.
 #[derive(Default)]
-pub struct Judgement {
+pub struct TrustResult {
     pub chain: Vec<Arc<Certificate>>,
     pub trust: Vec<Trust>,
     pub pin_matched: Option<bool>,
@@ -145,20 +145,20 @@ pub fn judge(
     chain: &[CertificateDer<'static>],
     host: &ServerName<'static>,
     policy: &TlsPolicy,
-    anchors: &Anchors,
+    anchors: &TrustAnchors,
     algorithms: WebPkiSupportedAlgorithms,
     now: Timestamp,
-) -> Judgement {
+) -> TrustResult {
     let parsed: Vec<Arc<Parsed>> = chain
         .iter()
         .take(MAX_CHAIN)
-        .filter_map(|der| anchors.shelf.read(der))
+        .filter_map(|der| anchors.certificates.read(der))
         .collect();
-    let mut judgement = Judgement::default();
-    let remembering = anchors.found.remembering(algorithms.all);
-    let remembering: Vec<&dyn SignatureVerificationAlgorithm> =
-        remembering.iter().map(|one| one as _).collect();
-    let verify = |roots: &RootCertStore, at| verify(chain, roots, &remembering, at);
+    let mut judgement = TrustResult::default();
+    let with_cache = anchors.found.with_cache(algorithms.all);
+    let with_cache: Vec<&dyn SignatureVerificationAlgorithm> =
+        with_cache.iter().map(|one| one as _).collect();
+    let verify = |roots: &RootCertStore, at| verify(chain, roots, &with_cache, at);
     let verdicts: Vec<(RootSet, Result<(), TlsError>)> = anchors
         .stores
         .iter()
@@ -317,7 +317,7 @@ fn path(chain: &[Arc<Parsed>]) -> Vec<&Parsed> {
 /// A listed root of this host's trusts the chain while the public web does not, or no presented
 /// issuer is one of those expected. The firm's own `ca_file` alone proves nothing: who lists it
 /// expects a private CA.
-fn interception(judgement: &Judgement, path: &[&Parsed], policy: &TlsPolicy) -> Interception {
+fn interception(judgement: &TrustResult, path: &[&Parsed], policy: &TlsPolicy) -> Interception {
     let trusted = |set: RootSet| {
         judgement
             .trust

@@ -7,8 +7,8 @@
 //! * `sheet`: the file's forms and columns
 //! * `slip`: what can be wrong with it
 
-mod sheet;
-mod slip;
+mod csv_file;
+mod row_error;
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -17,8 +17,8 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-pub use sheet::parse;
-pub use slip::{ReadinessError, Slip, What};
+pub use csv_file::parse;
+pub use row_error::{ReadinessError, RowError, RowErrorKind};
 
 /// An account of the clearing system (CD/OES/CCASS/013/2023, 2.1 and 2.2).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -154,7 +154,7 @@ pub struct Readiness {
     pub updated: Timestamp,
 }
 
-const MOST_BYTES: u64 = 64 << 20;
+const MAX_BYTES: u64 = 64 << 20;
 
 impl Readiness {
     /// Reads `path`.
@@ -163,7 +163,7 @@ impl Readiness {
     /// What is wrong with it.
     pub fn read(path: &Path) -> Result<Self, ReadinessError> {
         let metadata = fs::metadata(path)?;
-        if metadata.len() > MOST_BYTES {
+        if metadata.len() > MAX_BYTES {
             return Err(ReadinessError::TooLarge);
         }
         let updated = Timestamp::try_from(metadata.modified()?).unwrap_or(Timestamp::UNIX_EPOCH);

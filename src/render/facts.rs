@@ -16,17 +16,17 @@ fn failed(failure: Option<Reason>) -> String {
 
 pub(super) fn dns(facts: &DnsFacts, failure: Option<Reason>) -> Vec<String> {
     let addresses: Vec<_> = facts
-        .followed
+        .resolution
         .addresses
         .iter()
         .map(ToString::to_string)
         .collect();
-    let mut first = format!("{} → ", facts.followed.route);
+    let mut first = format!("{} → ", facts.resolution.route);
     if failure.is_some() {
         write_all(&mut first, format_args!("{} ", failed(failure)));
     }
     first.push_str(&addresses.join(", "));
-    if let Some(detail) = &facts.followed.detail {
+    if let Some(detail) = &facts.resolution.detail {
         write_all(&mut first, format_args!("{FAINT}{detail}{FAINT:#}"));
     }
     let mut lines = vec![first];
@@ -118,10 +118,10 @@ pub(super) fn tcp(facts: &TcpFacts) -> Vec<String> {
             )
         })
         .collect();
-    if facts.addresses_left_out > 0 {
+    if facts.addresses_skipped > 0 {
         lines.push(format!(
             "{} further addresses were left alone",
-            facts.addresses_left_out
+            facts.addresses_skipped
         ));
     }
     lines
@@ -153,15 +153,18 @@ pub(super) fn tls(facts: &TlsFacts) -> Vec<String> {
             lines.push(format!("{FAINT}{detail}{FAINT:#}"));
         }
     }
-    if let Some(telling) = facts.telling() {
-        for (position, certificate) in telling.chain.iter().enumerate() {
+    if let Some(representative) = facts.representative() {
+        for (position, certificate) in representative.chain.iter().enumerate() {
             lines.extend(self::certificate(position, certificate));
         }
-        if !telling.trust.is_empty() {
-            lines.push(trust(telling));
+        if !representative.trust.is_empty() {
+            lines.push(trust(representative));
         }
-        if let Some(matched) = telling.pin_matched {
-            let leaf = telling.chain.first().map_or("", |leaf| leaf.pin.as_str());
+        if let Some(matched) = representative.pin_matched {
+            let leaf = representative
+                .chain
+                .first()
+                .map_or("", |leaf| leaf.pin.as_str());
             lines.push(match matched {
                 true => "a pinned key is in the chain".to_owned(),
                 false => format!("no pinned key is in the chain; the leaf's is {leaf}"),

@@ -6,9 +6,9 @@ use serde::Serialize;
 use super::overview;
 use crate::config::{Contacts, Target};
 use crate::report::advice::{self, Contact};
-use crate::report::memory::{Change, Memory, Remembered};
+use crate::report::history::{Change, SavedState, TargetHistory};
 use crate::report::overview::Overview;
-use crate::report::{Finding, Report, limits};
+use crate::report::{Finding, Report, caveats};
 
 /// Raised when a field changes its meaning or goes away.
 const SCHEMA: u32 = 1;
@@ -17,13 +17,13 @@ const SCHEMA: u32 = 1;
 struct Document<'a> {
     schema: u32,
     generated: Timestamp,
-    reports: Vec<Told<'a>>,
+    reports: Vec<ReportDocument<'a>>,
     #[serde(flatten)]
     overview: overview::Document<'a>,
 }
 
 #[derive(Serialize)]
-struct Told<'a> {
+struct ReportDocument<'a> {
     #[serde(flatten)]
     report: &'a Report,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -35,18 +35,18 @@ struct Told<'a> {
     /// What differs from then.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     changed: Vec<Change>,
-    not_checked: Vec<String>,
+    caveats: Vec<String>,
     manual_step: String,
 }
 
 #[derive(Serialize)]
 struct Advice<'a> {
     meaning: &'static str,
-    ask: Contact,
-    /// The configured name and number of whom to ask.
+    contact: Contact,
+    /// The configured name and number of that contact.
     #[serde(skip_serializing_if = "Option::is_none")]
-    contact: Option<&'a str>,
-    hand_over: &'static str,
+    contact_details: Option<&'a str>,
+    information_to_provide: &'static str,
 }
 
 #[derive(Serialize)]
@@ -64,9 +64,9 @@ pub fn discovery(
     address: &str,
     probe_path: &str,
     scheme: &str,
-    ways: &[Way<'_>],
+    targets: &[SdTarget<'_>],
 ) -> serde_json::Result<Vec<u8>> {
-    let groups = ways.iter().map(|(target, module)| {
+    let groups = targets.iter().map(|(target, module)| {
         serde_json::json!({
             "targets": [address],
             "labels": {
@@ -87,7 +87,7 @@ pub fn discovery(
 }
 
 /// A target, and the name of a module that it is probed by.
-pub type Way<'a> = (&'a Target, &'a str);
+pub type SdTarget<'a> = (&'a Target, &'a str);
 
 /// What is remembered of a target: its last good probe, its transitions, its last failures.
 ///
@@ -95,7 +95,7 @@ pub type Way<'a> = (&'a Target, &'a str);
 /// A value cannot be written: a defect of ours.
 pub fn history(
     target: &str,
-    remembered: &Remembered,
+    history: &TargetHistory,
     generated: Timestamp,
 ) -> serde_json::Result<Vec<u8>> {
     #[derive(Serialize)]
@@ -104,13 +104,13 @@ pub fn history(
         generated: Timestamp,
         target: &'a str,
         #[serde(flatten)]
-        remembered: &'a Remembered,
+        history: &'a TargetHistory,
     }
     serde_json::to_vec_pretty(&History {
         schema: SCHEMA,
         generated,
         target,
-        remembered,
+        history,
     })
 }
 
@@ -121,23 +121,23 @@ pub fn history(
 pub fn reports(
     reports: &[&Report],
     contacts: &Contacts,
-    memory: &Memory,
+    memory: &SavedState,
     generated: Timestamp,
 ) -> serde_json::Result<String> {
     let with_contact = |advice: advice::Advice| Advice {
         meaning: advice.meaning,
-        ask: advice.ask,
-        contact: contacts.of(advice.ask),
-        hand_over: advice.hand_over,
+        contact: advice.contact,
+        contact_details: contacts.of(advice.contact),
+        information_to_provide: advice.information_to_provide,
     };
-    let remembered = |report: &Report| memory.of(&report.target, &report.url);
+    let history = |report: &Report| memory.of(&report.target, &report.url);
     let document = Document {
         schema: SCHEMA,
         generated,
         reports: reports
             .iter()
             .copied()
-            .map(|report| Told {
+            .map(|report| ReportDocument {
                 report,
                 advice: advice::of_report(report).map(with_contact),
                 finding_advice: report
@@ -148,12 +148,10 @@ pub fn reports(
                         advice: with_contact(advice::of_finding(found.finding)),
                     })
                     .collect(),
-                last_good: remembered(report)
-                    .and_then(|remembered| Some(remembered.last_good.as_ref()?.at)),
-                changed: remembered(report)
-                    .map_or_else(Vec::new, |remembered| remembered.against(report)),
-                not_checked: limits::not_checked(report),
-                manual_step: limits::manual_step(report),
+                last_good: history(report).and_then(|history| Some(history.last_good.as_ref()?.at)),
+                changed: history(report).map_or_else(Vec::new, |history| history.diff(report)),
+                caveats: caveats::caveats(report),
+                manual_step: caveats::manual_step(report),
             })
             .collect(),
         overview: overview::Document::of(&Overview::of(reports.iter().copied())),

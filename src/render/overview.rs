@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use crate::report::overview::{Controls, Group, Overview, Share, Way, Whose};
+use crate::report::overview::{Controls, FaultSide, Group, Overview, PathKind, Share};
 use crate::report::{LayerName, Reason, Report, Verdict};
 
 /// A word for the margin, and the sentences beside it.
@@ -16,7 +16,7 @@ pub(super) fn sentences(overview: &Overview<'_>) -> Vec<(&'static str, String)> 
 
 /// "direct (sso) good; by the proxy http://10.0.0.1:3128 (sso-proxy) fails at proxy: proxy_denied".
 fn group(group: &Group<'_>) -> String {
-    let ways: Vec<String> = group.ways.iter().map(|report| way(report)).collect();
+    let paths: Vec<String> = group.paths.iter().map(|report| way(report)).collect();
     let meaning = match group.good() {
         Share::All => "Every way is good.",
         Share::None => "No way is good.",
@@ -25,14 +25,14 @@ fn group(group: &Group<'_>) -> String {
              other can log in."
         }
     };
-    format!("{}: {}. {meaning}", group.name, ways.join("; "))
+    format!("{}: {}. {meaning}", group.name, paths.join("; "))
 }
 
 fn way(report: &Report) -> String {
-    let way = match (Way::of(report), proxy(report)) {
-        (Way::Direct, _) => "direct".to_owned(),
-        (Way::Proxy, Some(proxy)) => format!("by the proxy {proxy}"),
-        (Way::Proxy, None) => "by the proxy".to_owned(),
+    let way = match (PathKind::of(report), proxy(report)) {
+        (PathKind::Direct, _) => "direct".to_owned(),
+        (PathKind::Proxy, Some(proxy)) => format!("by the proxy {proxy}"),
+        (PathKind::Proxy, None) => "by the proxy".to_owned(),
     };
     let outcome = match report.verdict {
         Verdict::Good { .. } => "good".to_owned(),
@@ -51,13 +51,13 @@ fn proxy(report: &Report) -> Option<&str> {
 fn controls(controls: &Controls<'_>) -> String {
     let (good, all) = (controls.good(), controls.reports.len());
     let meaning = match controls.meaning {
-        Whose::Nobodys => "",
-        Whose::Theirs => {
+        FaultSide::None => "",
+        FaultSide::Remote => {
             " This site's network works: the fault is the login server's, or lies on the way to it \
              alone."
         }
-        Whose::Ours => " Nothing is reached from here: look at this site's own network first.",
-        Whose::Unclear => " Look at what those that fail have in common.",
+        FaultSide::Local => " Nothing is reached from here: look at this site's own network first.",
+        FaultSide::Unknown => " Look at what those that fail have in common.",
     };
     format!("{good} of {all} reached.{meaning}")
 }
@@ -74,13 +74,13 @@ pub(super) struct Document<'a> {
 struct GroupDocument<'a> {
     group: &'a str,
     good: Share,
-    ways: Vec<WayDocument<'a>>,
+    paths: Vec<PathDocument<'a>>,
 }
 
 #[derive(Serialize)]
-struct WayDocument<'a> {
+struct PathDocument<'a> {
     target: &'a str,
-    way: Way,
+    path: PathKind,
     good: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     layer: Option<LayerName>,
@@ -92,14 +92,14 @@ struct WayDocument<'a> {
 struct ControlsDocument {
     good: usize,
     all: usize,
-    whose: Whose,
+    fault: FaultSide,
 }
 
 impl<'a> Document<'a> {
     pub fn of(overview: &Overview<'a>) -> Self {
-        let way = |report: &&'a Report| WayDocument {
+        let way = |report: &&'a Report| PathDocument {
             target: &report.target,
-            way: Way::of(report),
+            path: PathKind::of(report),
             good: report.verdict.is_good(),
             layer: report.verdict.reason().map(Reason::layer),
             reason: report.verdict.reason(),
@@ -111,13 +111,13 @@ impl<'a> Document<'a> {
                 .map(|group| GroupDocument {
                     group: group.name,
                     good: group.good(),
-                    ways: group.ways.iter().map(way).collect(),
+                    paths: group.paths.iter().map(way).collect(),
                 })
                 .collect(),
             controls: overview.controls.as_ref().map(|controls| ControlsDocument {
                 good: controls.good(),
                 all: controls.reports.len(),
-                whose: controls.meaning,
+                fault: controls.meaning,
             }),
         }
     }

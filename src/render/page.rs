@@ -41,7 +41,7 @@ impl Page {
     }
 
     /// A word in the margin and a paragraph beside it.
-    pub fn beside(&mut self, word: &str, text: &str) {
+    pub fn labelled(&mut self, word: &str, text: &str) {
         let margin = " ".repeat(12);
         let first = format!("  {word:<10}");
         let options = textwrap::Options::new(WIDTH)
@@ -56,11 +56,11 @@ impl Page {
     }
 
     pub fn fact(&mut self, fact: &str) {
-        self.beside_facts(&" ".repeat(FACTS), fact);
+        self.columns_of_facts(&" ".repeat(FACTS), fact);
     }
 
     /// A fact to the right of `head`, wrapped in its column.
-    pub fn beside_facts(&mut self, head: &str, fact: &str) {
+    pub fn columns_of_facts(&mut self, head: &str, fact: &str) {
         let own_indent = fact.len() - fact.trim_start().len();
         let hanging = " ".repeat(own_indent + 2);
         let options = textwrap::Options::new(WIDTH - FACTS).subsequent_indent(&hanging);

@@ -7,20 +7,20 @@ use super::overview;
 use super::page::{BAD, FACTS, FAINT, GOOD, Page, STRONG, WARN, instant, span};
 use crate::config::Contacts;
 use crate::report::advice::{self, Contact};
-use crate::report::limits::{manual_step, not_checked};
-use crate::report::memory::{Memory, Remembered};
+use crate::report::caveats::{caveats, manual_step};
+use crate::report::history::{SavedState, TargetHistory};
 use crate::report::overview::Overview;
 use crate::report::{Expectation, Hop, Layer, PageVerdict, Report, Verdict};
 
 /// The reports, one below the other, each set against what is remembered of its target.
-pub fn reports(reports: &[&Report], contacts: &Contacts, memory: &Memory) -> String {
+pub fn reports(reports: &[&Report], contacts: &Contacts, memory: &SavedState) -> String {
     let mut page = Page::default();
     for (index, report) in reports.iter().enumerate() {
         if index > 0 {
             page.line("");
         }
-        let remembered = memory.of(&report.target, &report.url);
-        page.report(report, contacts, remembered.map(Arc::as_ref));
+        let history = memory.of(&report.target, &report.url);
+        page.report(report, contacts, history.map(Arc::as_ref));
     }
     for (index, (word, text)) in overview::sentences(&Overview::of(reports.iter().copied()))
         .iter()
@@ -29,13 +29,13 @@ pub fn reports(reports: &[&Report], contacts: &Contacts, memory: &Memory) -> Str
         if index == 0 {
             page.line(&format!("\n{STRONG}Together{STRONG:#}"));
         }
-        page.beside(word, text);
+        page.labelled(word, text);
     }
     page.0
 }
 
 impl Page {
-    fn report(&mut self, report: &Report, contacts: &Contacts, remembered: Option<&Remembered>) {
+    fn report(&mut self, report: &Report, contacts: &Contacts, history: Option<&TargetHistory>) {
         self.heading(report);
         let several = report.hops.len() > 1;
         for (index, hop) in report.hops.iter().enumerate() {
@@ -48,8 +48,8 @@ impl Page {
         self.page_layer(report);
         self.line("");
         self.advice(report, contacts);
-        if let Some(remembered) = remembered {
-            self.changes(report, remembered);
+        if let Some(history) = history {
+            self.changes(report, history);
         }
         self.findings(report, contacts);
         self.limits(report);
@@ -94,15 +94,15 @@ impl Page {
         let mut facts = facts.into_iter();
         let (style, state, time) = match layer {
             Layer::NotReached => (FAINT, "not reached", String::new()),
-            Layer::NotNeeded => (FAINT, "not needed", String::new()),
-            Layer::Ran(ran) => match ran.failure {
+            Layer::NotApplicable => (FAINT, "not needed", String::new()),
+            Layer::Done(ran) => match ran.failure {
                 None => (GOOD, "good", span(ran.duration)),
                 Some(_) => (BAD, "FAILS", span(ran.duration)),
             },
         };
         let first = facts.next().unwrap_or_default();
         let time_width = FACTS - 2 - 6 - 6 - 2;
-        self.beside_facts(
+        self.columns_of_facts(
             &format!("  {name:<6}{style}{state:<6}{style:#}{time:>time_width$}  "),
             &first,
         );
@@ -120,7 +120,7 @@ impl Page {
             &hop.tcp,
             hop.tcp.facts().map(facts::tcp).unwrap_or_default(),
         );
-        if !matches!(hop.proxy, Layer::NotNeeded) {
+        if !matches!(hop.proxy, Layer::NotApplicable) {
             let facts = hop.proxy.facts().map(facts::proxy);
             self.layer("proxy", &hop.proxy, facts.unwrap_or_default());
         }
@@ -136,7 +136,7 @@ impl Page {
 
     fn page_layer(&mut self, report: &Report) {
         match &report.page {
-            Layer::Ran(ran) if ran.facts.checks.is_empty() => {
+            Layer::Done(ran) if ran.facts.checks.is_empty() => {
                 let mut facts = facts::page(&ran.facts, None).into_iter();
                 let first = facts.next().unwrap_or_default();
                 self.line(&format!(
@@ -160,19 +160,19 @@ impl Page {
         else {
             return;
         };
-        self.beside("Why", &format!("{}: {}", reason.code(), advice.meaning));
-        self.beside("Ask", &whom(advice.ask, contacts));
-        self.beside("Hand over", advice.hand_over);
+        self.labelled("Why", &format!("{}: {}", reason.code(), advice.meaning));
+        self.labelled("Ask", &whom(advice.contact, contacts));
+        self.labelled("Hand over", advice.information_to_provide);
         self.line("");
     }
 
     /// When it was last good, and what is not as it was then.
-    fn changes(&mut self, report: &Report, remembered: &Remembered) {
-        let (Some(good), false) = (&remembered.last_good, report.verdict.is_good()) else {
+    fn changes(&mut self, report: &Report, history: &TargetHistory) {
+        let (Some(good), false) = (&history.last_good, report.verdict.is_good()) else {
             return;
         };
-        self.beside("Last good", &instant(good.at));
-        let changes = remembered.against(report);
+        self.labelled("Last good", &instant(good.at));
+        let changes = history.diff(report);
         for change in &changes {
             let text = format!(
                 "{}: {} then, {} now",
@@ -180,10 +180,10 @@ impl Page {
                 change.before,
                 change.now
             );
-            self.beside("Changed", &text);
+            self.labelled("Changed", &text);
         }
         if changes.is_empty() {
-            self.beside(
+            self.labelled(
                 "Changed",
                 "nothing of issuer, key and addresses, as far as was seen",
             );
@@ -194,14 +194,14 @@ impl Page {
     fn findings(&mut self, report: &Report, contacts: &Contacts) {
         for found in &report.findings {
             let advice = advice::of_finding(found.finding);
-            self.beside(
+            self.labelled(
                 "Finding",
                 &format!(
                     "{}: {}. {} Ask {}.",
                     found.finding.code(),
                     found.detail,
                     advice.meaning,
-                    whom(advice.ask, contacts)
+                    whom(advice.contact, contacts)
                 ),
             );
         }
@@ -211,10 +211,10 @@ impl Page {
     }
 
     fn limits(&mut self, report: &Report) {
-        for (index, text) in not_checked(report).iter().enumerate() {
-            self.beside(if index == 0 { "Not seen" } else { "" }, text);
+        for (index, text) in caveats(report).iter().enumerate() {
+            self.labelled(if index == 0 { "Not seen" } else { "" }, text);
         }
-        self.beside("By hand", &manual_step(report));
+        self.labelled("By hand", &manual_step(report));
     }
 }
 

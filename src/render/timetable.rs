@@ -12,7 +12,7 @@ mod row;
 mod words;
 
 use crate::timetable::{
-    DeadlineStanding, DeadlineState, EventKind, Phase, Standing, Status, Timetable,
+    DeadlineState, DeadlineStatus, EventKind, Phase, Status, Timetable, TimetableStatus,
 };
 use columns::{entry, paragraph, rule};
 use row::{rows, time_left};
@@ -31,7 +31,7 @@ pub enum Explain {
 
 /// The timetable as text: what it is, where we stand, and every date in order
 /// with a line where now falls.
-pub fn text(timetable: &Timetable, standing: &Standing, explain: Explain) -> String {
+pub fn text(timetable: &Timetable, standing: &TimetableStatus, explain: Explain) -> String {
     let mut page = String::new();
     heading(&mut page, timetable, standing);
     page.push('\n');
@@ -60,14 +60,14 @@ pub fn text(timetable: &Timetable, standing: &Standing, explain: Explain) -> Str
 /// Every date in order: its day, and what is said of it, the title first.
 pub(super) fn told(
     timetable: &Timetable,
-    standing: &Standing,
+    standing: &TimetableStatus,
     explain: Explain,
 ) -> Vec<(String, Vec<String>)> {
     let rows = rows(timetable, standing);
     rows.iter().map(|row| row.told(explain, standing)).collect()
 }
 
-fn heading(page: &mut String, timetable: &Timetable, standing: &Standing) {
+fn heading(page: &mut String, timetable: &Timetable, standing: &TimetableStatus) {
     let header = &timetable.header;
     paragraph(
         page,
@@ -100,7 +100,7 @@ fn heading(page: &mut String, timetable: &Timetable, standing: &Standing) {
     }
 }
 
-fn situation(page: &mut String, timetable: &Timetable, standing: &Standing) {
+fn situation(page: &mut String, timetable: &Timetable, standing: &TimetableStatus) {
     let now = format!(
         "Now: {}, {} Hong Kong time,",
         day(standing.today),
@@ -149,7 +149,7 @@ fn situation(page: &mut String, timetable: &Timetable, standing: &Standing) {
     }
 }
 
-fn titles(deadlines: &[&DeadlineStanding]) -> String {
+fn titles(deadlines: &[&DeadlineStatus]) -> String {
     let titles: Vec<_> = deadlines
         .iter()
         .map(|deadline| deadline.title.as_str())
@@ -157,7 +157,7 @@ fn titles(deadlines: &[&DeadlineStanding]) -> String {
     titles.join("; ")
 }
 
-fn stage(timetable: &Timetable, standing: &Standing) -> String {
+fn stage(timetable: &Timetable, standing: &TimetableStatus) -> String {
     let now = match standing.phase {
         Phase::Preparation => "preparation; the smartcard is the way in.",
         Phase::ParallelRun => "parallel run; 2FA is live and the smartcard is the fallback.",

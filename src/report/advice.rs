@@ -51,9 +51,9 @@ impl Contact {
 pub struct Advice {
     /// What happened, in plain words, and what usually causes it.
     pub meaning: &'static str,
-    pub ask: Contact,
+    pub contact: Contact,
     /// What to ask them to do, and what to give them.
-    pub hand_over: &'static str,
+    pub information_to_provide: &'static str,
 }
 
 /// The advice for a failed report: that of its reason, except that nobody is sent to the Hotline
@@ -63,22 +63,22 @@ pub fn of_report(report: &Report) -> Option<Advice> {
     let advice = of_reason(reason);
     if report.proxied() && matches!(reason.layer(), LayerName::Tcp | LayerName::Tls) {
         return Some(Advice {
-            ask: match advice.ask {
+            contact: match advice.contact {
                 Contact::Firewall | Contact::Proxy => Contact::Proxy,
                 other => other,
             },
-            hand_over: "This goes through the web proxy: give its team the proxy's address, the \
+            information_to_provide: "This goes through the web proxy: give its team the proxy's address, the \
                         name that was asked for, this host's source address and the time.",
             ..advice
         });
     }
-    if advice.ask == Contact::Hkex
+    if advice.contact == Contact::Hkex
         && matches!(reason.layer(), LayerName::Http | LayerName::Page)
         && report.answered_by() != AnsweredBy::Origin
     {
         return Some(Advice {
-            ask: Contact::Security,
-            hand_over: "First find out who answered: the certificate does not prove that it was \
+            contact: Contact::Security,
+            information_to_provide: "First find out who answered: the certificate does not prove that it was \
                         the login server. Give them the address, the issuer and the time; call the \
                         Hotline only when nothing of yours stands in between.",
             ..advice
@@ -89,7 +89,7 @@ pub fn of_report(report: &Report) -> Option<Advice> {
 
 /// The advice for a reason.
 pub fn of_reason(reason: Reason) -> Advice {
-    let (meaning, ask, hand_over) = match reason {
+    let (meaning, contact, information_to_provide) = match reason {
         Reason::DnsNxdomain => (
             "The resolver says that the name does not exist. Usually your own DNS has no forwarder \
              or record for the zone, or an internal zone of a similar name hides it.",
@@ -417,14 +417,14 @@ pub fn of_reason(reason: Reason) -> Advice {
     };
     Advice {
         meaning,
-        ask,
-        hand_over,
+        contact,
+        information_to_provide,
     }
 }
 
 /// The advice for a finding.
 pub fn of_finding(finding: Finding) -> Advice {
-    let (meaning, ask, hand_over) = match finding {
+    let (meaning, contact, information_to_provide) = match finding {
         Finding::Intercepted => (
             "Something between here and the server seems to sign in its place: this host trusts the \
              chain while the public web does not, or its issuer is none of those expected. A device \
@@ -487,7 +487,7 @@ pub fn of_finding(finding: Finding) -> Advice {
     };
     Advice {
         meaning,
-        ask,
-        hand_over,
+        contact,
+        information_to_provide,
     }
 }

@@ -14,7 +14,7 @@ use super::{Reason, seconds};
 #[derive(Clone, Debug, Default, Serialize)]
 pub struct DnsFacts {
     /// The answer that the connection follows.
-    pub followed: Followed,
+    pub resolution: Resolution,
     /// Each name server by itself; empty on a hop whose name was asked before.
     pub lookups: Vec<Lookup>,
 }
@@ -45,7 +45,7 @@ impl DnsFacts {
 
 /// The resolution that the connection follows.
 #[derive(Clone, Debug, Default, Serialize)]
-pub struct Followed {
+pub struct Resolution {
     /// `system`, or the resolver in the form `udp://10.1.2.3:53`.
     pub route: String,
     /// In the order in which they are tried; bounded.
@@ -146,7 +146,7 @@ pub struct TcpFacts {
     pub addresses: Vec<AddressAttempt>,
     /// Addresses in the answer beyond the bound, which were left alone.
     #[serde(skip_serializing_if = "is_zero")]
-    pub addresses_left_out: usize,
+    pub addresses_skipped: usize,
 }
 
 fn is_zero(count: &usize) -> bool {
@@ -191,7 +191,7 @@ pub struct ProxyAttempt {
     pub detail: Option<String>,
     /// How the proxy would have one prove oneself: Basic, NTLM, Negotiate.
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub offers: Vec<String>,
+    pub auth_schemes: Vec<String>,
 }
 
 /// The handshakes on every connected address.
@@ -205,7 +205,7 @@ pub struct TlsFacts {
 
 impl TlsFacts {
     /// The handshake to speak of: the chosen one, else the first that saw a certificate.
-    pub fn telling(&self) -> Option<&Handshake> {
+    pub fn representative(&self) -> Option<&Handshake> {
         self.handshakes
             .iter()
             .find(|one| self.chosen == Some(one.address))

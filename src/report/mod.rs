@@ -5,14 +5,14 @@
 //! for name, addresses, session and response, and a layer that was not reached holds no facts.
 
 pub mod advice;
+pub mod caveats;
 mod facts;
 mod finding;
-pub mod limits;
-pub mod memory;
+pub mod history;
 pub mod overview;
 mod reason;
-mod refusal;
-mod tally;
+mod reject_reason;
+mod stats;
 
 use std::time::Duration;
 
@@ -20,14 +20,14 @@ use jiff::Timestamp;
 use serde::Serialize;
 
 pub use facts::{
-    AddressAttempt, AnsweredBy, Certificate, DnsFacts, Family, Followed, Handshake, HttpFacts,
-    Interception, Lookup, PageCheck, PageFacts, ProxyAttempt, ProxyFacts, Record, RootSet,
-    TcpFacts, TlsFacts, Trust,
+    AddressAttempt, AnsweredBy, Certificate, DnsFacts, Family, Handshake, HttpFacts, Interception,
+    Lookup, PageCheck, PageFacts, ProxyAttempt, ProxyFacts, Record, Resolution, RootSet, TcpFacts,
+    TlsFacts, Trust,
 };
 pub use finding::{Finding, Found};
 pub use reason::{LayerName, Reason};
-pub use refusal::Refusal;
-pub use tally::{DURATION_BUCKETS, Durations, Missed, Tally};
+pub use reject_reason::RejectReason;
+pub use stats::{DURATION_BUCKETS, DurationHistogram, MissReason, TargetStats};
 
 /// Whether a target is the login itself, or a control that answers "is it us or them?".
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -104,13 +104,13 @@ pub enum Layer<Facts> {
     #[default]
     NotReached,
     /// It has no part here: the name of an address literal, the TLS of a plain http target.
-    NotNeeded,
-    Ran(Ran<Facts>),
+    NotApplicable,
+    Done(LayerResult<Facts>),
 }
 
 /// A layer that ran: how long, what it saw, and why it failed if it did.
 #[derive(Clone, Debug, Serialize)]
-pub struct Ran<Facts> {
+pub struct LayerResult<Facts> {
     #[serde(rename = "duration_seconds", serialize_with = "seconds")]
     pub duration: Duration,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -119,10 +119,10 @@ pub struct Ran<Facts> {
 }
 
 impl<Facts> Layer<Facts> {
-    pub fn ran(&self) -> Option<&Ran<Facts>> {
+    pub fn ran(&self) -> Option<&LayerResult<Facts>> {
         match self {
-            Self::Ran(ran) => Some(ran),
-            Self::NotReached | Self::NotNeeded => None,
+            Self::Done(ran) => Some(ran),
+            Self::NotReached | Self::NotApplicable => None,
         }
     }
 
@@ -246,7 +246,7 @@ impl Report {
 
     /// Whether the last hop went, or was to go, through a web proxy.
     pub fn proxied(&self) -> bool {
-        let direct = |hop: &Hop| matches!(hop.proxy, Layer::NotNeeded);
+        let direct = |hop: &Hop| matches!(hop.proxy, Layer::NotApplicable);
         self.hops.last().is_some_and(|hop| !direct(hop))
     }
 

@@ -1,4 +1,4 @@
-//! What the reports of one cycle say together: which ways to one page are good, and whether the
+//! What the reports of one cycle say together: which paths to one page are good, and whether the
 //! trouble is this site's own.
 
 use serde::Serialize;
@@ -13,12 +13,12 @@ pub struct Overview<'a> {
     pub controls: Option<Controls<'a>>,
 }
 
-/// Targets that are ways to one page.
+/// Targets that are paths to one page.
 #[derive(Clone, Debug)]
 pub struct Group<'a> {
     pub name: &'a str,
     /// At least two.
-    pub ways: Vec<&'a Report>,
+    pub paths: Vec<&'a Report>,
 }
 
 /// How many of several are good.
@@ -33,7 +33,7 @@ pub enum Share {
 /// How a target is reached.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Way {
+pub enum PathKind {
     Direct,
     Proxy,
 }
@@ -43,21 +43,21 @@ pub enum Way {
 pub struct Controls<'a> {
     /// At least one.
     pub reports: Vec<&'a Report>,
-    pub meaning: Whose,
+    pub meaning: FaultSide,
 }
 
 /// Whose trouble it is, as far as the controls show.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Whose {
+pub enum FaultSide {
     /// Every login target is good.
-    Nobodys,
+    None,
     /// A login target fails and every control is good.
-    Theirs,
+    Remote,
     /// A login target fails and no control is good.
-    Ours,
+    Local,
     /// A login target fails, and some of the controls.
-    Unclear,
+    Unknown,
 }
 
 impl Share {
@@ -71,7 +71,7 @@ impl Share {
     }
 }
 
-impl Way {
+impl PathKind {
     pub fn of(report: &Report) -> Self {
         match report.proxied() {
             true => Self::Proxy,
@@ -97,14 +97,14 @@ impl<'a> Overview<'a> {
                 continue;
             };
             match groups.iter_mut().find(|group| group.name == name) {
-                Some(group) => group.ways.push(report),
+                Some(group) => group.paths.push(report),
                 None => groups.push(Group {
                     name,
-                    ways: vec![report],
+                    paths: vec![report],
                 }),
             }
         }
-        groups.retain(|group| group.ways.len() > 1);
+        groups.retain(|group| group.paths.len() > 1);
         Self {
             groups,
             controls: Controls::of(&reports),
@@ -114,7 +114,7 @@ impl<'a> Overview<'a> {
 
 impl Group<'_> {
     pub fn good(&self) -> Share {
-        Share::of(&self.ways)
+        Share::of(&self.paths)
     }
 }
 
@@ -127,10 +127,10 @@ impl<'a> Controls<'a> {
             return None;
         }
         let meaning = match (Share::of(&logins), Share::of(&controls)) {
-            (Share::All, _) => Whose::Nobodys,
-            (_, Share::All) => Whose::Theirs,
-            (_, Share::None) => Whose::Ours,
-            (_, Share::Some) => Whose::Unclear,
+            (Share::All, _) => FaultSide::None,
+            (_, Share::All) => FaultSide::Remote,
+            (_, Share::None) => FaultSide::Local,
+            (_, Share::Some) => FaultSide::Unknown,
         };
         Some(Self {
             reports: controls,

@@ -26,41 +26,41 @@ use tokio_rustls::rustls::ServerConfig;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
 
-use super::access::{Access, Refused};
-use super::routes::{Routes, plain};
+use super::auth::{Auth, AuthError};
+use super::routes::{Routes, text_response};
 use crate::config::WebConfig;
 
 /// Of one listener.
 const MAX_CONNECTIONS: usize = 256;
 /// For a request's head, and for a handshake; a connection without a request is closed after it too.
-const HEAD_LIMIT: Duration = Duration::from_secs(10);
+const HEADER_READ_TIMEOUT: Duration = Duration::from_secs(10);
 /// For a client to take what it asked for.
-const WRITE_LIMIT: Duration = Duration::from_secs(10);
+const WRITE_TIMEOUT: Duration = Duration::from_secs(10);
 /// For a connection as a whole: a scraper just opens another.
-const CONNECTION_LIMIT: Duration = Duration::from_secs(15 * 60);
-const MAX_HEAD_BYTES: usize = 16 * 1024;
+const CONNECTION_TIMEOUT: Duration = Duration::from_secs(15 * 60);
+const MAX_HEADER_BYTES: usize = 16 * 1024;
 /// Of one HTTP/2 connection: a scraper has one.
 const MAX_STREAMS: u32 = 8;
 /// How long responses under way may take after the stop.
-const GRACE: Duration = Duration::from_secs(2);
+const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(2);
 /// A pause when the system has no descriptor left for another connection.
-const BREATH: Duration = Duration::from_millis(100);
+const ACCEPT_RETRY_DELAY: Duration = Duration::from_millis(100);
 
 /// What every connection is served by.
-pub struct Site {
+pub struct HttpContext {
     pub routes: Arc<Routes>,
-    pub access: Access,
+    pub auth: Auth,
     pub web: watch::Receiver<Arc<WebConfig>>,
 }
 
-impl Site {
+impl HttpContext {
     async fn answer(
         &self,
         request: Request<Incoming>,
         scheme: &str,
     ) -> Result<Response<Full<Bytes>>, Infallible> {
         let web = Arc::clone(&self.web.borrow());
-        let mut answer = match self.access.admit(&web, request.headers()).await {
+        let mut answer = match self.auth.authorize(&web, request.headers()).await {
             Ok(()) => self.routes.answer(request, scheme).await,
             Err(refused) => refusal(refused),
         };
@@ -74,16 +74,16 @@ impl Site {
     }
 }
 
-fn refusal(refused: Refused) -> Response<Full<Bytes>> {
+fn refusal(refused: AuthError) -> Response<Full<Bytes>> {
     let (status, text) = match refused {
-        Refused::TooOften => (StatusCode::TOO_MANY_REQUESTS, "Too many requests.\n"),
-        Refused::Unknown => (
+        AuthError::RateLimited => (StatusCode::TOO_MANY_REQUESTS, "Too many requests.\n"),
+        AuthError::Unauthorized => (
             StatusCode::UNAUTHORIZED,
             "A name and a password are wanted.\n",
         ),
     };
-    let mut answer = plain(status, text).map(Full::new);
-    if refused == Refused::Unknown {
+    let mut answer = text_response(status, text).map(Full::new);
+    if refused == AuthError::Unauthorized {
         let realm =
             HeaderValue::from_static("Basic realm=\"ccass-2fa-exporter\", charset=\"UTF-8\"");
         answer.headers_mut().insert(WWW_AUTHENTICATE, realm);
@@ -92,7 +92,7 @@ fn refusal(refused: Refused) -> Response<Full<Bytes>> {
 }
 
 /// Serves on every listener until `stop`, then lets responses under way end, but not for long.
-pub async fn run(listeners: Vec<TcpListener>, site: Arc<Site>, stop: CancellationToken) {
+pub async fn run(listeners: Vec<TcpListener>, site: Arc<HttpContext>, stop: CancellationToken) {
     let mut loops = JoinSet::new();
     for listener in listeners {
         loops.spawn(accept(listener, Arc::clone(&site), stop.clone()));
@@ -100,7 +100,7 @@ pub async fn run(listeners: Vec<TcpListener>, site: Arc<Site>, stop: Cancellatio
     while loops.join_next().await.is_some() {}
 }
 
-async fn accept(listener: TcpListener, site: Arc<Site>, stop: CancellationToken) {
+async fn accept(listener: TcpListener, site: Arc<HttpContext>, stop: CancellationToken) {
     let graceful = GracefulShutdown::new();
     let mut connections = Connections::default();
     loop {
@@ -112,7 +112,7 @@ async fn accept(listener: TcpListener, site: Arc<Site>, stop: CancellationToken)
             Ok((stream, _)) => {
                 let connection = connection(stream, Arc::clone(&site), graceful.watcher());
                 connections.add(async move {
-                    match timeout(CONNECTION_LIMIT, connection).await {
+                    match timeout(CONNECTION_TIMEOUT, connection).await {
                         Ok(Ok(())) | Err(_) => {}
                         Ok(Err(error)) => debug!(error, "a client's connection ended badly"),
                     }
@@ -120,20 +120,27 @@ async fn accept(listener: TcpListener, site: Arc<Site>, stop: CancellationToken)
             }
             Err(error) => {
                 warn!(%error, "cannot accept a connection");
-                tokio::time::sleep(BREATH).await;
+                tokio::time::sleep(ACCEPT_RETRY_DELAY).await;
             }
         }
     }
     drop(listener);
-    if timeout(GRACE, graceful.shutdown()).await.is_err() {
+    if timeout(SHUTDOWN_TIMEOUT, graceful.shutdown())
+        .await
+        .is_err()
+    {
         debug!("abandoned responses that were under way");
     }
 }
 
 /// One connection to its end.
-async fn connection(stream: TcpStream, site: Arc<Site>, watcher: Watcher) -> Result<(), String> {
+async fn connection(
+    stream: TcpStream,
+    site: Arc<HttpContext>,
+    watcher: Watcher,
+) -> Result<(), String> {
     let mut stream = TimeoutStream::new(stream);
-    stream.set_write_timeout(Some(WRITE_LIMIT));
+    stream.set_write_timeout(Some(WRITE_TIMEOUT));
     let stream = Box::pin(stream);
     let tls = site
         .web
@@ -151,13 +158,13 @@ async fn connection(stream: TcpStream, site: Arc<Site>, watcher: Watcher) -> Res
 async fn over_tls<S>(
     stream: S,
     tls: Arc<ServerConfig>,
-    site: Arc<Site>,
+    site: Arc<HttpContext>,
     watcher: Watcher,
 ) -> Result<(), String>
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
-    let handshake = timeout(HEAD_LIMIT, TlsAcceptor::from(tls).accept(stream)).await;
+    let handshake = timeout(HEADER_READ_TIMEOUT, TlsAcceptor::from(tls).accept(stream)).await;
     let session = handshake
         .map_err(|_| "no handshake in time".to_owned())?
         .map_err(|error| error.to_string())?;
@@ -169,7 +176,7 @@ where
 
 async fn http1<S>(
     stream: S,
-    site: Arc<Site>,
+    site: Arc<HttpContext>,
     scheme: &'static str,
     watcher: Watcher,
 ) -> Result<(), String>
@@ -178,8 +185,8 @@ where
 {
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
-        .header_read_timeout(HEAD_LIMIT)
-        .max_buf_size(MAX_HEAD_BYTES)
+        .header_read_timeout(HEADER_READ_TIMEOUT)
+        .max_buf_size(MAX_HEADER_BYTES)
         .serve_connection(TokioIo::new(stream), service(site, scheme));
     watcher
         .watch(connection)
@@ -187,16 +194,16 @@ where
         .map_err(|error| error.to_string())
 }
 
-async fn http2<S>(stream: S, site: Arc<Site>, watcher: Watcher) -> Result<(), String>
+async fn http2<S>(stream: S, site: Arc<HttpContext>, watcher: Watcher) -> Result<(), String>
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
     let connection = http2::Builder::new(TokioExecutor::new())
         .timer(TokioTimer::new())
         .max_concurrent_streams(MAX_STREAMS)
-        .max_header_list_size(MAX_HEAD_BYTES as u32)
-        .keep_alive_interval(HEAD_LIMIT)
-        .keep_alive_timeout(HEAD_LIMIT)
+        .max_header_list_size(MAX_HEADER_BYTES as u32)
+        .keep_alive_interval(HEADER_READ_TIMEOUT)
+        .keep_alive_timeout(HEADER_READ_TIMEOUT)
         .serve_connection(TokioIo::new(stream), service(site, "https"));
     watcher
         .watch(connection)
@@ -205,7 +212,7 @@ where
 }
 
 fn service(
-    site: Arc<Site>,
+    site: Arc<HttpContext>,
     scheme: &'static str,
 ) -> impl HttpService<Incoming, ResBody = Full<Bytes>, Error = Infallible, Future: Send + 'static> {
     service_fn(move |request| {

@@ -10,20 +10,20 @@
 //! * `listener`: connections; `access`: who may ask; `routes`, `prefix`, `negotiation`: what they
 //!   are answered
 
-mod access;
-mod board;
-mod endpoint;
-mod flights;
-mod in_force;
-mod keeper;
+mod active_config;
+mod auth;
 mod listener;
 mod negotiation;
 mod prefix;
+mod probe_endpoint;
 mod readiness;
 mod recorder;
-mod reloader;
+mod reload;
+mod report_store;
 mod routes;
 mod scheduler;
+mod single_flight;
+mod state_writer;
 
 use std::sync::Arc;
 
@@ -34,28 +34,28 @@ use tokio_util::sync::CancellationToken;
 use crate::clock::Clock;
 use crate::config::WebConfig;
 use crate::evidence::Ledger;
-use crate::memory::MemoryFile;
-use crate::render::metrics::{Counted, Evidence, Reload};
-use access::Access;
-use board::Board;
-use endpoint::Endpoint;
-pub use in_force::{Files, InForce};
-use listener::Site;
+use crate::render::metrics::{Evidence, ReadinessState, Reload};
+use crate::state_file::StateFile;
+pub use active_config::{ActiveConfig, Files};
+use auth::Auth;
+use listener::HttpContext;
 pub use listener::bind;
 pub use prefix::Prefix;
-pub use reloader::Request as ReloadRequest;
-use reloader::{Reloader, WAITING};
+use probe_endpoint::ProbeEndpoint;
+pub use reload::Request as ReloadRequest;
+use reload::{RELOAD_QUEUE_SIZE, Reloader};
+use report_store::ReportStore;
 use routes::Routes;
 
 /// What a service is given.
 pub struct Service {
     pub files: Files,
     /// What the files said at the start.
-    pub in_force: Arc<InForce>,
+    pub active: Arc<ActiveConfig>,
     pub web: Arc<WebConfig>,
     pub listeners: Vec<TcpListener>,
     pub prefix: Prefix,
-    pub memory: Option<MemoryFile>,
+    pub memory: Option<StateFile>,
     pub evidence: Option<Ledger>,
     pub clock: Clock,
     pub stop: CancellationToken,
@@ -63,7 +63,7 @@ pub struct Service {
 
 /// A way to ask for a reload, and its other end.
 pub fn reloads() -> (mpsc::Sender<ReloadRequest>, mpsc::Receiver<ReloadRequest>) {
-    mpsc::channel(WAITING)
+    mpsc::channel(RELOAD_QUEUE_SIZE)
 }
 
 /// Probes on schedule, serves, keeps the memory in its file and records evidence, until the stop; it then ends within
@@ -74,7 +74,7 @@ pub async fn run(
 ) {
     let Service {
         files,
-        in_force,
+        active,
         web,
         listeners,
         prefix,
@@ -83,37 +83,37 @@ pub async fn run(
         clock,
         stop,
     } = service;
-    let remembered = memory.as_ref().map(MemoryFile::load_or_set_aside);
-    let board = Board::of(&in_force.config.targets, &remembered.unwrap_or_default());
-    let board = Arc::new(board);
-    let in_force = watch::Sender::new(in_force);
+    let history = memory.as_ref().map(StateFile::load_or_quarantine);
+    let store = ReportStore::of(&active.config.targets, &history.unwrap_or_default());
+    let store = Arc::new(store);
+    let active = watch::Sender::new(active);
     let web = watch::Sender::new(web);
-    let counted = watch::Sender::new(Counted::default());
+    let readiness_state = watch::Sender::new(ReadinessState::default());
     let told = watch::Sender::new(Evidence::default());
     let outcome = watch::Sender::new(Reload::Successful);
     let routes = Routes {
-        in_force: in_force.subscribe(),
-        board: Arc::clone(&board),
-        endpoint: Endpoint::new(),
+        active: active.subscribe(),
+        store: Arc::clone(&store),
+        endpoint: ProbeEndpoint::new(),
         reload,
         reloaded: outcome.subscribe(),
-        counted: counted.subscribe(),
+        readiness_state: readiness_state.subscribe(),
         evidence: told.subscribe(),
         prefix,
         clock,
     };
-    let site = Arc::new(Site {
+    let site = Arc::new(HttpContext {
         routes: Arc::new(routes),
-        access: Access::new(),
+        auth: Auth::new(),
         web: web.subscribe(),
     });
     let keeping = async {
         if let Some(file) = memory {
-            keeper::run(file, Arc::clone(&board), stop.clone()).await;
+            state_writer::run(file, Arc::clone(&store), stop.clone()).await;
         }
     };
-    let recording_in_force = in_force.subscribe();
-    let counting = readiness::run(in_force.subscribe(), counted, stop.clone());
+    let recording_in_force = active.subscribe();
+    let counting = readiness::run(active.subscribe(), readiness_state, stop.clone());
     let (records, recorded) = recorder::channel();
     let records = evidence.is_some().then_some(records);
     let recording = async {
@@ -122,15 +122,15 @@ pub async fn run(
         }
     };
     let probing = scheduler::run(
-        in_force.subscribe(),
-        Arc::clone(&board),
+        active.subscribe(),
+        Arc::clone(&store),
         records,
         stop.clone(),
     );
     let reloader = Reloader {
         files,
-        board: Arc::clone(&board),
-        in_force,
+        store: Arc::clone(&store),
+        active,
         web,
         outcome,
         clock,

@@ -13,18 +13,18 @@ use crate::render::metrics::Format;
 
 /// A format, and how its media type is written.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Chosen {
+pub struct NegotiatedFormat {
     pub format: Format,
     pub media_type: String,
 }
 
 const OPENMETRICS: &str = "application/openmetrics-text";
 /// Smaller bodies do not get smaller.
-const LEAST_COMPRESSED: usize = 1024;
+const MIN_COMPRESS_SIZE: usize = 1024;
 
 /// The format that the client prefers of those there are: OpenMetrics only where it is asked for by
 /// name, else the text format, whatever is asked for.
-pub fn format(headers: &HeaderMap) -> Chosen {
+pub fn format(headers: &HeaderMap) -> NegotiatedFormat {
     let accepted = list(headers, ACCEPT);
     let best = accepted
         .iter()
@@ -38,7 +38,7 @@ pub fn format(headers: &HeaderMap) -> Chosen {
     )
 }
 
-fn candidate(range: &Range) -> Option<Chosen> {
+fn candidate(range: &Range) -> Option<NegotiatedFormat> {
     let version = range.parameter("version");
     let names_escaping = range.parameter("escaping").is_some();
     match (range.name.as_str(), version) {
@@ -52,7 +52,7 @@ fn candidate(range: &Range) -> Option<Chosen> {
 }
 
 /// Our names need no escaping in any of its schemes; who names one is told the plainest.
-fn chosen(format: Format, version: &str, names_escaping: bool) -> Chosen {
+fn chosen(format: Format, version: &str, names_escaping: bool) -> NegotiatedFormat {
     let name = match format {
         Format::Text => "text/plain",
         Format::OpenMetrics => OPENMETRICS,
@@ -62,7 +62,7 @@ fn chosen(format: Format, version: &str, names_escaping: bool) -> Chosen {
     } else {
         ""
     };
-    Chosen {
+    NegotiatedFormat {
         format,
         media_type: format!("{name}; version={version}; charset=utf-8{escaping}"),
     }
@@ -70,7 +70,7 @@ fn chosen(format: Format, version: &str, names_escaping: bool) -> Chosen {
 
 /// `body` compressed, where the client takes that and it is worth it.
 pub fn compress(headers: &HeaderMap, body: &[u8]) -> Option<Bytes> {
-    if body.len() < LEAST_COMPRESSED || !takes_gzip(headers) {
+    if body.len() < MIN_COMPRESS_SIZE || !accepts_gzip(headers) {
         return None;
     }
     let mut encoder = GzEncoder::new(Vec::with_capacity(body.len() / 4), Compression::fast());
@@ -78,7 +78,7 @@ pub fn compress(headers: &HeaderMap, body: &[u8]) -> Option<Bytes> {
     encoder.finish().ok().map(Bytes::from)
 }
 
-fn takes_gzip(headers: &HeaderMap) -> bool {
+fn accepts_gzip(headers: &HeaderMap) -> bool {
     let codings = list(headers, ACCEPT_ENCODING);
     let quality = |name: &str| {
         let range = codings.iter().find(|range| range.name == name);

@@ -52,13 +52,13 @@ impl Prefix {
     }
 
     /// What of `path` lies below the prefix; it begins with a slash.
-    pub fn below<'a>(&self, path: &'a str) -> Option<&'a str> {
-        let below = path.strip_prefix(self.prefix.as_str())?;
-        below.starts_with('/').then_some(below)
+    pub fn strip<'a>(&self, path: &'a str) -> Option<&'a str> {
+        let strip = path.strip_prefix(self.prefix.as_str())?;
+        strip.starts_with('/').then_some(strip)
     }
 
     /// Where somebody is to go who asks for the root, or for the prefix without its slash.
-    pub fn home(&self, path: &str) -> Option<String> {
+    pub fn root_redirect(&self, path: &str) -> Option<String> {
         let lost = !self.prefix.is_empty() && (path == "/" || path == self.prefix);
         lost.then(|| self.path("/"))
     }
@@ -83,7 +83,7 @@ mod tests {
 
     #[test]
     fn the_prefix_is_the_external_addresss_path_unless_it_is_named() {
-        for (external, prefix, home) in [
+        for (external, prefix, root_redirect) in [
             (None, None, "/"),
             (Some("https://mon.example/"), None, "/"),
             (Some("https://mon.example/ccass"), None, "/ccass/"),
@@ -92,14 +92,14 @@ mod tests {
             (None, Some("a/b"), "/a/b/"),
         ] {
             let prefix = Prefix::new(external, prefix).unwrap();
-            assert_eq!(prefix.path("/"), home);
-            assert_eq!(prefix.below(&prefix.path("/metrics")), Some("/metrics"));
+            assert_eq!(prefix.path("/"), root_redirect);
+            assert_eq!(prefix.strip(&prefix.path("/metrics")), Some("/metrics"));
         }
         let prefix = Prefix::new(None, Some("/ccass")).unwrap();
-        assert_eq!(prefix.below("/metrics"), None);
-        assert_eq!(prefix.below("/ccassx/metrics"), None);
-        assert_eq!(prefix.home("/"), Some("/ccass/".to_owned()));
-        assert_eq!(prefix.home("/metrics"), None);
+        assert_eq!(prefix.strip("/metrics"), None);
+        assert_eq!(prefix.strip("/ccassx/metrics"), None);
+        assert_eq!(prefix.root_redirect("/"), Some("/ccass/".to_owned()));
+        assert_eq!(prefix.root_redirect("/metrics"), None);
     }
 
     #[test]

@@ -14,48 +14,48 @@ use tokio::time::{MissedTickBehavior, interval, timeout};
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
-use super::in_force::InForce;
+use super::active_config::ActiveConfig;
 use crate::calendar::date_at;
 use crate::config::Target;
 use crate::evidence::{
-    Content, Failure, Ledger, LedgerError, Origin, Outage, OutageEnd, Standing, Verification,
+    Content, EvidenceState, Failure, Ledger, LedgerError, Origin, Outage, OutageEnd, Verification,
 };
 use crate::render::metrics::Evidence;
 use crate::report::Report;
 
 /// Reports that wait for the recorder, and records that wait for the disk.
-const MOST_WAITING: usize = 4096;
+const MAX_QUEUED_REPORTS: usize = 4096;
 /// How often the files are looked at, and how often what waits is tried again.
-const LOOK: Duration = Duration::from_secs(2);
-const LOOKS_BETWEEN_TRIES: u32 = 5;
+const POLL_INTERVAL: Duration = Duration::from_secs(2);
+const POLLS_BETWEEN_RETRIES: u32 = 5;
 /// What the last records may take at the stop.
-const GRACE: Duration = Duration::from_secs(2);
+const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// The way to the recorder, and its other end.
 pub fn channel() -> (mpsc::Sender<Arc<Report>>, mpsc::Receiver<Arc<Report>>) {
-    mpsc::channel(MOST_WAITING)
+    mpsc::channel(MAX_QUEUED_REPORTS)
 }
 
 /// Records what the reports show, until `stop`.
 pub async fn run(
     ledger: Ledger,
     mut reports: mpsc::Receiver<Arc<Report>>,
-    in_force: watch::Receiver<Arc<InForce>>,
+    active: watch::Receiver<Arc<ActiveConfig>>,
     told: watch::Sender<Evidence>,
     stop: CancellationToken,
 ) {
     let mut recorder = Recorder {
         ledger,
         told,
-        notes: Notes::default(),
+        trackers: OutageTrackers::default(),
         waiting: VecDeque::new(),
         is_failing: false,
     };
     recorder.told.send_modify(|told| told.errors = Some(0));
-    let targets = in_force.borrow().config.targets.clone();
+    let targets = active.borrow().config.targets.clone();
     recorder.catch_up().await;
     recorder.begin(&targets);
-    let mut look = interval(LOOK);
+    let mut look = interval(POLL_INTERVAL);
     look.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut looks = 0_u32;
     loop {
@@ -72,7 +72,7 @@ pub async fn run(
             }
             _ = look.tick() => {
                 looks = looks.wrapping_add(1);
-                if !recorder.waiting.is_empty() && looks.is_multiple_of(LOOKS_BETWEEN_TRIES) {
+                if !recorder.waiting.is_empty() && looks.is_multiple_of(POLLS_BETWEEN_RETRIES) {
                     recorder.write().await;
                 }
                 recorder.catch_up().await;
@@ -84,7 +84,7 @@ pub async fn run(
         recorder.take(&report);
     }
     if !recorder.waiting.is_empty() {
-        let _ = timeout(GRACE, recorder.write()).await;
+        let _ = timeout(SHUTDOWN_TIMEOUT, recorder.write()).await;
     }
     if !recorder.waiting.is_empty() {
         error!(
@@ -97,7 +97,7 @@ pub async fn run(
 struct Recorder {
     ledger: Ledger,
     told: watch::Sender<Evidence>,
-    notes: Notes,
+    trackers: OutageTrackers,
     waiting: VecDeque<Content>,
     is_failing: bool,
 }
@@ -111,15 +111,15 @@ impl Recorder {
         };
         for target in targets {
             let key = (target.name.clone(), target.url.to_string());
-            let note = self.notes.0.entry(key).or_default();
-            note.day = standing.last_day(target);
-            note.outage = standing.open_outage(target).cloned();
+            let tracker = self.trackers.0.entry(key).or_default();
+            tracker.day = standing.last_day(target);
+            tracker.outage = standing.open_outage(target).cloned();
         }
     }
 
     fn take(&mut self, report: &Report) {
-        for content in self.notes.take(report) {
-            if self.waiting.len() >= MOST_WAITING {
+        for content in self.trackers.take(report) {
+            if self.waiting.len() >= MAX_QUEUED_REPORTS {
                 error!("evidence is lost: too much of it waits for the disk");
                 self.waiting.pop_front();
                 self.failed();
@@ -170,14 +170,15 @@ impl Recorder {
         let before = self.told.borrow().standing.clone().unwrap_or_default();
         let known = before.faults;
         let ledger = self.ledger.clone();
-        let read = tokio::task::spawn_blocking(move || -> Result<Option<Standing>, LedgerError> {
-            if before.is_current(&ledger) {
-                return Ok(None);
-            }
-            let mut standing = Standing::clone(&before);
-            let changed = standing.catch_up(&ledger)?;
-            Ok(changed.then_some(standing))
-        });
+        let read =
+            tokio::task::spawn_blocking(move || -> Result<Option<EvidenceState>, LedgerError> {
+                if before.is_current(&ledger) {
+                    return Ok(None);
+                }
+                let mut standing = EvidenceState::clone(&before);
+                let changed = standing.catch_up(&ledger)?;
+                Ok(changed.then_some(standing))
+            });
         match read.await {
             Ok(Ok(None)) if self.told.borrow().standing.is_some() => {}
             Ok(Ok(standing)) => {
@@ -198,10 +199,10 @@ impl Recorder {
 
 /// What is noted of each target, by its name and address.
 #[derive(Default)]
-struct Notes(HashMap<(String, String), Note>);
+struct OutageTrackers(HashMap<(String, String), OutageTracker>);
 
 #[derive(Default)]
-struct Note {
+struct OutageTracker {
     /// The day of the newest daily record.
     day: Option<Date>,
     /// A first failing probe, which is not yet an outage.
@@ -209,23 +210,23 @@ struct Note {
     outage: Option<Outage>,
 }
 
-impl Notes {
+impl OutageTrackers {
     /// What a report makes to be recorded.
     fn take(&mut self, report: &Report) -> Vec<Content> {
         if !report.is_login() {
             return Vec::new();
         }
         let key = (report.target.clone(), report.url.clone());
-        let note = self.0.entry(key).or_default();
+        let tracker = self.0.entry(key).or_default();
         match Failure::of(report.verdict) {
-            Some(failure) => note.fails(report, failure).into_iter().collect(),
-            None => note.is_good(report),
+            Some(failure) => tracker.on_failure(report, failure).into_iter().collect(),
+            None => tracker.on_success(report),
         }
     }
 }
 
-impl Note {
-    fn is_good(&mut self, report: &Report) -> Vec<Content> {
+impl OutageTracker {
+    fn on_success(&mut self, report: &Report) -> Vec<Content> {
         let mut contents = Vec::new();
         self.failing = None;
         if let Some(outage) = self.outage.take() {
@@ -243,7 +244,7 @@ impl Note {
         contents
     }
 
-    fn fails(&mut self, report: &Report, failure: Failure) -> Option<Content> {
+    fn on_failure(&mut self, report: &Report, failure: Failure) -> Option<Content> {
         if self.outage.is_some() {
             return None;
         }
@@ -272,18 +273,18 @@ mod tests {
         crate::report::example(at.parse().unwrap(), failure)
     }
 
-    fn kinds(notes: &mut Notes, reports: &[(&str, Option<Reason>)]) -> Vec<String> {
+    fn kinds(trackers: &mut OutageTrackers, reports: &[(&str, Option<Reason>)]) -> Vec<String> {
         let taken = reports
             .iter()
-            .flat_map(|(at, failure)| notes.take(&report(at, *failure)));
+            .flat_map(|(at, failure)| trackers.take(&report(at, *failure)));
         taken.map(|content| content.kind().to_owned()).collect()
     }
 
     #[test]
     fn the_first_good_probe_of_each_hong_kong_day_is_recorded() {
-        let mut notes = Notes::default();
+        let mut trackers = OutageTrackers::default();
         let told = kinds(
-            &mut notes,
+            &mut trackers,
             &[
                 ("2026-11-24T15:58:00Z", None),
                 ("2026-11-24T15:59:00Z", None),
@@ -298,25 +299,25 @@ mod tests {
 
     #[test]
     fn an_outage_is_two_failing_probes_in_a_row_and_begins_with_the_first() {
-        let mut notes = Notes::default();
-        notes.take(&report("2026-11-24T01:00:00Z", None));
+        let mut trackers = OutageTrackers::default();
+        trackers.take(&report("2026-11-24T01:00:00Z", None));
         assert!(
-            notes
+            trackers
                 .take(&report("2026-11-24T01:01:00Z", Some(Reason::DnsTimedOut)))
                 .is_empty()
         );
-        let began = notes.take(&report("2026-11-24T01:02:00Z", Some(Reason::TcpRefused)));
+        let began = trackers.take(&report("2026-11-24T01:02:00Z", Some(Reason::TcpRefused)));
         let [Content::OutageBegan(outage)] = began.as_slice() else {
             panic!("{began:?}");
         };
         assert_eq!(outage.since.to_string(), "2026-11-24T01:01:00Z");
         assert_eq!(outage.failure.reason, Reason::DnsTimedOut);
         assert!(
-            notes
+            trackers
                 .take(&report("2026-11-24T01:03:00Z", Some(Reason::TcpRefused)))
                 .is_empty()
         );
-        let ended = notes.take(&report("2026-11-24T01:04:00Z", None));
+        let ended = trackers.take(&report("2026-11-24T01:04:00Z", None));
         let [Content::OutageEnded(end)] = ended.as_slice() else {
             panic!("{ended:?}");
         };
@@ -326,9 +327,9 @@ mod tests {
 
     #[test]
     fn one_lost_probe_is_no_outage() {
-        let mut notes = Notes::default();
+        let mut trackers = OutageTrackers::default();
         let told = kinds(
-            &mut notes,
+            &mut trackers,
             &[
                 ("2026-11-24T01:00:00Z", None),
                 ("2026-11-24T01:01:00Z", Some(Reason::TcpTimedOut)),

@@ -17,22 +17,22 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tracing::error;
 use url::form_urlencoded;
 
-use super::board::Board;
-use super::endpoint::{Answer, Endpoint};
-use super::in_force::InForce;
+use super::active_config::ActiveConfig;
 use super::negotiation;
 use super::prefix::Prefix;
-use super::reloader;
+use super::probe_endpoint::{ProbeEndpoint, ProbeResponse};
+use super::reload;
+use super::report_store::ReportStore;
 use crate::clock::Clock;
 use crate::config::{Config, Target};
-use crate::personal::withheld;
+use crate::redact::redact_emails;
 use crate::render::json;
-use crate::render::metrics::{self, Counted, Evidence, Exposition, Reload};
+use crate::render::metrics::{self, Evidence, ReadinessState, Reload, Snapshot};
 use crate::render::status::{self, Refresh, StatusPage};
 use crate::report::Report;
 
 /// Whole, since it may yet be compressed.
-pub(super) type Answered = Response<Bytes>;
+pub(super) type HttpResponse = Response<Bytes>;
 
 const PLAIN: &str = "text/plain; charset=utf-8";
 const JSON: &str = "application/json";
@@ -49,12 +49,12 @@ const LARGE_BODY: usize = 128 * 1024;
 
 /// What the routes tell of.
 pub struct Routes {
-    pub in_force: watch::Receiver<Arc<InForce>>,
-    pub board: Arc<Board>,
-    pub endpoint: Endpoint,
-    pub reload: mpsc::Sender<reloader::Request>,
+    pub active: watch::Receiver<Arc<ActiveConfig>>,
+    pub store: Arc<ReportStore>,
+    pub endpoint: ProbeEndpoint,
+    pub reload: mpsc::Sender<reload::Request>,
     pub reloaded: watch::Receiver<Reload>,
-    pub counted: watch::Receiver<Counted>,
+    pub readiness_state: watch::Receiver<ReadinessState>,
     pub evidence: watch::Receiver<Evidence>,
     pub prefix: Prefix,
     pub clock: Clock,
@@ -100,14 +100,14 @@ impl Route {
 }
 
 /// A request without its body, which nothing here reads.
-struct Asked {
+struct RequestContext {
     head: Parts,
-    in_force: Arc<InForce>,
+    active: Arc<ActiveConfig>,
 }
 
-impl Asked {
+impl RequestContext {
     fn config(&self) -> &Config {
-        &self.in_force.config
+        &self.active.config
     }
 
     fn query(&self) -> &str {
@@ -136,41 +136,41 @@ impl Routes {
         // Who sends many requests at once has one of them answered in a turn, as everybody has.
         tokio::task::yield_now().await;
         let (head, _body) = request.into_parts();
-        let asked = Arc::new(Asked {
+        let request = Arc::new(RequestContext {
             head,
-            in_force: Arc::clone(&self.in_force.borrow()),
+            active: Arc::clone(&self.active.borrow()),
         });
-        let answer = self.route(&asked, scheme).await;
+        let answer = self.route(&request, scheme).await;
         let answer = match answer.body().len() > LARGE_BODY {
-            true => aside(move || compressed(&asked, answer)).await,
-            false => compressed(&asked, answer),
+            true => run_blocking(move || compressed(&request, answer)).await,
+            false => compressed(&request, answer),
         };
         answer.map(Full::new)
     }
 
-    async fn route(self: &Arc<Self>, asked: &Arc<Asked>, scheme: &str) -> Answered {
-        let path = asked.head.uri.path();
-        let Some(route) = self.prefix.below(path).and_then(Route::of) else {
-            return match self.prefix.home(path) {
-                Some(home) => moved(home),
-                None => plain(StatusCode::NOT_FOUND, "There is nothing here.\n"),
+    async fn route(self: &Arc<Self>, request: &Arc<RequestContext>, scheme: &str) -> HttpResponse {
+        let path = request.head.uri.path();
+        let Some(route) = self.prefix.strip(path).and_then(Route::of) else {
+            return match self.prefix.root_redirect(path) {
+                Some(root_redirect) => redirect(root_redirect),
+                None => text_response(StatusCode::NOT_FOUND, "There is nothing here.\n"),
             };
         };
         let (methods, words) = route.methods();
-        if !methods.contains(&asked.head.method) {
+        if !methods.contains(&request.head.method) {
             let text = format!("This address answers {words} only.\n");
-            let mut answer = plain(StatusCode::METHOD_NOT_ALLOWED, text);
+            let mut answer = text_response(StatusCode::METHOD_NOT_ALLOWED, text);
             set(&mut answer, ALLOW, words);
             return answer;
         }
         match route {
-            Route::Status => self.of_all_targets(asked, Self::status).await,
-            Route::Metrics => self.of_all_targets(asked, Self::metrics).await,
-            Route::Reports => self.of_all_targets(asked, Self::reports).await,
-            Route::Probe => self.probe(asked).await,
-            Route::Discovery => self.discovery(asked, scheme),
-            Route::History => self.history(asked),
-            Route::Healthy => plain(StatusCode::OK, "healthy\n"),
+            Route::Status => self.of_all_targets(request, Self::status).await,
+            Route::Metrics => self.of_all_targets(request, Self::metrics).await,
+            Route::Reports => self.of_all_targets(request, Self::reports).await,
+            Route::Probe => self.probe(request).await,
+            Route::Discovery => self.discovery(request, scheme),
+            Route::History => self.history(request),
+            Route::Healthy => text_response(StatusCode::OK, "healthy\n"),
             Route::Ready => self.ready(),
             Route::Reload => self.reload().await,
         }
@@ -179,30 +179,30 @@ impl Routes {
     /// Tells of every target, aside where they are many.
     async fn of_all_targets(
         self: &Arc<Self>,
-        asked: &Arc<Asked>,
-        tell: fn(&Self, &Asked) -> Answered,
-    ) -> Answered {
-        if asked.config().targets.len() <= MANY_TARGETS {
-            return tell(self, asked);
+        request: &Arc<RequestContext>,
+        tell: fn(&Self, &RequestContext) -> HttpResponse,
+    ) -> HttpResponse {
+        if request.config().targets.len() <= MANY_TARGETS {
+            return tell(self, request);
         }
-        let (routes, asked) = (Arc::clone(self), Arc::clone(asked));
-        aside(move || tell(&routes, &asked)).await
+        let (routes, request) = (Arc::clone(self), Arc::clone(request));
+        run_blocking(move || tell(&routes, &request)).await
     }
 
     /// `?target=NAME` shows that target whole, `?refresh=off` leaves the page as it is.
-    fn status(&self, asked: &Asked) -> Answered {
-        let period = asked.config().probe.interval.min(LONGEST_REFRESH);
-        let refresh = match asked.value("refresh").as_deref() {
+    fn status(&self, request: &RequestContext) -> HttpResponse {
+        let period = request.config().probe.interval.min(LONGEST_REFRESH);
+        let refresh = match request.value("refresh").as_deref() {
             Some("off") => Refresh::Never,
             _ => Refresh::Every(period),
         };
         let page = status::page(&StatusPage {
-            config: asked.config(),
-            known: &self.board.known(),
-            counted: &self.counted.borrow().clone(),
+            config: request.config(),
+            known: &self.store.known(),
+            readiness_state: &self.readiness_state.borrow().clone(),
             evidence: &self.evidence.borrow().clone(),
             now: self.clock.now(),
-            opened: asked.value("target").as_deref(),
+            opened: request.value("target").as_deref(),
             refresh,
         });
         let mut answer = response(StatusCode::OK, HTML, page);
@@ -220,10 +220,10 @@ impl Routes {
         answer
     }
 
-    fn ready(&self) -> Answered {
-        match self.board.is_ready() {
-            true => plain(StatusCode::OK, "ready\n"),
-            false => plain(
+    fn ready(&self) -> HttpResponse {
+        match self.store.is_ready() {
+            true => text_response(StatusCode::OK, "ready\n"),
+            false => text_response(
                 StatusCode::SERVICE_UNAVAILABLE,
                 "not ready: some target has not been probed yet\n",
             ),
@@ -231,50 +231,50 @@ impl Routes {
     }
 
     /// `?target=NAME`; the one target there is needs no name.
-    fn history(&self, asked: &Asked) -> Answered {
-        let only = match &*asked.config().targets {
+    fn history(&self, request: &RequestContext) -> HttpResponse {
+        let only = match &*request.config().targets {
             [one] => Some(one.name.clone()),
             _ => None,
         };
-        let Some(target) = asked.value("target").or(only) else {
+        let Some(target) = request.value("target").or(only) else {
             let text = "Name a target: /api/v1/history?target=NAME\n";
-            return plain(StatusCode::BAD_REQUEST, text);
+            return text_response(StatusCode::BAD_REQUEST, text);
         };
-        match self.board.remembered(&target) {
-            None => plain(
+        match self.store.history(&target) {
+            None => text_response(
                 StatusCode::NOT_FOUND,
                 "No target of that name is configured.\n",
             ),
-            Some(remembered) => {
-                let text = json::history(&target, &remembered, self.clock.now());
-                written(JSON, text, "the history")
+            Some(history) => {
+                let text = json::history(&target, &history, self.clock.now());
+                document(JSON, text, "the history")
             }
         }
     }
 
     /// The latest report of each target.
-    fn reports(&self, asked: &Asked) -> Answered {
-        let known = self.board.known();
+    fn reports(&self, request: &RequestContext) -> HttpResponse {
+        let known = self.store.known();
         let latest = known
             .iter()
-            .filter_map(|(_, known)| known.tally.latest.as_deref());
+            .filter_map(|(_, known)| known.stats.latest.as_deref());
         let latest: Vec<&Report> = latest.collect();
-        let contacts = &asked.config().contacts;
-        let text = json::reports(&latest, contacts, &self.board.memory(), self.clock.now());
-        written(JSON, text, "the reports")
+        let contacts = &request.config().contacts;
+        let text = json::reports(&latest, contacts, &self.store.memory(), self.clock.now());
+        document(JSON, text, "the reports")
     }
 
     /// Each target with its own module; `?module=NAME`, once or more, asks for these instead.
-    fn discovery(&self, asked: &Asked, scheme: &str) -> Answered {
-        let modules: Vec<String> = asked.values("module").collect();
-        let known = &asked.config().modules;
+    fn discovery(&self, request: &RequestContext, scheme: &str) -> HttpResponse {
+        let modules: Vec<String> = request.values("module").collect();
+        let known = &request.config().modules;
         if let Some(unknown) = modules.iter().find(|name| !known.contains_key(*name)) {
-            return plain(
+            return text_response(
                 StatusCode::BAD_REQUEST,
                 format!("Unknown module {unknown:?}\n"),
             );
         }
-        let ways = asked.config().targets.iter().flat_map(|target| {
+        let ways = request.config().targets.iter().flat_map(|target| {
             let target: &Target = target;
             let own = modules.is_empty().then_some(target.module.name.as_str());
             let named = modules.iter().map(String::as_str);
@@ -284,62 +284,62 @@ impl Routes {
         });
         let ways: Vec<_> = ways.collect();
         let here = self.prefix.external().map_or_else(
-            || asked_at(asked).map(|authority| (scheme.to_owned(), authority)),
+            || request_authority(request).map(|authority| (scheme.to_owned(), authority)),
             Some,
         );
         let Some((scheme, authority)) = here else {
             let text = "Without a Host header this exporter does not know its own address; \
                         --web.external-url names it.\n";
-            return plain(StatusCode::BAD_REQUEST, text);
+            return text_response(StatusCode::BAD_REQUEST, text);
         };
         let path = self.prefix.path("/probe");
         let text = json::discovery(&authority, &path, &scheme, &ways);
-        written(JSON, text, "the targets")
+        document(JSON, text, "the targets")
     }
 
-    fn metrics(&self, asked: &Asked) -> Answered {
-        let chosen = negotiation::format(&asked.head.headers);
-        let exposition = Exposition {
-            config: asked.config(),
-            configured: asked.in_force.read_at,
-            known: &self.board.known(),
+    fn metrics(&self, request: &RequestContext) -> HttpResponse {
+        let chosen = negotiation::format(&request.head.headers);
+        let exposition = Snapshot {
+            config: request.config(),
+            loaded_at: request.active.loaded_at,
+            known: &self.store.known(),
             now: self.clock.now(),
             reload: *self.reloaded.borrow(),
-            counted: &self.counted.borrow().clone(),
+            readiness_state: &self.readiness_state.borrow().clone(),
             evidence: &self.evidence.borrow().clone(),
-            refusals: &self.endpoint.refusals(),
+            rejections: &self.endpoint.rejections(),
         };
-        let text = metrics::board(&exposition, chosen.format);
-        written(&chosen.media_type, text, "the metrics")
+        let text = metrics::render(&exposition, chosen.format);
+        document(&chosen.media_type, text, "the metrics")
     }
 
-    async fn probe(&self, asked: &Asked) -> Answered {
-        let chosen = negotiation::format(&asked.head.headers);
-        let headers = &asked.head.headers;
+    async fn probe(&self, request: &RequestContext) -> HttpResponse {
+        let chosen = negotiation::format(&request.head.headers);
+        let headers = &request.head.headers;
         let answer = self
             .endpoint
-            .answer(&asked.in_force, asked.query(), headers, chosen.format);
+            .answer(&request.active, request.query(), headers, chosen.format);
         match answer.await {
-            Answer::Metrics(text) => response(StatusCode::OK, &chosen.media_type, text),
-            Answer::Debug(text) => plain(StatusCode::OK, text),
-            Answer::Refused(status, text) => plain(status, text),
-            Answer::Broken => broken("the probe"),
+            ProbeResponse::Metrics(text) => response(StatusCode::OK, &chosen.media_type, text),
+            ProbeResponse::Debug(text) => text_response(StatusCode::OK, text),
+            ProbeResponse::Refused(status, text) => text_response(status, text),
+            ProbeResponse::InternalError => internal_error("the probe"),
         }
     }
 
-    async fn reload(&self) -> Answered {
+    async fn reload(&self) -> HttpResponse {
         let (answer, outcome) = oneshot::channel();
         if self.reload.try_send(Some(answer)).is_err() {
             let text = "Several reloads are waiting already.\n";
-            return plain(StatusCode::SERVICE_UNAVAILABLE, text);
+            return text_response(StatusCode::SERVICE_UNAVAILABLE, text);
         }
         match outcome.await {
-            Ok(Ok(())) => plain(StatusCode::OK, "reloaded\n"),
-            Ok(Err(mistakes)) => {
-                let text = format!("Not reloaded; what was in force goes on.\n{mistakes}\n");
-                plain(StatusCode::INTERNAL_SERVER_ERROR, text)
+            Ok(Ok(())) => text_response(StatusCode::OK, "reloaded\n"),
+            Ok(Err(diagnostics)) => {
+                let text = format!("Not reloaded; what was in force goes on.\n{diagnostics}\n");
+                text_response(StatusCode::INTERNAL_SERVER_ERROR, text)
             }
-            Err(_) => plain(
+            Err(_) => text_response(
                 StatusCode::SERVICE_UNAVAILABLE,
                 "The exporter is stopping.\n",
             ),
@@ -348,69 +348,69 @@ impl Routes {
 }
 
 /// The address that the client knows this exporter by.
-fn asked_at(asked: &Asked) -> Option<String> {
-    let host = asked
+fn request_authority(request: &RequestContext) -> Option<String> {
+    let host = request
         .head
         .headers
         .get(HOST)
         .map(|host| host.to_str().ok()?.parse().ok());
     // HTTP/2 has no such header.
-    let authority: Authority = host.unwrap_or_else(|| asked.head.uri.authority().cloned())?;
+    let authority: Authority = host.unwrap_or_else(|| request.head.uri.authority().cloned())?;
     Some(authority.as_str().to_owned())
 }
 
 /// Does what takes long on another thread, while this one goes on with the probes.
-async fn aside(work: impl FnOnce() -> Answered + Send + 'static) -> Answered {
+async fn run_blocking(work: impl FnOnce() -> HttpResponse + Send + 'static) -> HttpResponse {
     match tokio::task::spawn_blocking(work).await {
         Ok(answer) => answer,
         Err(cause) => {
             error!(%cause, "an answer broke: this is a defect, please report it");
-            broken("what was asked for")
+            internal_error("what was asked for")
         }
     }
 }
 
-fn compressed(asked: &Asked, mut answer: Answered) -> Answered {
+fn compressed(request: &RequestContext, mut answer: HttpResponse) -> HttpResponse {
     set(&mut answer, VARY, "accept, accept-encoding");
-    if let Some(small) = negotiation::compress(&asked.head.headers, answer.body()) {
+    if let Some(small) = negotiation::compress(&request.head.headers, answer.body()) {
         *answer.body_mut() = small;
         set(&mut answer, CONTENT_ENCODING, "gzip");
     }
     answer
 }
 
-fn moved(to: String) -> Answered {
-    let mut answer = plain(StatusCode::FOUND, "");
+fn redirect(to: String) -> HttpResponse {
+    let mut answer = text_response(StatusCode::FOUND, "");
     set(&mut answer, LOCATION, &to);
     answer
 }
 
 /// A document, unless it could not be written: a defect of ours.
-fn written<E: std::fmt::Display>(
+fn document<E: std::fmt::Display>(
     media_type: &str,
     text: Result<impl Into<Bytes>, E>,
     what: &str,
-) -> Answered {
+) -> HttpResponse {
     match text {
         Ok(text) => response(StatusCode::OK, media_type, text),
         Err(cause) => {
             error!(%cause, what, "cannot write it");
-            broken(what)
+            internal_error(what)
         }
     }
 }
 
-fn broken(what: &str) -> Answered {
+fn internal_error(what: &str) -> HttpResponse {
     let text = format!("This is a defect: {what} cannot be told; the log says why.\n");
-    plain(StatusCode::INTERNAL_SERVER_ERROR, text)
+    text_response(StatusCode::INTERNAL_SERVER_ERROR, text)
 }
 
 /// A text that may repeat what was asked.
-pub(super) fn plain(status: StatusCode, body: impl AsRef<str>) -> Answered {
-    response(status, PLAIN, withheld(body.as_ref()).into_owned())
+pub(super) fn text_response(status: StatusCode, body: impl AsRef<str>) -> HttpResponse {
+    response(status, PLAIN, redact_emails(body.as_ref()).into_owned())
 }
 
-fn response(status: StatusCode, media_type: &str, body: impl Into<Bytes>) -> Answered {
+fn response(status: StatusCode, media_type: &str, body: impl Into<Bytes>) -> HttpResponse {
     let mut answer = Response::new(body.into());
     *answer.status_mut() = status;
     set(&mut answer, CONTENT_TYPE, media_type);
@@ -418,7 +418,7 @@ fn response(status: StatusCode, media_type: &str, body: impl Into<Bytes>) -> Ans
     answer
 }
 
-fn set(answer: &mut Answered, name: HeaderName, value: &str) {
+fn set(answer: &mut HttpResponse, name: HeaderName, value: &str) {
     if let Ok(value) = HeaderValue::from_str(value) {
         answer.headers_mut().insert(name, value);
     }

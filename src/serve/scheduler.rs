@@ -15,48 +15,48 @@ use tokio::time::{Instant, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, error, info, warn};
 
-use super::board::Board;
-use super::flights::Landing;
-use super::in_force::InForce;
+use super::active_config::ActiveConfig;
+use super::report_store::ReportStore;
+use super::single_flight::ProbeOutcome;
 use crate::clock::monotonic_now;
 use crate::config::{ProbeLimits, Target};
-use crate::report::{Missed, Report, Verdict};
+use crate::report::{MissReason, Report, Verdict};
 
 /// How long a probe that is under way may go on after the stop.
-const GRACE: Duration = Duration::from_secs(2);
+const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(2);
 /// A cycle's jitter is at most this share of the interval, and at most [`MAX_JITTER`].
 const JITTER_SHARE: u32 = 20;
 const MAX_JITTER: Duration = Duration::from_secs(3);
 
 /// What the tasks share while one configuration is in force.
-struct Round {
-    in_force: Arc<InForce>,
-    board: Arc<Board>,
+struct SchedulerContext {
+    active: Arc<ActiveConfig>,
+    store: Arc<ReportStore>,
     /// Where reports go that may become evidence.
     records: Option<mpsc::Sender<Arc<Report>>>,
     limits: ProbeLimits,
-    places: Semaphore,
+    permits: Semaphore,
     stop: CancellationToken,
 }
 
 /// A target, by its name and address, that a reload leaves where it is keeps its beat, so that no reload
 /// makes it be probed more often.
-type Beats = HashMap<(String, String), Beat>;
+type Schedules = HashMap<(String, String), Schedule>;
 
 /// When a target is probed.
 #[derive(Clone)]
-struct Beat {
+struct Schedule {
     interval: Duration,
     /// When its cycles are counted from.
     start: Instant,
-    rest: Arc<Rest>,
+    backoff: Arc<Backoff>,
 }
 
 /// Until when the server asked to be left alone.
 #[derive(Default)]
-struct Rest(Mutex<Option<Instant>>);
+struct Backoff(Mutex<Option<Instant>>);
 
-impl Rest {
+impl Backoff {
     fn until(&self) -> Option<Instant> {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -66,7 +66,7 @@ impl Rest {
     }
 }
 
-impl Beat {
+impl Schedule {
     fn due(&self, cycle: u32) -> Instant {
         self.start + self.interval * cycle
     }
@@ -78,8 +78,8 @@ impl Beat {
     }
 
     /// `cycle`, or the first one after the rest that the server asked for.
-    fn rested(&self, cycle: u32) -> u32 {
-        let resume = self.rest.until().map(|until| self.cycle_at(until));
+    fn next_allowed_cycle(&self, cycle: u32) -> u32 {
+        let resume = self.backoff.until().map(|until| self.cycle_at(until));
         resume.map_or(cycle, |resume| cycle.max(resume))
     }
 }
@@ -87,28 +87,28 @@ impl Beat {
 /// Probes the targets that are in force until `stop`; then waits for probes under way, but not for
 /// long.
 pub async fn run(
-    mut in_force: watch::Receiver<Arc<InForce>>,
-    board: Arc<Board>,
+    mut active: watch::Receiver<Arc<ActiveConfig>>,
+    store: Arc<ReportStore>,
     records: Option<mpsc::Sender<Arc<Report>>>,
     stop: CancellationToken,
 ) {
     let mut tasks = JoinSet::new();
-    let mut beats = Beats::new();
+    let mut schedules = Schedules::new();
     loop {
-        let current = Arc::clone(&in_force.borrow_and_update());
+        let current = Arc::clone(&active.borrow_and_update());
         let over = stop.child_token();
-        let round = Round {
-            board: Arc::clone(&board),
+        let context = SchedulerContext {
+            store: Arc::clone(&store),
             records: records.clone(),
             limits: current.config.probe,
-            places: Semaphore::new(current.config.probe.concurrency),
+            permits: Semaphore::new(current.config.probe.concurrency),
             stop: over.clone(),
-            in_force: current,
+            active: current,
         };
-        beats = begin(&mut tasks, round, &beats);
+        schedules = start_targets(&mut tasks, context, &schedules);
         let stopped = tokio::select! {
             () = stop.cancelled() => true,
-            changed = in_force.changed() => changed.is_err(),
+            changed = active.changed() => changed.is_err(),
         };
         if stopped {
             break;
@@ -119,38 +119,44 @@ pub async fn run(
     }
     stop.cancelled().await;
     let all = async { while tasks.join_next().await.is_some() {} };
-    if timeout(GRACE, all).await.is_err() {
+    if timeout(SHUTDOWN_TIMEOUT, all).await.is_err() {
         debug!("abandoned probes that were under way");
     }
 }
 
 /// Starts a task for each target; says from when on each counts its cycles.
-fn begin(tasks: &mut JoinSet<()>, round: Round, before: &Beats) -> Beats {
-    let limits = round.limits;
-    let targets = round.in_force.config.targets.clone();
-    let round = Arc::new(round);
+fn start_targets(
+    tasks: &mut JoinSet<()>,
+    context: SchedulerContext,
+    before: &Schedules,
+) -> Schedules {
+    let limits = context.limits;
+    let targets = context.active.config.targets.clone();
+    let context = Arc::new(context);
     let now = monotonic_now();
-    let mut beats = Beats::new();
+    let mut schedules = Schedules::new();
     for (index, target) in targets.iter().enumerate() {
         let key = (target.name.clone(), target.url.to_string());
         let offset = offset(limits.interval, index, targets.len());
         let known = before.get(&key);
         let (start, cycle) = match known {
-            Some(beat) if beat.interval == limits.interval => (beat.start, beat.cycle_at(now)),
+            Some(schedule) if schedule.interval == limits.interval => {
+                (schedule.start, schedule.cycle_at(now))
+            }
             // It was probed a moment ago, perhaps.
             Some(_) => (now + offset, 1),
             None => (now + offset, 0),
         };
-        let beat = Beat {
+        let schedule = Schedule {
             interval: limits.interval,
             start,
-            rest: known.map_or_else(Arc::default, |beat| Arc::clone(&beat.rest)),
+            backoff: known.map_or_else(Arc::default, |schedule| Arc::clone(&schedule.backoff)),
         };
-        beats.insert(key, beat.clone());
-        let (round, target) = (Arc::clone(&round), Arc::clone(target));
-        tasks.spawn(keep_probing(round, target, beat, cycle));
+        schedules.insert(key, schedule.clone());
+        let (context, target) = (Arc::clone(&context), Arc::clone(target));
+        tasks.spawn(probe_loop(context, target, schedule, cycle));
     }
-    beats
+    schedules
 }
 
 /// When in the interval a target's cycles begin: each of `count` at another time.
@@ -158,37 +164,46 @@ fn offset(interval: Duration, index: usize, count: usize) -> Duration {
     interval.mul_f64(index as f64 / count as f64)
 }
 
-async fn keep_probing(round: Arc<Round>, target: Arc<Target>, beat: Beat, mut cycle: u32) {
-    let interval = beat.interval;
+async fn probe_loop(
+    context: Arc<SchedulerContext>,
+    target: Arc<Target>,
+    schedule: Schedule,
+    mut cycle: u32,
+) {
+    let interval = schedule.interval;
     loop {
-        cycle = beat.rested(cycle);
+        cycle = schedule.next_allowed_cycle(cycle);
         tokio::select! {
-            () = sleep_until(beat.due(cycle) + jitter(interval, cycle)) => {}
-            () = round.stop.cancelled() => return,
+            () = sleep_until(schedule.due(cycle) + jitter(interval, cycle)) => {}
+            () = context.stop.cancelled() => return,
         }
         // Asked for meanwhile, of a probe from before a reload, which counts the cycles.
-        if beat.rested(cycle) > cycle {
+        if schedule.next_allowed_cycle(cycle) > cycle {
             continue;
         }
-        let retry_after = match timeout(interval, round.places.acquire()).await {
-            Ok(Ok(_place)) => probe(&round, &target).await,
+        let retry_after = match timeout(interval, context.permits.acquire()).await {
+            Ok(Ok(_place)) => probe(&context, &target).await,
             Ok(Err(_)) => return,
             Err(_) => {
-                round.board.miss(&target.name, Missed::Limit, 1);
+                context
+                    .store
+                    .record_missed(&target.name, MissReason::ConcurrencyLimit, 1);
                 None
             }
         };
-        let next = beat.cycle_at(monotonic_now()).max(cycle + 1);
-        round
-            .board
-            .miss(&target.name, Missed::Overrun, u64::from(next - cycle - 1));
+        let next = schedule.cycle_at(monotonic_now()).max(cycle + 1);
+        context.store.record_missed(
+            &target.name,
+            MissReason::Overrun,
+            u64::from(next - cycle - 1),
+        );
         if let Some(wait) = retry_after {
-            beat.rest.set(monotonic_now() + wait);
+            schedule.backoff.set(monotonic_now() + wait);
         }
-        cycle = beat.rested(next);
-        round
-            .board
-            .miss(&target.name, Missed::Backoff, u64::from(cycle - next));
+        cycle = schedule.next_allowed_cycle(next);
+        context
+            .store
+            .record_missed(&target.name, MissReason::Backoff, u64::from(cycle - next));
     }
 }
 
@@ -204,11 +219,11 @@ fn jitter(interval: Duration, cycle: u32) -> Duration {
 
 /// Probes once; says how long the server asked to be left alone. A probe that panics, by a defect of
 /// ours or of a library, is told and ends alone: the next cycle comes.
-async fn probe(round: &Round, target: &Arc<Target>) -> Option<Duration> {
-    let report = match round.in_force.flights.probe(target, None).await {
-        Landing::Report(report) => report,
-        Landing::Forbidden(_) => return None,
-        Landing::Broke(cause) => {
+async fn probe(context: &SchedulerContext, target: &Arc<Target>) -> Option<Duration> {
+    let report = match context.active.single_flight.probe(target, None).await {
+        ProbeOutcome::Completed(report) => report,
+        ProbeOutcome::Forbidden(_) => return None,
+        ProbeOutcome::Panicked(cause) => {
             error!(
                 target_name = target.name,
                 cause, "a probe broke: this is a defect, please report it"
@@ -217,9 +232,9 @@ async fn probe(round: &Round, target: &Arc<Target>) -> Option<Duration> {
         }
     };
     let retry_after = report.response().and_then(|response| response.retry_after);
-    let before = round.board.take(Arc::clone(&report));
-    tell(&report, before.as_deref());
-    if let Some(records) = &round.records
+    let before = context.store.record(Arc::clone(&report));
+    log_transition(&report, before.as_deref());
+    if let Some(records) = &context.records
         && records.try_send(Arc::clone(&report)).is_err()
     {
         error!(
@@ -231,7 +246,7 @@ async fn probe(round: &Round, target: &Arc<Target>) -> Option<Duration> {
 }
 
 /// Logs what changed; what stays as it was is for those who debug.
-fn tell(report: &Report, before: Option<&Report>) {
+fn log_transition(report: &Report, before: Option<&Report>) {
     let target = report.target.as_str();
     let seconds = report.duration.as_secs_f64();
     match (report.verdict, before.map(|before| before.verdict)) {

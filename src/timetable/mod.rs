@@ -11,9 +11,9 @@ mod answers;
 mod entry;
 mod error;
 mod form;
-mod standing;
+mod raw;
+mod status;
 mod value;
-mod written;
 
 use std::sync::Arc;
 
@@ -28,7 +28,7 @@ pub use entry::{
 };
 pub use error::TimetableError;
 pub use form::{Form, Interval, Precision};
-pub use standing::{DeadlineStanding, DeadlineState, EventStanding, EventState, Standing};
+pub use status::{DeadlineState, DeadlineStatus, EventState, EventStatus, TimetableStatus};
 
 const EMBEDDED: &str = include_str!("ccass-013-2023.yaml");
 
@@ -85,9 +85,9 @@ impl Timetable {
     /// before their deadline. What is no YAML, or lacks a key, is told alone.
     pub fn parse(text: &str) -> Result<Self, Vec<TimetableError>> {
         let options = serde_saphyr::options! { strict_booleans: true, with_snippet: false };
-        serde_saphyr::from_str_with_options::<written::TimetableWritten>(text, options)
+        serde_saphyr::from_str_with_options::<raw::RawTimetable>(text, options)
             .map_err(|error| vec![TimetableError::from_yaml(&error, text)])?
-            .meant(text)
+            .into_validated(text)
     }
 
     /// The file as it is written.

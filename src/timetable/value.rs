@@ -7,9 +7,9 @@
 use jiff::civil::{Date, Time};
 
 use super::error::TimetableError;
-use super::written::Text;
+use super::raw::Text;
 use crate::calendar::exact_date;
-use crate::personal;
+use crate::redact;
 
 type Read<T> = Result<T, TimetableError>;
 
@@ -41,7 +41,7 @@ pub(super) fn enquiry(written: &Text, key: &str) -> Read<String> {
 }
 
 fn bounded(written: &Text, key: &str, longest: usize) -> Read<String> {
-    if personal::is_in(&written.value) {
+    if redact::contains_email(&written.value) {
         let problem =
             "an e-mail address stands in it; only `enquiry` may hold one, the clearing house's";
         return Err(TimetableError::at(written, key, problem));

@@ -220,14 +220,14 @@ mod tests {
 
     #[test]
     fn a_proxy_is_shown_as_it_is_written_and_without_credentials() {
-        for (written, shown) in [
+        for (raw, shown) in [
             ("http://10.0.0.1:3128", "http://10.0.0.1:3128"),
             ("http://proxy.example", "http://proxy.example:80"),
             ("https://proxy.example", "https://proxy.example:443"),
             ("https://proxy.example:80", "https://proxy.example:80"),
             ("socks5://[2001:db8::1]", "socks5://[2001:db8::1]:1080"),
         ] {
-            assert_eq!(Proxy::parse(written).unwrap().to_string(), shown);
+            assert_eq!(Proxy::parse(raw).unwrap().to_string(), shown);
         }
         let mut proxy = Proxy::parse("http://10.0.0.1:3128").unwrap();
         proxy.credentials = Some(Credentials {

@@ -16,9 +16,9 @@ use super::{
     ProxyPolicy, Redirects, Resolver, Route, Severity, SystemResolvers, TlsPolicy,
 };
 use crate::config::MIN_TIMEOUT;
-use crate::config::mistake::Mistakes;
+use crate::config::diagnostic::Diagnostics;
+use crate::config::raw::{self, Text};
 use crate::config::value::{duration, pattern, size};
-use crate::config::written::{self, Text};
 use crate::report::{Family, RootSet};
 
 /// The widest bounds that a configuration may ask for.
@@ -34,37 +34,37 @@ fn host(text: &str) -> Result<String, String> {
 
 impl ProbeModule {
     /// The module `name` as it is meant; files are sought beside `directory`.
-    pub(in crate::config) fn understand(
+    pub(in crate::config) fn validate(
         name: &str,
-        written: &written::Module,
+        raw: &raw::Module,
         directory: &Path,
-        mistakes: &mut Mistakes,
+        diagnostics: &mut Diagnostics,
     ) -> Self {
         let mut reader = Reader {
             key: format!("modules.{name}"),
             directory,
-            mistakes,
+            diagnostics,
         };
         Self {
             name: name.to_owned(),
-            as_written: AsWritten(shown(written)),
-            timeout: reader.one("timeout", &written.timeout, |text| {
+            as_written: AsWritten(shown(raw)),
+            timeout: reader.one("timeout", &raw.timeout, |text| {
                 duration(text).and_then(|limit| match limit >= MIN_TIMEOUT {
                     true => Ok(limit),
                     false => Err("a probe needs at least 100ms".to_owned()),
                 })
             }),
-            resolvers: reader.each("resolvers", &written.resolvers, Resolver::parse),
+            resolvers: reader.each("resolvers", &raw.resolvers, Resolver::parse),
             system_resolvers: reader.choice(
                 "system_resolvers",
-                &written.system_resolvers,
+                &raw.system_resolvers,
                 &[
                     ("ask", SystemResolvers::Ask),
                     ("ignore", SystemResolvers::Ignore),
                 ],
             ),
             route: reader
-                .one("route", &written.route, |text| match text {
+                .one("route", &raw.route, |text| match text {
                     "system" => Ok(Route::System),
                     other => Resolver::parse(other)
                         .map(Route::Resolver)
@@ -73,46 +73,42 @@ impl ProbeModule {
                 .unwrap_or(Route::System),
             family: reader.choice(
                 "ip_family",
-                &written.ip_family,
+                &raw.ip_family,
                 &[
                     ("any", None),
                     ("4", Some(Family::V4)),
                     ("6", Some(Family::V6)),
                 ],
             ),
-            source_address: reader.one("source_address", &written.source_address, |text| {
+            source_address: reader.one("source_address", &raw.source_address, |text| {
                 text.parse()
                     .map_err(|_| format!("{text:?} is not an IP address of this host"))
             }),
-            proxy: reader.proxy(written),
-            expected_addresses: reader.expected_addresses(written),
-            sinkhole_addresses: reader.each(
-                "sinkhole_addresses",
-                &written.sinkhole_addresses,
-                network,
-            ),
-            tls: reader.tls(&written.tls),
-            http: reader.http(&written.http),
-            page: reader.page(&written.page),
+            proxy: reader.proxy(raw),
+            expected_addresses: reader.expected_addresses(raw),
+            sinkhole_addresses: reader.each("sinkhole_addresses", &raw.sinkhole_addresses, network),
+            tls: reader.tls(&raw.tls),
+            http: reader.http(&raw.http),
+            page: reader.page(&raw.page),
         }
     }
 
     /// The module that is there without any configuration.
     pub(in crate::config) fn built_in(name: &str) -> Self {
-        let mut mistakes = Mistakes::of(Path::new("built-in"), "");
-        Self::understand(
+        let mut diagnostics = Diagnostics::of(Path::new("built-in"), "");
+        Self::validate(
             name,
-            &written::Module::default(),
+            &raw::Module::default(),
             Path::new("."),
-            &mut mistakes,
+            &mut diagnostics,
         )
     }
 }
 
 /// What was written, without the keys that were not, and with every header's value hidden: nobody
 /// knows what people put into those.
-fn shown(written: &written::Module) -> Value {
-    let mut value = serde_json::to_value(written).unwrap_or_default();
+fn shown(raw: &raw::Module) -> Value {
+    let mut value = serde_json::to_value(raw).unwrap_or_default();
     if let Some(Value::Object(headers)) = value.pointer_mut("/http/headers") {
         for (_, value) in headers.iter_mut() {
             *value = Value::from("<hidden>");
@@ -145,7 +141,7 @@ fn network(text: &str) -> Result<IpNet, String> {
 struct Reader<'a> {
     key: String,
     directory: &'a Path,
-    mistakes: &'a mut Mistakes,
+    diagnostics: &'a mut Diagnostics,
 }
 
 impl Reader<'_> {
@@ -161,7 +157,7 @@ impl Reader<'_> {
     ) -> Option<T> {
         let text = value.as_ref()?;
         parse(&text.value)
-            .map_err(|message| self.mistakes.at(text, self.path(key), message))
+            .map_err(|message| self.diagnostics.at(text, self.path(key), message))
             .ok()
     }
 
@@ -177,7 +173,7 @@ impl Reader<'_> {
                 Ok(value) => list.push(value),
                 Err(message) => {
                     let path = self.path(&format!("{key}[{index}]"));
-                    self.mistakes.at(text, path, message);
+                    self.diagnostics.at(text, path, message);
                 }
             }
         }
@@ -204,29 +200,29 @@ impl Reader<'_> {
     }
 
     /// A proxy resolves the target's name, so that nothing is known of its addresses.
-    fn expected_addresses(&mut self, written: &written::Module) -> Vec<IpNet> {
+    fn expected_addresses(&mut self, raw: &raw::Module) -> Vec<IpNet> {
         let key = "expected_addresses";
         let direct = |text: &Text| text.value == "none";
-        if let (Some(first), Some(proxy)) = (written.expected_addresses.first(), &written.proxy)
+        if let (Some(first), Some(proxy)) = (raw.expected_addresses.first(), &raw.proxy)
             && !direct(proxy)
         {
             let message = "the proxy resolves the name, so that its addresses are not seen here; \
                            leave one of the two out";
             let path = self.path(key);
-            self.mistakes.at(first, path, message);
+            self.diagnostics.at(first, path, message);
         }
-        self.each(key, &written.expected_addresses, network)
+        self.each(key, &raw.expected_addresses, network)
     }
 
-    fn proxy(&mut self, written: &written::Module) -> ProxyPolicy {
-        let policy = match &written.proxy {
+    fn proxy(&mut self, raw: &raw::Module) -> ProxyPolicy {
+        let policy = match &raw.proxy {
             None => ProxyPolicy::Direct,
             // What is wrong with it may be the password in it.
             Some(text) => ProxyPolicy::parse(&text.value).unwrap_or_else(|message| {
                 let path = self.path("proxy");
                 match text.value.contains('@') {
-                    true => self.mistakes.at_secret(text, path, message),
-                    false => self.mistakes.at(text, path, message),
+                    true => self.diagnostics.at_secret(text, path, message),
+                    false => self.diagnostics.at(text, path, message),
                 }
                 ProxyPolicy::Direct
             }),
@@ -234,7 +230,7 @@ impl Reader<'_> {
         let directory = self.directory;
         let credentials = self.one(
             "proxy_credentials_file",
-            &written.proxy_credentials_file,
+            &raw.proxy_credentials_file,
             |text| Credentials::read(&directory.join(text)),
         );
         let with = match (&policy, credentials) {
@@ -243,10 +239,10 @@ impl Reader<'_> {
                 ..Proxy::clone(proxy)
             },
             (ProxyPolicy::Direct | ProxyPolicy::System(_), Some(_)) => {
-                if let Some(text) = &written.proxy_credentials_file {
+                if let Some(text) = &raw.proxy_credentials_file {
                     let message = "credentials are for one proxy: write it under proxy";
                     let path = self.path("proxy_credentials_file");
-                    self.mistakes.at(text, path, message);
+                    self.diagnostics.at(text, path, message);
                 }
                 return policy;
             }
@@ -255,35 +251,27 @@ impl Reader<'_> {
         ProxyPolicy::Always(Arc::new(with))
     }
 
-    fn tls(&mut self, written: &written::Tls) -> TlsPolicy {
-        let ca_file = self.ca_file(&written.ca_file);
+    fn tls(&mut self, raw: &raw::Tls) -> TlsPolicy {
+        let ca_file = self.ca_file(&raw.ca_file);
         let severity = [("warn", Severity::Warn), ("fail", Severity::Fail)];
         TlsPolicy {
-            roots: self.roots(&written.roots, written.ca_file.is_some()),
+            roots: self.roots(&raw.roots, raw.ca_file.is_some()),
             ca_file,
-            expected_issuers: written.expected_issuers.clone(),
-            accepted_interceptors: written.accepted_interceptors.clone(),
-            on_interception: self.choice(
-                "tls.on_interception",
-                &written.on_interception,
-                &severity,
-            ),
-            pins: self.each("tls.pins", &written.pins, pin),
-            on_pin_mismatch: self.choice(
-                "tls.on_pin_mismatch",
-                &written.on_pin_mismatch,
-                &severity,
-            ),
+            expected_issuers: raw.expected_issuers.clone(),
+            accepted_interceptors: raw.accepted_interceptors.clone(),
+            on_interception: self.choice("tls.on_interception", &raw.on_interception, &severity),
+            pins: self.each("tls.pins", &raw.pins, pin),
+            on_pin_mismatch: self.choice("tls.on_pin_mismatch", &raw.on_pin_mismatch, &severity),
             min_version: self.choice(
                 "tls.min_version",
-                &written.min_version,
+                &raw.min_version,
                 &[("1.2", MinVersion::Tls12), ("1.3", MinVersion::Tls13)],
             ),
         }
     }
 
-    fn roots(&mut self, written: &Option<Spanned<Vec<Text>>>, has_ca_file: bool) -> Vec<RootSet> {
-        let Some(list) = written else {
+    fn roots(&mut self, raw: &Option<Spanned<Vec<Text>>>, has_ca_file: bool) -> Vec<RootSet> {
+        let Some(list) = raw else {
             return vec![if has_ca_file {
                 RootSet::CaFile
             } else {
@@ -301,7 +289,7 @@ impl Reader<'_> {
         });
         if list.value.is_empty() {
             let path = self.path("tls.roots");
-            self.mistakes.at(
+            self.diagnostics.at(
                 list,
                 path,
                 "no root is listed: nothing could ever be trusted",
@@ -310,9 +298,9 @@ impl Reader<'_> {
         roots
     }
 
-    fn ca_file(&mut self, written: &Option<Text>) -> Option<CaFile> {
+    fn ca_file(&mut self, raw: &Option<Text>) -> Option<CaFile> {
         let directory = self.directory;
-        self.one("tls.ca_file", written, |text| {
+        self.one("tls.ca_file", raw, |text| {
             let path = directory.join(text);
             let certificates = CertificateDer::pem_file_iter(&path)
                 .and_then(Iterator::collect::<Result<Vec<_>, _>>)
@@ -336,31 +324,31 @@ impl Reader<'_> {
         })
     }
 
-    fn http(&mut self, written: &written::Http) -> HttpPolicy {
-        let valid_status = match &written.valid_status {
+    fn http(&mut self, raw: &raw::Http) -> HttpPolicy {
+        let valid_status = match &raw.valid_status {
             None => vec![200],
             Some(list) => {
                 for (index, status) in list.value.iter().enumerate() {
                     if !(200..=599).contains(&status.value) {
                         let path = self.path(&format!("http.valid_status[{index}]"));
-                        self.mistakes
+                        self.diagnostics
                             .at(status, path, "a status lies between 200 and 599");
                     }
                 }
                 if list.value.is_empty() {
                     let path = self.path("http.valid_status");
-                    self.mistakes
+                    self.diagnostics
                         .at(list, path, "no status is listed: every answer would fail");
                 }
                 list.value.iter().map(|status| status.value).collect()
             }
         };
-        let max_redirects = match &written.max_redirects {
+        let max_redirects = match &raw.max_redirects {
             None => 5,
             Some(count) if count.value <= MAX_REDIRECTS_BOUND => count.value as usize,
             Some(count) => {
                 let path = self.path("http.max_redirects");
-                self.mistakes.at(
+                self.diagnostics.at(
                     count,
                     path,
                     format!("at most {MAX_REDIRECTS_BOUND} are followed"),
@@ -372,16 +360,16 @@ impl Reader<'_> {
             valid_status,
             redirects: self.choice(
                 "http.redirects",
-                &written.redirects,
+                &raw.redirects,
                 &[
                     ("same_host", Redirects::SameHost),
                     ("none", Redirects::None),
                 ],
             ),
-            allowed_hosts: self.each("http.allowed_hosts", &written.allowed_hosts, host),
+            allowed_hosts: self.each("http.allowed_hosts", &raw.allowed_hosts, host),
             max_redirects,
             max_body: self
-                .one("http.max_body", &written.max_body, |text| {
+                .one("http.max_body", &raw.max_body, |text| {
                     size(text).and_then(|bytes| match bytes {
                         1..=MAX_BODY_BOUND => Ok(bytes),
                         _ => Err("a body's bound lies between 1B and 64MiB".to_owned()),
@@ -389,9 +377,9 @@ impl Reader<'_> {
                 })
                 .unwrap_or(1024 * 1024),
             user_agent: self
-                .one("http.user_agent", &written.user_agent, header_value)
+                .one("http.user_agent", &raw.user_agent, header_value)
                 .unwrap_or_else(|| HeaderValue::from_static(USER_AGENT)),
-            headers: written
+            headers: raw
                 .headers
                 .iter()
                 .filter_map(|(name, value)| self.header(name, value))
@@ -402,40 +390,40 @@ impl Reader<'_> {
     fn header(&mut self, name: &str, value: &Text) -> Option<(HeaderName, HeaderValue)> {
         let path = self.path(&format!("http.headers.{name}"));
         let Ok(header) = HeaderName::try_from(name) else {
-            self.mistakes
+            self.diagnostics
                 .at(value, path, format!("{name:?} is not a header's name"));
             return None;
         };
         match header.as_str() {
             "authorization" | "proxy-authorization" | "cookie" => {
                 let message = "is refused: this program never logs in and sends no credentials";
-                self.mistakes.at_secret(value, path, message);
+                self.diagnostics.at_secret(value, path, message);
                 None
             }
             "host" | "content-length" | "transfer-encoding" | "connection" | "upgrade" => {
-                self.mistakes
+                self.diagnostics
                     .at(value, path, "is set by the program itself");
                 None
             }
             _ => header_value(&value.value)
-                .map_err(|message| self.mistakes.at(value, path, message))
+                .map_err(|message| self.diagnostics.at(value, path, message))
                 .ok()
                 .map(|value| (header, value)),
         }
     }
 
-    fn page(&mut self, written: &written::Page) -> PageChecks {
+    fn page(&mut self, raw: &raw::Page) -> PageChecks {
         let text = |text: &str| match text {
             "" => Err("an empty text stands in every page".to_owned()),
             text => Ok(text.to_owned()),
         };
         PageChecks {
-            title: written.title.clone(),
-            contains: self.each("page.contains", &written.contains, text),
-            not_contains: self.each("page.not_contains", &written.not_contains, text),
-            matches: self.each("page.matches", &written.matches, pattern),
-            form_fields: self.each("page.form_fields", &written.form_fields, text),
-            block_markers: self.each("page.block_markers", &written.block_markers, text),
+            title: raw.title.clone(),
+            contains: self.each("page.contains", &raw.contains, text),
+            not_contains: self.each("page.not_contains", &raw.not_contains, text),
+            matches: self.each("page.matches", &raw.matches, pattern),
+            form_fields: self.each("page.form_fields", &raw.form_fields, text),
+            block_markers: self.each("page.block_markers", &raw.block_markers, text),
         }
     }
 }

@@ -30,7 +30,7 @@ pub enum Transport {
 pub struct Named {
     pub certified: ServerName<'static>,
     /// As it is written before the address; `None` where the certificate is for the address.
-    written: Option<String>,
+    raw: Option<String>,
 }
 
 impl fmt::Display for Resolver {
@@ -48,7 +48,7 @@ impl fmt::Display for Resolver {
 
 impl fmt::Display for Named {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.written {
+        match &self.raw {
             Some(name) => write!(f, "{name}@"),
             None => Ok(()),
         }
@@ -113,14 +113,14 @@ impl Resolver {
             }
             None => return Err(format!("the resolver has no address; {FORMS}")),
         };
-        let written = Some(url.username().to_owned()).filter(|name| !name.is_empty());
-        let certified = match &written {
+        let raw = Some(url.username().to_owned()).filter(|name| !name.is_empty());
+        let certified = match &raw {
             Some(name) => ServerName::try_from(name.clone())
                 .map_err(|_| format!("{name:?} is no name that a certificate can be for"))?,
             None => ServerName::from(ip),
         };
         let port = port_written(rest).unwrap_or(port);
-        let named = Named { certified, written };
+        let named = Named { certified, raw };
         Ok(Self {
             transport: transport(named, url.path())?,
             address: SocketAddr::new(ip, port),
@@ -140,7 +140,7 @@ mod tests {
 
     #[test]
     fn a_resolver_is_shown_in_its_whole_form() {
-        for (written, shown) in [
+        for (raw, shown) in [
             ("10.1.2.3", "udp://10.1.2.3:53"),
             ("udp://10.1.2.3:5353", "udp://10.1.2.3:5353"),
             ("tcp://[2001:db8::1]", "tcp://[2001:db8::1]:53"),
@@ -157,21 +157,21 @@ mod tests {
                 "https://dns.example@10.1.2.3:8443/ask",
             ),
         ] {
-            assert_eq!(Resolver::parse(written).unwrap().to_string(), shown);
+            assert_eq!(Resolver::parse(raw).unwrap().to_string(), shown);
         }
     }
 
     #[test]
     fn what_is_no_resolver_says_what_to_write() {
-        for (written, says) in [
+        for (raw, says) in [
             ("dns.example", "write 10.1.2.3"),
             ("quic://10.1.2.3", "write 10.1.2.3"),
             ("https://dns.example/dns-query", "dns.example@10.1.2.3"),
             ("tls://10.1.2.3/dns-query", "https://"),
             ("tls://a:b@10.1.2.3", "no password"),
         ] {
-            let told = Resolver::parse(written).unwrap_err();
-            assert!(told.contains(says), "{written}: {told}");
+            let told = Resolver::parse(raw).unwrap_err();
+            assert!(told.contains(says), "{raw}: {told}");
         }
     }
 }

@@ -18,12 +18,12 @@ use super::Clients;
 
 /// Takes any certificate whose key the client has, whoever issued it.
 #[derive(Debug)]
-pub(super) struct Any {
+pub(super) struct AcceptAnyClientCert {
     clients: Clients,
     algorithms: WebPkiSupportedAlgorithms,
 }
 
-impl Any {
+impl AcceptAnyClientCert {
     pub fn verifier(clients: Clients, provider: &CryptoProvider) -> Arc<dyn ClientCertVerifier> {
         Arc::new(Self {
             clients,
@@ -32,7 +32,7 @@ impl Any {
     }
 }
 
-impl ClientCertVerifier for Any {
+impl ClientCertVerifier for AcceptAnyClientCert {
     fn client_auth_mandatory(&self) -> bool {
         self.clients == Clients::NeedACertificate
     }

@@ -19,11 +19,11 @@ use rustls::{
 };
 use serde_saphyr::Spanned;
 
-use super::clients::{Any, Named};
-use super::written::TlsServer;
+use super::clients::{AcceptAnyClientCert, Named};
+use super::raw::TlsServer;
 use super::{Clients, Reader, Tls};
-use crate::config::ReadFile;
-use crate::config::written::Text;
+use crate::config::FileSnapshot;
+use crate::config::raw::Text;
 
 pub(super) const H2: &[u8] = b"h2";
 
@@ -163,21 +163,21 @@ impl Reader<'_> {
         protocols: &[&[u8]],
     ) -> Option<Tls> {
         let nothing = TlsServer::default();
-        let written = section.value.as_ref().unwrap_or(&nothing);
-        if *written == nothing {
+        let raw = section.value.as_ref().unwrap_or(&nothing);
+        if *raw == nothing {
             let message = "is empty, and the listener would speak plain HTTP; \
                            write cert_file and key_file, or leave tls_server_config out";
             self.at(section, SECTION, message);
             return None;
         }
         let provider = Arc::new(CryptoProvider {
-            cipher_suites: self.cipher_suites(written, protocols),
-            kx_groups: self.curves(written),
+            cipher_suites: self.cipher_suites(raw, protocols),
+            kx_groups: self.curves(raw),
             ..aws_lc_rs::default_provider()
         });
-        let versions = self.versions(written);
-        let identity = self.identity(section, written, &provider);
-        let verifier = self.client_verifier(section, written, &provider);
+        let versions = self.versions(raw);
+        let identity = self.identity(section, raw, &provider);
+        let verifier = self.client_verifier(section, raw, &provider);
         let builder = ServerConfig::builder_with_provider(provider)
             .with_protocol_versions(&versions?)
             .map_err(|error| {
@@ -193,7 +193,7 @@ impl Reader<'_> {
             .with_client_cert_verifier(Arc::clone(verifier.as_ref()?))
             .with_cert_resolver(Arc::new(SingleCertAndKey::from(identity?)));
         config.alpn_protocols = protocols.iter().map(|name| name.to_vec()).collect();
-        config.ignore_client_order = written.prefer_server_cipher_suites.unwrap_or(true);
+        config.ignore_client_order = raw.prefer_server_cipher_suites.unwrap_or(true);
         Some(Tls {
             server: Arc::new(config),
             clients: match verifier?.client_auth_mandatory() {
@@ -230,12 +230,12 @@ impl Reader<'_> {
         self.one_of(name, text, &choices)
     }
 
-    fn versions(&mut self, written: &TlsServer) -> Option<Vec<&'static SupportedProtocolVersion>> {
-        let least = self.version("min_version", &written.min_version, Version::Tls12);
-        let most = self.version("max_version", &written.max_version, Version::Tls13);
+    fn versions(&mut self, raw: &TlsServer) -> Option<Vec<&'static SupportedProtocolVersion>> {
+        let least = self.version("min_version", &raw.min_version, Version::Tls12);
+        let most = self.version("max_version", &raw.max_version, Version::Tls13);
         let (least, most) = (least?, most?);
         if least > most
-            && let Some(text) = &written.min_version
+            && let Some(text) = &raw.min_version
         {
             let message = "is above max_version, and no version is left; lower it";
             self.at(text, &key("min_version"), message);
@@ -249,13 +249,9 @@ impl Reader<'_> {
 
     /// The suites that are listed. Those of TLS 1.3 are there in any case: in Go, and in the
     /// toolkit's documentation, the list is for versions up to 1.2.
-    fn cipher_suites(
-        &mut self,
-        written: &TlsServer,
-        protocols: &[&[u8]],
-    ) -> Vec<SupportedCipherSuite> {
+    fn cipher_suites(&mut self, raw: &TlsServer, protocols: &[&[u8]]) -> Vec<SupportedCipherSuite> {
         let default = aws_lc_rs::default_provider().cipher_suites;
-        let Some(list) = written.cipher_suites.as_ref() else {
+        let Some(list) = raw.cipher_suites.as_ref() else {
             return default;
         };
         if list.value.is_empty() {
@@ -271,7 +267,7 @@ impl Reader<'_> {
         for (index, text) in list.value.iter().enumerate() {
             suites.extend(self.one_of(&format!("cipher_suites[{index}]"), text, &known));
         }
-        let speaks_tls12 = written
+        let speaks_tls12 = raw
             .min_version
             .as_ref()
             .is_none_or(|text| text.value == "TLS12");
@@ -295,8 +291,8 @@ impl Reader<'_> {
         suites
     }
 
-    fn curves(&mut self, written: &TlsServer) -> Vec<&'static dyn SupportedKxGroup> {
-        let list = written.curve_preferences.as_deref().unwrap_or_default();
+    fn curves(&mut self, raw: &TlsServer) -> Vec<&'static dyn SupportedKxGroup> {
+        let list = raw.curve_preferences.as_deref().unwrap_or_default();
         if list.is_empty() {
             return aws_lc_rs::default_provider().kx_groups;
         }
@@ -335,7 +331,7 @@ impl Reader<'_> {
         match (file, text) {
             (Some(file), _) => {
                 let path = self.directory.join(&file.value);
-                self.files.push(ReadFile::now(path.clone()));
+                self.files.push(FileSnapshot::take(path.clone()));
                 Some(Source {
                     key: key(file_name),
                     text: file,
@@ -366,11 +362,11 @@ impl Reader<'_> {
     fn identity(
         &mut self,
         section: &Spanned<Option<TlsServer>>,
-        written: &TlsServer,
+        raw: &TlsServer,
         provider: &CryptoProvider,
     ) -> Option<CertifiedKey> {
-        let cert = self.source(("cert_file", &written.cert_file), ("cert", &written.cert));
-        let private = self.source(("key_file", &written.key_file), ("key", &written.key));
+        let cert = self.source(("cert_file", &raw.cert_file), ("cert", &raw.cert));
+        let private = self.source(("key_file", &raw.key_file), ("key", &raw.key));
         if cert.is_none() {
             let message = "is missing; write the file of the server's certificate, \
                            or the certificate itself under cert";
@@ -422,8 +418,8 @@ impl Reader<'_> {
         }
     }
 
-    fn client_auth(&mut self, written: &TlsServer) -> Option<ClientAuth> {
-        match &written.client_auth_type {
+    fn client_auth(&mut self, raw: &TlsServer) -> Option<ClientAuth> {
+        match &raw.client_auth_type {
             Some(text) => match text.value.as_str() {
                 "" => Some(ClientAuth::No),
                 // An older name that the toolkit still takes.
@@ -437,13 +433,13 @@ impl Reader<'_> {
     fn client_verifier(
         &mut self,
         section: &Spanned<Option<TlsServer>>,
-        written: &TlsServer,
+        raw: &TlsServer,
         provider: &Arc<CryptoProvider>,
     ) -> Option<Arc<dyn ClientCertVerifier>> {
-        let auth = self.client_auth(written);
+        let auth = self.client_auth(raw);
         let ca = self.source(
-            ("client_ca_file", &written.client_ca_file),
-            ("client_ca", &written.client_ca),
+            ("client_ca_file", &raw.client_ca_file),
+            ("client_ca", &raw.client_ca),
         );
         let roots = ca.as_ref().map(|source| self.read(source, Source::roots));
         let auth = auth?;
@@ -453,7 +449,7 @@ impl Reader<'_> {
             if let Some(ca) = &ca {
                 self.at(ca.text, &ca.key, message);
             }
-            if let Some(sans) = &written.client_allowed_sans {
+            if let Some(sans) = &raw.client_allowed_sans {
                 self.at(sans, &key("client_allowed_sans"), message);
             }
             return Some(WebPkiClientVerifier::no_client_auth());
@@ -463,8 +459,12 @@ impl Reader<'_> {
             None => None,
         };
         let verifier = match (auth, roots) {
-            (ClientAuth::Request, _) => Any::verifier(Clients::NeedNoCertificate, provider),
-            (ClientAuth::RequireAny, _) => Any::verifier(Clients::NeedACertificate, provider),
+            (ClientAuth::Request, _) => {
+                AcceptAnyClientCert::verifier(Clients::NeedNoCertificate, provider)
+            }
+            (ClientAuth::RequireAny, _) => {
+                AcceptAnyClientCert::verifier(Clients::NeedACertificate, provider)
+            }
             (_, Some(roots)) => {
                 let provider = Arc::clone(provider);
                 let builder =
@@ -483,7 +483,7 @@ impl Reader<'_> {
                 return None;
             }
         };
-        Some(match &written.client_allowed_sans {
+        Some(match &raw.client_allowed_sans {
             None => verifier,
             Some(sans) => Named::verifier(self.allowed_sans(sans), verifier),
         })

@@ -24,10 +24,10 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_util::either::Either;
 use tokio_util::task::AbortOnDropHandle;
 
-use super::Unanswered;
+use super::LookupError;
 use super::socket::ConnectedRuntime;
 use crate::clock::TimeLimit;
-use crate::probe::tcp::{self, Way};
+use crate::probe::tcp::{self, TcpEndpoint};
 use crate::probe::tls::{Client, Peer};
 use crate::report::{Handshake, Reason};
 
@@ -50,17 +50,17 @@ pub(super) async fn exchange(
     client: &Client,
     limit: Duration,
     session: &mut Option<Box<Handshake>>,
-) -> Result<DnsResponse, Unanswered> {
+) -> Result<DnsResponse, LookupError> {
     let time = TimeLimit::starting_now(limit);
-    let way = Way {
+    let endpoint = TcpEndpoint {
         address: destination.address,
         source: None,
     };
-    let (attempt, stream) = tcp::connect(&way, limit).await;
+    let (attempt, stream) = tcp::connect(&endpoint, limit).await;
     let Some(stream) = stream else {
         return Err(match attempt.failure {
-            Some(Reason::TcpTimedOut) => Unanswered::of(Reason::DnsTimedOut),
-            _ => Unanswered::of(Reason::DnsUnreachable),
+            Some(Reason::TcpTimedOut) => LookupError::of(Reason::DnsTimedOut),
+            _ => LookupError::of(Reason::DnsUnreachable),
         });
     };
     let peer = Peer {
@@ -80,8 +80,8 @@ pub(super) async fn exchange(
     *session = Some(Box::new(handshake));
     let Some(stream) = stream else {
         return Err(match failure {
-            Some(Reason::TlsTimedOut) => Unanswered::of(Reason::DnsTimedOut),
-            _ => Unanswered {
+            Some(Reason::TlsTimedOut) => LookupError::of(Reason::DnsTimedOut),
+            _ => LookupError {
                 reason: Reason::DnsTls,
                 detail: detail.or_else(|| failure.map(|reason| reason.code().to_owned())),
             },
@@ -101,7 +101,7 @@ async fn over_tls<IO>(
     address: SocketAddr,
     request: DnsRequest,
     limit: Duration,
-) -> Result<DnsResponse, Unanswered>
+) -> Result<DnsResponse, LookupError>
 where
     IO: AsyncRead + AsyncWrite + Unpin + Send + Sync + 'static,
 {
@@ -118,11 +118,11 @@ async fn over_https<IO>(
     destination: &Destination<'_>,
     path: &str,
     mut message: Message,
-) -> Result<DnsResponse, Unanswered>
+) -> Result<DnsResponse, LookupError>
 where
     IO: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
-    let malformed = |error: &dyn std::fmt::Display| Unanswered {
+    let malformed = |error: &dyn std::fmt::Display| LookupError {
         reason: Reason::DnsMalformed,
         detail: Some(crate::probe::bounded(&error.to_string())),
     };

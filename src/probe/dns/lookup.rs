@@ -13,7 +13,7 @@ use hickory_proto::rr::{Name, RData, RecordType};
 
 use super::encrypted::{self, Destination};
 use super::socket::ConnectedRuntime;
-use super::{MAX_ADDRESSES, Unanswered, rcode_reason, udp};
+use super::{LookupError, MAX_ADDRESSES, rcode_reason, udp};
 use crate::clock::Stopwatch;
 use crate::config::{Resolver, Transport};
 use crate::probe::tls::Client;
@@ -23,7 +23,7 @@ use crate::report::{Lookup, Reason, Record};
 const UDP_PAYLOAD: u16 = 1232;
 const MAX_CNAMES: usize = 16;
 
-pub(super) struct Question {
+pub(super) struct LookupRequest {
     pub resolver: Resolver,
     pub name: Name,
     pub record: Record,
@@ -33,7 +33,7 @@ pub(super) struct Question {
 }
 
 /// Asks, and says what came. It ends within the question's limit.
-pub(super) async fn ask(question: &Question) -> Lookup {
+pub(super) async fn ask(question: &LookupRequest) -> Lookup {
     let watch = Stopwatch::start();
     let mut lookup = Lookup {
         resolver: question.resolver.to_string(),
@@ -63,7 +63,10 @@ pub(super) async fn ask(question: &Question) -> Lookup {
     lookup
 }
 
-async fn exchange(question: &Question, lookup: &mut Lookup) -> Result<DnsResponse, Unanswered> {
+async fn exchange(
+    question: &LookupRequest,
+    lookup: &mut Lookup,
+) -> Result<DnsResponse, LookupError> {
     let (named, path) = match &question.resolver.transport {
         Transport::Udp => return over_udp(question, &mut lookup.truncated).await,
         Transport::Tcp => return Box::pin(over_tcp(question)).await,
@@ -82,7 +85,10 @@ async fn exchange(question: &Question, lookup: &mut Lookup) -> Result<DnsRespons
     Box::pin(exchange).await
 }
 
-async fn over_udp(question: &Question, truncated: &mut bool) -> Result<DnsResponse, Unanswered> {
+async fn over_udp(
+    question: &LookupRequest,
+    truncated: &mut bool,
+) -> Result<DnsResponse, LookupError> {
     let message = message(question);
     let response = udp::exchange(question.resolver.address, &message).await?;
     if !response.truncation {
@@ -92,7 +98,7 @@ async fn over_udp(question: &Question, truncated: &mut bool) -> Result<DnsRespon
     Box::pin(over_tcp(question)).await
 }
 
-async fn over_tcp(question: &Question) -> Result<DnsResponse, Unanswered> {
+async fn over_tcp(question: &LookupRequest) -> Result<DnsResponse, LookupError> {
     // It owns the task that drives the connection, so it must outlive the answer.
     let runtime = ConnectedRuntime::default();
     let address = question.resolver.address;
@@ -101,11 +107,11 @@ async fn over_tcp(question: &Question) -> Result<DnsResponse, Unanswered> {
     Ok(stream.send(request(question)).first_answer().await?)
 }
 
-fn request(question: &Question) -> DnsRequest {
+fn request(question: &LookupRequest) -> DnsRequest {
     DnsRequest::new(message(question), DnsRequestOptions::default())
 }
 
-fn message(question: &Question) -> Message {
+fn message(question: &LookupRequest) -> Message {
     let mut message = Message::query();
     message.metadata.recursion_desired = true;
     // Asks the resolver to say whether it validated the answer (RFC 6840, 5.7).

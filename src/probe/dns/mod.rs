@@ -7,8 +7,8 @@
 //! is asked by a lookup for both.
 
 mod encrypted;
-mod follow;
 mod lookup;
+mod resolve;
 mod socket;
 mod udp;
 
@@ -25,14 +25,14 @@ use super::tls;
 use crate::clock::TimeLimit;
 use crate::config::{ProbeModule, Resolver, Route, SystemResolvers, Transport};
 use crate::report::{Family, Lookup, Reason, Record};
-pub(super) use follow::follow;
-use lookup::Question;
+use lookup::LookupRequest;
+pub(super) use resolve::follow;
 
 /// What is kept of an answer.
 const MAX_ADDRESSES: usize = 64;
 
 /// For whom names are resolved.
-pub(super) struct Asker<'a> {
+pub(super) struct ResolveContext<'a> {
     pub module: &'a Arc<ProbeModule>,
     pub system: &'a System,
     /// For sessions with encrypted name servers.
@@ -67,13 +67,13 @@ impl System {
 }
 
 /// Why no answer came.
-struct Unanswered {
+struct LookupError {
     reason: Reason,
     /// What the reason does not say already.
     detail: Option<String>,
 }
 
-impl Unanswered {
+impl LookupError {
     fn of(reason: Reason) -> Self {
         Self {
             reason,
@@ -82,7 +82,7 @@ impl Unanswered {
     }
 }
 
-impl From<NetError> for Unanswered {
+impl From<NetError> for LookupError {
     fn from(error: NetError) -> Self {
         Self {
             reason: reason(&error),
@@ -109,24 +109,24 @@ fn name(host: &str) -> Result<Name, NetError> {
 }
 
 /// Starts the question for each record to each name server. Each ends by itself within the limit.
-pub(super) fn ask_each(asker: &Asker<'_>, host: &str) -> JoinSet<Lookup> {
-    let module = asker.module;
+pub(super) fn ask_each(context: &ResolveContext<'_>, host: &str) -> JoinSet<Lookup> {
+    let module = context.module;
     let mut lookups = JoinSet::new();
     let Ok(mut name) = name(host) else {
         return lookups;
     };
     name.set_fqdn(true);
-    let share = asker.limit.at_most(asker.limit.total() / 2);
-    for (resolver, origin) in resolvers(module, asker.system) {
+    let share = context.limit.at_most(context.limit.total() / 2);
+    for (resolver, origin) in resolvers(module, context.system) {
         for record in records(module) {
-            let question = Question {
+            let question = LookupRequest {
                 resolver: resolver.clone(),
                 name: name.clone(),
                 record: *record,
                 limit: share,
-                client: Arc::clone(asker.client),
+                client: Arc::clone(context.client),
             };
-            let judge = Judge {
+            let judge = SinkholeFilter {
                 trusted_loopback: origin == Origin::Configured
                     && resolver.address.ip().is_loopback(),
                 host: host.to_owned(),
@@ -219,21 +219,21 @@ fn route_resolver(module: &ProbeModule) -> Option<&Resolver> {
 
 /// The followed addresses that are worth connecting to: all but sinkholes.
 pub(super) fn usable(module: &ProbeModule, host: &str, addresses: &[IpAddr]) -> Vec<IpAddr> {
-    let judge = Judge::of_route(module, host);
+    let judge = SinkholeFilter::of_route(module, host);
     let mut usable = addresses.to_vec();
-    usable.retain(|address| !judge.swallows(*address));
+    usable.retain(|address| !judge.is_sinkhole_address(*address));
     usable
 }
 
 /// Tells an address that cannot be the server.
-struct Judge {
+struct SinkholeFilter {
     /// The resolver is one of the configuration's own and on loopback itself: a laboratory.
     trusted_loopback: bool,
     host: String,
     sinkholes: Vec<ipnet::IpNet>,
 }
 
-impl Judge {
+impl SinkholeFilter {
     fn of_route(module: &ProbeModule, host: &str) -> Self {
         let loopback = |resolver: &Resolver| resolver.address.ip().is_loopback();
         Self {
@@ -245,10 +245,13 @@ impl Judge {
 
     /// There are answers, and each of them is a sinkhole.
     fn is_sinkhole(&self, answers: &[IpAddr]) -> bool {
-        !answers.is_empty() && answers.iter().all(|address| self.swallows(*address))
+        !answers.is_empty()
+            && answers
+                .iter()
+                .all(|address| self.is_sinkhole_address(*address))
     }
 
-    fn swallows(&self, address: IpAddr) -> bool {
+    fn is_sinkhole_address(&self, address: IpAddr) -> bool {
         let address = address.to_canonical();
         let stray_loopback =
             address.is_loopback() && !self.trusted_loopback && self.host != "localhost";

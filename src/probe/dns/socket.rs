@@ -60,7 +60,7 @@ impl RuntimeProvider for ConnectedRuntime {
 }
 
 /// Waits for the ICMP answer. Its readiness is an error alone, for which a reader is not woken.
-pub(super) async fn refusal(socket: &UdpSocket) -> io::Error {
+pub(super) async fn wait_icmp_error(socket: &UdpSocket) -> io::Error {
     loop {
         if let Err(error) = socket.ready(Interest::ERROR).await {
             return error;
@@ -83,7 +83,7 @@ impl DnsUdpSocket for ConnectedUdp {
     async fn recv_from(&self, buf: &mut [u8]) -> io::Result<(usize, SocketAddr)> {
         tokio::select! {
             received = self.socket.recv(buf) => Ok((received?, self.peer)),
-            error = refusal(&self.socket) => Err(error),
+            error = wait_icmp_error(&self.socket) => Err(error),
         }
     }
 

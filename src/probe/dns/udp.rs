@@ -10,7 +10,7 @@ use hickory_net::NetError;
 use hickory_proto::op::{DnsResponse, Message};
 use tokio::net::UdpSocket;
 
-use super::socket::refusal;
+use super::socket::wait_icmp_error;
 
 /// More than any answer that was asked for; what is longer is cut, and then cannot be read.
 const MAX_PACKET: usize = 4096;
@@ -46,6 +46,6 @@ pub(super) async fn exchange(
 async fn receive(socket: &UdpSocket, buffer: &mut [u8]) -> io::Result<usize> {
     tokio::select! {
         received = socket.recv(buffer) => received,
-        error = refusal(socket) => Err(error),
+        error = wait_icmp_error(socket) => Err(error),
     }
 }

@@ -6,7 +6,7 @@ use http_body_util::BodyExt;
 use hyper::body::Incoming;
 use hyper::header::{self, HeaderMap};
 
-use super::trouble::{Phase, Trouble};
+use super::error::{HttpError, Phase};
 use crate::probe::bounded;
 use crate::report::Reason;
 
@@ -14,19 +14,19 @@ pub(super) async fn read(
     mut body: Incoming,
     bound: usize,
     count: &mut u64,
-) -> Result<Vec<u8>, (Vec<u8>, Trouble)> {
+) -> Result<Vec<u8>, (Vec<u8>, HttpError)> {
     let mut wire = Vec::new();
     while let Some(frame) = body.frame().await {
         let frame = match frame {
             Ok(frame) => frame,
-            Err(error) => return Err((wire, Trouble::of(&error, Phase::Body))),
+            Err(error) => return Err((wire, HttpError::of(&error, Phase::Body))),
         };
         let Ok(data) = frame.into_data() else {
             continue;
         };
         *count += data.len() as u64;
         if wire.len() + data.len() > bound {
-            return Err((wire, Trouble::plain(Reason::HttpBodyTooLarge)));
+            return Err((wire, HttpError::plain(Reason::HttpBodyTooLarge)));
         }
         wire.extend_from_slice(&data);
     }
@@ -42,7 +42,7 @@ pub(super) fn encoding(headers: &HeaderMap) -> String {
         .to_ascii_lowercase()
 }
 
-pub(super) fn decode(encoding: &str, wire: Vec<u8>, bound: usize) -> Result<Vec<u8>, Trouble> {
+pub(super) fn decode(encoding: &str, wire: Vec<u8>, bound: usize) -> Result<Vec<u8>, HttpError> {
     let inflate = |reader: &mut dyn Read| {
         let mut out = Vec::new();
         reader
@@ -59,7 +59,7 @@ pub(super) fn decode(encoding: &str, wire: Vec<u8>, bound: usize) -> Result<Vec<
         "deflate" => inflate(&mut flate2::read::ZlibDecoder::new(&*wire))
             .or_else(|_| inflate(&mut flate2::read::DeflateDecoder::new(&*wire))),
         other => {
-            return Err(Trouble {
+            return Err(HttpError {
                 reason: Reason::HttpMalformed,
                 detail: Some(bounded(&format!(
                     "the content encoding {other} was not asked for"
@@ -69,9 +69,9 @@ pub(super) fn decode(encoding: &str, wire: Vec<u8>, bound: usize) -> Result<Vec<
         }
     };
     match decoded {
-        Ok(body) if body.len() > bound => Err(Trouble::plain(Reason::HttpBodyTooLarge)),
+        Ok(body) if body.len() > bound => Err(HttpError::plain(Reason::HttpBodyTooLarge)),
         Ok(body) => Ok(body),
-        Err(error) => Err(Trouble {
+        Err(error) => Err(HttpError {
             reason: match error.kind() {
                 io::ErrorKind::UnexpectedEof => Reason::HttpTruncated,
                 _ => Reason::HttpMalformed,

@@ -4,7 +4,7 @@ use jiff::Timestamp;
 
 use super::{Selected, addresses, checks, reference};
 use crate::calendar::HKT;
-use crate::evidence::{Content, DrillOutcome, LayerSeen, Sealed};
+use crate::evidence::{ChainedRecord, Content, DrillOutcome, LayerSeen};
 use crate::report::LayerName;
 
 /// Times are Hong Kong's, as a spreadsheet reads them.
@@ -72,7 +72,7 @@ impl Row {
     }
 }
 
-fn row(record: &Sealed) -> Row {
+fn row(record: &ChainedRecord) -> Row {
     let mut row = Row::default();
     row.put("number", record.number);
     row.put("recorded_hkt", hkt(record.recorded));

@@ -8,7 +8,7 @@ use maud::{Markup, html};
 use super::super::html::{document, made, scrolling};
 use super::super::page::{instant, span};
 use super::{Selected, addresses, checks, count, layer, outcome, reference, sighting};
-use crate::evidence::{Content, Outcome, Sealed, Sighting, Verification};
+use crate::evidence::{ChainedRecord, Content, Outcome, TerminalOutcome, Verification};
 
 /// The page.
 pub fn html(selected: &Selected<'_>) -> String {
@@ -146,10 +146,10 @@ fn terminals(selected: &Selected<'_>) -> Markup {
     }
 }
 
-fn seen(record: &Sealed) -> Markup {
+fn seen(record: &ChainedRecord) -> Markup {
     match &record.content {
         Content::Terminal(check) => html! {
-            span.state.(if check.outcome == Sighting::Seen { "good" } else { "bad" }) {
+            span.state.(if check.outcome == TerminalOutcome::Seen { "good" } else { "bad" }) {
                 (sighting(check.outcome))
             }
         },
@@ -172,7 +172,7 @@ fn verifications(selected: &Selected<'_>) -> Markup {
     }
 }
 
-fn probe(record: &Sealed, it: &Verification, is_altered: bool) -> Markup {
+fn probe(record: &ChainedRecord, it: &Verification, is_altered: bool) -> Markup {
     let class = match it.outcome {
         Outcome::FullPass | Outcome::Closed => "good",
         Outcome::PageUnchecked => "warn",
@@ -296,7 +296,7 @@ fn minutes(seconds: i64) -> String {
 
 /// Drills and repairs.
 fn others(selected: &Selected<'_>) -> Markup {
-    let others: Vec<&Sealed> = selected
+    let others: Vec<&ChainedRecord> = selected
         .records
         .iter()
         .copied()

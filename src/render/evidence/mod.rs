@@ -14,7 +14,8 @@ use jiff::Timestamp;
 use super::page::{BAD, GOOD, Page, instant};
 use crate::config::Target;
 use crate::evidence::{
-    Audit, Content, DrillOutcome, LayerSeen, LayerState, Outcome, Sealed, Sighting, Verification,
+    Audit, ChainedRecord, Content, DrillOutcome, LayerSeen, LayerState, Outcome, TerminalOutcome,
+    Verification,
 };
 
 pub use csv::csv;
@@ -25,7 +26,7 @@ pub use json::json;
 pub struct Selected<'a> {
     /// Of all records, whichever are wanted.
     pub audit: &'a Audit,
-    pub records: Vec<&'a Sealed>,
+    pub records: Vec<&'a ChainedRecord>,
     pub from: Option<&'a str>,
     pub to: Option<&'a str>,
     pub of: Option<&'a str>,
@@ -52,14 +53,14 @@ impl Selected<'_> {
     }
 
     /// The records that are as they were written: nothing else proves anything.
-    fn sound(&self) -> impl Iterator<Item = &Sealed> {
-        let is_sound = |record: &&Sealed| !self.audit.is_altered(record);
+    fn sound(&self) -> impl Iterator<Item = &ChainedRecord> {
+        let is_sound = |record: &&ChainedRecord| !self.audit.is_altered(record);
         self.records.iter().copied().filter(is_sound)
     }
 
     /// The checks of each terminal, the newest first: of those of the configuration, then of any other.
-    fn sightings(&self) -> Vec<(&str, Vec<&Sealed>)> {
-        let mut list: Vec<(&str, Vec<&Sealed>)> = self
+    fn sightings(&self) -> Vec<(&str, Vec<&ChainedRecord>)> {
+        let mut list: Vec<(&str, Vec<&ChainedRecord>)> = self
             .terminals
             .iter()
             .filter(|name| self.of.is_none_or(|of| of == name.as_str()))
@@ -79,9 +80,9 @@ impl Selected<'_> {
 
     /// Each target with its newest full pass: the login targets of the configuration, then any other of
     /// which a probe is recorded.
-    fn passes(&self) -> Vec<(&str, &str, Option<&Sealed>)> {
+    fn passes(&self) -> Vec<(&str, &str, Option<&ChainedRecord>)> {
         let logins = self.targets.iter().filter(|target| target.is_login());
-        let mut list: Vec<(&str, &str, Option<&Sealed>)> = logins
+        let mut list: Vec<(&str, &str, Option<&ChainedRecord>)> = logins
             .filter(|target| self.of.is_none_or(|of| of == target.name))
             .map(|target| (target.name.as_str(), target.url.as_str(), None))
             .collect();
@@ -90,8 +91,9 @@ impl Selected<'_> {
                 continue;
             };
             let pass = (it.outcome == Outcome::FullPass).then_some(record);
-            let same =
-                |one: &&mut (&str, &str, Option<&Sealed>)| one.0 == it.target && one.1 == it.url;
+            let same = |one: &&mut (&str, &str, Option<&ChainedRecord>)| {
+                one.0 == it.target && one.1 == it.url
+            };
             match list.iter_mut().find(same) {
                 Some(entry) => entry.2 = pass.or(entry.2),
                 None => list.push((&it.target, &it.url, pass)),
@@ -108,8 +110,9 @@ impl Selected<'_> {
             .into_iter()
             .filter(|(_, _, pass)| pass.is_none());
         let passes = passes.map(|(target, ..)| format!("a full pass of {target}"));
-        let unseen = |checks: &[&Sealed]| match checks.first().map(|newest| &newest.content) {
-            Some(Content::Terminal(check)) => check.outcome == Sighting::NotSeen,
+        let unseen = |checks: &[&ChainedRecord]| match checks.first().map(|newest| &newest.content)
+        {
+            Some(Content::Terminal(check)) => check.outcome == TerminalOutcome::NotSeen,
             _ => true,
         };
         let sightings = self.sightings().into_iter();
@@ -150,7 +153,7 @@ pub fn check(audit: &Audit) -> String {
     for fault in &audit.faults {
         page.line(&format!("{BAD}{fault}{BAD:#}"));
     }
-    if let Some(number) = audit.anchored {
+    if let Some(number) = audit.head_found_at {
         let later = audit.head.number - number;
         page.line(&format!(
             "The hash given is that of record {number}; {} came after it.",
@@ -188,7 +191,7 @@ fn count(count: usize, noun: &str) -> String {
 }
 
 /// What a record says, in a line.
-fn sentence(record: &Sealed) -> String {
+fn sentence(record: &ChainedRecord) -> String {
     let mut text = match &record.content {
         Content::Verification(it) => format!("verification of {}: {}", it.target, outcome(it)),
         Content::Terminal(it) => format!(
@@ -275,10 +278,10 @@ fn checks(verification: &Verification) -> String {
     }
 }
 
-fn sighting(sighting: Sighting) -> &'static str {
+fn sighting(sighting: TerminalOutcome) -> &'static str {
     match sighting {
-        Sighting::Seen => "seen",
-        Sighting::NotSeen => "NOT seen",
+        TerminalOutcome::Seen => "seen",
+        TerminalOutcome::NotSeen => "NOT seen",
     }
 }
 

@@ -12,8 +12,8 @@ use super::super::text::whom;
 use super::scrolling;
 use crate::config::Contacts;
 use crate::report::advice;
-use crate::report::limits::{manual_step, not_checked};
-use crate::report::memory::Change;
+use crate::report::caveats::{caveats, manual_step};
+use crate::report::history::Change;
 use crate::report::{Expectation, Hop, Layer, Lookup, PageVerdict, Reason, Report, Verdict};
 
 /// How a target stands, in a word.
@@ -48,9 +48,9 @@ pub fn cause(report: &Report, contacts: &Contacts) -> Markup {
         p { (advice.meaning) }
         dl {
             dt { "Ask" }
-            dd { strong { (whom(advice.ask, contacts)) } }
+            dd { strong { (whom(advice.contact, contacts)) } }
             dt { "Hand over" }
-            dd { (advice.hand_over) }
+            dd { (advice.information_to_provide) }
             @if report.response().is_some() {
                 dt { "Answered by" }
                 dd { (report.answered_by().code()) }
@@ -108,13 +108,13 @@ pub fn body(report: &Report, contacts: &Contacts) -> Markup {
                     dt { code { (found.finding.code()) } }
                     dd {
                         bdi { (found.detail) } ". " (advice.meaning)
-                        " Ask " (whom(advice.ask, contacts)) "."
+                        " Ask " (whom(advice.contact, contacts)) "."
                     }
                 }
             }
         }
         h3 { "Not seen from here" }
-        ul { @for text in not_checked(report) { li { (text) } } }
+        ul { @for text in caveats(report) { li { (text) } } }
         p { strong { "By hand: " } (manual_step(report)) }
     }
 }
@@ -137,7 +137,7 @@ fn layers(hop: &Hop, report: Option<&Report>) -> Markup {
                 tbody {
                     (row("dns", &hop.dns, dns))
                     (row("tcp", &hop.tcp, hop.tcp.facts().map(facts::tcp)))
-                    @if !matches!(hop.proxy, Layer::NotNeeded) {
+                    @if !matches!(hop.proxy, Layer::NotApplicable) {
                         (row("proxy", &hop.proxy, hop.proxy.facts().map(facts::proxy)))
                     }
                     (row("tls", &hop.tls, hop.tls.facts().map(facts::tls)))
@@ -171,9 +171,9 @@ fn page_row(report: &Report) -> Markup {
 fn row<Facts>(name: &str, layer: &Layer<Facts>, lines: Option<Vec<String>>) -> Markup {
     let (class, words) = match layer {
         Layer::NotReached => ("faint", "not reached"),
-        Layer::NotNeeded => ("faint", "not needed"),
-        Layer::Ran(ran) if ran.failure.is_some() => ("bad", "fails"),
-        Layer::Ran(_) => ("good", "good"),
+        Layer::NotApplicable => ("faint", "not needed"),
+        Layer::Done(ran) if ran.failure.is_some() => ("bad", "fails"),
+        Layer::Done(_) => ("good", "good"),
     };
     html! {
         tr {
@@ -208,7 +208,7 @@ fn matrix(hop: &Hop) -> Markup {
             .or_default()
             .push(lookup);
     }
-    let mut addresses: Vec<IpAddr> = dns.followed.addresses.clone();
+    let mut addresses: Vec<IpAddr> = dns.resolution.addresses.clone();
     for lookup in &dns.lookups {
         for address in &lookup.answers {
             if !addresses.contains(address) {
@@ -233,9 +233,9 @@ fn matrix(hop: &Hop) -> Markup {
         h3 {
             "Resolvers and addresses of "
             @match hop.proxy {
-                Layer::NotNeeded => bdi { (hop.host) },
+                Layer::NotApplicable => bdi { (hop.host) },
                 // With a proxy in between, it is the proxy's name that is resolved here.
-                Layer::NotReached | Layer::Ran(_) => "the proxy",
+                Layer::NotReached | Layer::Done(_) => "the proxy",
             }
         }
         (scrolling("Resolvers and addresses", html! {

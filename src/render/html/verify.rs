@@ -8,7 +8,7 @@ use super::super::page::{instant, span};
 use super::{body, cause, changes, document, made, state};
 use crate::config::Contacts;
 use crate::evidence::Receipt;
-use crate::report::memory::{Memory, Remembered};
+use crate::report::history::{SavedState, TargetHistory};
 use crate::report::overview::Overview;
 use crate::report::{Expectation, PageVerdict, Report, Verdict};
 
@@ -17,7 +17,7 @@ use crate::report::{Expectation, PageVerdict, Report, Verdict};
 pub fn reports(
     reports: &[&Report],
     contacts: &Contacts,
-    memory: &Memory,
+    memory: &SavedState,
     recorded: &[Receipt],
     generated: Timestamp,
 ) -> String {
@@ -50,7 +50,7 @@ pub fn reports(
     document(&title, &markup)
 }
 
-fn told(report: &Report, contacts: &Contacts, remembered: Option<&Remembered>) -> Markup {
+fn told(report: &Report, contacts: &Contacts, history: Option<&TargetHistory>) -> Markup {
     let class = match report.verdict {
         Verdict::Failed { .. } => "bad",
         Verdict::Good {
@@ -58,7 +58,7 @@ fn told(report: &Report, contacts: &Contacts, remembered: Option<&Remembered>) -
         } if report.expect == Expectation::Reachable => "warn",
         Verdict::Good { .. } => "good",
     };
-    let last_good = remembered.and_then(|remembered| remembered.last_good.as_ref());
+    let last_good = history.and_then(|history| history.last_good.as_ref());
     html! {
         header class={ "banner " (class) } {
             p.eyebrow {
@@ -75,8 +75,8 @@ fn told(report: &Report, contacts: &Contacts, remembered: Option<&Remembered>) -
         @if !report.verdict.is_good() {
             section.card.cause {
                 (cause(report, contacts))
-                @if let (Some(good), Some(remembered)) = (last_good, remembered) {
-                    (changes(good.at, &remembered.against(report)))
+                @if let (Some(good), Some(history)) = (last_good, history) {
+                    (changes(good.at, &history.diff(report)))
                 }
             }
         }

@@ -7,15 +7,15 @@
 use std::net::IpAddr;
 use std::time::Duration;
 
-use super::family::{Definition, Families};
+use super::family::{Families, MetricDesc};
 use super::unix;
 use crate::report::{AddressAttempt, Family, Handshake, Hop, HttpFacts, Report, TlsFacts};
 
 macro_rules! names {
     ($($name:ident = ($($part:expr),*);)*) => {
-        $(const $name: Definition = Definition::gauge($($part),*);)*
+        $(const $name: MetricDesc = MetricDesc::gauge($($part),*);)*
         /// Every metric that we share with blackbox_exporter, without our prefix.
-        pub const BLACKBOX: &[Definition] = &[$($name),*];
+        pub const BLACKBOX: &[MetricDesc] = &[$($name),*];
     };
 }
 
@@ -82,10 +82,10 @@ pub(super) fn add(families: &mut Families, report: &Report, limit: Duration) {
         response.map_or(0.0, body_length),
     );
     let modified = response.and_then(|facts| facts.last_modified).map(unix);
-    families.add_some(&HTTP_LAST_MODIFIED, &[], modified);
+    families.add_optional(&HTTP_LAST_MODIFIED, &[], modified);
     let page_failed = report.page.ran().is_some_and(|page| page.failure.is_some());
     families.add(&FAILED_DUE_TO_REGEX, &[], flag(page_failed));
-    if let Some(session) = report.hops.iter().rev().find_map(telling) {
+    if let Some(session) = report.hops.iter().rev().find_map(representative) {
         certificate(families, session);
     }
 }
@@ -166,7 +166,7 @@ fn phases(families: &mut Families, hops: &[Hop]) {
         ("processing", sum(processing)),
         ("transfer", transfer.map(|transfer| transfer.as_secs_f64())),
     ] {
-        families.add_some(&HTTP_DURATION, &[phase], seconds);
+        families.add_optional(&HTTP_DURATION, &[phase], seconds);
     }
 }
 
@@ -190,8 +190,8 @@ fn body_length(facts: &HttpFacts) -> f64 {
     facts.decoded_bytes.unwrap_or(facts.body_bytes) as f64
 }
 
-fn telling(hop: &Hop) -> Option<&Handshake> {
-    let session = hop.tls.facts().and_then(TlsFacts::telling);
+fn representative(hop: &Hop) -> Option<&Handshake> {
+    let session = hop.tls.facts().and_then(TlsFacts::representative);
     session.filter(|session| !session.chain.is_empty())
 }
 
@@ -200,9 +200,9 @@ fn certificate(families: &mut Families, session: &Handshake) {
         return;
     };
     let earliest = session.chain.iter().map(|one| one.not_after).min();
-    families.add_some(&SSL_EARLIEST_CERT_EXPIRY, &[], earliest.map(unix));
+    families.add_optional(&SSL_EARLIEST_CERT_EXPIRY, &[], earliest.map(unix));
     let verified = session.trust.iter().filter_map(|one| one.valid_until).max();
-    families.add_some(&SSL_LAST_CHAIN_EXPIRY, &[], verified.map(unix));
+    families.add_optional(&SSL_LAST_CHAIN_EXPIRY, &[], verified.map(unix));
     let is_name = |name: &&String| name.parse::<IpAddr>().is_err();
     let names: Vec<&str> = leaf
         .names

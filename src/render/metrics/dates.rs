@@ -1,14 +1,14 @@
 //! The circular's dates, the phase and the calendar, as series.
 
-use super::catalogue::*;
+use super::definitions::*;
 use super::family::Families;
-use super::{Exposition, unix};
-use crate::timetable::{DeadlineStanding, EventStanding, Phase, Timetable};
+use super::{Snapshot, unix};
+use crate::timetable::{DeadlineStatus, EventStatus, Phase, Timetable};
 
 /// Adds the dates as they stand `now`.
-pub(super) fn add(families: &mut Families, exposition: &Exposition<'_>) {
+pub(super) fn add(families: &mut Families, exposition: &Snapshot<'_>) {
     let (config, now) = (exposition.config, exposition.now);
-    let timetable = exposition.evidence.laid_over(config);
+    let timetable = exposition.evidence.with_evidence(config);
     let standing = timetable.standing(now, &config.calendar);
     header(families, &timetable);
     for one in &standing.deadlines {
@@ -25,7 +25,7 @@ pub(super) fn add(families: &mut Families, exposition: &Exposition<'_>) {
     families.add(&PHASE_CERTAIN, &[], certain);
     let open = config.service_hours.open(now, &config.calendar);
     families.add(&SERVICE_OPEN, &[], f64::from(u8::from(open)));
-    families.add_some(&EXPECTED_SITES, &[], config.expected_sites.map(f64::from));
+    families.add_optional(&EXPECTED_SITES, &[], config.expected_sites.map(f64::from));
     families.add(
         &CALENDAR_VALID_UNTIL,
         &[],
@@ -46,23 +46,23 @@ fn header(families: &mut Families, timetable: &Timetable) {
     );
 }
 
-fn deadline(families: &mut Families, standing: &DeadlineStanding) {
+fn deadline(families: &mut Families, standing: &DeadlineStatus) {
     let id = standing.id.as_str();
     families.add(&DEADLINE_START, &[id], unix(standing.opens));
     families.add(&DEADLINE_TIMESTAMP, &[id, "strict"], unix(standing.strict));
     families.add(&DEADLINE_TIMESTAMP, &[id, "outer"], unix(standing.outer));
     families.add(&DEADLINE_ALERT_UNTIL, &[id], unix(standing.alert_until));
     let left = standing.business_days_left.map(f64::from);
-    families.add_some(&DEADLINE_BUSINESS_DAYS_LEFT, &[id], left);
+    families.add_optional(&DEADLINE_BUSINESS_DAYS_LEFT, &[id], left);
     families.add(&DEADLINE_DONE, &[id], f64::from(u8::from(standing.done)));
 }
 
-fn event(families: &mut Families, standing: &EventStanding) {
+fn event(families: &mut Families, standing: &EventStatus) {
     let id = standing.id.as_str();
     families.add(&EVENT_START, &[id], unix(standing.start));
     families.add(&EVENT_END, &[id], unix(standing.end));
     let left = standing.business_days_left.map(f64::from);
-    families.add_some(&EVENT_BUSINESS_DAYS_LEFT, &[id], left);
+    families.add_optional(&EVENT_BUSINESS_DAYS_LEFT, &[id], left);
     let labels = [id, standing.precision.code(), standing.status.code()];
     families.add_info(&EVENT_INFO, &labels);
 }

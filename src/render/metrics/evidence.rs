@@ -1,15 +1,15 @@
 //! What the evidence says, as series.
 
-use super::catalogue::*;
+use super::definitions::*;
 use super::family::Families;
-use super::{Exposition, unix};
-use crate::evidence::Sighting;
+use super::{Snapshot, unix};
+use crate::evidence::TerminalOutcome;
 
 /// Adds the records, the newest full passes and the terminals.
-pub(super) fn add(families: &mut Families, exposition: &Exposition<'_>) {
+pub(super) fn add(families: &mut Families, exposition: &Snapshot<'_>) {
     let evidence = exposition.evidence;
     let errors = evidence.errors.map(|errors| errors as f64);
-    families.add_some(&EVIDENCE_ERRORS, &[], errors);
+    families.add_optional(&EVIDENCE_ERRORS, &[], errors);
     let Some(standing) = &evidence.standing else {
         return;
     };
@@ -20,11 +20,11 @@ pub(super) fn add(families: &mut Families, exposition: &Exposition<'_>) {
     let config = exposition.config;
     for target in config.targets.iter() {
         let pass = standing.last_pass(target).map(unix);
-        families.add_some(&VERIFICATION_LAST_PASS, &[&target.name], pass);
+        families.add_optional(&VERIFICATION_LAST_PASS, &[&target.name], pass);
     }
     families.add(&TERMINALS_EXPECTED, &[], config.terminals.len() as f64);
-    for outcome in Sighting::ALL {
-        let count = standing.sighted(&config.terminals, outcome, &config.timetable);
+    for outcome in TerminalOutcome::ALL {
+        let count = standing.count_terminals(&config.terminals, outcome, &config.timetable);
         families.add(&TERMINALS_CHECKED, &[outcome.code()], count as f64);
     }
 }

@@ -7,29 +7,29 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use super::Format;
-use crate::report::Durations;
+use crate::report::DurationHistogram;
 
 /// Every metric of ours begins with this.
 pub const PREFIX: &str = "ccass2fa_";
 
 /// One metric as it is documented: its labels are a closed list, in this order.
 #[derive(Debug, PartialEq, Eq)]
-pub struct Definition {
+pub struct MetricDesc {
     /// Without the prefix.
     pub name: &'static str,
-    pub kind: Kind,
+    pub kind: MetricType,
     pub labels: &'static [&'static str],
     pub help: &'static str,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
+pub enum MetricType {
     Gauge,
     Counter,
     Histogram,
 }
 
-impl Kind {
+impl MetricType {
     pub fn name(self) -> &'static str {
         match self {
             Self::Gauge => "gauge",
@@ -39,7 +39,7 @@ impl Kind {
     }
 }
 
-impl Definition {
+impl MetricDesc {
     pub const fn gauge(
         name: &'static str,
         labels: &'static [&'static str],
@@ -47,7 +47,7 @@ impl Definition {
     ) -> Self {
         Self {
             name,
-            kind: Kind::Gauge,
+            kind: MetricType::Gauge,
             labels,
             help,
         }
@@ -60,7 +60,7 @@ impl Definition {
     ) -> Self {
         Self {
             name,
-            kind: Kind::Counter,
+            kind: MetricType::Counter,
             labels,
             help,
         }
@@ -73,7 +73,7 @@ impl Definition {
     ) -> Self {
         Self {
             name,
-            kind: Kind::Histogram,
+            kind: MetricType::Histogram,
             labels,
             help,
         }
@@ -85,7 +85,7 @@ impl Definition {
 }
 
 /// What a series takes, about.
-const A_SERIES: usize = 128;
+const SERIES_SIZE_HINT: usize = 128;
 
 /// The families of one scrape, by name.
 pub(super) struct Families {
@@ -96,7 +96,7 @@ pub(super) struct Families {
 
 /// One family: its series as they are written.
 struct Family {
-    kind: Kind,
+    kind: MetricType,
     help: &'static str,
     /// What its samples begin with.
     name: String,
@@ -114,9 +114,9 @@ impl Families {
     }
 
     /// Adds a series of a gauge or a counter.
-    pub fn add(&mut self, definition: &Definition, labels: &[&str], value: f64) {
+    pub fn add(&mut self, definition: &MetricDesc, labels: &[&str], value: f64) {
         let suffix = match (self.format, definition.kind) {
-            (Format::OpenMetrics, Kind::Counter) => "_total",
+            (Format::OpenMetrics, MetricType::Counter) => "_total",
             _ => "",
         };
         let family = self.family(definition);
@@ -124,18 +124,23 @@ impl Families {
     }
 
     /// Adds a series where there is a value: an absent fact is an absent series.
-    pub fn add_some(&mut self, definition: &Definition, labels: &[&str], value: Option<f64>) {
+    pub fn add_optional(&mut self, definition: &MetricDesc, labels: &[&str], value: Option<f64>) {
         if let Some(value) = value {
             self.add(definition, labels, value);
         }
     }
 
     /// Adds a series of a fact: 1 while it holds.
-    pub fn add_info(&mut self, definition: &Definition, labels: &[&str]) {
+    pub fn add_info(&mut self, definition: &MetricDesc, labels: &[&str]) {
         self.add(definition, labels, 1.0);
     }
 
-    pub fn add_histogram(&mut self, definition: &Definition, labels: &[&str], values: &Durations) {
+    pub fn add_histogram(
+        &mut self,
+        definition: &MetricDesc,
+        labels: &[&str],
+        values: &DurationHistogram,
+    ) {
         let format = self.format;
         let family = self.family(definition);
         let mut bucket = |bound: &str, count: u64| {
@@ -153,19 +158,21 @@ impl Families {
         family.sample(definition, "_count", labels, None, values.count as f64);
     }
 
-    fn family(&mut self, definition: &Definition) -> &mut Family {
+    fn family(&mut self, definition: &MetricDesc) -> &mut Family {
         let (prefix, format) = (self.prefix, self.format);
         let of = || {
             // In OpenMetrics a counter's samples end in _total, its family does not.
             let name = match (format, definition.kind) {
-                (Format::OpenMetrics, Kind::Counter) => definition.name.trim_end_matches("_total"),
+                (Format::OpenMetrics, MetricType::Counter) => {
+                    definition.name.trim_end_matches("_total")
+                }
                 _ => definition.name,
             };
             Family {
                 kind: definition.kind,
                 help: definition.help,
                 name: [prefix, name].concat(),
-                text: String::with_capacity(A_SERIES),
+                text: String::with_capacity(SERIES_SIZE_HINT),
             }
         };
         self.families.entry(definition.name).or_insert_with(of)
@@ -186,7 +193,7 @@ impl Families {
             // Each format its order.
             match self.format {
                 Format::Text => {
-                    family.write_help(out, Quotes::AsTheyAre);
+                    family.write_help(out, Quotes::Literal);
                     family.write_kind(out);
                 }
                 Format::OpenMetrics => {
@@ -217,7 +224,7 @@ impl Family {
     /// Adds a line; `bound` is a bucket's.
     fn sample(
         &mut self,
-        definition: &Definition,
+        definition: &MetricDesc,
         suffix: &str,
         labels: &[&str],
         bound: Option<&str>,
@@ -266,7 +273,7 @@ fn push_value(out: &mut String, value: f64) {
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Quotes {
     Escaped,
-    AsTheyAre,
+    Literal,
 }
 
 /// A text as both formats escape it.
@@ -312,7 +319,7 @@ mod tests {
         }
         for (quotes, told) in [
             (Quotes::Escaped, r#"a\\b\n\"c\""#),
-            (Quotes::AsTheyAre, r#"a\\b\n"c""#),
+            (Quotes::Literal, r#"a\\b\n"c""#),
         ] {
             let mut out = String::new();
             push_escaped(&mut out, "a\\b\n\"c\"", quotes);

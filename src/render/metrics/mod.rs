@@ -6,8 +6,8 @@
 //! is the other form.
 
 mod blackbox;
-mod catalogue;
 mod dates;
+mod definitions;
 mod evidence;
 mod family;
 mod openmetrics;
@@ -24,37 +24,37 @@ use prometheus::core::Collector;
 use prometheus::proto::MetricFamily;
 
 use crate::config::{Config, Target};
-use crate::evidence::Standing;
+use crate::evidence::EvidenceState;
 use crate::readiness::Readiness;
-use crate::report::memory::Known;
+use crate::report::history::TargetState;
 use crate::report::overview::Overview;
-use crate::report::{Refusal, Report};
+use crate::report::{RejectReason, Report};
 use crate::timetable::Timetable;
 pub use blackbox::BLACKBOX;
-pub use catalogue::CATALOGUE;
-use catalogue::{
+pub use definitions::DEFINITIONS;
+use definitions::{
     BUILD_INFO, CONFIG_RELOAD_SUCCESSFUL, CONFIG_RELOAD_TIMESTAMP, EXPORTER_TIME, REFUSALS,
 };
 use family::Families;
-pub use family::{Definition, Kind, PREFIX};
+pub use family::{MetricDesc, MetricType, PREFIX};
 
 /// What a scrape tells.
-pub struct Exposition<'a> {
+pub struct Snapshot<'a> {
     pub config: &'a Config,
     /// When the configuration in force was read.
-    pub configured: Timestamp,
-    pub known: &'a [(Arc<Target>, Known)],
+    pub loaded_at: Timestamp,
+    pub known: &'a [(Arc<Target>, TargetState)],
     pub now: Timestamp,
     pub reload: Reload,
-    pub counted: &'a Counted,
+    pub readiness_state: &'a ReadinessState,
     pub evidence: &'a Evidence,
     /// What `/probe` refused since start.
-    pub refusals: &'a BTreeMap<Refusal, u64>,
+    pub rejections: &'a BTreeMap<RejectReason, u64>,
 }
 
 /// What the readiness file said when it could be read last.
 #[derive(Clone, Debug, Default)]
-pub struct Counted {
+pub struct ReadinessState {
     /// Absent until it could be read once.
     pub readiness: Option<Readiness>,
     /// Whether it can be read now.
@@ -65,18 +65,18 @@ pub struct Counted {
 #[derive(Clone, Debug, Default)]
 pub struct Evidence {
     /// Absent without a data directory, and until it could be read once.
-    pub standing: Option<Arc<Standing>>,
+    pub standing: Option<Arc<EvidenceState>>,
     /// Tries since start that put nothing on disk; absent without a data directory.
     pub errors: Option<u64>,
 }
 
 impl Evidence {
     /// The timetable with what the records show to be done.
-    pub fn laid_over(&self, config: &Config) -> Timetable {
+    pub fn with_evidence(&self, config: &Config) -> Timetable {
         match &self.standing {
             None => config.timetable.clone(),
             Some(standing) => {
-                standing.laid_over(&config.timetable, &config.targets, &config.terminals)
+                standing.with_evidence(&config.timetable, &config.targets, &config.terminals)
             }
         }
     }
@@ -120,7 +120,7 @@ pub enum Format {
 ///
 /// # Errors
 /// The encoder refuses a family: a defect of ours.
-pub fn board(exposition: &Exposition<'_>, format: Format) -> prometheus::Result<Vec<u8>> {
+pub fn render(exposition: &Snapshot<'_>, format: Format) -> prometheus::Result<Vec<u8>> {
     let mut text = gather(exposition, format);
     add_process(&mut text, format)?;
     Ok(ended(text, format))
@@ -155,7 +155,7 @@ fn ended(mut text: String, format: Format) -> Vec<u8> {
     text.into_bytes()
 }
 
-fn gather(exposition: &Exposition<'_>, format: Format) -> String {
+fn gather(exposition: &Snapshot<'_>, format: Format) -> String {
     let mut families = Families::prefixed(PREFIX, format);
     for (target, known) in exposition.known {
         probe::add(
@@ -166,7 +166,7 @@ fn gather(exposition: &Exposition<'_>, format: Format) -> String {
         );
     }
     let latest = exposition.known.iter();
-    let latest = latest.filter_map(|(_, known)| known.tally.latest.as_deref());
+    let latest = latest.filter_map(|(_, known)| known.stats.latest.as_deref());
     probe::add_groups(&mut families, &Overview::of(latest));
     dates::add(&mut families, exposition);
     evidence::add(&mut families, exposition);
@@ -179,15 +179,19 @@ fn gather(exposition: &Exposition<'_>, format: Format) -> String {
     text
 }
 
-fn own(families: &mut Families, exposition: &Exposition<'_>) {
+fn own(families: &mut Families, exposition: &Snapshot<'_>) {
     families.add_info(&BUILD_INFO, &[env!("CARGO_PKG_VERSION")]);
     let successful = f64::from(u8::from(exposition.reload == Reload::Successful));
     families.add(&CONFIG_RELOAD_SUCCESSFUL, &[], successful);
-    for cause in Refusal::ALL {
-        let count = exposition.refusals.get(&cause).copied().unwrap_or_default();
+    for cause in RejectReason::ALL {
+        let count = exposition
+            .rejections
+            .get(&cause)
+            .copied()
+            .unwrap_or_default();
         families.add(&REFUSALS, &[cause.code()], count as f64);
     }
-    families.add(&CONFIG_RELOAD_TIMESTAMP, &[], unix(exposition.configured));
+    families.add(&CONFIG_RELOAD_TIMESTAMP, &[], unix(exposition.loaded_at));
     families.add(&EXPORTER_TIME, &[], unix(exposition.now));
 }
 

@@ -5,25 +5,25 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::catalogue::*;
+use super::definitions::*;
 use super::family::Families;
 use super::unix;
 use crate::config::Target;
-use crate::report::memory::Known;
-use crate::report::overview::{Overview, Way};
+use crate::report::history::TargetState;
+use crate::report::overview::{Overview, PathKind};
 use crate::report::{
-    Certificate, DnsFacts, Family, Handshake, Hop, Interception, LayerName, Missed, Reason, Report,
-    Tally, advice,
+    Certificate, DnsFacts, Family, Handshake, Hop, Interception, LayerName, MissReason, Reason,
+    Report, TargetStats, advice,
 };
 
 /// Adds the series of one target.
 pub(super) fn add(
     families: &mut Families,
     target: &Arc<Target>,
-    known: &Known,
+    known: &TargetState,
     interval: Duration,
 ) {
-    let tally = &known.tally;
+    let stats = &known.stats;
     let name = target.name.as_str();
     let role = target.role.code();
     families.add_info(
@@ -38,13 +38,13 @@ pub(super) fn add(
     );
     families.add(&PROBE_INTERVAL, &[name], interval.as_secs_f64());
     families.add(&PROBE_TIMEOUT, &[name], target.timeout.as_secs_f64());
-    counters(families, name, tally);
-    for change in &known.remembered.changes {
+    counters(families, name, stats);
+    for change in &known.history.changes {
         let labels = [name, change.fact.code()];
         families.add_info(&LAST_GOOD_CHANGED_INFO, &labels);
         families.add(&LAST_GOOD_CHANGED_TIMESTAMP, &labels, unix(change.since));
     }
-    let Some(report) = &tally.latest else { return };
+    let Some(report) = &stats.latest else { return };
     let success = f64::from(u8::from(report.verdict.is_good()));
     families.add(&PROBE_SUCCESS, &[name, role], success);
     families.add(&PROBE_LAST_RUN, &[name], unix(report.started));
@@ -66,28 +66,28 @@ pub(super) fn add_facts(families: &mut Families, name: &str, report: &Report) {
 /// Adds what the targets of one group say together.
 pub(super) fn add_groups(families: &mut Families, overview: &Overview<'_>) {
     for group in &overview.groups {
-        for report in &group.ways {
-            let way = Way::of(report).code();
+        for report in &group.paths {
+            let way = PathKind::of(report).code();
             let good = flag(report.verdict.is_good());
             families.add(&GROUP_WAY_SUCCESS, &[group.name, &report.target, way], good);
         }
     }
 }
 
-fn counters(families: &mut Families, name: &str, tally: &Tally) {
-    families.add(&PROBE_ATTEMPTS, &[name], tally.attempts as f64);
-    families.add(&PROBE_SUCCESSES, &[name], tally.successes as f64);
-    for (reason, count) in &tally.failures {
+fn counters(families: &mut Families, name: &str, stats: &TargetStats) {
+    families.add(&PROBE_ATTEMPTS, &[name], stats.attempts as f64);
+    families.add(&PROBE_SUCCESSES, &[name], stats.successes as f64);
+    for (reason, count) in &stats.failures {
         let labels = [name, reason.layer().code(), reason.code()];
         families.add(&PROBE_FAILURES, &labels, *count as f64);
     }
-    for cause in Missed::ALL {
-        let count = tally.missed.get(&cause).copied().unwrap_or_default();
+    for cause in MissReason::ALL {
+        let count = stats.missed.get(&cause).copied().unwrap_or_default();
         families.add(&PROBE_MISSED, &[name, cause.code()], count as f64);
     }
-    families.add_histogram(&PROBE_DURATION, &[name], &tally.durations);
-    families.add_some(&PROBE_LAST_SUCCESS, &[name], tally.last_success.map(unix));
-    families.add(&DNS_ANSWER_CHANGES, &[name], tally.answer_changes as f64);
+    families.add_histogram(&PROBE_DURATION, &[name], &stats.durations);
+    families.add_optional(&PROBE_LAST_SUCCESS, &[name], stats.last_success.map(unix));
+    families.add(&DNS_ANSWER_CHANGES, &[name], stats.answer_changes as f64);
 }
 
 fn verdict(families: &mut Families, name: &str, report: &Report) {
@@ -100,7 +100,7 @@ fn verdict(families: &mut Families, name: &str, report: &Report) {
     if let Some(advice) = advice::of_report(report) {
         families.add_info(
             &PROBE_FAILURE_ADVICE_INFO,
-            &[name, advice.ask.code(), report.answered_by().code()],
+            &[name, advice.contact.code(), report.answered_by().code()],
         );
     }
     for layer in LayerName::ALL {
@@ -133,7 +133,7 @@ fn dns(families: &mut Families, name: &str, facts: &DnsFacts) {
         if lookup.rcode.is_some() {
             families.add(&DNS_ANSWERS, &labels, lookup.answers.len() as f64);
         }
-        families.add_some(&DNS_MIN_TTL, &labels, lookup.min_ttl.map(f64::from));
+        families.add_optional(&DNS_MIN_TTL, &labels, lookup.min_ttl.map(f64::from));
         if let Some(reason) = lookup.failure {
             let [target, resolver, record] = labels;
             families.add_info(
@@ -169,12 +169,12 @@ fn dns(families: &mut Families, name: &str, facts: &DnsFacts) {
     for (resolver, all) in expected {
         families.add(&DNS_ANSWER_EXPECTED, &[name, resolver], flag(all));
     }
-    families.add_some(
+    families.add_optional(
         &DNS_RESOLVERS_AGREE,
         &[name],
         facts.resolvers_agree().map(flag),
     );
-    for address in &facts.followed.addresses {
+    for address in &facts.resolution.addresses {
         let family = Family::of(*address).code();
         families.add_info(&ADDRESS_INFO, &[name, &address.to_string(), family]);
     }
@@ -312,9 +312,9 @@ fn sessions(families: &mut Families, name: &str, hops: &[Hop]) {
     for (roots, all) in trusted {
         families.add(&TLS_TRUSTED, &[name, roots.code()], flag(all));
     }
-    families.add_some(&TLS_INTERCEPTED, &[name], intercepted.map(flag));
-    families.add_some(&TLS_OCSP_STAPLED, &[name], stapled.map(flag));
-    families.add_some(&TLS_PIN_MATCHED, &[name], pinned.map(flag));
+    families.add_optional(&TLS_INTERCEPTED, &[name], intercepted.map(flag));
+    families.add_optional(&TLS_OCSP_STAPLED, &[name], stapled.map(flag));
+    families.add_optional(&TLS_PIN_MATCHED, &[name], pinned.map(flag));
 }
 
 fn responses(families: &mut Families, name: &str, report: &Report) {
@@ -332,17 +332,17 @@ fn responses(families: &mut Families, name: &str, report: &Report) {
     }
     for (phase, sum) in [("first_byte", first_byte), ("transfer", transfer)] {
         let seconds = sum.map(|duration| duration.as_secs_f64());
-        families.add_some(&HTTP_DURATION, &[name, phase], seconds);
+        families.add_optional(&HTTP_DURATION, &[name, phase], seconds);
     }
     let Some(facts) = report.response() else {
         return;
     };
-    families.add_some(&HTTP_STATUS_CODE, &[name], facts.status.map(f64::from));
+    families.add_optional(&HTTP_STATUS_CODE, &[name], facts.status.map(f64::from));
     if facts.status.is_some() {
         families.add(&HTTP_REDIRECTS, &[name], (report.hops.len() - 1) as f64);
         families.add(&HTTP_RESPONSE_BYTES, &[name], facts.body_bytes as f64);
     }
-    families.add_some(&HTTP_CLOCK_SKEW, &[name], facts.clock_skew_seconds);
+    families.add_optional(&HTTP_CLOCK_SKEW, &[name], facts.clock_skew_seconds);
     for check in report
         .page
         .facts()

@@ -1,17 +1,17 @@
 //! The counts of accounts, as series.
 
-use super::catalogue::*;
+use super::definitions::*;
 use super::family::Families;
-use super::{Exposition, unix};
+use super::{Snapshot, unix};
 use crate::readiness::{Email, Kind, Source};
 
 /// Adds what the readiness file says; an account's states are all there, those of nobody as 0.
-pub(super) fn add(families: &mut Families, exposition: &Exposition<'_>, source: &Source) {
-    let counted = exposition.counted;
+pub(super) fn add(families: &mut Families, exposition: &Snapshot<'_>, source: &Source) {
+    let readiness_state = exposition.readiness_state;
     families.add(&READINESS_MAX_AGE, &[], source.max_age.as_secs_f64());
-    let readable = f64::from(u8::from(counted.is_readable));
+    let readable = f64::from(u8::from(readiness_state.is_readable));
     families.add(&READINESS_READABLE, &[], readable);
-    let Some(readiness) = &counted.readiness else {
+    let Some(readiness) = &readiness_state.readiness else {
         return;
     };
     let accounts = &readiness.accounts;

@@ -8,7 +8,7 @@ use super::StatusPage;
 impl StatusPage<'_> {
     /// What is due, with the countdown in business days; folded once all of it is past.
     pub(super) fn dates(&self) -> Markup {
-        let timetable = &self.evidence.laid_over(self.config);
+        let timetable = &self.evidence.with_evidence(self.config);
         let standing = timetable.standing(self.now, &self.config.calendar);
         let header = &timetable.header;
         html! {

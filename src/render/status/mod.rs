@@ -3,8 +3,8 @@
 //! In: the configuration, what is known of each target, the time. Out: HTML.
 
 mod dates;
+mod overall;
 mod ready;
-mod standing;
 mod target;
 
 use std::sync::Arc;
@@ -14,14 +14,14 @@ use jiff::Timestamp;
 use maud::{Markup, html};
 
 use super::html::{cause, changes, document, scrolling, state};
-use super::metrics::{Counted, Evidence};
+use super::metrics::{Evidence, ReadinessState};
 use super::overview;
 use super::page::instant;
 use crate::config::{Config, Target};
 use crate::report::Role;
-use crate::report::memory::Known;
+use crate::report::history::TargetState;
 use crate::report::overview::Overview;
-use standing::Standing;
+use overall::OverallStatus;
 
 /// With more targets than this only those that fail are shown whole.
 const SHOWN_WHOLE: usize = 3;
@@ -29,8 +29,8 @@ const SHOWN_WHOLE: usize = 3;
 /// What the page tells of.
 pub struct StatusPage<'a> {
     pub config: &'a Config,
-    pub known: &'a [(Arc<Target>, Known)],
-    pub counted: &'a Counted,
+    pub known: &'a [(Arc<Target>, TargetState)],
+    pub readiness_state: &'a ReadinessState,
     pub evidence: &'a Evidence,
     pub now: Timestamp,
     /// The target that is asked for, to be shown whole.
@@ -48,9 +48,9 @@ pub enum Refresh {
 /// The page.
 pub fn page(page: &StatusPage<'_>) -> String {
     let latest = page.known.iter();
-    let latest = latest.filter_map(|(_, known)| known.tally.latest.as_deref());
+    let latest = latest.filter_map(|(_, known)| known.stats.latest.as_deref());
     let overview = Overview::of(latest);
-    let standing = Standing::of(page, &overview);
+    let standing = OverallStatus::of(page, &overview);
     let site = page.config.site.as_deref();
     let site = site.map(|site| format!(" · {site}")).unwrap_or_default();
     let title = format!("{}{site} · CCASS 2FA", standing.words());
@@ -73,7 +73,7 @@ pub fn page(page: &StatusPage<'_>) -> String {
 
 impl StatusPage<'_> {
     /// The targets that say whether the login page is reached.
-    fn logins(&self) -> impl Iterator<Item = &Known> + Clone {
+    fn logins(&self) -> impl Iterator<Item = &TargetState> + Clone {
         let logins = self.known.iter().filter(|(target, _)| target.is_login());
         logins.map(|(_, known)| known)
     }
@@ -89,18 +89,15 @@ impl StatusPage<'_> {
         }
     }
 
-    fn banner(&self, standing: Standing) -> Markup {
+    fn banner(&self, standing: OverallStatus) -> Markup {
         let logins = self.logins();
         let newest = logins.clone();
-        let newest = newest.filter_map(|known| Some(known.tally.latest.as_ref()?.started));
+        let newest = newest.filter_map(|known| Some(known.stats.latest.as_ref()?.started));
         let newest = newest.max();
         // Of those that fail, the one that has failed for longest.
         let failing = logins.filter_map(|known| {
-            let since = known.remembered.failing_since()?;
-            Some((
-                since,
-                known.remembered.last_good.as_ref().map(|good| good.at),
-            ))
+            let since = known.history.failing_since()?;
+            Some((since, known.history.last_good.as_ref().map(|good| good.at)))
         });
         let (since, last_good) = match failing.min_by_key(|(since, _)| *since) {
             Some((since, good)) => (Some(since), good),
@@ -131,16 +128,16 @@ impl StatusPage<'_> {
     /// Why, whom to ask, what changed: for each login target that fails.
     fn causes(&self) -> Markup {
         let failing = self.known.iter().filter_map(|(target, known)| {
-            let report = known.tally.latest.as_deref()?;
+            let report = known.stats.latest.as_deref()?;
             let fails = target.role == Role::Login && !report.verdict.is_good();
-            fails.then_some((report, &known.remembered))
+            fails.then_some((report, &known.history))
         });
         html! {
-            @for (report, remembered) in failing {
+            @for (report, history) in failing {
                 section.card.cause aria-label={ "Why " (report.target) " fails" } {
                     (cause(report, &self.config.contacts))
-                    @if let Some(good) = &remembered.last_good {
-                        (changes(good.at, &remembered.changes))
+                    @if let Some(good) = &history.last_good {
+                        (changes(good.at, &history.changes))
                     }
                 }
             }
@@ -188,9 +185,9 @@ impl StatusPage<'_> {
         }
     }
 
-    fn line(&self, target: &Target, known: &Known) -> Markup {
-        let report = known.tally.latest.as_deref();
-        let since = known.remembered.state().map(|state| state.at);
+    fn line(&self, target: &Target, known: &TargetState) -> Markup {
+        let report = known.stats.latest.as_deref();
+        let since = known.history.state().map(|state| state.at);
         html! {
             tr {
                 th scope="row" {

@@ -5,7 +5,7 @@ use maud::{Markup, html};
 use super::super::page::instant;
 use super::super::readiness::{contradiction, lines, remark};
 use super::StatusPage;
-use crate::evidence::Sighting;
+use crate::evidence::TerminalOutcome;
 use crate::readiness::{Readiness, Source};
 
 impl StatusPage<'_> {
@@ -24,22 +24,22 @@ impl StatusPage<'_> {
     }
 
     fn accounts(&self, source: &Source) -> Markup {
-        let counted = self.counted;
+        let readiness_state = self.readiness_state;
         html! {
             h3 { "Accounts with an e-mail address" }
-            @if !counted.is_readable {
+            @if !readiness_state.is_readable {
                 p {
                     span.state.bad { "the readiness file cannot be read" }
                     " as it is now; the log and "
                     code { "ccass-2fa-exporter check" }
                     " name the line. "
-                    @match &counted.readiness {
+                    @match &readiness_state.readiness {
                         Some(_) => "What follows is of the last good file.",
                         None => "It could not be read since the start.",
                     }
                 }
             }
-            @if let Some(readiness) = &counted.readiness {
+            @if let Some(readiness) = &readiness_state.readiness {
                 @for line in lines(&readiness.accounts) { p { (line) } }
                 @for text in self.contradictions(readiness, source) {
                     p { span.state.warn { "contradiction" } " " (text) }
@@ -84,7 +84,7 @@ impl StatusPage<'_> {
             @if !config.terminals.is_empty() {
                 p {
                     "The login page was seen at "
-                    (standing.sighted(&config.terminals, Sighting::Seen, &config.timetable)) " of "
+                    (standing.count_terminals(&config.terminals, TerminalOutcome::Seen, &config.timetable)) " of "
                     (config.terminals.len()) " CCASS Terminals."
                 }
             }

@@ -6,15 +6,15 @@ use super::super::html::{body, state};
 use super::super::page::instant;
 use super::{SHOWN_WHOLE, StatusPage, rough};
 use crate::config::Target;
-use crate::report::memory::{Known, Remembered};
+use crate::report::history::{TargetHistory, TargetState};
 
 /// Of the newest transitions.
 const MAX_SHOWN: usize = 10;
 
 impl StatusPage<'_> {
     /// The target as far as it is known, folded where there are many good ones.
-    pub(super) fn target(&self, target: &Target, known: &Known) -> Markup {
-        let report = known.tally.latest.as_deref();
+    pub(super) fn target(&self, target: &Target, known: &TargetState) -> Markup {
+        let report = known.stats.latest.as_deref();
         let failing = report.is_some_and(|report| !report.verdict.is_good());
         let asked = self.opened == Some(target.name.as_str());
         let open = asked || failing || self.known.len() <= SHOWN_WHOLE;
@@ -26,17 +26,17 @@ impl StatusPage<'_> {
                     None => p { "Not probed yet." },
                     Some(report) => { (body(report, &self.config.contacts)) }
                 }
-                (self.transitions(target, &known.remembered))
+                (self.transitions(target, &known.history))
             }
         }
     }
 
     /// The newest first, so that a flap at 07:58 is seen at 08:05.
-    fn transitions(&self, target: &Target, remembered: &Remembered) -> Markup {
-        let newest = remembered.transitions.iter().rev().take(MAX_SHOWN);
+    fn transitions(&self, target: &Target, history: &TargetHistory) -> Markup {
+        let newest = history.transitions.iter().rev().take(MAX_SHOWN);
         let ends = std::iter::once(self.now).chain(newest.clone().map(|one| one.at));
         html! {
-            @if !remembered.transitions.is_empty() {
+            @if !history.transitions.is_empty() {
                 h3 { "What happened" }
                 ul.plain {
                     @for (one, end) in newest.zip(ends) {

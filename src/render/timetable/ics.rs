@@ -14,7 +14,7 @@ use jiff::{Timestamp, ToSpan};
 use super::Explain;
 use super::row::{Row, rows};
 use crate::calendar::{Calendar, HKT, date_at};
-use crate::timetable::{EventKind, Standing, Status, Timetable};
+use crate::timetable::{EventKind, Status, Timetable, TimetableStatus};
 
 /// Business days before a deadline on which one is reminded: as the alerts do.
 const DEADLINE_NOTICES: [u32; 3] = [15, 5, 1];
@@ -23,7 +23,7 @@ const APPOINTMENT_NOTICES: [u32; 2] = [5, 1];
 const MORNING: i64 = 9 * 60;
 
 /// The dates of this timetable as they stand.
-pub fn ics(timetable: &Timetable, standing: &Standing, calendar: &Calendar) -> String {
+pub fn ics(timetable: &Timetable, standing: &TimetableStatus, calendar: &Calendar) -> String {
     let mut document = Document::empty();
     let header = &timetable.header;
     for (name, value) in [
@@ -42,7 +42,7 @@ pub fn ics(timetable: &Timetable, standing: &Standing, calendar: &Calendar) -> S
     document.to_string()
 }
 
-fn entry(row: &Row<'_>, timetable: &Timetable, at: &Standing, calendar: &Calendar) -> Entry {
+fn entry(row: &Row<'_>, timetable: &Timetable, at: &TimetableStatus, calendar: &Calendar) -> Entry {
     let (_, paragraphs) = row.told(Explain::WithSentences, at);
     let mut paragraphs = paragraphs.into_iter();
     let title = paragraphs.next().unwrap_or_default();

@@ -9,7 +9,8 @@ use serde::Serialize;
 use serde_json::Value;
 
 use crate::timetable::{
-    DeadlineStanding, EventStanding, Header, Phase, Recommendation, Standing, Statement, Timetable,
+    DeadlineStatus, EventStatus, Header, Phase, Recommendation, Statement, Timetable,
+    TimetableStatus,
 };
 
 #[derive(Serialize)]
@@ -30,7 +31,7 @@ struct Document<'a> {
 #[derive(Serialize)]
 struct DeadlineDocument<'a> {
     #[serde(flatten)]
-    standing: &'a DeadlineStanding,
+    standing: &'a DeadlineStatus,
     due: &'a [Statement],
     #[serde(skip_serializing_if = "Option::is_none")]
     opens_said: Option<&'a Statement>,
@@ -43,14 +44,14 @@ struct DeadlineDocument<'a> {
 #[derive(Serialize)]
 struct EventDocument<'a> {
     #[serde(flatten)]
-    standing: &'a EventStanding,
+    standing: &'a EventStatus,
     said: &'a Statement,
     #[serde(skip_serializing_if = "Option::is_none")]
     note: Option<&'a str>,
 }
 
 /// The standing of this timetable with what the circular says about each date.
-pub fn json(timetable: &Timetable, standing: &Standing) -> Value {
+pub fn json(timetable: &Timetable, standing: &TimetableStatus) -> Value {
     let deadlines = timetable.deadlines.iter().zip(&standing.deadlines);
     let events = timetable.events.iter().zip(&standing.events);
     serde_json::json!(Document {

@@ -9,17 +9,17 @@ use super::Explain;
 use super::words::{business_days, clock, day, days, due_reading, event_reading, last_day, quoted};
 use crate::calendar::date_at;
 use crate::timetable::{
-    Appointment, Deadline, DeadlineStanding, DeadlineState, Event, EventKind, EventStanding,
-    EventState, Precision, Standing, Status, Timetable,
+    Appointment, Deadline, DeadlineState, DeadlineStatus, Event, EventKind, EventState,
+    EventStatus, Precision, Status, Timetable, TimetableStatus,
 };
 
 /// One line of the timetable, with its place in time.
 pub(super) enum Row<'a> {
-    Deadline(&'a Deadline, &'a DeadlineStanding),
-    Event(&'a Event, &'a EventStanding),
+    Deadline(&'a Deadline, &'a DeadlineStatus),
+    Event(&'a Event, &'a EventStatus),
 }
 
-pub(super) fn rows<'a>(timetable: &'a Timetable, standing: &'a Standing) -> Vec<Row<'a>> {
+pub(super) fn rows<'a>(timetable: &'a Timetable, standing: &'a TimetableStatus) -> Vec<Row<'a>> {
     let deadlines = timetable.deadlines.iter().zip(&standing.deadlines);
     let events = timetable.events.iter().zip(&standing.events);
     let mut rows: Vec<Row<'_>> = deadlines
@@ -39,7 +39,7 @@ impl Row<'_> {
     }
 
     /// The date for the left column, and paragraphs for the right one.
-    pub(super) fn told(&self, explain: Explain, at: &Standing) -> (String, Vec<String>) {
+    pub(super) fn told(&self, explain: Explain, at: &TimetableStatus) -> (String, Vec<String>) {
         match self {
             Self::Deadline(deadline, standing) => {
                 let last = standing
@@ -66,9 +66,9 @@ impl Row<'_> {
 
 fn deadline_told(
     deadline: &Deadline,
-    standing: &DeadlineStanding,
+    standing: &DeadlineStatus,
     explain: Explain,
-    at: &Standing,
+    at: &TimetableStatus,
 ) -> Vec<String> {
     let mut told = vec![
         deadline.title.clone(),
@@ -122,7 +122,7 @@ fn deadline_told(
     told
 }
 
-pub(super) fn time_left(deadline: &DeadlineStanding, at: &Standing) -> String {
+pub(super) fn time_left(deadline: &DeadlineStatus, at: &TimetableStatus) -> String {
     match (deadline.state, deadline.business_days_left) {
         (DeadlineState::Done, _) => "Done".to_owned(),
         (DeadlineState::NotOpen, _) => {
@@ -145,9 +145,9 @@ pub(super) fn time_left(deadline: &DeadlineStanding, at: &Standing) -> String {
 
 fn event_told(
     event: &Event,
-    standing: &EventStanding,
+    standing: &EventStatus,
     explain: Explain,
-    at: &Standing,
+    at: &TimetableStatus,
 ) -> Vec<String> {
     let mut told = vec![
         event.title.clone(),
@@ -184,7 +184,7 @@ fn particulars(appointment: &Appointment) -> String {
     parts.into_iter().flatten().collect::<Vec<_>>().join("; ")
 }
 
-fn event_state(event: &Event, standing: &EventStanding, at: &Standing) -> String {
+fn event_state(event: &Event, standing: &EventStatus, at: &TimetableStatus) -> String {
     let state = match (standing.state, &event.kind) {
         (EventState::Upcoming, _) if date_at(standing.start) == at.today => "Today".to_owned(),
         (EventState::Upcoming, _) => match standing.business_days_left {

@@ -1,0 +1,132 @@
+//! What is known of one target over time: its latest report and what was counted since the start.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+use super::{Reason, Report};
+
+/// Upper bounds of the histogram of probe durations, in seconds.
+pub const DURATION_BUCKETS: [f64; 10] = [0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0];
+
+/// Why a cycle was not run in its time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum MissReason {
+    /// The probe before it was still under way.
+    Overrun,
+    /// Too many probes of other targets were under way.
+    ConcurrencyLimit,
+    /// The server asked to be left alone (429 or 503 with Retry-After).
+    Backoff,
+}
+
+impl MissReason {
+    pub const ALL: [Self; 3] = [Self::Overrun, Self::ConcurrencyLimit, Self::Backoff];
+
+    /// The value of the `cause` label.
+    pub fn code(self) -> &'static str {
+        match self {
+            Self::Overrun => "overrun",
+            Self::ConcurrencyLimit => "limit",
+            Self::Backoff => "backoff",
+        }
+    }
+}
+
+/// The latest report of a target and its counters since the start.
+#[derive(Clone, Debug, Default)]
+pub struct TargetStats {
+    pub latest: Option<Arc<Report>>,
+    pub attempts: u64,
+    pub successes: u64,
+    pub failures: BTreeMap<Reason, u64>,
+    pub missed: BTreeMap<MissReason, u64>,
+    pub last_success: Option<Timestamp>,
+    /// How often the set of the followed answer changed from one answer to the next.
+    pub answer_changes: u64,
+    pub durations: DurationHistogram,
+    last_answer: Option<BTreeSet<IpAddr>>,
+}
+
+/// A histogram over [`DURATION_BUCKETS`].
+#[derive(Clone, Debug, Default)]
+pub struct DurationHistogram {
+    /// Not cumulative; what lies above the last bound is in `count` alone.
+    buckets: [u64; DURATION_BUCKETS.len()],
+    pub count: u64,
+    /// Seconds.
+    pub sum: f64,
+}
+
+impl DurationHistogram {
+    fn observe(&mut self, duration: Duration) {
+        let seconds = duration.as_secs_f64();
+        let bucket = DURATION_BUCKETS
+            .iter()
+            .zip(&mut self.buckets)
+            .find(|(bound, _)| seconds <= **bound);
+        if let Some((_, count)) = bucket {
+            *count += 1;
+        }
+        self.count += 1;
+        self.sum += seconds;
+    }
+
+    /// Each upper bound with the count of all at or below it.
+    pub fn cumulative(&self) -> impl Iterator<Item = (f64, u64)> {
+        DURATION_BUCKETS
+            .iter()
+            .zip(&self.buckets)
+            .scan(0, |sum, (bound, count)| {
+                *sum += count;
+                Some((*bound, *sum))
+            })
+    }
+}
+
+impl TargetStats {
+    /// Nothing counted yet; the last good probe may lie before the start.
+    pub fn since(last_success: Option<Timestamp>) -> Self {
+        Self {
+            last_success,
+            ..Self::default()
+        }
+    }
+
+    /// Takes a new report in.
+    pub fn observe(&mut self, report: Arc<Report>) {
+        self.attempts += 1;
+        self.durations.observe(report.duration);
+        match report.verdict.reason() {
+            None => {
+                self.successes += 1;
+                self.last_success = Some(report.started);
+            }
+            Some(reason) => *self.failures.entry(reason).or_default() += 1,
+        }
+        self.compare_answer(&report);
+        self.latest = Some(report);
+    }
+
+    fn compare_answer(&mut self, report: &Report) {
+        let followed = report.hops.first().and_then(|hop| hop.dns.facts());
+        let answer: BTreeSet<IpAddr> = match followed {
+            Some(facts) => facts.resolution.addresses.iter().copied().collect(),
+            None => return,
+        };
+        if answer.is_empty() {
+            return;
+        }
+        if self
+            .last_answer
+            .as_ref()
+            .is_some_and(|last| *last != answer)
+        {
+            self.answer_changes += 1;
+        }
+        self.last_answer = Some(answer);
+    }
+}
