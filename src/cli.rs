@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use strum::IntoStaticStr;
 
 use crate::evidence::TerminalOutcome;
 
@@ -270,22 +271,12 @@ pub struct DrillArgs {
     pub recording: Recording,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, IntoStaticStr)]
+#[strum(serialize_all = "snake_case", const_into_str)]
 pub enum Severity {
     Critical,
     Warning,
     Info,
-}
-
-impl Severity {
-    /// The value of the `severity` label.
-    pub fn code(self) -> &'static str {
-        match self {
-            Self::Critical => "critical",
-            Self::Warning => "warning",
-            Self::Info => "info",
-        }
-    }
 }
 
 #[derive(Debug, Args)]

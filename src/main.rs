@@ -28,9 +28,10 @@ fn main() -> ExitCode {
     // A probe is mostly waiting: a second thread would cost each of them its wake-ups. What takes long,
     // as a scrape of many targets does, leaves this one (serve/routes.rs). Built for debugging, all takes
     // several times as long, and one is not enough.
-    let mut builder = match cfg!(debug_assertions) {
-        true => Builder::new_multi_thread(),
-        false => Builder::new_current_thread(),
+    let mut builder = if cfg!(debug_assertions) {
+        Builder::new_multi_thread()
+    } else {
+        Builder::new_current_thread()
     };
     let runtime = match builder.worker_threads(2).enable_all().build() {
         Ok(runtime) => runtime,

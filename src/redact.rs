@@ -26,9 +26,10 @@ const PLACEHOLDER: &str = "(e-mail address withheld)";
 
 /// The text without e-mail addresses.
 pub fn redact_emails(text: &str) -> Cow<'_, str> {
-    match text.contains('@') || text.contains("%40") {
-        true => EMAIL.replace_all(text, PLACEHOLDER),
-        false => Cow::Borrowed(text),
+    if text.contains('@') || text.contains("%40") {
+        EMAIL.replace_all(text, PLACEHOLDER)
+    } else {
+        Cow::Borrowed(text)
     }
 }
 

@@ -38,9 +38,10 @@ impl Recorder {
         config: &Config,
         clock: Clock,
     ) -> Result<Option<Self>, String> {
-        match recording.record {
-            false => Ok(None),
-            true => Self::of(config, recording.reference.as_deref(), clock).map(Some),
+        if !recording.record {
+            Ok(None)
+        } else {
+            Self::of(config, recording.reference.as_deref(), clock).map(Some)
         }
     }
 
@@ -164,9 +165,10 @@ pub fn evidence(flags: &Flags, args: &EvidenceArgs, clock: Clock) -> anyhow::Res
             print_error(fault);
         }
     }
-    Ok(match audit.faults.is_empty() {
-        true => ExitStatus::Success,
-        false => ExitStatus::Negative,
+    Ok(if audit.faults.is_empty() {
+        ExitStatus::Success
+    } else {
+        ExitStatus::Negative
     })
 }
 
@@ -216,9 +218,10 @@ impl<'a> EvidenceQuery<'a> {
 
 fn ledger(config: &Config, place: &EvidencePlace, clock: Clock) -> Result<Ledger, String> {
     if let Some(copy) = &place.data_directory {
-        return match copy.is_dir() {
-            true => Ok(Ledger::copy(copy, clock)),
-            false => Err(format!("{} is not a directory", copy.display())),
+        return if copy.is_dir() {
+            Ok(Ledger::copy(copy, clock))
+        } else {
+            Err(format!("{} is not a directory", copy.display()))
         };
     }
     let directory = config

@@ -129,7 +129,7 @@ pub async fn drill(flags: &Flags, args: &DrillArgs, clock: Clock) -> anyhow::Res
     };
     let drill = Drill {
         alertmanager,
-        severity: args.severity.code().to_owned(),
+        severity: args.severity.into_str().to_owned(),
         site: config.site,
         hold,
         access: Access {

@@ -33,9 +33,10 @@ pub fn timetable(flags: &Flags, args: &TimetableArgs, clock: Clock) -> anyhow::R
     let standing = dates.standing(at, &config.calendar);
     let text = match args.format {
         TimetableFormat::Text => {
-            let explain = match args.explain {
-                true => Explain::WithSentences,
-                false => Explain::DatesOnly,
+            let explain = if args.explain {
+                Explain::WithSentences
+            } else {
+                Explain::DatesOnly
             };
             render::timetable::text(&dates, &standing, explain)
         }

@@ -63,9 +63,10 @@ pub async fn verify(flags: &Flags, args: &Verify, clock: Clock) -> anyhow::Resul
     // A control that fails is no answer to whether the login works, unless it was asked for.
     let decides = |report: &&Report| report.role == Role::Login || args.target.is_some();
     let mut deciding = reports.iter().filter(decides);
-    Ok(match deciding.all(|report| report.verdict.is_good()) {
-        true => ExitStatus::Success,
-        false => ExitStatus::Negative,
+    Ok(if deciding.all(|report| report.verdict.is_good()) {
+        ExitStatus::Success
+    } else {
+        ExitStatus::Negative
     })
 }
 
@@ -81,9 +82,10 @@ fn verifications(reports: &[Report], recorder: &Recorder) -> Vec<Content> {
 /// The targets that the argument means.
 fn select_targets(config: &Config, argument: Option<&str>) -> Result<Vec<Arc<Target>>, String> {
     let Some(argument) = argument else {
-        return match config.targets.is_empty() {
-            false => Ok(config.targets.to_vec()),
-            true => Err("no target is configured; name an https address".to_owned()),
+        return if !config.targets.is_empty() {
+            Ok(config.targets.to_vec())
+        } else {
+            Err("no target is configured; name an https address".to_owned())
         };
     };
     if let Some(target) = config.targets.named(argument) {

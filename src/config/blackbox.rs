@@ -235,9 +235,10 @@ impl Conversion<'_> {
         let flag = |key: &str| http.get(key).and_then(Value::as_bool);
         let stays =
             flag("follow_redirects") == Some(false) || flag("no_follow_redirects") == Some(true);
-        match stays {
-            true => self.set(&["http", "redirects"], json!("none")),
-            false => self.set(&["http", "max_redirects"], json!(MAX_REDIRECTS)),
+        if stays {
+            self.set(&["http", "redirects"], json!("none"))
+        } else {
+            self.set(&["http", "max_redirects"], json!(MAX_REDIRECTS))
         }
     }
 
@@ -293,15 +294,16 @@ impl Conversion<'_> {
     fn unwanted(&mut self, at: &str, value: &Value) {
         for text in texts(value) {
             let is_literal = !text.is_empty() && regex::escape(text) == text;
-            match is_literal {
-                true => self.push(&["page", "not_contains"], json!(text)),
-                false => self.leave(
+            if is_literal {
+                self.push(&["page", "not_contains"], json!(text))
+            } else {
+                self.leave(
                     at,
                     format!(
                         "{text:?}: what must not be there is a plain text here; write it into \
-                         page.not_contains"
+                     page.not_contains"
                     ),
-                ),
+                )
             }
         }
     }

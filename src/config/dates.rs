@@ -71,9 +71,10 @@ pub(super) fn calendar(
         ("extra_open", &raw.extra_open, &open, true),
     ] {
         for (index, (text, date)) in list.iter().zip(dates).enumerate() {
-            let (closed, open) = match is_open {
-                true => (None, Some(*date)),
-                false => (Some(*date), None),
+            let (closed, open) = if is_open {
+                (None, Some(*date))
+            } else {
+                (Some(*date), None)
             };
             match calendar.clone().with_overrides(closed, open) {
                 Ok(with) => calendar = with,
@@ -215,9 +216,10 @@ fn hours(value: &serde_json::Value) -> Result<Hours, String> {
         _ => return Err(HOURS_FORMS.to_owned()),
     };
     let (from, to) = (time("from")?, time("to")?);
-    match from < to {
-        true => Ok(Hours::Daily { days, from, to }),
-        false => Err("the hours end before they begin".to_owned()),
+    if from < to {
+        Ok(Hours::Daily { days, from, to })
+    } else {
+        Err("the hours end before they begin".to_owned())
     }
 }
 

@@ -235,7 +235,7 @@ fn readiness_source(
     for (name, count) in &raw.expected_total {
         match readiness::Kind::ALL
             .into_iter()
-            .find(|kind| kind.code() == name)
+            .find(|kind| kind.into_str() == name)
         {
             Some(kind) => {
                 expected_total.insert(kind, count.value);
@@ -350,7 +350,7 @@ fn contacts(raw: &raw::Contacts, diagnostics: &mut Diagnostics) -> Contacts {
     ] {
         let Some(text) = text else { continue };
         if text.value.chars().any(char::is_control) || text.value.chars().count() > 200 {
-            let key = format!("contacts.{}", contact.code());
+            let key = format!("contacts.{}", contact.into_str());
             diagnostics.at(text, key, "a contact is one line of at most 200 characters");
         }
         contacts.0.insert(contact, text.value.clone());

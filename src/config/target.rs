@@ -160,14 +160,18 @@ fn validate_one(
     if let Some(group) = &raw.group {
         label(group, format!("{key}.group"), diagnostics);
     }
-    let scheme = match raw.allow_http {
-        true => Scheme::HttpAllowed,
-        false => Scheme::HttpsOnly,
+    let scheme = if raw.allow_http {
+        Scheme::HttpAllowed
+    } else {
+        Scheme::HttpsOnly
     };
     let url = probe_url(&raw.url.value, scheme)
-        .map_err(|message| match raw.url.value.contains('@') {
-            true => diagnostics.at_secret(&raw.url, format!("{key}.url"), message),
-            false => diagnostics.at(&raw.url, format!("{key}.url"), message),
+        .map_err(|message| {
+            if raw.url.value.contains('@') {
+                diagnostics.at_secret(&raw.url, format!("{key}.url"), message)
+            } else {
+                diagnostics.at(&raw.url, format!("{key}.url"), message)
+            }
         })
         .ok();
     let module = match &raw.module {

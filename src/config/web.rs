@@ -106,9 +106,10 @@ impl WebConfig {
                 Self::default()
             }
         };
-        match diagnostics.is_empty() {
-            true => Ok(config),
-            false => Err(ConfigError::Mistaken(diagnostics)),
+        if diagnostics.is_empty() {
+            Ok(config)
+        } else {
+            Err(ConfigError::Mistaken(diagnostics))
         }
     }
 }
@@ -174,9 +175,10 @@ const HEADERS: &[(&str, &[&str])] = &[
 impl Reader<'_> {
     /// Notes a mistake; its line is not shown where a secret stands in it.
     fn at<T>(&mut self, value: &Spanned<T>, key: &str, message: impl Into<String>) {
-        match self.secret_lines.contains(&value.referenced.line()) {
-            true => self.diagnostics.at_secret(value, key, message),
-            false => self.diagnostics.at(value, key, message),
+        if self.secret_lines.contains(&value.referenced.line()) {
+            self.diagnostics.at_secret(value, key, message)
+        } else {
+            self.diagnostics.at(value, key, message)
         }
     }
 

@@ -86,15 +86,12 @@ impl fmt::Display for Fault {
             Self::Altered { place, number } => {
                 write!(f, "{place}: record {number} was altered")
             }
-            Self::Missing { numbers } => match numbers.start() == numbers.end() {
-                true => write!(f, "record {} is missing", numbers.start()),
-                false => write!(
-                    f,
-                    "records {} to {} are missing",
-                    numbers.start(),
-                    numbers.end()
-                ),
-            },
+            Self::Missing { numbers } => if numbers.start() == numbers.end() { write!(f, "record {} is missing", numbers.start()) } else { write!(
+                f,
+                "records {} to {} are missing",
+                numbers.start(),
+                numbers.end()
+            ) },
             Self::OutOfOrder {
                 place,
                 number,

@@ -6,6 +6,7 @@ use std::fmt;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
+use strum::IntoStaticStr;
 
 use super::verification::Verification;
 use crate::report::{LayerName, Reason, Verdict};
@@ -96,9 +97,10 @@ impl TryFrom<String> for Reference {
     fn try_from(text: String) -> Result<Self, Self::Error> {
         let allowed =
             |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.' | '/' | '#');
-        match (1..=64).contains(&text.len()) && text.chars().all(allowed) {
-            true => Ok(Self(text)),
-            false => Err("a reference has 1 to 64 letters, digits and . - _ / #"),
+        if (1..=64).contains(&text.len()) && text.chars().all(allowed) {
+            Ok(Self(text))
+        } else {
+            Err("a reference has 1 to 64 letters, digits and . - _ / #")
         }
     }
 }
@@ -138,9 +140,20 @@ pub struct TerminalCheck {
 
 /// Whether the login page was seen in Edge.
 #[derive(
-    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, clap::ValueEnum,
+    Clone,
+    Copy,
+    Debug,
+    PartialEq,
+    Eq,
+    PartialOrd,
+    Ord,
+    Serialize,
+    Deserialize,
+    IntoStaticStr,
+    clap::ValueEnum,
 )]
 #[serde(rename_all = "kebab-case")]
+#[strum(serialize_all = "kebab-case", const_into_str)]
 pub enum TerminalOutcome {
     Seen,
     NotSeen,
@@ -148,14 +161,6 @@ pub enum TerminalOutcome {
 
 impl TerminalOutcome {
     pub const ALL: [Self; 2] = [Self::Seen, Self::NotSeen];
-
-    /// The value of the `outcome` label and of `record --outcome`.
-    pub fn code(self) -> &'static str {
-        match self {
-            Self::Seen => "seen",
-            Self::NotSeen => "not-seen",
-        }
-    }
 }
 
 /// A target's outage: two failing probes in a row, since the first of them.

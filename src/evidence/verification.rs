@@ -4,6 +4,7 @@ use std::net::IpAddr;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
+use strum::IntoStaticStr;
 
 use super::record::{Failure, Reference};
 use crate::report::{
@@ -11,8 +12,9 @@ use crate::report::{
 };
 
 /// Why a probe was recorded.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, IntoStaticStr)]
 #[serde(rename_all = "snake_case")]
+#[strum(serialize_all = "snake_case", const_into_str)]
 pub enum Origin {
     /// Somebody asked for it by `verify --record`.
     Verify,
@@ -21,14 +23,6 @@ pub enum Origin {
 }
 
 impl Origin {
-    /// As JSON has it.
-    pub fn code(self) -> &'static str {
-        match self {
-            Self::Verify => "verify",
-            Self::Daily => "daily",
-        }
-    }
-
     /// For a person.
     pub fn words(self) -> &'static str {
         match self {
@@ -39,8 +33,9 @@ impl Origin {
 }
 
 /// How a recorded probe ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, IntoStaticStr)]
 #[serde(rename_all = "snake_case")]
+#[strum(serialize_all = "snake_case", const_into_str)]
 pub enum Outcome {
     /// Every layer good and the page checked: the only outcome that counts as verification.
     FullPass,
@@ -49,18 +44,6 @@ pub enum Outcome {
     /// The target must not be reachable, and is not.
     Closed,
     Failed,
-}
-
-impl Outcome {
-    /// As JSON has it.
-    pub fn code(self) -> &'static str {
-        match self {
-            Self::FullPass => "full_pass",
-            Self::PageUnchecked => "page_unchecked",
-            Self::Closed => "closed",
-            Self::Failed => "failed",
-        }
-    }
 }
 
 /// One probe, layer by layer.
@@ -201,9 +184,10 @@ impl Verification {
 
 fn seen(report: &Report, layer: LayerName) -> LayerSeen {
     fn any<F>(of: impl Iterator<Item = F>, needed: impl Fn(F) -> bool) -> LayerState {
-        match of.into_iter().any(needed) {
-            true => LayerState::NotReached,
-            false => LayerState::NotApplicable,
+        if of.into_iter().any(needed) {
+            LayerState::NotReached
+        } else {
+            LayerState::NotApplicable
         }
     }
     fn needed<F>(layer: &Layer<F>) -> bool {

@@ -157,9 +157,10 @@ impl Engine {
         let verdict = match failure {
             Some(reason) => Verdict::of(reason),
             None => Verdict::Good {
-                page: match page.facts().is_some_and(|facts| !facts.checks.is_empty()) {
-                    true => PageVerdict::Checked,
-                    false => PageVerdict::Unchecked,
+                page: if page.facts().is_some_and(|facts| !facts.checks.is_empty()) {
+                    PageVerdict::Checked
+                } else {
+                    PageVerdict::Unchecked
                 },
             },
         };
@@ -305,9 +306,10 @@ impl Probe<'_> {
         let seen = progress.hop.dns.facts();
         let seen = seen.map(|facts| facts.resolution.addresses.as_slice());
         let usable = resolved.as_deref().unwrap_or_default();
-        let all: Vec<IpAddr> = match by_proxy {
-            true => literal.into_iter().collect(),
-            false => [usable, seen.unwrap_or_default()].concat(),
+        let all: Vec<IpAddr> = if by_proxy {
+            literal.into_iter().collect()
+        } else {
+            [usable, seen.unwrap_or_default()].concat()
         };
         let port = url.port_or_known_default().unwrap_or(443);
         self.forbidden = allowed.forbidden(&all, port);

@@ -234,9 +234,10 @@ fn refused(status: StatusCode, headers: &HeaderMap) -> Refusal {
 }
 
 fn trouble(error: &hyper::Error) -> String {
-    match error.is_parse() {
-        true => "what the proxy answers is no HTTP".to_owned(),
-        false => format!("the proxy ended the connection ({error})"),
+    if error.is_parse() {
+        "what the proxy answers is no HTTP".to_owned()
+    } else {
+        format!("the proxy ended the connection ({error})")
     }
 }
 

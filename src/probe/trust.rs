@@ -339,8 +339,9 @@ fn interception(judgement: &TrustResult, path: &[&Parsed], policy: &TlsPolicy) -
     let unexpected = !policy.expected_issuers.is_empty()
         && !path.is_empty()
         && !issued_by(&policy.expected_issuers);
-    match own_root_only || unexpected {
-        true => Interception::Suspected,
-        false => Interception::None,
+    if own_root_only || unexpected {
+        Interception::Suspected
+    } else {
+        Interception::None
     }
 }

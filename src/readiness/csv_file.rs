@@ -196,7 +196,7 @@ impl Columns {
             .map(|(_, kind)| *kind)
             .ok_or(RowErrorKind::Kind)?;
         let email = cell(self.email);
-        let email = match Email::ALL.into_iter().find(|one| is(email, one.code())) {
+        let email = match Email::ALL.into_iter().find(|one| is(email, one.into_str())) {
             Some(email) => email,
             None if email.contains('@') => return Err(RowErrorKind::Address),
             None => return Err(RowErrorKind::Email),

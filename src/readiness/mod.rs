@@ -16,12 +16,14 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use jiff::Timestamp;
+use strum::IntoStaticStr;
 
 pub use csv_file::parse;
 pub use row_error::{ReadinessError, RowError, RowErrorKind};
 
 /// An account of the clearing system (CD/OES/CCASS/013/2023, 2.1 and 2.2).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, IntoStaticStr)]
+#[strum(serialize_all = "snake_case", const_into_str)]
 pub enum Kind {
     User,
     /// A Delegated Administrator, who registers the users.
@@ -30,14 +32,6 @@ pub enum Kind {
 
 impl Kind {
     pub const ALL: [Self; 2] = [Self::User, Self::DelegatedAdmin];
-
-    /// The value of the `kind` label, and of the column.
-    pub fn code(self) -> &'static str {
-        match self {
-            Self::User => "user",
-            Self::DelegatedAdmin => "delegated_admin",
-        }
-    }
 
     /// The deadline by which it is to have an address.
     pub fn deadline(self) -> &'static str {
@@ -49,7 +43,8 @@ impl Kind {
 }
 
 /// How far its registration is. Submitted is not confirmed: HKSCC processes forms for weeks.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, IntoStaticStr)]
+#[strum(serialize_all = "snake_case", const_into_str)]
 pub enum Email {
     Missing,
     Submitted,
@@ -58,15 +53,6 @@ pub enum Email {
 
 impl Email {
     pub const ALL: [Self; 3] = [Self::Missing, Self::Submitted, Self::Confirmed];
-
-    /// The value of the `email` label, and of the column.
-    pub fn code(self) -> &'static str {
-        match self {
-            Self::Missing => "missing",
-            Self::Submitted => "submitted",
-            Self::Confirmed => "confirmed",
-        }
-    }
 }
 
 /// `readiness:` of the configuration.

@@ -10,7 +10,7 @@ use crate::report::{
 
 fn failed(failure: Option<Reason>) -> String {
     failure.map_or(String::new(), |reason| {
-        format!("{BAD}{}{BAD:#}", reason.code())
+        format!("{BAD}{}{BAD:#}", reason.into_str())
     })
 }
 
@@ -60,7 +60,7 @@ fn lookup(lookup: &Lookup) -> String {
     let mut line = format!(
         "{FAINT}{}{FAINT:#} {:<4} ",
         lookup.resolver,
-        lookup.record.code()
+        lookup.record.into_str()
     );
     let answers: Vec<_> = lookup.answers.iter().map(ToString::to_string).collect();
     match (lookup.failure, answers.is_empty()) {
@@ -165,9 +165,10 @@ pub(super) fn tls(facts: &TlsFacts) -> Vec<String> {
                 .chain
                 .first()
                 .map_or("", |leaf| leaf.pin.as_str());
-            lines.push(match matched {
-                true => "a pinned key is in the chain".to_owned(),
-                false => format!("no pinned key is in the chain; the leaf's is {leaf}"),
+            lines.push(if matched {
+                "a pinned key is in the chain".to_owned()
+            } else {
+                format!("no pinned key is in the chain; the leaf's is {leaf}")
             });
         }
     }
@@ -294,9 +295,10 @@ pub(super) fn page(facts: &PageFacts, failure: Option<Reason>) -> Vec<String> {
         Some(title) => format!("title {title:?}"),
         None => "no title".to_owned(),
     });
-    lines.push(match facts.form_fields.is_empty() {
-        true => "no form fields".to_owned(),
-        false => format!("form fields {}", facts.form_fields.join(", ")),
+    lines.push(if facts.form_fields.is_empty() {
+        "no form fields".to_owned()
+    } else {
+        format!("form fields {}", facts.form_fields.join(", "))
     });
     lines.push(format!("{FAINT}{} bytes{FAINT:#}", facts.bytes));
     lines.push(format!("{FAINT}sha256 {}{FAINT:#}", facts.sha256));

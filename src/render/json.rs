@@ -76,7 +76,7 @@ pub fn discovery(
                 "__param_module": module,
                 "__meta_ccass2fa_target": target.name,
                 "__meta_ccass2fa_url": target.url.as_str(),
-                "__meta_ccass2fa_role": target.role.code(),
+                "__meta_ccass2fa_role": target.role.into_str(),
                 "__meta_ccass2fa_group": target.group.as_deref().unwrap_or_default(),
                 "instance": target.url.as_str(),
                 "module": module,

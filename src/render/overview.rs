@@ -37,7 +37,7 @@ fn way(report: &Report) -> String {
     let outcome = match report.verdict {
         Verdict::Good { .. } => "good".to_owned(),
         Verdict::Failed { layer, reason } => {
-            format!("fails at {}: {}", layer.code(), reason.code())
+            format!("fails at {}: {}", layer.into_str(), reason.into_str())
         }
     };
     format!("{way} ({}) {outcome}", report.target)

@@ -58,7 +58,7 @@ impl Page {
     fn heading(&mut self, report: &Report) {
         let verdict = match (report.verdict, report.expect) {
             (Verdict::Failed { layer, .. }, _) => {
-                format!("{BAD}FAILS at {}{BAD:#}", layer.code())
+                format!("{BAD}FAILS at {}{BAD:#}", layer.into_str())
             }
             (Verdict::Good { .. }, Expectation::Unreachable) => {
                 format!("{GOOD}CLOSED, as it should be{GOOD:#}")
@@ -70,9 +70,10 @@ impl Page {
                 }
             },
         };
-        let name = match report.target == report.url {
-            true => String::new(),
-            false => format!("{STRONG}{}{STRONG:#}  ", report.target),
+        let name = if report.target == report.url {
+            String::new()
+        } else {
+            format!("{STRONG}{}{STRONG:#}  ", report.target)
         };
         self.line(&format!("{name}{}  {verdict}", report.url));
         let mut about = vec![instant(report.started)];
@@ -160,7 +161,7 @@ impl Page {
         else {
             return;
         };
-        self.labelled("Why", &format!("{}: {}", reason.code(), advice.meaning));
+        self.labelled("Why", &format!("{}: {}", reason.into_str(), advice.meaning));
         self.labelled("Ask", &whom(advice.contact, contacts));
         self.labelled("Hand over", advice.information_to_provide);
         self.line("");
@@ -198,7 +199,7 @@ impl Page {
                 "Finding",
                 &format!(
                     "{}: {}. {} Ask {}.",
-                    found.finding.code(),
+                    found.finding.into_str(),
                     found.detail,
                     advice.meaning,
                     whom(advice.contact, contacts)

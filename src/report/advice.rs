@@ -5,12 +5,14 @@
 //! under a heading of the reason's code, and a test holds that.
 
 use serde::Serialize;
+use strum::IntoStaticStr;
 
 use super::{AnsweredBy, Finding, LayerName, Reason, Report};
 
 /// Who can mend it. The names and numbers behind these are the configuration's `contacts`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, IntoStaticStr)]
 #[serde(rename_all = "snake_case")]
+#[strum(serialize_all = "snake_case", const_into_str)]
 pub enum Contact {
     Dns,
     Firewall,
@@ -21,18 +23,6 @@ pub enum Contact {
 }
 
 impl Contact {
-    /// The key in the configuration's `contacts`.
-    pub fn code(self) -> &'static str {
-        match self {
-            Self::Dns => "dns",
-            Self::Firewall => "firewall",
-            Self::Proxy => "proxy",
-            Self::Security => "security",
-            Self::Desk => "desk",
-            Self::Hkex => "hkex",
-        }
-    }
-
     /// Whom this means at a firm.
     pub fn team(self) -> &'static str {
         match self {

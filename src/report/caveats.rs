@@ -32,12 +32,9 @@ pub fn caveats(report: &Report) -> Vec<String> {
         "The CCASS Terminal PC: this host may have another network, source address and proxy."
             .to_owned(),
     );
-    list.push(match report.proxied() {
-        false => "Proxies and PAC files: this probe connects directly; a browser may not.",
-        true => {
-            "The direct way, HKEX's resolvers and PAC files: this probe goes through the web proxy, \
-             which resolves the name; a browser may not."
-        }
+    list.push(if !report.proxied() { "Proxies and PAC files: this probe connects directly; a browser may not." } else {
+        "The direct way, HKEX's resolvers and PAC files: this probe goes through the web proxy, \
+         which resolves the name; a browser may not."
     }
     .to_owned());
     list

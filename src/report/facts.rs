@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use serde::Serialize;
+use strum::IntoStaticStr;
 
 use super::{Reason, seconds};
 
@@ -59,21 +60,12 @@ pub struct Resolution {
 }
 
 /// The type of record that was asked for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, IntoStaticStr)]
+#[strum(serialize_all = "UPPERCASE", const_into_str)]
 pub enum Record {
     A,
     #[serde(rename = "AAAA")]
     Aaaa,
-}
-
-impl Record {
-    /// The value of the `record` label.
-    pub fn code(self) -> &'static str {
-        match self {
-            Self::A => "A",
-            Self::Aaaa => "AAAA",
-        }
-    }
 }
 
 /// One question to one name server: one packet, no retry, no cache.
@@ -113,11 +105,14 @@ pub struct Lookup {
 }
 
 /// An address family.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, IntoStaticStr)]
+#[strum(serialize_all = "snake_case", const_into_str)]
 pub enum Family {
     #[serde(rename = "4")]
+    #[strum(serialize = "4")]
     V4,
     #[serde(rename = "6")]
+    #[strum(serialize = "6")]
     V6,
 }
 
@@ -127,14 +122,6 @@ impl Family {
             Self::V4
         } else {
             Self::V6
-        }
-    }
-
-    /// The value of the `family` label.
-    pub fn code(self) -> &'static str {
-        match self {
-            Self::V4 => "4",
-            Self::V6 => "6",
         }
     }
 }
@@ -260,8 +247,9 @@ pub enum Interception {
 }
 
 /// A set of trust anchors.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, IntoStaticStr)]
 #[serde(rename_all = "snake_case")]
+#[strum(serialize_all = "snake_case", const_into_str)]
 pub enum RootSet {
     /// What this host trusts.
     Platform,
@@ -269,17 +257,6 @@ pub enum RootSet {
     PublicWeb,
     /// The configured `ca_file`.
     CaFile,
-}
-
-impl RootSet {
-    /// The value of the `roots` label and of the configuration's `roots`.
-    pub fn code(self) -> &'static str {
-        match self {
-            Self::Platform => "platform",
-            Self::PublicWeb => "public_web",
-            Self::CaFile => "ca_file",
-        }
-    }
 }
 
 /// What one set of roots says of a chain. The name is judged apart.
@@ -324,8 +301,9 @@ pub struct Certificate {
 }
 
 /// Who gave an answer, as far as the session shows.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, IntoStaticStr)]
 #[serde(rename_all = "snake_case")]
+#[strum(serialize_all = "snake_case", const_into_str)]
 pub enum AnsweredBy {
     /// A server whose certificate is trusted, with no sign of inspection.
     Origin,
@@ -336,18 +314,6 @@ pub enum AnsweredBy {
     /// Nothing proves who it was.
     #[default]
     Unknown,
-}
-
-impl AnsweredBy {
-    /// As JSON and metrics have it.
-    pub fn code(self) -> &'static str {
-        match self {
-            Self::Origin => "origin",
-            Self::Interceptor => "interceptor",
-            Self::Proxy => "proxy",
-            Self::Unknown => "unknown",
-        }
-    }
 }
 
 /// One response.

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
+use strum::IntoStaticStr;
 
 use super::{Reason, Report, TargetStats, Verdict};
 
@@ -55,8 +56,11 @@ pub struct LastSuccess {
 }
 
 /// What is compared with the last good probe.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, IntoStaticStr,
+)]
 #[serde(rename_all = "snake_case")]
+#[strum(serialize_all = "snake_case", const_into_str)]
 pub enum Fact {
     /// Of the certificate.
     Issuer,
@@ -67,15 +71,6 @@ pub enum Fact {
 }
 
 impl Fact {
-    /// The value of the `fact` label.
-    pub fn code(self) -> &'static str {
-        match self {
-            Self::Issuer => "issuer",
-            Self::Key => "key",
-            Self::Addresses => "addresses",
-        }
-    }
-
     /// For a person.
     pub fn words(self) -> &'static str {
         match self {
@@ -165,9 +160,10 @@ impl TargetHistory {
             at: report.started,
             facts,
         });
-        match same {
-            true => ChangeKind::TimestampOnly,
-            false => ChangeKind::StateChanged,
+        if same {
+            ChangeKind::TimestampOnly
+        } else {
+            ChangeKind::StateChanged
         }
     }
 
@@ -176,9 +172,10 @@ impl TargetHistory {
         let changes = self.differences(report.started, facts);
         let same = changes == self.changes;
         self.changes = changes;
-        match same {
-            true => ChangeKind::TimestampOnly,
-            false => ChangeKind::StateChanged,
+        if same {
+            ChangeKind::TimestampOnly
+        } else {
+            ChangeKind::StateChanged
         }
     }
 

@@ -18,6 +18,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use serde::Serialize;
+use strum::IntoStaticStr;
 
 pub use facts::{
     AddressAttempt, AnsweredBy, Certificate, DnsFacts, Family, Handshake, HttpFacts, Interception,
@@ -30,21 +31,12 @@ pub use reject_reason::RejectReason;
 pub use stats::{DURATION_BUCKETS, DurationHistogram, MissReason, TargetStats};
 
 /// Whether a target is the login itself, or a control that answers "is it us or them?".
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, IntoStaticStr)]
 #[serde(rename_all = "snake_case")]
+#[strum(serialize_all = "snake_case", const_into_str)]
 pub enum Role {
     Login,
     Control,
-}
-
-impl Role {
-    /// The value of the `role` label.
-    pub fn code(self) -> &'static str {
-        match self {
-            Self::Login => "login",
-            Self::Control => "control",
-        }
-    }
 }
 
 /// What should be seen at a target.

@@ -2,6 +2,7 @@
 //! trouble is this site's own.
 
 use serde::Serialize;
+use strum::IntoStaticStr;
 
 use super::{Report, Role};
 
@@ -31,8 +32,9 @@ pub enum Share {
 }
 
 /// How a target is reached.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, IntoStaticStr)]
 #[serde(rename_all = "snake_case")]
+#[strum(serialize_all = "snake_case", const_into_str)]
 pub enum PathKind {
     Direct,
     Proxy,
@@ -73,17 +75,10 @@ impl Share {
 
 impl PathKind {
     pub fn of(report: &Report) -> Self {
-        match report.proxied() {
-            true => Self::Proxy,
-            false => Self::Direct,
-        }
-    }
-
-    /// The value of the `way` label.
-    pub fn code(self) -> &'static str {
-        match self {
-            Self::Direct => "direct",
-            Self::Proxy => "proxy",
+        if report.proxied() {
+            Self::Proxy
+        } else {
+            Self::Direct
         }
     }
 }

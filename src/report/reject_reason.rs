@@ -1,8 +1,11 @@
 //! Why `/probe` did not probe: a closed set.
 
+use strum::IntoStaticStr;
+
 /// One cause. A refusal asks nothing of the network, except that an address is known only once its
 /// name is resolved.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, IntoStaticStr)]
+#[strum(serialize_all = "snake_case", const_into_str)]
 pub enum RejectReason {
     UnknownModule,
     /// The scraper's time limit is not a number of seconds.
@@ -40,21 +43,4 @@ impl RejectReason {
         Self::Address,
         Self::Busy,
     ];
-
-    /// The value of the `cause` label.
-    pub fn code(self) -> &'static str {
-        match self {
-            Self::UnknownModule => "unknown_module",
-            Self::TimeLimit => "time_limit",
-            Self::MissingTarget => "missing_target",
-            Self::Parameter => "parameter",
-            Self::Malformed => "malformed",
-            Self::Scheme => "scheme",
-            Self::Credentials => "credentials",
-            Self::Host => "host",
-            Self::Port => "port",
-            Self::Address => "address",
-            Self::Busy => "busy",
-        }
-    }
 }

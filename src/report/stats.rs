@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
+use strum::IntoStaticStr;
 
 use super::{Reason, Report};
 
@@ -13,11 +14,13 @@ use super::{Reason, Report};
 pub const DURATION_BUCKETS: [f64; 10] = [0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0];
 
 /// Why a cycle was not run in its time.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, IntoStaticStr)]
+#[strum(serialize_all = "snake_case", const_into_str)]
 pub enum MissReason {
     /// The probe before it was still under way.
     Overrun,
     /// Too many probes of other targets were under way.
+    #[strum(serialize = "limit")]
     ConcurrencyLimit,
     /// The server asked to be left alone (429 or 503 with Retry-After).
     Backoff,
@@ -25,15 +28,6 @@ pub enum MissReason {
 
 impl MissReason {
     pub const ALL: [Self; 3] = [Self::Overrun, Self::ConcurrencyLimit, Self::Backoff];
-
-    /// The value of the `cause` label.
-    pub fn code(self) -> &'static str {
-        match self {
-            Self::Overrun => "overrun",
-            Self::ConcurrencyLimit => "limit",
-            Self::Backoff => "backoff",
-        }
-    }
 }
 
 /// The latest report of a target and its counters since the start.

@@ -97,9 +97,10 @@ impl Auth {
         let is_right = self
             .verify(&name, password, hash.unwrap_or(fallback_hash))
             .await;
-        match is_right && hash.is_some() {
-            true => Ok(()),
-            false => Err(AuthError::Unauthorized),
+        if is_right && hash.is_some() {
+            Ok(())
+        } else {
+            Err(AuthError::Unauthorized)
         }
     }
 

@@ -276,19 +276,20 @@ fn ad_hoc_target(
     limit: Duration,
 ) -> Result<Target, Refused> {
     let has_scheme = asked.contains("://");
-    let url = match has_scheme {
-        true => Url::parse(asked),
-        // As blackbox_exporter reads it.
-        false => Url::parse(&format!("http://{asked}")),
+    let url = if has_scheme {
+        Url::parse(asked)
+    } else {
+        Url::parse(&format!("http://{asked}"))
     };
     let url = url.map_err(|error| {
         let message = format!("The target is not an address ({error})");
         (RejectReason::Malformed, message)
     })?;
     // An e-mail address reads as credentials and a host.
-    let checked = match redact::contains_email(asked) {
-        true => Err(RejectReason::Credentials),
-        false => config.allowed_hosts.check(&url),
+    let checked = if redact::contains_email(asked) {
+        Err(RejectReason::Credentials)
+    } else {
+        config.allowed_hosts.check(&url)
     };
     if let Err(reason) = checked {
         return Err((reason, sentence(reason, &url)));

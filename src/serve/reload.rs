@@ -71,9 +71,10 @@ impl Reloader {
     }
 
     fn tell(&self, is_good: bool) {
-        self.outcome.send_replace(match is_good {
-            true => Reload::Successful,
-            false => Reload::Failed,
+        self.outcome.send_replace(if is_good {
+            Reload::Successful
+        } else {
+            Reload::Failed
         });
     }
 

@@ -141,9 +141,10 @@ impl Routes {
             active: Arc::clone(&self.active.borrow()),
         });
         let answer = self.route(&request, scheme).await;
-        let answer = match answer.body().len() > LARGE_BODY {
-            true => run_blocking(move || compressed(&request, answer)).await,
-            false => compressed(&request, answer),
+        let answer = if answer.body().len() > LARGE_BODY {
+            run_blocking(move || compressed(&request, answer)).await
+        } else {
+            compressed(&request, answer)
         };
         answer.map(Full::new)
     }
@@ -221,12 +222,13 @@ impl Routes {
     }
 
     fn ready(&self) -> HttpResponse {
-        match self.store.is_ready() {
-            true => text_response(StatusCode::OK, "ready\n"),
-            false => text_response(
+        if self.store.is_ready() {
+            text_response(StatusCode::OK, "ready\n")
+        } else {
+            text_response(
                 StatusCode::SERVICE_UNAVAILABLE,
                 "not ready: some target has not been probed yet\n",
-            ),
+            )
         }
     }
 

@@ -254,8 +254,8 @@ fn log_transition(report: &Report, before: Option<&Report>) {
         (Verdict::Good { .. }, _) => info!(target_name = target, seconds, "the probe is good"),
         (Verdict::Failed { layer, reason }, _) => warn!(
             target_name = target,
-            layer = layer.code(),
-            reason = reason.code(),
+            layer = layer.into_str(),
+            reason = reason.into_str(),
             seconds,
             "the probe fails"
         ),

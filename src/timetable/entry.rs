@@ -7,6 +7,7 @@
 use jiff::Timestamp;
 use jiff::civil::Date;
 use serde::{Deserialize, Serialize};
+use strum::IntoStaticStr;
 
 use super::form::{Form, Interval, Precision};
 use crate::calendar::{day_end, midnight};
@@ -72,7 +73,8 @@ pub struct Event {
     pub actual: Option<Date>,
 }
 
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, IntoStaticStr)]
+#[strum(serialize_all = "snake_case", const_into_str)]
 pub enum EventKind {
     Appointment(Appointment),
     Milestone { awaited_from: String },
@@ -92,21 +94,26 @@ pub struct Appointment {
 }
 
 /// Whether a date may still move.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, IntoStaticStr)]
 #[serde(rename_all = "snake_case")]
+#[strum(serialize_all = "snake_case", const_into_str)]
 pub enum Status {
     Tentative,
     Confirmed,
 }
 
 /// The stages of the change, in their order.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, IntoStaticStr,
+)]
+#[strum(serialize_all = "snake_case", const_into_str)]
 pub enum Phase {
     #[serde(rename = "preparation")]
     Preparation,
     #[serde(rename = "parallel_run")]
     ParallelRun,
     #[serde(rename = "sole_2fa")]
+    #[strum(serialize = "sole_2fa")]
     Sole2fa,
 }
 
@@ -137,37 +144,7 @@ impl Event {
     }
 }
 
-impl EventKind {
-    /// The name in JSON.
-    pub fn code(&self) -> &'static str {
-        match self {
-            Self::Appointment(_) => "appointment",
-            Self::Milestone { .. } => "milestone",
-            Self::PhaseStart { .. } => "phase_start",
-        }
-    }
-}
-
-impl Status {
-    /// The name in metrics and JSON.
-    pub fn code(self) -> &'static str {
-        match self {
-            Self::Tentative => "tentative",
-            Self::Confirmed => "confirmed",
-        }
-    }
-}
-
 impl Phase {
     /// All phases, for a state set.
     pub const ALL: [Self; 3] = [Self::Preparation, Self::ParallelRun, Self::Sole2fa];
-
-    /// The name in metrics and JSON.
-    pub fn code(self) -> &'static str {
-        match self {
-            Self::Preparation => "preparation",
-            Self::ParallelRun => "parallel_run",
-            Self::Sole2fa => "sole_2fa",
-        }
-    }
 }

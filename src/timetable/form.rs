@@ -8,11 +8,13 @@
 use jiff::civil::Date;
 use jiff::{Timestamp, ToSpan};
 use serde::{Serialize, Serializer};
+use strum::IntoStaticStr;
 
 use crate::calendar::{day_end, midnight};
 
 /// A date as a circular writes it. Month forms hold the first day of the month.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, IntoStaticStr)]
+#[strum(serialize_all = "snake_case", const_into_str)]
 pub enum Form {
     Before(Date),
     By(Date),
@@ -33,8 +35,9 @@ pub struct Interval {
 }
 
 /// How exactly a date is known.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, IntoStaticStr)]
 #[serde(rename_all = "snake_case")]
+#[strum(serialize_all = "snake_case", const_into_str)]
 pub enum Precision {
     /// To the minute: a day with its times.
     Minute,
@@ -46,21 +49,6 @@ pub enum Precision {
 }
 
 impl Form {
-    /// The form's name in files and in JSON.
-    pub fn code(&self) -> &'static str {
-        match self {
-            Self::Before(_) => "before",
-            Self::By(_) => "by",
-            Self::On(_) => "on",
-            Self::From(_) => "from",
-            Self::Early(_) => "early",
-            Self::Mid(_) => "mid",
-            Self::Late(_) => "late",
-            Self::Month(_) => "month",
-            Self::Range(..) => "range",
-        }
-    }
-
     pub fn precision(&self) -> Precision {
         match self {
             Self::Before(_) | Self::By(_) | Self::On(_) | Self::From(_) => Precision::Day,
@@ -115,25 +103,12 @@ impl Form {
 /// A form is told apart by its name; its dates are told by what they mean.
 impl Serialize for Form {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str(self.code())
+        serializer.serialize_str(self.into_str())
     }
 }
 
 impl Interval {
     pub fn contains(self, at: Timestamp) -> bool {
         self.start <= at && at < self.end
-    }
-}
-
-impl Precision {
-    /// The name in metrics and JSON.
-    pub fn code(self) -> &'static str {
-        match self {
-            Self::Minute => "minute",
-            Self::Day => "day",
-            Self::ThirdOfMonth => "third_of_month",
-            Self::Month => "month",
-            Self::Range => "range",
-        }
     }
 }

@@ -87,7 +87,7 @@ impl Timetable {
         let options = serde_saphyr::options! { strict_booleans: true, with_snippet: false };
         serde_saphyr::from_str_with_options::<raw::RawTimetable>(text, options)
             .map_err(|error| vec![TimetableError::from_yaml(&error, text)])?
-            .into_validated(text)
+            .validate(text)
     }
 
     /// The file as it is written.

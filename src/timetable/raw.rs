@@ -155,7 +155,7 @@ impl Diagnostics {
 impl RawTimetable {
     /// The timetable, or what is wrong in its header and in each of its entries: of one entry the first
     /// mistake.
-    pub(super) fn into_validated(self, written: &str) -> Result<Timetable, Vec<TimetableError>> {
+    pub(super) fn validate(self, written: &str) -> Result<Timetable, Vec<TimetableError>> {
         let mut diagnostics = Diagnostics::default();
         let header = self.header(short_hash(written), &mut diagnostics);
         self.check_duplicates(&mut diagnostics);
@@ -171,7 +171,7 @@ impl RawTimetable {
             for written in &self.deadlines {
                 if !is_waiting(&written) {
                     deadlines
-                        .extend(diagnostics.keep(written.into_validated(header.issued, &events)));
+                        .extend(diagnostics.keep(written.validate(header.issued, &events)));
                 }
             }
         }
@@ -218,14 +218,14 @@ impl RawTimetable {
     fn events(&self, diagnostics: &mut Diagnostics) -> Vec<Event> {
         let mut events = Vec::new();
         for written in &self.events {
-            events.extend(diagnostics.keep(written.into_validated()));
+            events.extend(diagnostics.keep(written.validate()));
         }
         for written in &self.milestones {
-            events.extend(diagnostics.keep(written.into_validated()));
+            events.extend(diagnostics.keep(written.validate()));
         }
         let mut phase = (self.phase_at_issue, None::<Interval>);
         for written in &self.phases {
-            let Some(event) = diagnostics.keep(written.into_validated()) else {
+            let Some(event) = diagnostics.keep(written.validate()) else {
                 continue;
             };
             let follows = written.begins.value > phase.0

@@ -7,6 +7,7 @@
 use jiff::civil::Date;
 use jiff::{Timestamp, ToSpan};
 use serde::Serialize;
+use strum::IntoStaticStr;
 
 use super::entry::{Deadline, Event, EventKind, Phase, Status};
 use super::form::Precision;
@@ -89,8 +90,9 @@ pub struct EventStatus {
     pub attendees: Option<u32>,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, IntoStaticStr)]
 #[serde(rename_all = "snake_case")]
+#[strum(serialize_all = "snake_case", const_into_str)]
 pub enum DeadlineState {
     NotOpen,
     Open,
@@ -101,8 +103,9 @@ pub enum DeadlineState {
     Done,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, IntoStaticStr)]
 #[serde(rename_all = "snake_case")]
+#[strum(serialize_all = "snake_case", const_into_str)]
 pub enum EventState {
     Upcoming,
     /// Within its interval: happening, or to be expected any day.
@@ -189,7 +192,7 @@ impl Event {
         EventStatus {
             id: self.id.clone(),
             title: self.title.clone(),
-            kind: self.kind.code(),
+            kind: self.kind.into_str(),
             state: if at < interval.start {
                 EventState::Upcoming
             } else if at < interval.end {
@@ -216,28 +219,4 @@ impl Event {
 /// firm can still act before it.
 fn business_days_before(date: Date, today: Date, calendar: &Calendar) -> Option<u32> {
     calendar.business_days(today, date.yesterday().ok()?)
-}
-
-impl DeadlineState {
-    /// The name in JSON.
-    pub fn code(self) -> &'static str {
-        match self {
-            Self::NotOpen => "not_open",
-            Self::Open => "open",
-            Self::Disputed => "disputed",
-            Self::Passed => "passed",
-            Self::Done => "done",
-        }
-    }
-}
-
-impl EventState {
-    /// The name in JSON.
-    pub fn code(self) -> &'static str {
-        match self {
-            Self::Upcoming => "upcoming",
-            Self::UnderWay => "under_way",
-            Self::Past => "past",
-        }
-    }
 }

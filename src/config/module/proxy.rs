@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use hyper::Uri;
 use hyper_util::client::proxy::matcher::Matcher;
+use strum::IntoStaticStr;
 use url::{Host, Url};
 
 use super::resolver::port_written;
@@ -42,23 +43,14 @@ pub struct Proxy {
 }
 
 /// How a proxy is spoken to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, IntoStaticStr)]
+#[strum(serialize_all = "snake_case", const_into_str)]
 pub enum ProxyScheme {
     /// CONNECT in the clear.
     Http,
     /// CONNECT over TLS to the proxy.
     Https,
     Socks5,
-}
-
-impl ProxyScheme {
-    fn code(self) -> &'static str {
-        match self {
-            Self::Http => "http",
-            Self::Https => "https",
-            Self::Socks5 => "socks5",
-        }
-    }
 }
 
 /// A name and a password for a proxy, never for a target.
@@ -78,7 +70,13 @@ impl fmt::Debug for Credentials {
 impl fmt::Display for Proxy {
     /// As it is written in the configuration, without credentials.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}://{}:{}", self.scheme.code(), self.host, self.port)
+        write!(
+            f,
+            "{}://{}:{}",
+            self.scheme.into_str(),
+            self.host,
+            self.port
+        )
     }
 }
 

@@ -49,9 +49,12 @@ impl ProbeModule {
             name: name.to_owned(),
             as_written: AsWritten(shown(raw)),
             timeout: reader.one("timeout", &raw.timeout, |text| {
-                duration(text).and_then(|limit| match limit >= MIN_TIMEOUT {
-                    true => Ok(limit),
-                    false => Err("a probe needs at least 100ms".to_owned()),
+                duration(text).and_then(|limit| {
+                    if limit >= MIN_TIMEOUT {
+                        Ok(limit)
+                    } else {
+                        Err("a probe needs at least 100ms".to_owned())
+                    }
                 })
             }),
             resolvers: reader.each("resolvers", &raw.resolvers, Resolver::parse),
@@ -220,9 +223,10 @@ impl Reader<'_> {
             // What is wrong with it may be the password in it.
             Some(text) => ProxyPolicy::parse(&text.value).unwrap_or_else(|message| {
                 let path = self.path("proxy");
-                match text.value.contains('@') {
-                    true => self.diagnostics.at_secret(text, path, message),
-                    false => self.diagnostics.at(text, path, message),
+                if text.value.contains('@') {
+                    self.diagnostics.at_secret(text, path, message)
+                } else {
+                    self.diagnostics.at(text, path, message)
                 }
                 ProxyPolicy::Direct
             }),

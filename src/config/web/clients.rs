@@ -109,9 +109,10 @@ impl ClientCertVerifier for Named {
         now: UnixTime,
     ) -> Result<ClientCertVerified, Error> {
         let verified = self.verifier.verify_client_cert(leaf, intermediates, now)?;
-        match names(leaf).iter().any(|name| self.names.contains(name)) {
-            true => Ok(verified),
-            false => Err(CertificateError::ApplicationVerificationFailure.into()),
+        if names(leaf).iter().any(|name| self.names.contains(name)) {
+            Ok(verified)
+        } else {
+            Err(CertificateError::ApplicationVerificationFailure.into())
         }
     }
 

@@ -109,12 +109,13 @@ impl Source<'_> {
         let certificates = CertificateDer::pem_slice_iter(&pem)
             .collect::<Result<Vec<_>, _>>()
             .map_err(|_| format!("{} holds damaged PEM; write it again", self.name()))?;
-        match certificates.is_empty() {
-            true => Err(format!(
+        if certificates.is_empty() {
+            Err(format!(
                 "{} holds no certificate; it must be PEM (BEGIN CERTIFICATE)",
                 self.name()
-            )),
-            false => Ok(certificates),
+            ))
+        } else {
+            Ok(certificates)
         }
     }
 
@@ -196,9 +197,10 @@ impl Reader<'_> {
         config.ignore_client_order = raw.prefer_server_cipher_suites.unwrap_or(true);
         Some(Tls {
             server: Arc::new(config),
-            clients: match verifier?.client_auth_mandatory() {
-                true => Clients::NeedACertificate,
-                false => Clients::NeedNoCertificate,
+            clients: if verifier?.client_auth_mandatory() {
+                Clients::NeedACertificate
+            } else {
+                Clients::NeedNoCertificate
             },
         })
     }
@@ -309,10 +311,10 @@ impl Reader<'_> {
         for (index, text) in list.iter().enumerate() {
             groups.extend(self.one_of(&format!("curve_preferences[{index}]"), text, &known));
         }
-        match groups.is_empty() {
-            // Each is a mistake of its own; rustls need not say so again.
-            true => aws_lc_rs::default_provider().kx_groups,
-            false => groups,
+        if groups.is_empty() {
+            aws_lc_rs::default_provider().kx_groups
+        } else {
+            groups
         }
     }
 

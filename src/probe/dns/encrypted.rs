@@ -83,7 +83,7 @@ pub(super) async fn exchange(
             Some(Reason::TlsTimedOut) => LookupError::of(Reason::DnsTimedOut),
             _ => LookupError {
                 reason: Reason::DnsTls,
-                detail: detail.or_else(|| failure.map(|reason| reason.code().to_owned())),
+                detail: detail.or_else(|| failure.map(|reason| reason.into_str().to_owned())),
             },
         });
     };

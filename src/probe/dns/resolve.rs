@@ -56,11 +56,12 @@ pub(in crate::probe) async fn follow(
     let failure = match answer {
         Err(_) => Some(Reason::DnsTimedOut),
         Ok(Err(unanswered)) => {
-            followed.detail =
-                match module.route == Route::System && context.system.servers.is_empty() {
-                    true => Some("no name server is configured on this host".to_owned()),
-                    false => unanswered.detail,
-                };
+            followed.detail = if module.route == Route::System && context.system.servers.is_empty()
+            {
+                Some("no name server is configured on this host".to_owned())
+            } else {
+                unanswered.detail
+            };
             Some(unanswered.reason)
         }
         Ok(Ok(addresses)) => {
@@ -101,15 +102,13 @@ async fn by_system(
     let config =
         |servers| ResolverConfig::from_parts(system.domain.clone(), system.search.clone(), servers);
     let whole = name(host)?;
-    let known = match whole.is_fqdn() && !whole.is_localhost() {
-        true => by_hosts_file(module, &whole),
-        // Through the search list, and what is known without any file.
-        false => {
-            let config = config(Vec::new());
-            Box::pin(look_up(module, host, config, ResolveHosts::Always))
-                .await
-                .ok()
-        }
+    let known = if whole.is_fqdn() && !whole.is_localhost() {
+        by_hosts_file(module, &whole)
+    } else {
+        let config = config(Vec::new());
+        Box::pin(look_up(module, host, config, ResolveHosts::Always))
+            .await
+            .ok()
     };
     match known {
         Some(addresses) => Ok(addresses),

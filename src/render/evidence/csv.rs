@@ -86,18 +86,18 @@ fn row(record: &ChainedRecord) -> Row {
     row.put("hash", &record.hash);
     match &record.content {
         Content::Verification(it) => {
-            row.put("outcome", it.outcome.code());
+            row.put("outcome", it.outcome.into_str());
             if let Some(failure) = it.failure {
-                row.put("layer", failure.layer.code());
+                row.put("layer", failure.layer.into_str());
                 row.put("reason", failure.reason);
             }
             row.put("started_hkt", hkt(it.started));
-            row.put("origin", it.origin.code());
+            row.put("origin", it.origin.into_str());
             row.put("page_checks", checks(it));
             row.put("page_sha256", it.page_sha256.as_deref().unwrap_or_default());
             row.put("url", &it.url);
             for seen in &it.layers {
-                row.put(seen.layer.code(), cell(seen));
+                row.put(seen.layer.into_str(), cell(seen));
             }
             row.put("source_addresses", addresses(&it.sources));
             row.put("addresses", addresses(&it.addresses));
@@ -105,15 +105,15 @@ fn row(record: &ChainedRecord) -> Row {
                 row.put("certificate_sha256", &certificate.fingerprint_sha256);
             }
         }
-        Content::Terminal(it) => row.put("outcome", it.outcome.code()),
+        Content::Terminal(it) => row.put("outcome", it.outcome.into_str()),
         Content::OutageBegan(it) => {
-            row.put("layer", it.failure.layer.code());
+            row.put("layer", it.failure.layer.into_str());
             row.put("reason", it.failure.reason);
             row.put("started_hkt", hkt(it.since));
             row.put("url", &it.url);
         }
         Content::OutageEnded(it) => {
-            row.put("layer", it.outage.failure.layer.code());
+            row.put("layer", it.outage.failure.layer.into_str());
             row.put("reason", it.outage.failure.reason);
             row.put("started_hkt", hkt(it.outage.since));
             row.put("ended_hkt", hkt(it.until));

@@ -189,7 +189,7 @@ fn probe(record: &ChainedRecord, it: &Verification, is_altered: bool) -> Markup 
             p.layers-line {
                 @for (index, one) in it.layers.iter().enumerate() {
                     @if index > 0 { " · " }
-                    strong { (one.layer.code()) } " " (layer(one))
+                    strong { (one.layer.into_str()) } " " (layer(one))
                 }
             }
             p {
@@ -218,7 +218,7 @@ fn probe(record: &ChainedRecord, it: &Verification, is_altered: bool) -> Markup 
             @if !it.findings.is_empty() {
                 p {
                     "Findings:"
-                    @for finding in &it.findings { " " code { (finding.code()) } }
+                    @for finding in &it.findings { " " code { (finding.into_str()) } }
                     "."
                 }
             }
@@ -270,7 +270,7 @@ fn outages(selected: &Selected<'_>) -> Markup {
                                         },
                                         None => { td { "no end recorded" } td {} },
                                     }
-                                    td { (outage.failure.layer.code()) ": " code { (outage.failure.reason) } }
+                                    td { (outage.failure.layer.into_str()) ": " code { (outage.failure.reason) } }
                                 }
                             }
                         }

@@ -102,7 +102,7 @@ pub fn json(selected: &Selected<'_>) -> anyhow::Result<String> {
             .map(|(terminal, checks)| Terminal {
                 terminal,
                 outcome: checks.first().and_then(|newest| match &newest.content {
-                    Content::Terminal(check) => Some(check.outcome.code()),
+                    Content::Terminal(check) => Some(check.outcome.into_str()),
                     _ => None,
                 }),
                 recorded: checks.first().map(|newest| newest.recorded),

@@ -46,9 +46,10 @@ impl Selected<'_> {
             self.of.map(|name| format!("of {name}")),
         ];
         let parts: Vec<String> = parts.into_iter().flatten().collect();
-        match parts.is_empty() {
-            true => "all records".to_owned(),
-            false => format!("records {}", parts.join(" ")),
+        if parts.is_empty() {
+            "all records".to_owned()
+        } else {
+            format!("records {}", parts.join(" "))
         }
     }
 
@@ -131,9 +132,10 @@ pub fn list(selected: &Selected<'_>) -> String {
             "{:>6}  {}  {}{}",
             record.number,
             instant(record.recorded),
-            match selected.audit.is_altered(record) {
-                true => "ALTERED: ",
-                false => "",
+            if selected.audit.is_altered(record) {
+                "ALTERED: "
+            } else {
+                ""
             },
             sentence(record)
         ));
@@ -203,7 +205,7 @@ fn sentence(record: &ChainedRecord) -> String {
             "outage of {} since {}: fails at {}, {}",
             it.target,
             instant(it.since),
-            it.failure.layer.code(),
+            it.failure.layer.into_str(),
             it.failure.reason
         ),
         Content::OutageEnded(it) => format!(
@@ -236,7 +238,7 @@ fn outcome(verification: &Verification) -> String {
         (Outcome::PageUnchecked, _) => "reached, page unchecked".to_owned(),
         (Outcome::Closed, _) => "closed, as it should be".to_owned(),
         (Outcome::Failed, Some(failure)) => {
-            format!("fails at {}, {}", failure.layer.code(), failure.reason)
+            format!("fails at {}, {}", failure.layer.into_str(), failure.reason)
         }
         (Outcome::Failed, None) => "fails".to_owned(),
     }

@@ -29,7 +29,7 @@ pub fn state(report: Option<&Report>) -> Markup {
         },
         Some((Verdict::Failed { layer, reason }, _)) => (
             "bad",
-            format!("fails at {}: {}", layer.code(), reason.code()),
+            format!("fails at {}: {}", layer.into_str(), reason.into_str()),
         ),
     };
     html! { span.state.(class) { (words) } }
@@ -42,8 +42,8 @@ pub fn cause(report: &Report, contacts: &Contacts) -> Markup {
     };
     html! {
         h2 {
-            (report.target) " fails at " (reason.layer().code())
-            ": " code { (reason.code()) }
+            (report.target) " fails at " (reason.layer().into_str())
+            ": " code { (reason.into_str()) }
         }
         p { (advice.meaning) }
         dl {
@@ -53,7 +53,7 @@ pub fn cause(report: &Report, contacts: &Contacts) -> Markup {
             dd { (advice.information_to_provide) }
             @if report.response().is_some() {
                 dt { "Answered by" }
-                dd { (report.answered_by().code()) }
+                dd { (report.answered_by().into_str()) }
             }
         }
     }
@@ -105,7 +105,7 @@ pub fn body(report: &Report, contacts: &Contacts) -> Markup {
             dl {
                 @for found in &report.findings {
                     @let advice = advice::of_finding(found.finding);
-                    dt { code { (found.finding.code()) } }
+                    dt { code { (found.finding.into_str()) } }
                     dd {
                         bdi { (found.detail) } ". " (advice.meaning)
                         " Ask " (whom(advice.contact, contacts)) "."
@@ -268,7 +268,7 @@ fn answers(lookups: &[&Lookup], addresses: &[IpAddr]) -> Markup {
     let anything = lookups.iter().any(|one| !one.answers.is_empty());
     html! {
         @if let (Some(reason), false) = (failure, anything) {
-            td colspan=(addresses.len().max(1)) { span.state.bad { (reason.code()) } }
+            td colspan=(addresses.len().max(1)) { span.state.bad { (reason.into_str()) } }
         } @else {
             @for address in addresses {
                 td { @if gives(address) { span.state.good { "yes" } } @else { span.state.warn { "no" } } }
@@ -281,6 +281,6 @@ fn tried(outcome: Option<Option<Reason>>) -> Markup {
     match outcome {
         None => html! { span.state.faint { "not tried" } },
         Some(None) => html! { span.state.good { "yes" } },
-        Some(Some(reason)) => html! { span.state.bad { (reason.code()) } },
+        Some(Some(reason)) => html! { span.state.bad { (reason.into_str()) } },
     }
 }

@@ -89,7 +89,7 @@ fn told(report: &Report, contacts: &Contacts, history: Option<&TargetHistory>) -
 
 fn verdict(report: &Report) -> String {
     match (report.verdict, report.expect) {
-        (Verdict::Failed { layer, .. }, _) => format!("It fails at {}", layer.code()),
+        (Verdict::Failed { layer, .. }, _) => format!("It fails at {}", layer.into_str()),
         (Verdict::Good { .. }, Expectation::Unreachable) => "Closed, as it should be".to_owned(),
         (
             Verdict::Good {

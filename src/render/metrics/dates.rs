@@ -19,7 +19,7 @@ pub(super) fn add(families: &mut Families, exposition: &Snapshot<'_>) {
     }
     for phase in Phase::ALL {
         let holds = f64::from(u8::from(phase == standing.phase));
-        families.add(&PHASE, &[phase.code()], holds);
+        families.add(&PHASE, &[phase.into_str()], holds);
     }
     let certain = f64::from(u8::from(standing.phase_certain));
     families.add(&PHASE_CERTAIN, &[], certain);
@@ -40,7 +40,7 @@ fn header(families: &mut Families, timetable: &Timetable) {
         &[
             &header.reference,
             &header.issued.to_string(),
-            header.status.code(),
+            header.status.into_str(),
             timetable.hash(),
         ],
     );
@@ -63,6 +63,10 @@ fn event(families: &mut Families, standing: &EventStatus) {
     families.add(&EVENT_END, &[id], unix(standing.end));
     let left = standing.business_days_left.map(f64::from);
     families.add_optional(&EVENT_BUSINESS_DAYS_LEFT, &[id], left);
-    let labels = [id, standing.precision.code(), standing.status.code()];
+    let labels = [
+        id,
+        standing.precision.into_str(),
+        standing.status.into_str(),
+    ];
     families.add_info(&EVENT_INFO, &labels);
 }

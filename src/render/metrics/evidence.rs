@@ -25,6 +25,6 @@ pub(super) fn add(families: &mut Families, exposition: &Snapshot<'_>) {
     families.add(&TERMINALS_EXPECTED, &[], config.terminals.len() as f64);
     for outcome in TerminalOutcome::ALL {
         let count = standing.count_terminals(&config.terminals, outcome, &config.timetable);
-        families.add(&TERMINALS_CHECKED, &[outcome.code()], count as f64);
+        families.add(&TERMINALS_CHECKED, &[outcome.into_str()], count as f64);
     }
 }

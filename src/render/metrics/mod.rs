@@ -189,7 +189,7 @@ fn own(families: &mut Families, exposition: &Snapshot<'_>) {
             .get(&cause)
             .copied()
             .unwrap_or_default();
-        families.add(&REFUSALS, &[cause.code()], count as f64);
+        families.add(&REFUSALS, &[cause.into_str()], count as f64);
     }
     families.add(&CONFIG_RELOAD_TIMESTAMP, &[], unix(exposition.loaded_at));
     families.add(&EXPORTER_TIME, &[], unix(exposition.now));

@@ -25,7 +25,7 @@ pub(super) fn add(
 ) {
     let stats = &known.stats;
     let name = target.name.as_str();
-    let role = target.role.code();
+    let role = target.role.into_str();
     families.add_info(
         &TARGET_INFO,
         &[
@@ -40,7 +40,7 @@ pub(super) fn add(
     families.add(&PROBE_TIMEOUT, &[name], target.timeout.as_secs_f64());
     counters(families, name, stats);
     for change in &known.history.changes {
-        let labels = [name, change.fact.code()];
+        let labels = [name, change.fact.into_str()];
         families.add_info(&LAST_GOOD_CHANGED_INFO, &labels);
         families.add(&LAST_GOOD_CHANGED_TIMESTAMP, &labels, unix(change.since));
     }
@@ -67,7 +67,7 @@ pub(super) fn add_facts(families: &mut Families, name: &str, report: &Report) {
 pub(super) fn add_groups(families: &mut Families, overview: &Overview<'_>) {
     for group in &overview.groups {
         for report in &group.paths {
-            let way = PathKind::of(report).code();
+            let way = PathKind::of(report).into_str();
             let good = flag(report.verdict.is_good());
             families.add(&GROUP_WAY_SUCCESS, &[group.name, &report.target, way], good);
         }
@@ -78,12 +78,12 @@ fn counters(families: &mut Families, name: &str, stats: &TargetStats) {
     families.add(&PROBE_ATTEMPTS, &[name], stats.attempts as f64);
     families.add(&PROBE_SUCCESSES, &[name], stats.successes as f64);
     for (reason, count) in &stats.failures {
-        let labels = [name, reason.layer().code(), reason.code()];
+        let labels = [name, reason.layer().into_str(), reason.into_str()];
         families.add(&PROBE_FAILURES, &labels, *count as f64);
     }
     for cause in MissReason::ALL {
         let count = stats.missed.get(&cause).copied().unwrap_or_default();
-        families.add(&PROBE_MISSED, &[name, cause.code()], count as f64);
+        families.add(&PROBE_MISSED, &[name, cause.into_str()], count as f64);
     }
     families.add_histogram(&PROBE_DURATION, &[name], &stats.durations);
     families.add_optional(&PROBE_LAST_SUCCESS, &[name], stats.last_success.map(unix));
@@ -94,18 +94,22 @@ fn verdict(families: &mut Families, name: &str, report: &Report) {
     if let Some(reason) = report.verdict.reason() {
         families.add_info(
             &PROBE_FAILURE_INFO,
-            &[name, reason.layer().code(), reason.code()],
+            &[name, reason.layer().into_str(), reason.into_str()],
         );
     }
     if let Some(advice) = advice::of_report(report) {
         families.add_info(
             &PROBE_FAILURE_ADVICE_INFO,
-            &[name, advice.contact.code(), report.answered_by().code()],
+            &[
+                name,
+                advice.contact.into_str(),
+                report.answered_by().into_str(),
+            ],
         );
     }
     for layer in LayerName::ALL {
         if let Some(outcome) = report.layer(layer) {
-            let labels = [name, layer.code()];
+            let labels = [name, layer.into_str()];
             families.add(
                 &PROBE_LAYER_SUCCESS,
                 &labels,
@@ -119,7 +123,7 @@ fn verdict(families: &mut Families, name: &str, report: &Report) {
         }
     }
     for found in &report.findings {
-        families.add_info(&FINDING_INFO, &[name, found.finding.code()]);
+        families.add_info(&FINDING_INFO, &[name, found.finding.into_str()]);
     }
 }
 
@@ -127,7 +131,7 @@ fn dns(families: &mut Families, name: &str, facts: &DnsFacts) {
     let mut expected: BTreeMap<&str, bool> = BTreeMap::new();
     let mut certified: BTreeMap<&str, &Certificate> = BTreeMap::new();
     for lookup in &facts.lookups {
-        let labels = [name, lookup.resolver.as_str(), lookup.record.code()];
+        let labels = [name, lookup.resolver.as_str(), lookup.record.into_str()];
         families.add(&DNS_LOOKUP_SUCCESS, &labels, flag(lookup.failure.is_none()));
         families.add(&DNS_LOOKUP_DURATION, &labels, lookup.duration.as_secs_f64());
         if lookup.rcode.is_some() {
@@ -138,7 +142,7 @@ fn dns(families: &mut Families, name: &str, facts: &DnsFacts) {
             let [target, resolver, record] = labels;
             families.add_info(
                 &DNS_LOOKUP_FAILURE_INFO,
-                &[target, resolver, record, reason.code()],
+                &[target, resolver, record, reason.into_str()],
             );
         }
         if let Some(session) = &lookup.session {
@@ -175,7 +179,7 @@ fn dns(families: &mut Families, name: &str, facts: &DnsFacts) {
         facts.resolvers_agree().map(flag),
     );
     for address in &facts.resolution.addresses {
-        let family = Family::of(*address).code();
+        let family = Family::of(*address).into_str();
         families.add_info(&ADDRESS_INFO, &[name, &address.to_string(), family]);
     }
 }
@@ -310,7 +314,7 @@ fn sessions(families: &mut Families, name: &str, hops: &[Hop]) {
         );
     }
     for (roots, all) in trusted {
-        families.add(&TLS_TRUSTED, &[name, roots.code()], flag(all));
+        families.add(&TLS_TRUSTED, &[name, roots.into_str()], flag(all));
     }
     families.add_optional(&TLS_INTERCEPTED, &[name], intercepted.map(flag));
     families.add_optional(&TLS_OCSP_STAPLED, &[name], stapled.map(flag));

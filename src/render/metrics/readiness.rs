@@ -18,10 +18,10 @@ pub(super) fn add(families: &mut Families, exposition: &Snapshot<'_>, source: &S
     for kind in Kind::ALL {
         for email in Email::ALL {
             let count = accounts.count(kind, email) as f64;
-            families.add(&ACCOUNTS, &[kind.code(), email.code()], count);
+            families.add(&ACCOUNTS, &[kind.into_str(), email.into_str()], count);
         }
         let after_launch = accounts.created_after_launch(kind) as f64;
-        families.add(&ACCOUNTS_AFTER_LAUNCH, &[kind.code()], after_launch);
+        families.add(&ACCOUNTS_AFTER_LAUNCH, &[kind.into_str()], after_launch);
     }
     families.add(&ACCOUNTS_UPDATED, &[], unix(readiness.updated));
     let config = exposition.config;

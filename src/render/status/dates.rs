@@ -19,7 +19,7 @@ impl StatusPage<'_> {
                 }
                 p {
                     (header.issuer) ", " (header.reference) ", issued " (header.issued) ". Phase: "
-                    (standing.phase.code().replace('_', " "))
+                    (standing.phase.into_str().replace('_', " "))
                     @if !standing.phase_certain { ", by its earliest date" }
                     "."
                 }

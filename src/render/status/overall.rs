@@ -47,9 +47,10 @@ impl OverallStatus {
         match failing.clone().count() {
             0 if probed < all => Self::NotYet,
             0 if fresh.len() < all => Self::Stale,
-            0 => Self::Reached(match fresh.iter().all(|one| one.verdict.is_full_pass()) {
-                true => PageVerdict::Checked,
-                false => PageVerdict::Unchecked,
+            0 => Self::Reached(if fresh.iter().all(|one| one.verdict.is_full_pass()) {
+                PageVerdict::Checked
+            } else {
+                PageVerdict::Unchecked
             }),
             _ if failing.clone().all(|one| another_way(&one)) => Self::OneWay,
             failing => Self::NotReached { failing, all },

@@ -44,7 +44,7 @@ impl StatusPage<'_> {
                             (instant(one.at)) ": "
                             @match one.failure {
                                 None => span.state.good { "good" },
-                                Some(reason) => span.state.bad { (reason.code()) },
+                                Some(reason) => span.state.bad { (reason.into_str()) },
                             }
                             ", for " (rough(end.duration_since(one.at).try_into().unwrap_or_default()))
                         }

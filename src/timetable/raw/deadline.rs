@@ -14,11 +14,11 @@ use crate::timetable::form::Interval;
 use crate::timetable::value::{date, label, optional, text};
 
 impl RawDeadline {
-    pub(super) fn into_validated(&self, issued: Date, events: &[Event]) -> Read<Deadline> {
+    pub(super) fn validate(&self, issued: Date, events: &[Event]) -> Read<Deadline> {
         let id = self.id.value.clone();
         let key = format!("deadlines.{id}");
         let opens_said = match &self.opens {
-            Some(said) => Some(said.into_validated(&format!("{key}.opens"))?),
+            Some(said) => Some(said.validate(&format!("{key}.opens"))?),
             None => None,
         };
         let opens = match (&opens_said, &self.opens) {
@@ -33,7 +33,7 @@ impl RawDeadline {
         let mut due = Vec::new();
         let mut bounds: Option<Interval> = None;
         for written in &self.due {
-            let said = written.into_validated(&format!("{key}.due"))?;
+            let said = written.validate(&format!("{key}.due"))?;
             let reading = said
                 .form
                 .due()
@@ -77,7 +77,7 @@ impl RawDeadline {
             due,
             recommended: match &self.recommended {
                 Some(written) => {
-                    Some(written.into_validated(&format!("{key}.recommended"), events)?)
+                    Some(written.validate(&format!("{key}.recommended"), events)?)
                 }
                 None => None,
             },
@@ -92,7 +92,7 @@ impl RawDeadline {
 }
 
 impl RawRecommended {
-    pub(super) fn into_validated(&self, key: &str, events: &[Event]) -> Read<Recommendation> {
+    pub(super) fn validate(&self, key: &str, events: &[Event]) -> Read<Recommendation> {
         Ok(Recommendation {
             before: event(
                 events,

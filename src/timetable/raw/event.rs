@@ -12,9 +12,9 @@ use crate::timetable::form::{Form, Interval};
 use crate::timetable::value::{label, optional, text, time};
 
 impl RawAppointment {
-    pub(super) fn into_validated(&self) -> Read<Event> {
+    pub(super) fn validate(&self) -> Read<Event> {
         let key = format!("events.{}", self.id.value);
-        let said = self.said.into_validated(&format!("{key}.said"))?;
+        let said = self.said.validate(&format!("{key}.said"))?;
         let Form::On(day) = said.form else {
             return Err(self.said.unfit(&key, "said", "on"));
         };
@@ -53,7 +53,7 @@ impl RawAppointment {
 }
 
 impl RawMilestone {
-    pub(super) fn into_validated(&self) -> Read<Event> {
+    pub(super) fn validate(&self) -> Read<Event> {
         let key = format!("milestones.{}", self.id.value);
         let (said, announced) = self.said.happening(&key)?;
         let kind = EventKind::Milestone {
@@ -69,7 +69,7 @@ impl RawMilestone {
 }
 
 impl RawPhase {
-    pub(super) fn into_validated(&self) -> Read<Event> {
+    pub(super) fn validate(&self) -> Read<Event> {
         let key = format!("phases.{}", self.id.value);
         let (said, announced) = self.said.happening(&key)?;
         let kind = EventKind::PhaseStart {

@@ -11,16 +11,16 @@ use crate::timetable::form::{Form, Interval};
 use crate::timetable::value::{date, month, text};
 
 impl RawStatement {
-    pub(super) fn into_validated(&self, key: &str) -> Read<Statement> {
+    pub(super) fn validate(&self, key: &str) -> Read<Statement> {
         Ok(Statement {
-            form: self.form.into_validated(&format!("{key}.form"))?,
+            form: self.form.validate(&format!("{key}.form"))?,
             words: text(&self.words, &format!("{key}.words"))?,
             sentences: sentences(&self.sentences, &self.words, key)?,
         })
     }
 
     pub(super) fn happening(&self, key: &str) -> Read<(Statement, Interval)> {
-        let said = self.into_validated(&format!("{key}.said"))?;
+        let said = self.validate(&format!("{key}.said"))?;
         let interval = said.form.interval();
         let interval = interval
             .ok_or_else(|| self.unfit(key, "said", "on, from, early, mid, late, month or range"))?;
@@ -34,7 +34,7 @@ impl RawStatement {
 }
 
 impl RawForm {
-    pub(super) fn into_validated(&self, key: &str) -> Read<Form> {
+    pub(super) fn validate(&self, key: &str) -> Read<Form> {
         Ok(match self {
             Self::Before(day) => Form::Before(date(day, &format!("{key}.before"))?),
             Self::By(day) => Form::By(date(day, &format!("{key}.by"))?),
@@ -46,7 +46,7 @@ impl RawForm {
             Self::Month(of) => Form::Month(month(of, &format!("{key}.month"))?),
             Self::Range { from, to } => {
                 let key = format!("{key}.range");
-                let (first, last) = (from.into_validated(&key)?, to.into_validated(&key)?);
+                let (first, last) = (from.validate(&key)?, to.validate(&key)?);
                 match (first.days(), last.days()) {
                     (Some((start, _)), Some((_, end))) if start <= end => {
                         Form::Range(Box::new(first), Box::new(last))
