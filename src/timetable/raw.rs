@@ -170,8 +170,7 @@ impl RawTimetable {
             };
             for written in &self.deadlines {
                 if !is_waiting(&written) {
-                    deadlines
-                        .extend(diagnostics.keep(written.validate(header.issued, &events)));
+                    deadlines.extend(diagnostics.keep(written.validate(header.issued, &events)));
                 }
             }
         }

@@ -76,9 +76,7 @@ impl RawDeadline {
             outer: bounds.end,
             due,
             recommended: match &self.recommended {
-                Some(written) => {
-                    Some(written.validate(&format!("{key}.recommended"), events)?)
-                }
+                Some(written) => Some(written.validate(&format!("{key}.recommended"), events)?),
                 None => None,
             },
             impact: optional(self.impact.as_ref(), &format!("{key}.impact"), text)?,

@@ -1,5 +1,5 @@
-//! What the parts cost, one by one: a regression is found where it was made. The report is that of a
-//! real probe of the lab.
+//! Costs of single parts, so that a regression can be located. The report comes from a real probe of the
+//! lab.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -26,10 +26,10 @@ fn main() {
     divan::main();
 }
 
-/// What one good probe of the lab left.
+/// A successful probe of the lab.
 struct Seen {
     config: Config,
-    /// Which the configuration's roots trust.
+    /// The presented chain, which the configured roots trust.
     chain: Vec<CertificateDer<'static>>,
     report: Arc<Report>,
 }
@@ -54,7 +54,7 @@ static SEEN: LazyLock<Seen> = LazyLock::new(|| {
     })
 });
 
-/// Several targets, each with that report.
+/// Several targets with that report.
 fn known(count: usize) -> Vec<(Arc<Target>, Known)> {
     let target = &SEEN.config.targets[0];
     let of = |number| {
@@ -109,7 +109,7 @@ fn metrics_as_openmetrics(bencher: Bencher<'_, '_>, targets: usize) {
 fn metrics_of_a_probe() -> Vec<u8> {
     let probed = Probed {
         outcome: Outcome::Report(&SEEN.report),
-        limit: Duration::from_secs(10),
+        timeout: Duration::from_secs(10),
     };
     metrics::probe(&probed, Format::Text).expect("a text")
 }
@@ -129,8 +129,8 @@ fn report_taken_in(bencher: Bencher<'_, '_>) {
     });
 }
 
-/// Judged by this host's roots, the public web's and its own: as it is seen for the first time, and as it is
-/// at every probe after that.
+/// Verifies a chain against this host's roots, the public roots and the CA file: for the first time (`new`)
+/// and with cached signatures (`known`).
 #[divan::bench(args = ["new", "known"])]
 fn report_of_a_chain(bencher: Bencher<'_, '_>, chain: &str) {
     let module = &SEEN.config.targets[0].module;

@@ -1,5 +1,5 @@
-//! What was found: rows that have a bound, and what was measured for them; written as a table, as
-//! JSON, and into the document.
+//! The results: figures with a bound, and the measurements behind them, as a table, as JSON and in the
+//! document.
 
 use std::fmt::Write as _;
 use std::path::Path;
@@ -20,7 +20,7 @@ pub struct Row {
     pub aim: f64,
 }
 
-/// A figure without a bound: what the rows are made of.
+/// A measurement without a bound.
 #[derive(Clone, Debug, Serialize)]
 pub struct Measured {
     pub what: String,
@@ -29,7 +29,7 @@ pub struct Measured {
     pub samples: Samples,
 }
 
-/// Everything that a run found.
+/// The results of a run.
 #[derive(Debug, Default, Serialize)]
 pub struct Figures {
     pub machine: Vec<(String, String)>,
@@ -72,9 +72,9 @@ impl Figures {
         eprintln!(
             "    {}: {} {unit} ({} to {})",
             measured.what,
-            told(samples.median),
-            told(samples.min),
-            told(samples.max)
+            format_value(samples.median),
+            format_value(samples.min),
+            format_value(samples.max)
         );
         self.measured.push(measured);
     }
@@ -82,12 +82,12 @@ impl Figures {
     /// As Markdown.
     pub fn tables(&self) -> String {
         let mut out =
-            "| | figure | least to most | pass | aim | |\n|---|---|---|---|---|---|\n".to_owned();
+            "| | figure | min to max | pass | aim | |\n|---|---|---|---|---|---|\n".to_owned();
         for row in &self.rows {
             let _ = writeln!(out, "{}", line(row));
         }
         out.push_str(
-            "\nWhat these are made of:\n\n| | median | least to most | turns |\n|---|---|---|---|\n",
+            "\nUnderlying measurements:\n\n| | median | min to max | turns |\n|---|---|---|---|\n",
         );
         for one in &self.measured {
             let samples = &one.samples;
@@ -95,10 +95,10 @@ impl Figures {
                 out,
                 "| {} | {} {} | {} to {} | {} |",
                 one.what,
-                told(samples.median),
+                format_value(samples.median),
                 one.unit,
-                told(samples.min),
-                told(samples.max),
+                format_value(samples.min),
+                format_value(samples.max),
                 samples.turns
             );
         }
@@ -109,7 +109,7 @@ impl Figures {
         out
     }
 
-    /// Puts the tables between the marks of the document.
+    /// Replaces the tables between the marks of the document.
     pub fn write(&self, document: &Path) -> anyhow::Result<()> {
         let text = std::fs::read_to_string(document)?;
         let (before, rest) = text.split_once(BEGIN).context("the first mark")?;
@@ -124,18 +124,18 @@ fn line(row: &Row) -> String {
     format!(
         "| {} | {} {} | {} to {} | {} | {} | {} |",
         row.what,
-        told(row.samples.median),
+        format_value(row.samples.median),
         row.unit,
-        told(row.samples.min),
-        told(row.samples.max),
+        format_value(row.samples.min),
+        format_value(row.samples.max),
         row.pass,
         row.aim,
         row.verdict()
     )
 }
 
-/// Three digits that count.
-fn told(value: f64) -> String {
+/// Three significant digits.
+fn format_value(value: f64) -> String {
     match value.abs() {
         large if large >= 100.0 => format!("{value:.0}"),
         middle if middle >= 10.0 => format!("{value:.1}"),

@@ -1,9 +1,9 @@
-//! On what, with what and when it was measured.
+//! The machine, programs and date of the measurement.
 
 use std::path::Path;
 
-use crate::contenders::Programs;
 use crate::process::version;
+use crate::programs::Programs;
 
 pub async fn described(programs: &Programs) -> anyhow::Result<Vec<(String, String)>> {
     let mut list = Vec::new();
@@ -50,7 +50,7 @@ pub async fn described(programs: &Programs) -> anyhow::Result<Vec<(String, Strin
     Ok(list)
 }
 
-/// Without the revision of the packaging.
+/// Without the packaging revision.
 fn short(version: &str) -> String {
     version.split(" (").next().unwrap_or(version).to_owned()
 }

@@ -1,28 +1,26 @@
-//! `make bench`: what the exporter costs, beside blackbox_exporter and beside a barest client of its
-//! own libraries.
+//! `make bench`: CPU, memory and latency of the exporter, directory blackbox_exporter and a baseline client.
 //!
-//! In: the release binaries. Out: one table, on standard output, as JSON and in the document. It
-//! measures in a network of its own, and so wants root. Figures are ratios of turns in one run, or
-//! sizes; none depends on how fast the machine is, except the few that are times by their nature.
-//! Every answer is checked: an answer that is not whole ends the run.
+//! Reads the release binaries; prints tables and writes them as JSON and into the document. It needs
+//! root for its network namespace. Figures are ratios of turns in one run, or sizes, so that they do not
+//! depend on the machine's speed. Every response is checked; an incomplete one ends the run.
 //!
-//! * `world`: the servers that are asked
-//! * `contenders`, `process`: who is measured, and what a process has spent
-//! * `rows`: a file for each kind of figure; `samples`, `figures`: what came out, and how it is written
-//! * `floor` is a program of its own
+//! * `network`: the servers that are probed
+//! * `programs`, `process`: the programs that are measured, and the resources they used
+//! * `rows`: one file per kind of figure; `samples`, `figures`: the results and their tables
+//! * `baseline` is a separate program
 
 #![allow(
     clippy::disallowed_methods,
-    reason = "it stands outside the program and has a clock of its own"
+    reason = "a benchmark outside the exporter reads the system clock"
 )]
 
-mod contenders;
 mod figures;
 mod machine;
+mod network;
 mod process;
+mod programs;
 mod rows;
 mod samples;
-mod world;
 
 use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
@@ -30,10 +28,10 @@ use std::process::ExitCode;
 
 use clap::Parser;
 
-use contenders::Programs;
 use figures::Figures;
+use network::BenchNetwork;
+use programs::Programs;
 use rows::Part;
-use world::World;
 
 /// Measures the exporter side by side with blackbox_exporter.
 #[derive(Parser)]
@@ -44,10 +42,10 @@ struct Arguments {
     /// Where the figures are written as JSON
     #[arg(long)]
     json: Option<PathBuf>,
-    /// The document between whose marks the tables are written
+    /// The document between kind marks the tables are written
     #[arg(long)]
     document: Option<PathBuf>,
-    /// It has its own network already
+    /// Already inside the network namespace
     #[arg(long, hide = true)]
     inside: bool,
 }
@@ -64,7 +62,7 @@ async fn main() -> anyhow::Result<ExitCode> {
     }
 }
 
-/// Goes on as this program in namespaces of its own; whatever it starts there ends with it.
+/// Re-executes itself in new namespaces; whatever it starts there ends with it.
 fn enter() -> anyhow::Error {
     let failed = std::env::current_exe().map(|here| {
         std::process::Command::new("unshare")
@@ -76,19 +74,19 @@ fn enter() -> anyhow::Error {
             .exec()
     });
     let cause = failed.unwrap_or_else(|error| error);
-    anyhow::Error::new(cause).context("it needs unshare, and root")
+    anyhow::Error::new(cause).context("the benchmark needs root and unshare")
 }
 
 async fn measure(arguments: &Arguments) -> anyhow::Result<()> {
     let programs = Programs::find()?;
-    let world = World::start().await?;
+    let network = BenchNetwork::start().await?;
     let mut figures = Figures {
         machine: machine::described(&programs).await?,
         ..Figures::default()
     };
     for part in Part::ALL {
         if arguments.parts.is_empty() || arguments.parts.contains(&part) {
-            part.measure(&world, &programs, &mut figures).await?;
+            part.measure(&network, &programs, &mut figures).await?;
         }
     }
     println!("{}", figures.tables());

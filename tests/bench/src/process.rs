@@ -1,4 +1,4 @@
-//! A process under measure: what it has spent and what it holds.
+//! A measured process: CPU used and memory held.
 
 use std::path::Path;
 use std::process::Stdio;
@@ -9,7 +9,7 @@ use nix::time::{ClockId, clock_getcpuclockid, clock_gettime};
 use nix::unistd::Pid;
 use tokio::process::{Child, Command};
 
-/// It ends when it is dropped.
+/// Ends when dropped.
 pub struct Process {
     pub child: Child,
     clock: ClockId,
@@ -17,7 +17,7 @@ pub struct Process {
 }
 
 impl Process {
-    /// Starts it; what it writes to standard error goes to `log`.
+    /// Starts it with standard error going to `log`.
     pub fn start(command: &mut Command, log: &Path) -> anyhow::Result<Self> {
         let file = std::fs::File::create(log)?;
         let child = command
@@ -25,12 +25,12 @@ impl Process {
             .kill_on_drop(true)
             .spawn()
             .with_context(|| format!("{:?} does not start", command.as_std().get_program()))?;
-        let id = child.id().context("it ended at once")?;
+        let id = child.id().context("it ended immediately")?;
         let clock = clock_getcpuclockid(Pid::from_raw(i32::try_from(id)?))?;
         Ok(Self { child, clock, id })
     }
 
-    /// What all its threads have spent since it began, user and system.
+    /// User and system CPU time of all threads since the start.
     pub fn cpu(&self) -> anyhow::Result<Duration> {
         Ok(clock_gettime(self.clock)?.into())
     }
@@ -49,7 +49,7 @@ impl Process {
     }
 }
 
-/// Waits until `address` answers a GET of `path` with 200.
+/// Waits until a GET of `path` at `address` returns 200.
 pub async fn answers(address: &str, path: &str) -> anyhow::Result<()> {
     let client = reqwest::Client::builder().no_proxy().build()?;
     for _ in 0..1_200 {
@@ -59,10 +59,10 @@ pub async fn answers(address: &str, path: &str) -> anyhow::Result<()> {
         }
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
-    bail!("{address}{path} does not answer")
+    bail!("{address}{path} does not respond")
 }
 
-/// The first line that a program says of its version.
+/// The first line of a program's version output.
 pub async fn version(program: &Path, argument: &str) -> anyhow::Result<String> {
     let output = Command::new(program)
         .arg(argument)

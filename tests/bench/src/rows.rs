@@ -1,4 +1,4 @@
-//! The parts of a run, a file each.
+//! The parts of a run, one file each.
 
 mod background;
 mod failures;
@@ -10,15 +10,15 @@ mod timing;
 
 use clap::ValueEnum;
 
-use crate::contenders::Programs;
 use crate::figures::Figures;
-use crate::world::World;
+use crate::network::BenchNetwork;
+use crate::programs::Programs;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Part {
-    /// HTTPS by name, four at a time, and what is held after many of them
+    /// HTTPS by name, four at a time, and resident memory afterwards
     Https,
-    /// Refused, a name that does not exist, and silence
+    /// Connection refused, NXDOMAIN, and no response
     Failures,
     /// 1,000 targets every 5 s through /probe
     Prometheus,
@@ -26,9 +26,9 @@ pub enum Part {
     Background,
     /// 1 to 10,000 targets
     Scaling,
-    /// Whether the times that are told are those that were taken
+    /// Whether reported durations match known delays
     Timing,
-    /// The program itself: its size and its start
+    /// Binary size and start-up time
     Program,
 }
 
@@ -45,19 +45,19 @@ impl Part {
 
     pub async fn measure(
         self,
-        world: &World,
+        network: &BenchNetwork,
         programs: &Programs,
         figures: &mut Figures,
     ) -> anyhow::Result<()> {
         eprintln!("{self:?}");
         match self {
-            Self::Https => https::measure(world, programs, figures).await,
-            Self::Failures => failures::measure(world, programs, figures).await,
-            Self::Prometheus => prometheus::measure(world, programs, figures).await,
-            Self::Background => background::measure(world, programs, figures).await,
-            Self::Scaling => scaling::measure(world, programs, figures).await,
-            Self::Timing => timing::measure(world, programs, figures).await,
-            Self::Program => program::measure(world, programs, figures).await,
+            Self::Https => https::measure(network, programs, figures).await,
+            Self::Failures => failures::measure(network, programs, figures).await,
+            Self::Prometheus => prometheus::measure(network, programs, figures).await,
+            Self::Background => background::measure(network, programs, figures).await,
+            Self::Scaling => scaling::measure(network, programs, figures).await,
+            Self::Timing => timing::measure(network, programs, figures).await,
+            Self::Program => program::measure(network, programs, figures).await,
         }
     }
 }

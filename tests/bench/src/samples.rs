@@ -1,8 +1,8 @@
-//! What was measured in several turns.
+//! Measurements over several turns.
 
 use serde::Serialize;
 
-/// The median of the turns, and how far they lie apart.
+/// Median and range of the turns.
 #[derive(Clone, Copy, Debug, Serialize)]
 pub struct Samples {
     pub median: f64,
@@ -32,7 +32,7 @@ impl Samples {
         Self::of(vec![value])
     }
 
-    /// Each turn of `ours` over the same turn of `theirs`.
+    /// Ratio of each turn of `ours` to the same turn of `theirs`.
     pub fn ratio(ours: &[f64], theirs: &[f64]) -> Self {
         Self::of(ours.iter().zip(theirs).map(|(a, b)| a / b).collect())
     }

@@ -1,5 +1,4 @@
-//! 1,000 configured targets, each probed once a minute: what is held, how the probes are spread, and
-//! what a scrape costs.
+//! 1,000 configured targets, each probed once a minute: memory, spread of the probes, cost of a scrape.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -7,10 +6,10 @@ use std::time::Duration;
 use anyhow::ensure;
 use tokio::time::sleep;
 
-use crate::contenders::{Exporter, Programs, our_config, targets};
 use crate::figures::Figures;
+use crate::network::BenchNetwork;
+use crate::programs::{Exporter, Programs, our_config, targets};
 use crate::samples::Samples;
-use crate::world::World;
 
 const TARGETS: usize = 1_000;
 const SCRAPES: usize = 15;
@@ -18,11 +17,11 @@ const INTERVAL: Duration = Duration::from_secs(60);
 const MIB: f64 = 1024.0 * 1024.0;
 
 pub async fn measure(
-    world: &World,
+    network: &BenchNetwork,
     programs: &Programs,
     figures: &mut Figures,
 ) -> anyhow::Result<()> {
-    let one = Exporter::ours(world, programs, &our_config(world, "60s", &targets(1))).await?;
+    let one = Exporter::ours(network, programs, &our_config(network, "60s", &targets(1))).await?;
     ready(&one).await?;
     sleep(Duration::from_secs(1)).await;
     let held = one.process.resident()? as f64 / MIB;
@@ -35,19 +34,19 @@ pub async fn measure(
     one.process.end().await?;
 
     let ours = Exporter::ours(
-        world,
+        network,
         programs,
-        &our_config(world, "60s", &targets(TARGETS)),
+        &our_config(network, "60s", &targets(TARGETS)),
     )
     .await?;
     ready(&ours).await?;
-    // The second interval has the jitter that the first one lacks.
+    // The first interval has no jitter.
     let before = ours.process.cpu()?;
     sleep(INTERVAL + Duration::from_secs(4)).await;
     let spent = (ours.process.cpu()? - before).as_secs_f64();
     let text = ours.get("/metrics").await?;
     figures.row(
-        "the busiest second of an interval of 1,000 targets, against its share",
+        "busiest second of an interval with 1,000 targets, against an even spread",
         "",
         Samples::one(busiest(&text)? / (TARGETS as f64 / INTERVAL.as_secs_f64())),
         (3.0, 2.0),
@@ -88,7 +87,7 @@ pub async fn measure(
     ours.process.end().await
 }
 
-/// Waits until each target was probed once, and finds each good.
+/// Waits until each target was probed once, and checks that all succeeded.
 pub async fn ready(exporter: &Exporter) -> anyhow::Result<()> {
     crate::process::answers(&exporter.address, "/-/ready").await?;
     let text = exporter.get("/metrics").await?;
@@ -102,7 +101,7 @@ pub async fn ready(exporter: &Exporter) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// One scrape, as Prometheus makes it; its size as it came.
+/// One scrape as Prometheus does it; returns its size on the wire.
 pub async fn scrape(exporter: &Exporter, accepts: &str) -> anyhow::Result<usize> {
     let client = reqwest::Client::builder().no_proxy().build()?;
     let request = client.get(format!("http://{}/metrics", exporter.address));
@@ -110,7 +109,7 @@ pub async fn scrape(exporter: &Exporter, accepts: &str) -> anyhow::Result<usize>
     Ok(answer.error_for_status()?.bytes().await?.len())
 }
 
-/// How many of the latest probes began in the second that has the most of them.
+/// The number of probes that began in the busiest second.
 fn busiest(text: &str) -> anyhow::Result<f64> {
     let mut seconds: BTreeMap<i64, usize> = BTreeMap::new();
     for line in text.lines() {
@@ -122,7 +121,7 @@ fn busiest(text: &str) -> anyhow::Result<f64> {
     }
     ensure!(
         seconds.values().sum::<usize>() == TARGETS,
-        "some target was not probed"
+        "a target was not probed"
     );
     Ok(seconds.values().max().copied().unwrap_or_default() as f64)
 }

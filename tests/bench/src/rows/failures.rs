@@ -1,23 +1,23 @@
 //! Probes that fail, by turns with blackbox_exporter.
 
-use crate::contenders::{
-    Exporter, NXDOMAIN, Programs, Question, REFUSED, TIMED_OUT, our_config, targets,
-};
 use crate::figures::Figures;
+use crate::network::BenchNetwork;
+use crate::programs::{
+    Exporter, NXDOMAIN, ProbeRequest, Programs, REFUSED, TIMED_OUT, our_config, targets,
+};
 use crate::samples::Samples;
-use crate::world::World;
 
 const TURNS: usize = 7;
 const PROBES: usize = 200;
 
 pub async fn measure(
-    world: &World,
+    network: &BenchNetwork,
     programs: &Programs,
     figures: &mut Figures,
 ) -> anyhow::Result<()> {
-    let theirs = Exporter::blackbox(world, programs).await?;
-    let ours = Exporter::ours(world, programs, &our_config(world, "60s", &targets(0))).await?;
-    for (question, what) in [
+    let theirs = Exporter::blackbox(network, programs).await?;
+    let ours = Exporter::ours(network, programs, &our_config(network, "60s", &targets(0))).await?;
+    for (request, what) in [
         (&REFUSED, "TCP refused"),
         (&NXDOMAIN, "NXDOMAIN"),
         (&TIMED_OUT, "time-out"),
@@ -25,7 +25,7 @@ pub async fn measure(
         let mut spent = [const { Vec::new() }; 2];
         for turn in 0..=TURNS {
             for who in [turn % 2, (turn + 1) % 2] {
-                let each = turn_of([&theirs, &ours][who], question, turn).await?;
+                let each = turn_of([&theirs, &ours][who], request, turn).await?;
                 if turn > 0 {
                     spent[who].push(each);
                 }
@@ -53,9 +53,9 @@ pub async fn measure(
     ours.process.end().await
 }
 
-async fn turn_of(exporter: &Exporter, question: &Question, turn: usize) -> anyhow::Result<f64> {
+async fn turn_of(exporter: &Exporter, request: &ProbeRequest, turn: usize) -> anyhow::Result<f64> {
     let before = exporter.process.cpu()?;
-    exporter.probe(question, turn * PROBES, PROBES).await?;
+    exporter.probe(request, turn * PROBES, PROBES).await?;
     let spent = exporter.process.cpu()? - before;
     Ok(spent.as_secs_f64() * 1e6 / PROBES as f64)
 }

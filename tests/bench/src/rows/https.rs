@@ -1,28 +1,36 @@
-//! HTTPS by name through `/probe`, four at a time: by turns with blackbox_exporter and the floor, over
-//! a chain of P-256 and one of RSA-2048. And what is held after 10,000 of them.
+//! HTTPS by name through `/probe`, four at a time, by turns with blackbox_exporter and the baseline, with
+//! P-256 and RSA-2048 chains; resident memory after 10,000 probes.
 
-use crate::contenders::{
-    Exporter, Floor, HTTPS, HTTPS_RSA, Programs, Question, our_config, targets,
-};
 use crate::figures::Figures;
+use crate::network::BenchNetwork;
 use crate::process::Process;
+use crate::programs::{
+    Baseline, Exporter, HTTPS, HTTPS_RSA, ProbeRequest, Programs, our_config, targets,
+};
 use crate::samples::Samples;
-use crate::world::World;
 
 const TURNS: usize = 7;
 const PROBES: usize = 300;
-/// After which what is held is looked at.
+/// Probes before resident memory is read.
 const MANY: usize = 10_000;
 const MIB: f64 = 1024.0 * 1024.0;
 
 pub async fn measure(
-    world: &World,
+    network: &BenchNetwork,
     programs: &Programs,
     figures: &mut Figures,
 ) -> anyhow::Result<()> {
-    let theirs = Exporter::blackbox(world, programs).await?;
-    let ours = Exporter::ours(world, programs, &our_config(world, "60s", &targets(0))).await?;
-    turns(&theirs, &ours, world, programs, (&HTTPS, "P-256"), figures).await?;
+    let theirs = Exporter::blackbox(network, programs).await?;
+    let ours = Exporter::ours(network, programs, &our_config(network, "60s", &targets(0))).await?;
+    turns(
+        &theirs,
+        &ours,
+        network,
+        programs,
+        (&HTTPS, "P-256"),
+        figures,
+    )
+    .await?;
     let so_far = (TURNS + 1) * PROBES;
     for exporter in [&theirs, &ours] {
         exporter.probe(&HTTPS, 0, MANY - so_far).await?;
@@ -43,7 +51,7 @@ pub async fn measure(
     turns(
         &theirs,
         &ours,
-        world,
+        network,
         programs,
         (&HTTPS_RSA, "RSA-2048"),
         figures,
@@ -60,32 +68,32 @@ fn held(process: &Process) -> anyhow::Result<f64> {
 async fn turns(
     theirs: &Exporter,
     ours: &Exporter,
-    world: &World,
+    network: &BenchNetwork,
     programs: &Programs,
-    (question, chain): (&Question, &str),
+    (request, chain): (&ProbeRequest, &str),
     figures: &mut Figures,
 ) -> anyhow::Result<()> {
-    let mut floor = Floor::start(world, programs, question)?;
+    let mut baseline = Baseline::start(network, programs, request)?;
     let mut spent = [const { Vec::new() }; 3];
-    // The first turn warms up and does not count.
+    // The first turn is a warm-up and not counted.
     for turn in 0..=TURNS {
         let first = turn * PROBES;
         for who in (0..3).map(|place| (place + turn) % 3) {
-            let process = [&theirs.process, &ours.process, &floor.process][who];
+            let process = [&theirs.process, &ours.process, &baseline.process][who];
             let before = process.cpu()?;
             match who {
-                0 => theirs.probe(question, first, PROBES).await?,
-                1 => ours.probe(question, first, PROBES).await?,
-                _ => floor.probe(question, first, PROBES).await?,
+                0 => theirs.probe(request, first, PROBES).await?,
+                1 => ours.probe(request, first, PROBES).await?,
+                _ => baseline.probe(request, first, PROBES).await?,
             }
-            let process = [&theirs.process, &ours.process, &floor.process][who];
+            let process = [&theirs.process, &ours.process, &baseline.process][who];
             let each = (process.cpu()? - before).as_secs_f64() * 1e6 / PROBES as f64;
             if turn > 0 {
                 spent[who].push(each);
             }
         }
     }
-    for (who, values) in ["blackbox_exporter", "ours", "the floor"]
+    for (who, values) in ["blackbox_exporter", "ours", "the baseline"]
         .iter()
         .zip(&spent)
     {
@@ -100,10 +108,10 @@ async fn turns(
         (0.36, 0.30),
     );
     figures.row(
-        &format!("HTTPS by name through /probe, {chain}: CPU against the floor"),
+        &format!("HTTPS by name through /probe, {chain}: CPU against the baseline"),
         "",
         Samples::ratio(ours, least),
         (1.35, 1.20),
     );
-    floor.process.end().await
+    baseline.process.end().await
 }

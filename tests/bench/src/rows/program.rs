@@ -1,4 +1,4 @@
-//! The program itself: its size, and how long it takes until it answers.
+//! Binary size and start-up time.
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
@@ -7,17 +7,17 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, ensure};
 
-use crate::contenders::{Programs, targets};
 use crate::figures::Figures;
+use crate::network::BenchNetwork;
+use crate::programs::{Programs, targets};
 use crate::samples::Samples;
-use crate::world::World;
 
 const STARTS: usize = 21;
 const MB: f64 = 1e6;
 const PORT: u16 = 10762;
 
 pub async fn measure(
-    world: &World,
+    network: &BenchNetwork,
     programs: &Programs,
     figures: &mut Figures,
 ) -> anyhow::Result<()> {
@@ -30,10 +30,10 @@ pub async fn measure(
     );
     let text = format!(
         "modules: {{page: {{tls: {{ca_file: {}}}}}}}\ntargets:{}\n",
-        world.path("ca.pem").display(),
+        network.path("ca.pem").display(),
         targets(1)
     );
-    let config = world.write("one.yml", &text)?;
+    let config = network.write("one.yml", &text)?;
     let mut starts = Vec::new();
     for _ in 0..STARTS {
         let mut child = Command::new(&programs.ours)
@@ -50,7 +50,7 @@ pub async fn measure(
         starts.push(answered?.as_secs_f64() * 1e3);
     }
     figures.row(
-        "from the start to the first answered /-/healthy",
+        "start to first response of /-/healthy",
         "ms",
         Samples::of(starts),
         (30.0, 10.0),
@@ -58,7 +58,7 @@ pub async fn measure(
     Ok(())
 }
 
-/// Since `began`, until it is healthy.
+/// Time from `began` until it is healthy.
 fn first_answer(began: Instant) -> anyhow::Result<Duration> {
     let mut stream = loop {
         match TcpStream::connect(("127.0.0.1", PORT)) {
@@ -67,7 +67,7 @@ fn first_answer(began: Instant) -> anyhow::Result<Duration> {
         }
         ensure!(
             began.elapsed() < Duration::from_secs(10),
-            "it does not start"
+            "the exporter does not start"
         );
     };
     let request = "GET /-/healthy HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n";

@@ -7,11 +7,11 @@ use std::time::{Duration, Instant};
 use anyhow::ensure;
 use tokio::process::Command;
 
-use crate::contenders::{Exporter, Programs, our_config, targets};
 use crate::figures::Figures;
+use crate::network::{self, BenchNetwork};
 use crate::process::{Process, answers};
+use crate::programs::{Exporter, Programs, our_config, targets};
 use crate::samples::Samples;
-use crate::world::{self, World};
 
 const TARGETS: usize = 1_000;
 const TURNS: usize = 3;
@@ -20,20 +20,20 @@ const WATCHED: Duration = Duration::from_secs(15);
 const ADDRESS: &str = "127.0.0.1:9090";
 
 pub async fn measure(
-    world: &World,
+    network: &BenchNetwork,
     programs: &Programs,
     figures: &mut Figures,
 ) -> anyhow::Result<()> {
-    let theirs = Exporter::blackbox(world, programs).await?;
-    let mut config = our_config(world, "60s", &targets(0));
+    let theirs = Exporter::blackbox(network, programs).await?;
+    let mut config = our_config(network, "60s", &targets(0));
     for number in 0..TARGETS {
         let _ = writeln!(config, "  - {}", host(number));
     }
-    let ours = Exporter::ours(world, programs, &config).await?;
+    let ours = Exporter::ours(network, programs, &config).await?;
     let mut spent = [const { Vec::new() }; 2];
     for turn in 0..TURNS {
         for who in [turn % 2, (turn + 1) % 2] {
-            let share = watch(world, programs, [&theirs, &ours][who]).await?;
+            let share = watch(network, programs, [&theirs, &ours][who]).await?;
             spent[who].push(100.0 * share);
         }
     }
@@ -58,9 +58,13 @@ pub async fn measure(
     ours.process.end().await
 }
 
-/// What share of a processor the exporter takes while a Prometheus of its own scrapes it.
-async fn watch(world: &World, programs: &Programs, exporter: &Exporter) -> anyhow::Result<f64> {
-    let config = world.write("prometheus.yml", &configuration(&exporter.address))?;
+/// The share of a processor that the exporter uses while Prometheus scrapes it.
+async fn watch(
+    network: &BenchNetwork,
+    programs: &Programs,
+    exporter: &Exporter,
+) -> anyhow::Result<f64> {
+    let config = network.write("prometheus.yml", &configuration(&exporter.address))?;
     let data = tempfile::tempdir()?;
     let mut command = Command::new(&programs.prometheus);
     command
@@ -68,7 +72,7 @@ async fn watch(world: &World, programs: &Programs, exporter: &Exporter) -> anyho
         .arg(format!("--storage.tsdb.path={}", data.path().display()))
         .arg(format!("--web.listen-address={ADDRESS}"))
         .stdout(Stdio::null());
-    let prometheus = Process::start(&mut command, &world.path("prometheus.log"))?;
+    let prometheus = Process::start(&mut command, &network.path("prometheus.log"))?;
     answers(ADDRESS, "/-/ready").await?;
     tokio::time::sleep(SETTLED).await;
     let (before, began) = (exporter.process.cpu()?, Instant::now());
@@ -97,7 +101,7 @@ async fn watch(world: &World, programs: &Programs, exporter: &Exporter) -> anyho
 }
 
 fn host(number: usize) -> String {
-    format!("t{number}.{}", world::GOOD)
+    format!("t{number}.{}", network::GOOD)
 }
 
 fn configuration(exporter: &str) -> String {
@@ -121,7 +125,7 @@ scrape_configs:
     text
 }
 
-/// The one value of a query; nothing where it has none.
+/// The single value of a query, if any.
 async fn value(query: &str) -> anyhow::Result<String> {
     let client = reqwest::Client::builder().no_proxy().build()?;
     let mut url = reqwest::Url::parse(&format!("http://{ADDRESS}/api/v1/query"))?;

@@ -1,31 +1,31 @@
-//! 1 to 10,000 configured targets: what one probe and one scrape cost. A target's share of a scrape is
-//! what that costs beyond one without any target; linear is a scrape that costs its targets' shares, as
-//! they are with 100, and what any scrape costs.
+//! 1 to 10,000 configured targets: the cost of one probe and one scrape. A target's share of a scrape is its
+//! cost beyond a scrape without targets; linear means the shares measured with 100 targets plus that base
+//! cost.
 
 use anyhow::ensure;
 
 use super::background::{ready, scrape};
-use crate::contenders::{Exporter, HTTPS, Programs, Question, config_of, our_config, targets};
 use crate::figures::Figures;
+use crate::network::BenchNetwork;
+use crate::programs::{Exporter, HTTPS, ProbeRequest, Programs, config_of, our_config, targets};
 use crate::samples::Samples;
-use crate::world::World;
 
-/// None first: what any scrape costs.
+/// Zero first: the base cost of a scrape.
 const SIZES: [usize; 6] = [0, 1, 10, 100, 1_000, 10_000];
 const FIRST_PORT: u16 = 10_800;
 const TURNS: usize = 7;
 const PROBES: usize = 200;
-/// What the others are compared with.
+/// The reference size.
 const MIDDLE: usize = 100;
 
-/// A configured target, one at a time: with one target alone two at once would be one.
-const CONFIGURED: Question = Question {
+/// One request at a time: concurrent requests for a single target would share a probe.
+const CONFIGURED: ProbeRequest = ProbeRequest {
     at_once: 1,
     ours: &[],
     ..HTTPS
 };
 
-/// One exporter of so many targets, and what it spent, in microseconds of CPU.
+/// An exporter with that many targets and the CPU it used, in microseconds.
 struct Sized {
     size: usize,
     exporter: Exporter,
@@ -34,15 +34,15 @@ struct Sized {
 }
 
 pub async fn measure(
-    world: &World,
+    network: &BenchNetwork,
     programs: &Programs,
     figures: &mut Figures,
 ) -> anyhow::Result<()> {
     let mut all = Vec::new();
     for (place, size) in (0..).zip(SIZES) {
-        all.push(Sized::start(FIRST_PORT + place, size, world, programs).await?);
+        all.push(Sized::start(FIRST_PORT + place, size, network, programs).await?);
     }
-    // By turns: the machine is not always as quick.
+    // By turns, since the machine's speed varies.
     for turn in 0..=TURNS {
         for one in &mut all {
             let (probe, scrape) = (one.probe(turn).await?, one.scrape().await?);
@@ -107,20 +107,20 @@ pub async fn measure(
 }
 
 impl Sized {
-    /// Every target is probed once; then a long interval leaves it quiet.
+    /// Probes every target once, then sets a long interval.
     async fn start(
         port: u16,
         size: usize,
-        world: &World,
+        network: &BenchNetwork,
         programs: &Programs,
     ) -> anyhow::Result<Self> {
         let interval = if size > 1_000 { "40s" } else { "10s" };
-        let config = |interval| our_config(world, interval, &targets(size));
-        let exporter = Exporter::ours_on(port, world, programs, &config(interval)).await?;
+        let config = |interval| our_config(network, interval, &targets(size));
+        let exporter = Exporter::ours_on(port, network, programs, &config(interval)).await?;
         if size > 0 {
             ready(&exporter).await?;
         }
-        world.write(&config_of(port), &config("6h"))?;
+        network.write(&config_of(port), &config("6h"))?;
         let reload = format!("http://{}/-/reload", exporter.address);
         let client = reqwest::Client::builder().no_proxy().build()?;
         client.post(reload).send().await?.error_for_status()?;
@@ -132,7 +132,7 @@ impl Sized {
         })
     }
 
-    /// What one probe costs.
+    /// The cost of one probe.
     async fn probe(&self, turn: usize) -> anyhow::Result<f64> {
         if self.size == 0 {
             return Ok(0.0);
@@ -145,7 +145,7 @@ impl Sized {
         Ok(spent.as_secs_f64() * 1e6 / PROBES as f64)
     }
 
-    /// What a whole scrape costs, of enough that a share is not lost in the noise.
+    /// The cost of a scrape, over enough of them to rise above noise.
     async fn scrape(&self) -> anyhow::Result<f64> {
         let times = (20_000 / self.size.max(1)).clamp(2, 200);
         let before = self.exporter.process.cpu()?;

@@ -1,5 +1,4 @@
-//! Whether the times that a probe tells are those that were taken: against servers whose every phase
-//! takes a known time.
+//! Compares the durations that a probe reports with servers kind phases take known times.
 
 use std::time::Duration;
 
@@ -7,22 +6,22 @@ use anyhow::Context;
 use ccass_2fa_lab::Delays;
 
 use super::background::ready;
-use crate::contenders::{Exporter, HTTPS, Programs, Question, our_config, targets};
 use crate::figures::Figures;
+use crate::network::{BenchNetwork, SLOW_ADDRESS, SLOW_NAME_SERVER};
+use crate::programs::{Exporter, HTTPS, ProbeRequest, Programs, our_config, targets};
 use crate::samples::Samples;
-use crate::world::{SLOW_ADDRESS, SLOW_NAME_SERVER, World};
 
 const PROBES: usize = 30;
 const EVERY: Duration = Duration::from_secs(1);
 const BUSY: usize = 500;
 
-const SLOW: Question = Question {
+const SLOW: ProbeRequest = ProbeRequest {
     module: "slow",
     ours: &[],
     ..HTTPS
 };
 
-/// The phases by blackbox_exporter's names, and how long each takes.
+/// The phases by blackbox_exporter's names, and their durations.
 const PHASES: [(&str, &str, Duration); 4] = [
     ("dns", "resolve", Delays::DNS),
     ("handshake", "tls", Delays::HANDSHAKE),
@@ -31,45 +30,48 @@ const PHASES: [(&str, &str, Duration); 4] = [
 ];
 
 pub async fn measure(
-    world: &World,
+    network: &BenchNetwork,
     programs: &Programs,
     figures: &mut Figures,
 ) -> anyhow::Result<()> {
     let _delays = Delays::start(
-        &world.slow,
+        &network.slow,
         (SLOW_NAME_SERVER, 53).into(),
         (SLOW_ADDRESS, 443).into(),
     )
     .await?;
     for (count, how, bound) in [
-        (0, "one probe a second", 5.0),
-        (BUSY, "500 targets are probed", 20.0),
+        (0, "one probe per second", 5.0),
+        (BUSY, "while 500 targets are probed", 20.0),
     ] {
-        let config = our_config(world, "10s", &targets(count));
-        let ours = Exporter::ours(world, programs, &config).await?;
+        let config = our_config(network, "10s", &targets(count));
+        let ours = Exporter::ours(network, programs, &config).await?;
         if count > 0 {
             ready(&ours).await?;
         }
-        let mut told = [const { Vec::new() }; PHASES.len()];
+        let mut format_value = [const { Vec::new() }; PHASES.len()];
         let mut ticks = tokio::time::interval(EVERY);
         for _ in 0..PROBES {
             ticks.tick().await;
             let text = ours
                 .probe_one(&SLOW, "https://t0.slow.test/".to_owned())
                 .await?;
-            for ((_, phase, _), values) in PHASES.iter().zip(&mut told) {
+            for ((_, phase, _), values) in PHASES.iter().zip(&mut format_value) {
                 let series = format!("probe_http_duration_seconds{{phase=\"{phase}\"}} ");
                 let value = text.lines().find_map(|line| line.strip_prefix(&series));
                 values.push(value.context("the phase")?.parse::<f64>()?);
             }
         }
-        for ((name, _, known), values) in PHASES.iter().zip(told) {
+        for ((name, _, known), values) in PHASES.iter().zip(format_value) {
             let milliseconds = values
                 .into_iter()
-                .map(|told| 1e3 * (told - known.as_secs_f64()));
+                .map(|format_value| 1e3 * (format_value - known.as_secs_f64()));
             let samples = Samples::of(milliseconds.collect());
             figures.row(
-                &format!("{name}: beyond the known {} ms, {how}", known.as_millis()),
+                &format!(
+                    "{name}: deviation from the known {} ms, {how}",
+                    known.as_millis()
+                ),
                 "ms",
                 samples,
                 (bound, bound),

@@ -1,5 +1,4 @@
-//! Who is measured: blackbox_exporter, ours, and the floor. Each is started by its own configuration
-//! and asked in its own way; every answer is checked.
+//! The measured programs: blackbox_exporter, this exporter and the baseline. Every response is checked.
 
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
@@ -9,60 +8,64 @@ use futures_util::{StreamExt, TryStreamExt, stream};
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader, Lines};
 use tokio::process::{ChildStdin, ChildStdout, Command};
 
+use crate::network::{self, BenchNetwork};
 use crate::process::{Process, answers};
-use crate::world::{self, World};
 
-/// Of the scraper, in its header's words, where nothing else is said.
-pub const LIMIT: &str = "5";
-const LIMIT_HEADER: &str = "x-prometheus-scrape-timeout-seconds";
-/// Names that are asked for by turns: more than are ever under way at once.
-pub const FEW: usize = 100;
+/// The default scrape timeout, in seconds.
+pub const TIMEOUT: &str = "5";
+const TIMEOUT_HEADER: &str = "x-prometheus-scrape-timeout-seconds";
+/// Names that are probed by turns: more than are ever in flight.
+pub const NAME_COUNT: usize = 100;
 
-/// The programs that are measured.
+/// Paths of the measured programs.
 pub struct Programs {
     pub ours: PathBuf,
-    pub floor: PathBuf,
+    pub baseline: PathBuf,
     pub blackbox: PathBuf,
     pub prometheus: PathBuf,
 }
 
 impl Programs {
-    /// Ours lie beside this one; tests/newest.sh unpacked the others.
+    /// The exporter is in the directory of this program; tests/newest.sh unpacks the others.
     pub fn find() -> anyhow::Result<Self> {
         let here = std::env::current_exe()?;
-        let beside = here.parent().context("a directory")?;
+        let directory = here.parent().context("a directory")?;
         let newest = std::env::current_dir()?.join("target/newest/root/usr/bin");
         let programs = Self {
-            ours: beside.join("ccass-2fa-exporter"),
-            floor: beside.join("ccass-2fa-floor"),
+            ours: directory.join("ccass-2fa-exporter"),
+            baseline: directory.join("ccass-2fa-baseline"),
             blackbox: newest.join("prometheus-blackbox-exporter"),
             prometheus: newest.join("prometheus"),
         };
-        for path in [&programs.ours, &programs.floor, &programs.blackbox] {
-            ensure!(path.exists(), "{} is missing: make bench", path.display());
+        for path in [&programs.ours, &programs.baseline, &programs.blackbox] {
+            ensure!(
+                path.exists(),
+                "{} is missing; run make bench",
+                path.display()
+            );
         }
         Ok(programs)
     }
 }
 
-/// What is asked of `/probe`, and what the answer must show.
+/// A request to `/probe`, and what its response must contain.
 #[derive(Clone, Copy)]
-pub struct Question {
+pub struct ProbeRequest {
     pub domain: &'static str,
     pub port: u16,
     pub module: &'static str,
-    pub limit: &'static str,
-    /// How many are under way at once.
+    pub timeout: &'static str,
+    /// Concurrent requests.
     pub at_once: usize,
-    /// What stands in a good answer of either.
+    /// Parts of a correct response of either exporter.
     pub both: &'static [&'static str],
-    /// And in one of ours.
+    /// Further parts of this exporter's response.
     pub ours: &'static [&'static str],
 }
 
-impl Question {
+impl ProbeRequest {
     pub fn url(&self, number: usize) -> String {
-        let (domain, number) = (self.domain, number % FEW);
+        let (domain, number) = (self.domain, number % NAME_COUNT);
         match self.port {
             443 => format!("https://t{number}.{domain}/sso"),
             port => format!("https://t{number}.{domain}:{port}/sso"),
@@ -89,63 +92,63 @@ const GOOD_OF_OURS: &[&str] = &[
     "ccass2fa_http_response_bytes{",
 ];
 
-pub const HTTPS: Question = Question {
-    domain: world::GOOD,
+pub const HTTPS: ProbeRequest = ProbeRequest {
+    domain: network::GOOD,
     port: 443,
     module: "page",
-    limit: LIMIT,
+    timeout: TIMEOUT,
     at_once: 4,
     both: GOOD_OF_BOTH,
     ours: GOOD_OF_OURS,
 };
 
-pub const HTTPS_RSA: Question = Question {
-    domain: world::RSA,
+pub const HTTPS_RSA: ProbeRequest = ProbeRequest {
+    domain: network::RSA,
     module: "rsa",
     ..HTTPS
 };
 
-pub const REFUSED: Question = Question {
+pub const REFUSED: ProbeRequest = ProbeRequest {
     port: 444,
     both: &["probe_success 0\n"],
     ours: &["reason=\"tcp_refused\"", "dns_lookup_success{"],
     ..HTTPS
 };
 
-pub const NXDOMAIN: Question = Question {
-    domain: world::NONE,
+pub const NXDOMAIN: ProbeRequest = ProbeRequest {
+    domain: network::NONE,
     both: &["probe_success 0\n"],
     ours: &["reason=\"dns_nxdomain\"", "dns_lookup_failure_info{"],
     ..HTTPS
 };
 
-/// Half a second each: many at once, or it lasts.
-pub const TIMED_OUT: Question = Question {
-    domain: world::SILENT,
-    limit: "1",
+/// Half a second each, so many at once.
+pub const TIMED_OUT: ProbeRequest = ProbeRequest {
+    domain: network::SILENT,
+    timeout: "1",
     at_once: 50,
     both: &["probe_success 0\n"],
     ours: &["reason=\"tcp_timed_out\"", "dns_lookup_success{"],
     ..HTTPS
 };
 
-/// Whose answers are checked by what.
+/// Which exporter is measured.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Whose {
-    Theirs,
+pub enum ExporterKind {
+    Blackbox,
     Ours,
 }
 
-/// An exporter under measure.
+/// A running exporter.
 pub struct Exporter {
     pub process: Process,
     pub address: String,
-    whose: Whose,
+    kind: ExporterKind,
     client: reqwest::Client,
 }
 
 impl Exporter {
-    pub async fn blackbox(world: &World, programs: &Programs) -> anyhow::Result<Self> {
+    pub async fn blackbox(network: &BenchNetwork, programs: &Programs) -> anyhow::Result<Self> {
         let module = |name: &str, ca_file: &Path| {
             format!(
                 "  {name}: {{prober: http, http: {{tls_config: {{ca_file: {}}}}}}}\n",
@@ -154,44 +157,48 @@ impl Exporter {
         };
         let text = format!(
             "modules:\n{}{}",
-            module("page", &world.path("ca.pem")),
-            module("rsa", &world.path("rsa.pem"))
+            module("page", &network.path("ca.pem")),
+            module("rsa", &network.path("rsa.pem"))
         );
-        let config = world.write("blackbox.yml", &text)?;
+        let config = network.write("blackbox.yml", &text)?;
         let mut command = Command::new(&programs.blackbox);
         command.arg(format!("--config.file={}", config.display()));
-        Self::start(command, "127.0.0.1:9115", Whose::Theirs, world).await
+        Self::start(command, "127.0.0.1:9115", ExporterKind::Blackbox, network).await
     }
 
-    pub async fn ours(world: &World, programs: &Programs, config: &str) -> anyhow::Result<Self> {
-        Self::ours_on(10762, world, programs, config).await
-    }
-
-    /// Beside others of ours.
-    pub async fn ours_on(
-        port: u16,
-        world: &World,
+    pub async fn ours(
+        network: &BenchNetwork,
         programs: &Programs,
         config: &str,
     ) -> anyhow::Result<Self> {
-        let config = world.write(&config_of(port), config)?;
+        Self::ours_on(10762, network, programs, config).await
+    }
+
+    /// On another port, to run several.
+    pub async fn ours_on(
+        port: u16,
+        network: &BenchNetwork,
+        programs: &Programs,
+        config: &str,
+    ) -> anyhow::Result<Self> {
+        let config = network.write(&config_of(port), config)?;
         let mut command = Command::new(&programs.ours);
         command.arg(format!("--config.file={}", config.display()));
         let address = format!("127.0.0.1:{port}");
-        Self::start(command, &address, Whose::Ours, world).await
+        Self::start(command, &address, ExporterKind::Ours, network).await
     }
 
     async fn start(
         mut command: Command,
         address: &str,
-        whose: Whose,
-        world: &World,
+        kind: ExporterKind,
+        network: &BenchNetwork,
     ) -> anyhow::Result<Self> {
         command
             .arg(format!("--web.listen-address={address}"))
             .stdin(Stdio::null())
             .stdout(Stdio::null());
-        let log = world.path(&format!("{whose:?}.log"));
+        let log = network.path(&format!("{kind:?}.log"));
         let process = Process::start(&mut command, &log)?;
         answers(address, "/-/healthy")
             .await
@@ -199,7 +206,7 @@ impl Exporter {
         Ok(Self {
             process,
             address: address.to_owned(),
-            whose,
+            kind,
             client: reqwest::Client::builder().no_proxy().build()?,
         })
     }
@@ -210,66 +217,69 @@ impl Exporter {
         Ok(answer.text().await?)
     }
 
-    /// Probes `count` targets from the number `first` on; fails with the first answer that is not
-    /// as it should be.
+    /// Probes `count` targets from number `first` on; fails with the first incorrect response.
     pub async fn probe(
         &self,
-        question: &Question,
+        request: &ProbeRequest,
         first: usize,
         count: usize,
     ) -> anyhow::Result<()> {
-        let urls = (first..first + count).map(|number| question.url(number));
-        self.probe_each(question, urls).await
+        let urls = (first..first + count).map(|number| request.url(number));
+        self.probe_each(request, urls).await
     }
 
-    /// The same of targets by their names or addresses.
+    /// Probes targets by name or URL.
     pub async fn probe_each(
         &self,
-        question: &Question,
+        request: &ProbeRequest,
         targets: impl Iterator<Item = String>,
     ) -> anyhow::Result<()> {
         stream::iter(targets)
-            .map(|target| self.probe_one(question, target))
-            .buffer_unordered(question.at_once)
+            .map(|target| self.probe_one(request, target))
+            .buffer_unordered(request.at_once)
             .try_for_each(|_| std::future::ready(Ok(())))
             .await
     }
 
-    /// One checked answer.
-    pub async fn probe_one(&self, question: &Question, target: String) -> anyhow::Result<String> {
-        let module = question.module;
+    /// One checked response.
+    pub async fn probe_one(
+        &self,
+        request: &ProbeRequest,
+        target: String,
+    ) -> anyhow::Result<String> {
+        let module = request.module;
         let url = format!(
             "http://{}/probe?module={module}&target={target}",
             self.address
         );
-        let request = self.client.get(url).header(LIMIT_HEADER, question.limit);
-        let answer = request.send().await?.error_for_status()?;
+        let call = self.client.get(url).header(TIMEOUT_HEADER, request.timeout);
+        let answer = call.send().await?.error_for_status()?;
         let text = answer.text().await?;
-        let ours: &[&str] = match self.whose {
-            Whose::Theirs => &[],
-            Whose::Ours => question.ours,
+        let ours: &[&str] = match self.kind {
+            ExporterKind::Blackbox => &[],
+            ExporterKind::Ours => request.ours,
         };
-        for part in question.both.iter().chain(ours) {
+        for part in request.both.iter().chain(ours) {
             ensure!(
                 text.contains(part),
-                "{target}: no {part:?} in the answer:\n{text}"
+                "{target}: no {part:?} in the response:\n{text}"
             );
         }
         Ok(text)
     }
 }
 
-/// The file of the one that listens there.
+/// The configuration file of the exporter on that port.
 pub fn config_of(port: u16) -> String {
     format!("ccass-{port}.yml")
 }
 
-/// Our configuration: modules for both chains, `targets` in YAML, and the names that are asked for.
-pub fn our_config(world: &World, interval: &str, targets: &str) -> String {
+/// The exporter's configuration: modules for both chains, `targets` in YAML, and the allowed names.
+pub fn our_config(network: &BenchNetwork, interval: &str, targets: &str) -> String {
     let module = |name: &str, ca_file: &str, rest: &str| {
         format!(
             "  {name}: {{tls: {{ca_file: {}}}{rest}}}\n",
-            world.path(ca_file).display()
+            network.path(ca_file).display()
         )
     };
     let mut text = format!(
@@ -282,53 +292,57 @@ pub fn our_config(world: &World, interval: &str, targets: &str) -> String {
             "ca.pem",
             &format!(
                 ", system_resolvers: ignore, route: {}",
-                world::SLOW_NAME_SERVER
+                network::SLOW_NAME_SERVER
             )
         ),
     );
-    for number in 0..FEW {
-        for domain in [world::GOOD, world::RSA, world::SILENT, world::NONE] {
+    for number in 0..NAME_COUNT {
+        for domain in [network::GOOD, network::RSA, network::SILENT, network::NONE] {
             text.push_str(&format!("  - t{number}.{domain}\n"));
         }
-        text.push_str(&format!("  - t{number}.{}:444\n", world::GOOD));
+        text.push_str(&format!("  - t{number}.{}:444\n", network::GOOD));
     }
-    text.push_str(&format!("  - t0.{}\n", world::SLOW));
+    text.push_str(&format!("  - t0.{}\n", network::SLOW));
     text
 }
 
-/// `count` configured targets, each of a name of its own.
+/// `count` configured targets with different names.
 pub fn targets(count: usize) -> String {
     if count == 0 {
         return " []".to_owned();
     }
     let one = |number| {
-        let domain = world::GOOD;
+        let domain = network::GOOD;
         format!("\n  - {{name: t{number}, url: \"https://t{number}.{domain}/sso\", module: page}}")
     };
     (0..count).map(one).collect()
 }
 
-/// The barest client.
-pub struct Floor {
+/// The running baseline client.
+pub struct Baseline {
     pub process: Process,
     turns: ChildStdin,
     answers: Lines<BufReader<ChildStdout>>,
 }
 
-impl Floor {
-    pub fn start(world: &World, programs: &Programs, question: &Question) -> anyhow::Result<Self> {
-        let (ca_file, address) = match question.domain {
-            world::RSA => ("rsa.pem", world::RSA_ADDRESS),
-            _ => ("ca.pem", world::GOOD_ADDRESS),
+impl Baseline {
+    pub fn start(
+        network: &BenchNetwork,
+        programs: &Programs,
+        request: &ProbeRequest,
+    ) -> anyhow::Result<Self> {
+        let (ca_file, address) = match request.domain {
+            network::RSA => ("rsa.pem", network::RSA_ADDRESS),
+            _ => ("ca.pem", network::GOOD_ADDRESS),
         };
-        let mut command = Command::new(&programs.floor);
+        let mut command = Command::new(&programs.baseline);
         command
-            .arg(format!("--ca-file={}", world.path(ca_file).display()))
+            .arg(format!("--ca-file={}", network.path(ca_file).display()))
             .arg(format!("--address={address}:443"))
-            .arg(format!("--domain={}", question.domain))
+            .arg(format!("--domain={}", request.domain))
             .stdin(Stdio::piped())
             .stdout(Stdio::piped());
-        let mut process = Process::start(&mut command, &world.path("floor.log"))?;
+        let mut process = Process::start(&mut command, &network.path("baseline.log"))?;
         let turns = process.child.stdin.take().context("a pipe")?;
         let answers = process.child.stdout.take().context("a pipe")?;
         Ok(Self {
@@ -340,16 +354,16 @@ impl Floor {
 
     pub async fn probe(
         &mut self,
-        question: &Question,
+        request: &ProbeRequest,
         first: usize,
         count: usize,
     ) -> anyhow::Result<()> {
-        let turn = format!("{count} {first} {}\n", question.at_once);
+        let turn = format!("{count} {first} {}\n", request.at_once);
         self.turns.write_all(turn.as_bytes()).await?;
         let good = self.answers.next_line().await?.context("it ended")?;
         ensure!(
             good == count.to_string(),
-            "{good} of {count} answers are good"
+            "{good} of {count} probes succeeded"
         );
         Ok(())
     }

@@ -1,5 +1,5 @@
-//! The network that everything is measured in: one of its own, with a name server, a web server and
-//! an address that never answers. It ends with this process, and everything in it.
+//! The network namespace of the benchmark: a name server, a web server and an address that never answers.
+//! Everything in it ends with this process.
 
 use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
@@ -12,15 +12,15 @@ use tempfile::TempDir;
 use tokio::net::TcpStream;
 use tokio::process::{Child, Command};
 
-/// Where names `t0`, `t1` and so on are, and what is there.
+/// The zone of the names `t0`, `t1` and so on.
 pub const GOOD: &str = "bench.test";
 /// The same behind a chain of RSA-2048 keys.
 pub const RSA: &str = "rsa.test";
-/// Nothing answers there.
+/// Resolves to an address that never answers.
 pub const SILENT: &str = "silent.test";
-/// The zone is there, the names are not.
+/// A zone without names.
 pub const NONE: &str = "none.test";
-/// What the servers of known delays answer for.
+/// The zone of the servers with known delays.
 pub const SLOW: &str = "slow.test";
 
 pub const GOOD_ADDRESS: Ipv4Addr = Ipv4Addr::new(10, 76, 2, 1);
@@ -30,14 +30,14 @@ pub const SILENT_ADDRESS: Ipv4Addr = Ipv4Addr::new(10, 76, 2, 9);
 pub const NAME_SERVER: Ipv4Addr = Ipv4Addr::new(10, 76, 2, 53);
 pub const SLOW_NAME_SERVER: Ipv4Addr = Ipv4Addr::new(10, 76, 2, 54);
 
-pub struct World {
+pub struct BenchNetwork {
     directory: TempDir,
     pub slow: Identity,
     _servers: Vec<Child>,
 }
 
-impl World {
-    /// Inside a network and mount namespace of our own.
+impl BenchNetwork {
+    /// Sets up the servers inside the current network and mount namespace.
     pub async fn start() -> anyhow::Result<Self> {
         let directory = tempfile::tempdir()?;
         let at = directory.path();
@@ -121,7 +121,7 @@ fn text(path: &Path) -> String {
     path.display().to_string()
 }
 
-/// Servers live where only root's shells look.
+/// Debian installs servers outside an ordinary user's path.
 fn path_with_sbin() -> String {
     let path = std::env::var("PATH").unwrap_or_default();
     format!("{path}:/usr/sbin:/sbin")
@@ -140,7 +140,7 @@ async fn accepts(address: Ipv4Addr, port: u16) -> anyhow::Result<()> {
         }
         tokio::time::sleep(Duration::from_millis(25)).await;
     }
-    bail!("nothing accepts on {address}:{port}")
+    bail!("nothing listens on {address}:{port}")
 }
 
 /// One worker; full handshakes only.

@@ -1,9 +1,8 @@
-//! The floor: what a probe costs at the least, by the exporter's own libraries.
+//! The baseline: the minimal cost of a probe with the exporter's own libraries.
 //!
-//! In: a root, an address, and on standard input a line `COUNT FIRST AT_ONCE` for each turn. Out: a
-//! line for each turn, how many answers were good. For each probe a fresh connection, a full
-//! handshake, the chain verified, one GET. No name is asked for, nothing is recorded and nothing is
-//! rendered.
+//! Reads a line `COUNT FIRST CONCURRENCY` per turn from standard input and prints the number of successful
+//! probes. A probe is a new connection, a full handshake with chain verification, and one GET. It
+//! resolves no name, records nothing and renders nothing.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -29,12 +28,12 @@ use tokio_rustls::TlsConnector;
 
 #[derive(Parser)]
 struct Arguments {
-    /// The root that the chain must lead to
+    /// The trusted root
     #[arg(long)]
     ca_file: PathBuf,
     #[arg(long)]
     address: SocketAddr,
-    /// What stands behind the number in a target's name
+    /// The domain of the target names
     #[arg(long)]
     domain: String,
 }
@@ -46,7 +45,7 @@ async fn main() -> anyhow::Result<()> {
     for root in CertificateDer::pem_file_iter(&arguments.ca_file)? {
         roots.add(root?)?;
     }
-    // The exporter's own order, so that both agree on the same one.
+    // The exporter's order, so that both negotiate the same suite.
     let mut provider = aws_lc_rs::default_provider();
     let is_other = |suite: &SupportedCipherSuite| suite.suite() != TLS13_AES_128_GCM_SHA256;
     provider.cipher_suites.sort_by_key(is_other);
@@ -65,7 +64,7 @@ async fn main() -> anyhow::Result<()> {
             .collect::<Result<_, _>>()
             .context("three numbers")?;
         let [count, first, at_once] = numbers[..] else {
-            anyhow::bail!("three numbers are wanted");
+            anyhow::bail!("expected three numbers");
         };
         let good = stream::iter(first..first + count)
             .map(|number| probe(&connector, &arguments, number))
