@@ -9,7 +9,7 @@ use std::path::Path;
 
 use ccass_2fa_exporter::calendar::{Calendar, date_at, midnight};
 use ccass_2fa_exporter::config::Config;
-use ccass_2fa_exporter::render::metrics::{Counted, Evidence, Exposition, Format, Reload, board};
+use ccass_2fa_exporter::render::metrics::{ReadinessState, Evidence, Snapshot, Format, Reload, render};
 use harness::documents::{assert_document, repository};
 use harness::exporter::Metrics;
 use jiff::ToSpan;
@@ -129,17 +129,17 @@ impl History {
         while now < midnight(LAST) {
             let day = date_at(now);
             let (_, config) = configs.iter().rev().find(|(from, _)| *from <= day).unwrap();
-            let exposition = Exposition {
+            let exposition = Snapshot {
                 config,
-                configured: now,
+                loaded_at: now,
                 known: &[],
                 now,
                 reload: Reload::Successful,
-                counted: &Counted::default(),
+                readiness_state: &ReadinessState::default(),
                 evidence: &Evidence::default(),
-                refusals: &BTreeMap::new(),
+                rejections: &BTreeMap::new(),
             };
-            let metrics = board(&exposition, Format::Text).unwrap();
+            let metrics = render(&exposition, Format::Text).unwrap();
             let metrics = Metrics::parse(&String::from_utf8(metrics).unwrap());
             for (series, value) in metrics.series {
                 if !series.starts_with("ccass2fa_") {
@@ -216,7 +216,7 @@ impl History {
 
 /// What stands, and how grave an outage would be, by hour.
 #[derive(Default)]
-struct Standing {
+struct TimetableStatus {
     alerts: BTreeMap<i64, BTreeSet<String>>,
     soft: BTreeSet<i64>,
 }
@@ -229,7 +229,7 @@ const DISPUTED: &str = "\
     ALERTS{alertname=\"Ccass2faDeadlineMissed\",alertstate=\"firing\"}, \"disputed\", \"yes\", \"\", \"\")";
 
 /// Lets promtool say what stands: it is told to expect nothing, and lists what it finds.
-fn evaluate(history: &History, looks: &[i64]) -> Standing {
+fn evaluate(history: &History, looks: &[i64]) -> TimetableStatus {
     let directory = tempfile::tempdir().unwrap();
     let rules = repository("alerts");
     let mut test = format!(
@@ -260,7 +260,7 @@ fn evaluate(history: &History, looks: &[i64]) -> Standing {
         Regex::new(r#"expr: "([^\n]+)", time: (\w+),\s+exp: ?nil\s+got: ?([^\n]+)"#).unwrap();
     let label = Regex::new(r#"(\w+)="([^"]*)""#).unwrap();
     let braces = Regex::new(r"\{[^}]*\}").unwrap();
-    let mut standing = Standing::default();
+    let mut standing = TimetableStatus::default();
     for case in found.captures_iter(&told) {
         let hour = hours(&case[2]);
         if case[1].contains("outage:soft") {

@@ -65,11 +65,11 @@ async fn interceptor_response_is_referred_to_security_not_the_hotline() {
         report["hops"][0]["http"]["facts"]["answered_by"],
         "interceptor"
     );
-    assert_eq!(report["advice"]["ask"], "security", "{}", summary(&report));
+    assert_eq!(report["advice"]["contact"], "security", "{}", summary(&report));
     lab.heal();
     lab.login_server.set_fault(HttpFault::Status(502));
     let (_, report) = verify(&config).await;
-    assert_eq!(report["advice"]["ask"], "hkex", "{}", summary(&report));
+    assert_eq!(report["advice"]["contact"], "hkex", "{}", summary(&report));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -88,7 +88,7 @@ async fn accepted_interceptor_is_no_finding_but_its_errors_are_its_own() {
     );
     let handshake = &report["hops"][0]["tls"]["facts"]["handshakes"][0];
     assert_eq!(handshake["interception"], "accepted");
-    assert_eq!(report["advice"]["ask"], "security", "{}", summary(&report));
+    assert_eq!(report["advice"]["contact"], "security", "{}", summary(&report));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -284,7 +284,7 @@ async fn expired_certificate_of_unknown_ca_is_reported_as_unknown_issuer() {
         "{}",
         summary(&report)
     );
-    assert_eq!(report["advice"]["ask"], "security");
+    assert_eq!(report["advice"]["contact"], "security");
 }
 
 #[tokio::test]

@@ -17,7 +17,7 @@ fn example_file_equals_the_defaults() {
 #[test]
 fn example_file_contains_every_key() {
     let example = include_str!("../../deploy/ccass.yml");
-    let source = include_str!("../../src/config/written.rs");
+    let source = include_str!("../../src/config/raw.rs");
     let keys = source.lines().filter_map(|line| {
         let key = line.trim().strip_prefix("pub ")?.split_once(':')?.0;
         key.chars()

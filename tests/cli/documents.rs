@@ -4,7 +4,7 @@
 use std::fmt::Write as _;
 use std::path::Path;
 
-use ccass_2fa_exporter::render::metrics::{CATALOGUE, PREFIX};
+use ccass_2fa_exporter::render::metrics::{DEFINITIONS, PREFIX};
 use ccass_2fa_exporter::report::advice::{self, Advice, Contact};
 use ccass_2fa_exporter::report::{Finding, LayerName, Reason};
 use harness::documents::{assert_document, read, repository};
@@ -23,15 +23,15 @@ fn section(code: &str, advice: Advice) -> String {
     format!(
         "### `{code}`\n\n{}\n\n**Ask** {}. **Hand over:** {}\n\n",
         advice.meaning,
-        contact(advice.ask),
-        advice.hand_over
+        contact(advice.contact),
+        advice.information_to_provide
     )
 }
 
 fn contact(contact: Contact) -> String {
     match contact {
         Contact::Hkex => "the CCASS Hotline 2979 7111, clearingps@hkex.com.hk".to_owned(),
-        other => format!("{} (`contacts.{}`)", other.team(), other.code()),
+        other => format!("{} (`contacts.{}`)", other.team(), other.into_str()),
     }
 }
 
@@ -45,18 +45,18 @@ fn reasons_document_has_every_reason_and_finding_with_its_advice() {
          itself answered; then the security team is asked first.\n\n",
     );
     for layer in LayerName::ALL {
-        writeln!(text, "## {}\n", layer.code()).unwrap();
+        writeln!(text, "## {}\n", layer.into_str()).unwrap();
         for reason in Reason::ALL
             .into_iter()
             .filter(|reason| reason.layer() == layer)
         {
-            text += &section(reason.code(), advice::of_reason(reason));
+            text += &section(reason.into_str(), advice::of_reason(*reason));
         }
     }
     text += "## Findings\n\n\
              A finding does not fail a probe: the login may work. It has an alert of its own.\n\n";
     for finding in Finding::ALL {
-        text += &section(finding.code(), advice::of_finding(finding));
+        text += &section(finding.into_str(), advice::of_finding(*finding));
     }
     assert_document("docs/reasons.md", &format!("{}\n", text.trim_end()));
 }
@@ -70,7 +70,7 @@ fn metrics_document_has_every_metric_with_labels_and_help() {
          `process_*` of a Prometheus client stand beside them (on Linux).\n\n\
          | metric | type | labels | meaning |\n|---|---|---|---|\n"
     );
-    for definition in CATALOGUE {
+    for definition in DEFINITIONS {
         let labels: Vec<_> = definition
             .labels
             .iter()
@@ -91,15 +91,15 @@ fn metrics_document_has_every_metric_with_labels_and_help() {
 
 #[test]
 fn metrics_are_defined_once_and_follow_naming_conventions() {
-    for (index, definition) in CATALOGUE.iter().enumerate() {
+    for (index, definition) in DEFINITIONS.iter().enumerate() {
         assert!(
-            CATALOGUE[..index]
+            DEFINITIONS[..index]
                 .iter()
                 .all(|other| other.name != definition.name)
         );
         assert_eq!(
             definition.name.ends_with("_total"),
-            definition.kind == ccass_2fa_exporter::render::metrics::Kind::Counter,
+            definition.kind == ccass_2fa_exporter::render::metrics::MetricType::Counter,
             "{}",
             definition.name
         );
@@ -138,7 +138,7 @@ fn configuration_in_the_firewall_document_loads() {
     for word in page.split('`') {
         let is_reason = LayerName::ALL
             .iter()
-            .any(|layer| word.starts_with(&format!("{}_", layer.code())));
+            .any(|layer| word.starts_with(&format!("{}_", layer.into_str())));
         if is_reason {
             assert!(reasons.contains(&format!("`{word}`")), "{word}");
         }

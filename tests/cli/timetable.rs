@@ -11,8 +11,8 @@ use std::collections::BTreeMap;
 use ccass_2fa_exporter::calendar::Calendar;
 use ccass_2fa_exporter::render::timetable::{Explain, json, text};
 use ccass_2fa_exporter::timetable::{
-    Answers, DeadlineStanding, DeadlineState, EventStanding, EventState, Phase, Precision,
-    Standing, Status, Timetable,
+    Answers, DeadlineStatus, DeadlineState, EventStatus, EventState, Phase, Precision,
+    TimetableStatus, Status, Timetable,
 };
 use jiff::Timestamp;
 use jiff::civil::{Date, date};
@@ -23,11 +23,11 @@ fn at(text: &str) -> Timestamp {
     text.parse().unwrap()
 }
 
-fn standing(now: &str) -> Standing {
+fn standing(now: &str) -> TimetableStatus {
     Timetable::embedded().standing(at(now), &Calendar::embedded())
 }
 
-fn standing_with(answers: &Answers, now: &str) -> Standing {
+fn standing_with(answers: &Answers, now: &str) -> TimetableStatus {
     let timetable = Timetable::embedded().with_answers(answers).unwrap();
     timetable.standing(at(now), &Calendar::embedded())
 }
@@ -40,7 +40,7 @@ fn actual_days(days: &[(&str, Date)]) -> Answers {
     }
 }
 
-fn deadline<'a>(standing: &'a Standing, id: &str) -> &'a DeadlineStanding {
+fn deadline<'a>(standing: &'a TimetableStatus, id: &str) -> &'a DeadlineStatus {
     standing
         .deadlines
         .iter()
@@ -48,7 +48,7 @@ fn deadline<'a>(standing: &'a Standing, id: &str) -> &'a DeadlineStanding {
         .unwrap()
 }
 
-fn event<'a>(standing: &'a Standing, id: &str) -> &'a EventStanding {
+fn event<'a>(standing: &'a TimetableStatus, id: &str) -> &'a EventStatus {
     standing.events.iter().find(|event| event.id == id).unwrap()
 }
 

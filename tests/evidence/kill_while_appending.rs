@@ -9,7 +9,7 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use ccass_2fa_exporter::clock::Clock;
-use ccass_2fa_exporter::evidence::{Audit, Content, Fault, Known, Ledger, Sighting, TerminalCheck};
+use ccass_2fa_exporter::evidence::{Audit, Content, Fault, Known, Ledger, TerminalOutcome, TerminalCheck};
 
 use crate::ledger::temporary_directory;
 
@@ -38,7 +38,7 @@ fn append(directory: &Path) {
     loop {
         let content = Content::Terminal(TerminalCheck {
             terminal: "terminal-1".to_owned(),
-            outcome: Sighting::Seen,
+            outcome: TerminalOutcome::Seen,
             reference: None,
         });
         let receipts = ledger.append(&[content]).expect("the record is appended");
@@ -106,7 +106,7 @@ fn acknowledged_records_survive_kills_at_any_moment() {
     // The next append repairs what the last kill left.
     let last = Content::Terminal(TerminalCheck {
         terminal: "terminal-1".to_owned(),
-        outcome: Sighting::NotSeen,
+        outcome: TerminalOutcome::NotSeen,
         reference: None,
     });
     ledger(directory.path())

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use ccass_2fa_exporter::clock::Clock;
 use ccass_2fa_exporter::evidence::{
-    Audit, Content, Fault, Known, Ledger, LedgerError, Sighting, Standing, TerminalCheck,
+    Audit, Content, Fault, Known, Ledger, LedgerError, TerminalOutcome, Standing, TerminalCheck,
 };
 use ccass_2fa_exporter::timetable::Timetable;
 
@@ -85,7 +85,7 @@ fn known(head: &str) -> Known<'_> {
 fn seen_at(terminal: &str) -> Content {
     Content::Terminal(TerminalCheck {
         terminal: terminal.to_owned(),
-        outcome: Sighting::Seen,
+        outcome: TerminalOutcome::Seen,
         reference: None,
     })
 }
@@ -163,7 +163,7 @@ fn removed_tail_is_detected_with_a_known_hash() {
     let head = evidence.audit(Known::default()).head;
     let audit = evidence.audit(known(&head.hash));
     assert_eq!(
-        (audit.faults.as_slice(), audit.anchored),
+        (audit.faults.as_slice(), audit.head_found_at),
         (&[][..], Some(5))
     );
     let lines = evidence.text();
@@ -283,13 +283,13 @@ fn altered_records_do_not_count_and_truncation_is_a_fault() {
     let timetable = Timetable::embedded();
     let seen = |standing: &Standing| {
         let terminals = ["t1".to_owned()];
-        standing.sighted(&terminals, Sighting::Seen, &timetable)
+        standing.count_terminals(&terminals, TerminalOutcome::Seen, &timetable)
     };
     assert_eq!((standing.faults, seen(&standing)), (0, 1));
     // A record that was changed from "not seen" to "seen" does not count, and is a fault.
     let not_seen = Content::Terminal(TerminalCheck {
         terminal: "t1".to_owned(),
-        outcome: Sighting::NotSeen,
+        outcome: TerminalOutcome::NotSeen,
         reference: None,
     });
     evidence.ledger().append(&[not_seen]).unwrap();
@@ -323,7 +323,7 @@ fn state_of_an_earlier_day_excludes_later_records() {
         let standing = Standing::at(&evidence.ledger(), at.parse().unwrap()).unwrap();
         let terminals = ["t1".to_owned()];
         assert_eq!(
-            standing.sighted(&terminals, Sighting::Seen, &timetable),
+            standing.count_terminals(&terminals, TerminalOutcome::Seen, &timetable),
             count,
             "{at}"
         );

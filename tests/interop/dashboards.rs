@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use ccass_2fa_exporter::render::metrics::CATALOGUE;
+use ccass_2fa_exporter::render::metrics::DEFINITIONS;
 use ccass_2fa_lab::{Lab, scenario};
 use harness::documents::{self, repository};
 use harness::exporter::{ConfigFile, Exporter};
@@ -87,7 +87,7 @@ impl ExprVisitor for MetricNames {
 fn queries_parse_and_use_only_existing_metrics() {
     let recorded = Regex::new(r"(?m)record: (\S+)$").unwrap();
     let mut known: BTreeSet<String> = BTreeSet::new();
-    for definition in CATALOGUE {
+    for definition in DEFINITIONS {
         let name = definition.full_name();
         for suffix in ["", "_bucket", "_sum", "_count"] {
             known.insert(format!("{name}{suffix}"));

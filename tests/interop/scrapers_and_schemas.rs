@@ -10,13 +10,13 @@ use std::time::{Duration, Instant};
 use ccass_2fa_exporter::clock::Clock;
 use ccass_2fa_exporter::config::Config;
 use ccass_2fa_exporter::evidence::{
-    Content, Drill, DrillOutcome, Failure, Ledger, Origin, Outage, OutageEnd, Reference, Sighting,
+    Content, Drill, DrillOutcome, Failure, Ledger, Origin, Outage, OutageEnd, Reference, TerminalOutcome,
     TerminalCheck, Verification,
 };
 use ccass_2fa_exporter::probe::{Engine, Roots};
 use ccass_2fa_exporter::render::json;
 use ccass_2fa_exporter::render::metrics::{self, Format, Outcome, Probed};
-use ccass_2fa_exporter::report::memory::Memory;
+use ccass_2fa_exporter::report::history::SavedState;
 use ccass_2fa_exporter::report::{Finding, LayerName, Reason, Report};
 use ccass_2fa_lab::{Lab, Scenario};
 use harness::documents::repository;
@@ -122,7 +122,7 @@ async fn reports_match_the_schema_and_parse_alike_in_both_metric_formats() {
     let document = json::reports(
         &together,
         &config.contacts,
-        &Memory::default(),
+        &SavedState::default(),
         Clock::System.now(),
     );
     let document: Value = serde_json::from_str(&document.unwrap()).unwrap();
@@ -208,7 +208,7 @@ async fn evidence_matches_its_schema_for_every_kind_of_record() {
     contents.extend([
         Content::Terminal(TerminalCheck {
             terminal: "t1".to_owned(),
-            outcome: Sighting::NotSeen,
+            outcome: TerminalOutcome::NotSeen,
             reference: Some(reference("INC/7#2")),
         }),
         Content::OutageBegan(outage.clone()),
@@ -267,9 +267,9 @@ fn reference(text: &str) -> Reference {
 fn schemas_list_every_reason_and_finding() {
     for schema in [SCHEMA, include_str!("../../docs/evidence.schema.json")] {
         let schema: Value = serde_json::from_str(schema).unwrap();
-        let reasons: Vec<&str> = Reason::ALL.iter().map(|reason| reason.code()).collect();
+        let reasons: Vec<&str> = Reason::ALL.iter().map(|reason| reason.into_str()).collect();
         assert_eq!(schema["$defs"]["reason"]["enum"], json!(reasons));
-        let findings: Vec<&str> = Finding::ALL.iter().map(|finding| finding.code()).collect();
+        let findings: Vec<&str> = Finding::ALL.iter().map(|finding| finding.into_str()).collect();
         assert_eq!(schema["$defs"]["finding"]["enum"], json!(findings));
     }
 }

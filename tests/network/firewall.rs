@@ -481,7 +481,7 @@ impl Scenario {
         assert_eq!(verdict["reason"], reason, "{fault}: {target}: {verdict}");
         let layer = reason.split('_').next().expect("a layer");
         assert_eq!(verdict["layer"], layer, "{fault}: {target}: {verdict}");
-        for part in ["meaning", "ask", "hand_over"] {
+        for part in ["meaning", "contact", "information_to_provide"] {
             let text = report["advice"][part].as_str().unwrap_or_default();
             assert!(!text.is_empty(), "{fault}: the advice has no {part:?}");
         }

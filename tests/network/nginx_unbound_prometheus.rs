@@ -3,7 +3,7 @@
 
 use std::io::Write as _;
 
-use ccass_2fa_exporter::render::metrics::CATALOGUE;
+use ccass_2fa_exporter::render::metrics::DEFINITIONS;
 use ccass_2fa_lab::{Authority, Identity, Leaf};
 use harness::exporter::{Metrics, binary};
 use harness::namespace::Namespace;
@@ -557,7 +557,7 @@ fn failed_probes_expose_certificates_and_dns_answers(metrics: &Metrics) {
 }
 
 fn every_documented_metric_is_exposed(metrics: &Metrics) {
-    for definition in CATALOGUE {
+    for definition in DEFINITIONS {
         let name = definition.full_name();
         assert!(
             metrics.text.contains(&format!("# TYPE {name} ")),

@@ -23,9 +23,9 @@ fn every_reason_is_provoked_by_a_scenario_or_a_firewall() {
     for reason in Reason::ALL {
         let in_lab = ccass_2fa_lab::scenarios()
             .iter()
-            .any(|scenario| scenario.reason == reason.code() && scenario.also.is_empty());
+            .any(|scenario| scenario.reason == reason.into_str() && scenario.also.is_empty());
         let in_firewall = NEEDS_FIREWALL.contains(&reason)
-            && firewall.contains(&format!("\"{}\"", reason.code()));
+            && firewall.contains(&format!("\"{}\"", reason.into_str()));
         assert!(in_lab || in_firewall, "nothing provokes {reason}");
     }
 }
@@ -101,7 +101,7 @@ async fn check_failures(layer: LayerName) {
     let of_layer = ccass_2fa_lab::scenarios().iter().filter(|scenario| {
         let reason = Reason::ALL
             .into_iter()
-            .find(|reason| reason.code() == scenario.reason);
+            .find(|reason| reason.into_str() == scenario.reason);
         reason.is_some_and(|reason| reason.layer() == layer)
     });
     for_each(of_layer, check_failure).await;
@@ -177,10 +177,10 @@ fn reason_label(series: &str) -> String {
 fn check_layers(reason: &str, metrics: &Metrics) -> Result<(), String> {
     let failing = LayerName::ALL
         .into_iter()
-        .find(|layer| reason.starts_with(layer.code()))
+        .find(|layer| reason.starts_with(layer.into_str()))
         .ok_or_else(|| format!("{reason} belongs to no layer"))?;
     for layer in LayerName::ALL {
-        let code = layer.code();
+        let code = layer.into_str();
         let series = format!("probe_layer_success{{layer=\"{code}\",target=\"sso\"}}");
         let expected = match layer.cmp(&failing) {
             // Present only where a proxy is configured.

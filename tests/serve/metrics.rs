@@ -3,24 +3,24 @@
 use std::collections::BTreeMap;
 
 use ccass_2fa_exporter::config::Config;
-use ccass_2fa_exporter::render::metrics::{Counted, Evidence, Exposition, Format, Reload, board};
+use ccass_2fa_exporter::render::metrics::{ReadinessState, Evidence, Snapshot, Format, Reload, render};
 use harness::exporter::Metrics;
 use jiff::Timestamp;
 
 fn metrics_at(instant: &str, config: &str) -> Metrics {
     let now: Timestamp = instant.parse().unwrap();
     let config = Config::parse(config, std::path::Path::new("ccass.yml")).unwrap();
-    let exposition = Exposition {
+    let exposition = Snapshot {
         config: &config,
-        configured: now,
+        loaded_at: now,
         known: &[],
         now,
         reload: Reload::Successful,
-        counted: &Counted::default(),
+        readiness_state: &ReadinessState::default(),
         evidence: &Evidence::default(),
         refusals: &BTreeMap::new(),
     };
-    let text = board(&exposition, Format::Text).unwrap();
+    let text = render(&exposition, Format::Text).unwrap();
     Metrics::parse(&String::from_utf8(text).unwrap())
 }
 

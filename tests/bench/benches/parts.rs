@@ -9,12 +9,12 @@ use std::time::Duration;
 use ccass_2fa_exporter::calendar::Calendar;
 use ccass_2fa_exporter::clock::Clock;
 use ccass_2fa_exporter::config::{Config, PageChecks, Target};
-use ccass_2fa_exporter::probe::{Anchors, Engine, Roots, judge, page};
+use ccass_2fa_exporter::probe::{Engine, Roots, TrustAnchors, judge, page};
 use ccass_2fa_exporter::render::metrics::{
-    self, Counted, Evidence, Exposition, Format, Outcome, Probed, Reload,
+    self, ReadinessState, Evidence, Snapshot, Format, Outcome, Probed, Reload,
 };
-use ccass_2fa_exporter::report::memory::{Known, Remembered};
-use ccass_2fa_exporter::report::{Report, Tally};
+use ccass_2fa_exporter::report::history::{TargetState, TargetHistory};
+use ccass_2fa_exporter::report::{Report, TargetStats};
 use ccass_2fa_lab::{HOST, Lab, Leaf};
 use divan::Bencher;
 use divan::counter::ItemsCount;
@@ -55,7 +55,7 @@ static SEEN: LazyLock<Seen> = LazyLock::new(|| {
 });
 
 /// Several targets with that report.
-fn known(count: usize) -> Vec<(Arc<Target>, Known)> {
+fn known(count: usize) -> Vec<(Arc<Target>, TargetState)> {
     let target = &SEEN.config.targets[0];
     let of = |number| {
         let name = format!("t{number}");
@@ -63,36 +63,36 @@ fn known(count: usize) -> Vec<(Arc<Target>, Known)> {
             target: name.clone(),
             ..Report::clone(&SEEN.report)
         };
-        let mut tally = Tally::default();
-        let mut remembered = Remembered::of(&report.url);
-        remembered.take(&report);
-        tally.take(Arc::new(report));
+        let mut stats = TargetStats::default();
+        let mut history = TargetHistory::of(&report.url);
+        history.observe(&report);
+        stats.observe(Arc::new(report));
         let target = Target {
             name,
             ..Target::clone(target)
         };
-        let remembered = Arc::new(remembered);
-        (Arc::new(target), Known { tally, remembered })
+        let history = Arc::new(history);
+        (Arc::new(target), TargetState { stats, history })
     };
     (0..count).map(of).collect()
 }
 
 fn scrape(bencher: Bencher<'_, '_>, count: usize, format: Format) {
     let known = known(count);
-    let (counted, evidence, refusals) = (Counted::default(), Evidence::default(), BTreeMap::new());
-    let exposition = Exposition {
+    let (counted, evidence, rejections) = (ReadinessState::default(), Evidence::default(), BTreeMap::new());
+    let exposition = Snapshot {
         config: &SEEN.config,
-        configured: SEEN.report.started,
+        loaded_at: SEEN.report.started,
         known: &known,
         now: SEEN.report.started,
         reload: Reload::Successful,
-        counted: &counted,
+        readiness_state: &counted,
         evidence: &evidence,
-        refusals: &refusals,
+        rejections: &rejections,
     };
     bencher
         .counter(ItemsCount::new(count))
-        .bench(|| metrics::board(&exposition, format).expect("a text"));
+        .bench(|| metrics::render(&exposition, format).expect("a text"));
 }
 
 #[divan::bench(args = [1, 100, 1_000])]
@@ -109,7 +109,7 @@ fn metrics_as_openmetrics(bencher: Bencher<'_, '_>, targets: usize) {
 fn metrics_of_a_probe() -> Vec<u8> {
     let probed = Probed {
         outcome: Outcome::Report(&SEEN.report),
-        timeout: Duration::from_secs(10),
+        limit: Duration::from_secs(10),
     };
     metrics::probe(&probed, Format::Text).expect("a text")
 }
@@ -121,11 +121,11 @@ fn report_as_json() -> String {
 
 #[divan::bench]
 fn report_taken_in(bencher: Bencher<'_, '_>) {
-    let mut tally = Tally::default();
-    let mut remembered = Remembered::of(&SEEN.report.url);
+    let mut stats = TargetStats::default();
+    let mut history = TargetHistory::of(&SEEN.report.url);
     bencher.bench_local(|| {
-        tally.take(Arc::clone(&SEEN.report));
-        remembered.take(&SEEN.report)
+        stats.observe(Arc::clone(&SEEN.report));
+        history.observe(&SEEN.report)
     });
 }
 
@@ -138,12 +138,12 @@ fn report_of_a_chain(bencher: Bencher<'_, '_>, chain: &str) {
     let host = ServerName::try_from(HOST).expect("a name");
     let algorithms = aws_lc_rs::default_provider().signature_verification_algorithms;
     let now = Clock::System.now();
-    let known = Anchors::of(module, &roots);
+    let known = TrustAnchors::of(module, &roots);
     let judged =
-        |anchors: &Anchors| judge(&SEEN.chain, &host, &module.tls, anchors, algorithms, now);
+        |anchors: &TrustAnchors| judge(&SEEN.chain, &host, &module.tls, anchors, algorithms, now);
     assert!(judged(&known).trust.iter().any(|one| one.trusted));
     let anchors = || match chain {
-        "new" => Anchors::of(module, &roots),
+        "new" => TrustAnchors::of(module, &roots),
         _ => known.clone(),
     };
     bencher
