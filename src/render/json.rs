@@ -5,7 +5,7 @@ use serde::Serialize;
 
 use super::overview;
 use crate::config::{Contacts, Target};
-use crate::report::advice::{self, Contact};
+use crate::report::advice;
 use crate::report::history::{Change, SavedState, TargetHistory};
 use crate::report::overview::Overview;
 use crate::report::{Finding, Report, caveats};
@@ -28,6 +28,9 @@ struct ReportDocument<'a> {
     report: &'a Report,
     #[serde(skip_serializing_if = "Option::is_none")]
     advice: Option<Advice<'a>>,
+    /// What to send to the contact; empty for a good report without findings.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    details_to_send: Vec<advice::Detail>,
     finding_advice: Vec<FindingAdvice<'a>>,
     /// Absent where nothing is remembered.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -41,12 +44,11 @@ struct ReportDocument<'a> {
 
 #[derive(Serialize)]
 struct Advice<'a> {
-    meaning: &'static str,
-    contact: Contact,
+    #[serde(flatten)]
+    advice: advice::Advice,
     /// The configured name and number of that contact.
     #[serde(skip_serializing_if = "Option::is_none")]
     contact_details: Option<&'a str>,
-    information_to_provide: &'static str,
 }
 
 #[derive(Serialize)]
@@ -125,10 +127,8 @@ pub fn reports(
     generated: Timestamp,
 ) -> serde_json::Result<String> {
     let with_contact = |advice: advice::Advice| Advice {
-        meaning: advice.meaning,
-        contact: advice.contact,
         contact_details: contacts.of(advice.contact),
-        information_to_provide: advice.information_to_provide,
+        advice,
     };
     let history = |report: &Report| memory.of(&report.target, &report.url);
     let document = Document {
@@ -140,12 +140,17 @@ pub fn reports(
             .map(|report| ReportDocument {
                 report,
                 advice: advice::of_report(report).map(with_contact),
+                details_to_send: if report.verdict.is_good() && report.findings.is_empty() {
+                    Vec::new()
+                } else {
+                    advice::details_to_send(report)
+                },
                 finding_advice: report
                     .findings
                     .iter()
                     .map(|found| FindingAdvice {
                         finding: found.finding,
-                        advice: with_contact(advice::of_finding(found.finding)),
+                        advice: with_contact(advice::of_finding_in(report, found.finding)),
                     })
                     .collect(),
                 last_good: history(report).and_then(|history| Some(history.last_good.as_ref()?.at)),

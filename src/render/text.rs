@@ -163,7 +163,14 @@ impl Page {
         };
         self.labelled("Why", &format!("{}: {}", reason.into_str(), advice.meaning));
         self.labelled("Ask", &whom(advice.contact, contacts));
-        self.labelled("Hand over", advice.information_to_provide);
+        self.labelled("Do", &advice.action);
+        if let Some(information) = &advice.information_to_provide {
+            self.labelled("Provide", information);
+        }
+        for (index, detail) in advice::details_to_send(report).iter().enumerate() {
+            let label = if index == 0 { "Details" } else { "" };
+            self.labelled(label, &detail.to_string());
+        }
         self.line("");
     }
 
@@ -194,15 +201,16 @@ impl Page {
 
     fn findings(&mut self, report: &Report, contacts: &Contacts) {
         for found in &report.findings {
-            let advice = advice::of_finding(found.finding);
+            let advice = advice::of_finding_in(report, found.finding);
             self.labelled(
                 "Finding",
                 &format!(
-                    "{}: {}. {} Ask {}.",
+                    "{}: {}. {} Contact {}. {}",
                     found.finding.into_str(),
                     found.detail,
                     advice.meaning,
-                    whom(advice.contact, contacts)
+                    whom(advice.contact, contacts),
+                    advice.action
                 ),
             );
         }

@@ -397,6 +397,14 @@ pub struct PageFacts {
     pub checks: Vec<PageCheck>,
 }
 
+impl PageFacts {
+    /// The names of the checks that the page does not pass.
+    pub fn failed_checks(&self) -> impl Iterator<Item = &str> {
+        let failed = self.checks.iter().filter(|check| !check.passed);
+        failed.map(|check| check.check.as_str())
+    }
+}
+
 /// One configured check, by a name that does not tell the pattern.
 #[derive(Clone, Debug, Serialize)]
 pub struct PageCheck {

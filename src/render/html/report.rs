@@ -49,8 +49,14 @@ pub fn cause(report: &Report, contacts: &Contacts) -> Markup {
         dl {
             dt { "Ask" }
             dd { strong { (whom(advice.contact, contacts)) } }
-            dt { "Hand over" }
-            dd { (advice.information_to_provide) }
+            dt { "Do" }
+            dd { (advice.action) }
+            @if let Some(information) = &advice.information_to_provide {
+                dt { "Provide" }
+                dd { (information) }
+            }
+            dt { "Details to send" }
+            dd { pre { @for detail in advice::details_to_send(report) { (detail.to_string()) "\n" } } }
             @if report.response().is_some() {
                 dt { "Answered by" }
                 dd { (report.answered_by().into_str()) }
@@ -104,11 +110,11 @@ pub fn body(report: &Report, contacts: &Contacts) -> Markup {
             h3 { "Findings" }
             dl {
                 @for found in &report.findings {
-                    @let advice = advice::of_finding(found.finding);
+                    @let advice = advice::of_finding_in(report, found.finding);
                     dt { code { (found.finding.into_str()) } }
                     dd {
                         bdi { (found.detail) } ". " (advice.meaning)
-                        " Ask " (whom(advice.contact, contacts)) "."
+                        " Contact " (whom(advice.contact, contacts)) ". " (advice.action)
                     }
                 }
             }
