@@ -361,9 +361,9 @@ impl Probe<'_> {
             limit: self.limit,
         };
         if ask_resolvers {
-            progress.lookups = dns::ask_each(&context, host);
+            progress.lookups = dns::query_each(&context, host);
         }
-        let followed = dns::follow(&context, host).await;
+        let followed = dns::resolve(&context, host).await;
         let usable = dns::usable(module, host, &followed.facts.addresses);
         let failure = followed.failure;
         progress.hop.dns = Layer::Done(LayerResult {

@@ -104,6 +104,27 @@ pub struct Lookup {
     pub failure: Option<Reason>,
 }
 
+impl Lookup {
+    /// A lookup without an answer yet.
+    pub fn new(resolver: String, record: Record) -> Self {
+        Self {
+            resolver,
+            record,
+            duration: Duration::ZERO,
+            rcode: None,
+            answers: Vec::new(),
+            expected: None,
+            cnames: Vec::new(),
+            min_ttl: None,
+            authenticated: false,
+            truncated: false,
+            session: None,
+            detail: None,
+            failure: None,
+        }
+    }
+}
+
 /// An address family.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, IntoStaticStr)]
 #[strum(serialize_all = "snake_case", const_into_str)]

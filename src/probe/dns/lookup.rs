@@ -1,21 +1,19 @@
-//! One question to one name server, without retry: one packet over UDP, with TCP when the answer is
-//! cut; one connection over TCP, TLS and HTTPS.
+//! One query to one name server, without retry: one packet over UDP, again over TCP if the answer
+//! is truncated; one connection over TCP, TLS or HTTPS.
 
+use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-use hickory_net::tcp::TcpClientStream;
-use hickory_net::xfer::{DnsHandle, FirstAnswer};
-use hickory_proto::op::{
-    DnsRequest, DnsRequestOptions, DnsResponse, Edns, Message, Query, ResponseCode,
-};
+use hickory_proto::ProtoError;
+use hickory_proto::op::{Edns, Message, Query, ResponseCode};
 use hickory_proto::rr::{Name, RData, RecordType};
+use hickory_proto::serialize::binary::DecodeError;
 
-use super::encrypted::{self, Destination};
-use super::socket::ConnectedRuntime;
-use super::{LookupError, MAX_ADDRESSES, rcode_reason, udp};
+use super::{MAX_ADDRESSES, stream, udp};
 use crate::clock::Stopwatch;
 use crate::config::{Resolver, Transport};
+use crate::probe::bounded;
 use crate::probe::tls::Client;
 use crate::report::{Lookup, Reason, Record};
 
@@ -27,100 +25,131 @@ pub(super) struct LookupRequest {
     pub resolver: Resolver,
     pub name: Name,
     pub record: Record,
+    pub form: QueryForm,
+    /// Of each exchange: a truncated answer allows a second one over TCP.
     pub limit: Duration,
     /// For sessions with encrypted name servers.
     pub client: Arc<Client>,
 }
 
-/// Asks, and says what came. It ends within the question's limit.
-pub(super) async fn ask(question: &LookupRequest) -> Lookup {
-    let watch = Stopwatch::start();
-    let mut lookup = Lookup {
-        resolver: question.resolver.to_string(),
-        record: question.record,
-        duration: Duration::ZERO,
-        rcode: None,
-        answers: Vec::new(),
-        expected: None,
-        cnames: Vec::new(),
-        min_ttl: None,
-        authenticated: false,
-        truncated: false,
-        session: None,
-        detail: None,
-        failure: None,
-    };
-    let answer = tokio::time::timeout(question.limit, exchange(question, &mut lookup)).await;
-    lookup.duration = watch.elapsed();
-    match answer {
-        Err(_) => lookup.failure = Some(Reason::DnsTimedOut),
-        Ok(Err(unanswered)) => {
-            lookup.failure = Some(unanswered.reason);
-            lookup.detail = unanswered.detail;
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum QueryForm {
+    /// As terminals send it: without EDNS, which some firewalls drop.
+    Plain,
+    /// With EDNS, and asking whether the resolver validated the answer (RFC 6840, 5.7).
+    Edns,
+}
+
+/// Why there is no answer.
+pub(super) struct LookupError {
+    pub reason: Reason,
+    /// What the reason does not say already.
+    pub detail: Option<String>,
+}
+
+impl LookupError {
+    pub fn of(reason: Reason) -> Self {
+        Self {
+            reason,
+            detail: None,
         }
-        Ok(Ok(response)) => read(&mut lookup, &response),
     }
+
+    /// An answer that cannot be used.
+    pub fn malformed(error: impl ToString) -> Self {
+        Self {
+            reason: Reason::DnsMalformed,
+            detail: Some(bounded(&error.to_string())),
+        }
+    }
+
+    /// The first failure of lookups that have no address between them.
+    pub fn of_lookups(lookups: Vec<Lookup>) -> Self {
+        let failed = |one: Lookup| Some((one.failure?, one.detail.or(one.rcode)));
+        match lookups.into_iter().find_map(failed) {
+            None => Self::of(Reason::DnsNoData),
+            Some((Reason::DnsNxdomain, _)) => Self::of(Reason::DnsNxdomain),
+            Some((reason, detail)) => Self { reason, detail },
+        }
+    }
+
+    /// Whether another name server would not know better.
+    pub fn is_final(&self) -> bool {
+        matches!(self.reason, Reason::DnsNxdomain | Reason::DnsNoData)
+    }
+}
+
+impl From<io::Error> for LookupError {
+    fn from(error: io::Error) -> Self {
+        match error.kind() {
+            io::ErrorKind::TimedOut => Self::of(Reason::DnsTimedOut),
+            io::ErrorKind::UnexpectedEof => {
+                Self::malformed("the connection ended without an answer")
+            }
+            _ => Self {
+                reason: Reason::DnsUnreachable,
+                detail: Some(bounded(&error.to_string())),
+            },
+        }
+    }
+}
+
+impl From<ProtoError> for LookupError {
+    fn from(error: ProtoError) -> Self {
+        Self::malformed(error)
+    }
+}
+
+impl From<DecodeError> for LookupError {
+    fn from(error: DecodeError) -> Self {
+        Self::malformed(error)
+    }
+}
+
+/// Sends the query and reports the answer, whatever it is.
+pub(super) async fn query(request: &LookupRequest) -> Lookup {
+    let watch = Stopwatch::start();
+    let mut lookup = Lookup::new(request.resolver.to_string(), request.record);
+    match exchange(request, &mut lookup).await {
+        Ok(response) => read(&mut lookup, &response),
+        Err(error) => {
+            lookup.failure = Some(error.reason);
+            lookup.detail = error.detail;
+        }
+    }
+    lookup.duration = watch.elapsed();
     lookup
 }
 
-async fn exchange(
-    question: &LookupRequest,
-    lookup: &mut Lookup,
-) -> Result<DnsResponse, LookupError> {
-    let (named, path) = match &question.resolver.transport {
-        Transport::Udp => return over_udp(question, &mut lookup.truncated).await,
-        Transport::Tcp => return Box::pin(over_tcp(question)).await,
-        Transport::Tls(named) => (named, None),
-        Transport::Https(named, path) => (named, Some(path.as_str())),
-    };
-    let destination = Destination {
-        address: question.resolver.address,
-        certified: &named.certified,
-        path,
-    };
-    let session = &mut lookup.session;
-    let (request, limit) = (request(question), question.limit);
-    // In boxes is what is seldom: every question would be as large as it otherwise.
-    let exchange = encrypted::exchange(&destination, request, &question.client, limit, session);
-    Box::pin(exchange).await
-}
-
-async fn over_udp(
-    question: &LookupRequest,
-    truncated: &mut bool,
-) -> Result<DnsResponse, LookupError> {
-    let message = message(question);
-    let response = udp::exchange(question.resolver.address, &message).await?;
-    if !response.truncation {
-        return Ok(response);
+async fn exchange(request: &LookupRequest, lookup: &mut Lookup) -> Result<Message, LookupError> {
+    let timed_out = |_| LookupError::of(Reason::DnsTimedOut);
+    let message = message(request);
+    if request.resolver.transport == Transport::Udp {
+        let exchange = udp::exchange(request.resolver.address, &message);
+        let response = tokio::time::timeout(request.limit, exchange).await;
+        let response = response.map_err(timed_out)??;
+        if !response.truncation {
+            return Ok(response);
+        }
+        lookup.truncated = true;
     }
-    *truncated = true;
-    Box::pin(over_tcp(question)).await
+    // Boxed because it is rare: every query's future would be as large otherwise.
+    let exchange = Box::pin(stream::exchange(request, message, &mut lookup.session));
+    let response = tokio::time::timeout(request.limit, exchange).await;
+    response.map_err(timed_out)?
 }
 
-async fn over_tcp(question: &LookupRequest) -> Result<DnsResponse, LookupError> {
-    // It owns the task that drives the connection, so it must outlive the answer.
-    let runtime = ConnectedRuntime::default();
-    let address = question.resolver.address;
-    let stream =
-        TcpClientStream::exchange(address, None, question.limit, None, runtime.clone()).await?;
-    Ok(stream.send(request(question)).first_answer().await?)
-}
-
-fn request(question: &LookupRequest) -> DnsRequest {
-    DnsRequest::new(message(question), DnsRequestOptions::default())
-}
-
-fn message(question: &LookupRequest) -> Message {
+fn message(request: &LookupRequest) -> Message {
     let mut message = Message::query();
     message.metadata.recursion_desired = true;
-    // Asks the resolver to say whether it validated the answer (RFC 6840, 5.7).
-    message.metadata.authentic_data = true;
-    let kind = record_type(question.record);
-    message.add_query(Query::query(question.name.clone(), kind));
-    let mut edns = Edns::new();
-    edns.set_max_payload(UDP_PAYLOAD);
-    message.set_edns(edns);
+    let kind = record_type(request.record);
+    message.add_query(Query::query(request.name.clone(), kind));
+    if request.form == QueryForm::Edns {
+        message.metadata.authentic_data = true;
+        let mut edns = Edns::new();
+        edns.set_max_payload(UDP_PAYLOAD);
+        message.set_edns(edns);
+    }
     message
 }
 
@@ -131,42 +160,40 @@ pub(super) fn record_type(record: Record) -> RecordType {
     }
 }
 
-fn read(lookup: &mut Lookup, response: &DnsResponse) {
+fn read(lookup: &mut Lookup, response: &Message) {
     let code = response.response_code;
     lookup.rcode = Some(rcode_name(code));
     lookup.authenticated = response.authentic_data;
+    lookup.failure = failure(code);
     for record in &response.answers {
         let address = match &record.data {
-            RData::A(a) => Some(a.0.into()),
-            RData::AAAA(aaaa) => Some(aaaa.0.into()),
-            RData::CNAME(alias) => {
-                if lookup.cnames.len() < MAX_CNAMES {
-                    lookup
-                        .cnames
-                        .push(super::super::bounded(&alias.0.to_ascii()));
-                }
-                None
+            RData::A(a) => a.0.into(),
+            RData::AAAA(aaaa) => aaaa.0.into(),
+            RData::CNAME(alias) if lookup.cnames.len() < MAX_CNAMES => {
+                lookup.cnames.push(bounded(&alias.0.to_ascii()));
+                continue;
             }
-            _ => None,
+            _ => continue,
         };
-        let Some(address) = address else { continue };
-        lookup.min_ttl = Some(
-            lookup
-                .min_ttl
-                .map_or(record.ttl, |least| least.min(record.ttl)),
-        );
+        let least = lookup.min_ttl.unwrap_or(u32::MAX);
+        lookup.min_ttl = Some(least.min(record.ttl));
         if lookup.answers.len() < MAX_ADDRESSES && !lookup.answers.contains(&address) {
             lookup.answers.push(address);
         }
     }
-    lookup.failure = match code {
+}
+
+fn failure(code: ResponseCode) -> Option<Reason> {
+    match code {
         ResponseCode::NoError => None,
-        code => Some(rcode_reason(code)),
-    };
+        ResponseCode::NXDomain => Some(Reason::DnsNxdomain),
+        ResponseCode::Refused | ResponseCode::NotAuth => Some(Reason::DnsRefused),
+        _ => Some(Reason::DnsServfail),
+    }
 }
 
 /// The mnemonic of RFC 2929, as every tool prints it.
-pub(super) fn rcode_name(code: ResponseCode) -> String {
+fn rcode_name(code: ResponseCode) -> String {
     match code {
         ResponseCode::NoError => "NOERROR".to_owned(),
         ResponseCode::NXDomain => "NXDOMAIN".to_owned(),

@@ -1,51 +1,62 @@
-//! One question in one packet, over a socket of its own that speaks to one name server only.
+//! One query and its answer over UDP, from a socket of its own.
 //!
-//! In: a message and where it goes. Out: the answer to it, or why none came. A second question to the
-//! same server goes from another port: some firewalls let one answer through for each.
+//! The socket is connected, so that "port unreachable" arrives as an error: that distinguishes
+//! `dns_unreachable` from `dns_timed_out`. Each query uses another source port, since some firewalls
+//! let only one answer through for each.
 
 use std::io;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 
-use hickory_net::NetError;
-use hickory_proto::op::{DnsResponse, Message};
+use hickory_proto::op::{Message, MessageType};
+use tokio::io::Interest;
 use tokio::net::UdpSocket;
 
-use super::socket::wait_icmp_error;
+use super::lookup::LookupError;
 
-/// More than any answer that was asked for; what is longer is cut, and then cannot be read.
+/// More than any answer that was asked for; a longer one arrives cut and cannot be read.
 const MAX_PACKET: usize = 4096;
 
-/// Waits for as long as it takes.
-pub(super) async fn exchange(
-    server: SocketAddr,
-    question: &Message,
-) -> Result<DnsResponse, NetError> {
-    let packet = question.to_vec()?;
+/// Sends `query` and waits for its answer, without a time limit.
+pub(super) async fn exchange(server: SocketAddr, query: &Message) -> Result<Message, LookupError> {
     let any: SocketAddr = match server {
         SocketAddr::V4(_) => (Ipv4Addr::UNSPECIFIED, 0).into(),
         SocketAddr::V6(_) => (Ipv6Addr::UNSPECIFIED, 0).into(),
     };
     let socket = UdpSocket::bind(any).await?;
     socket.connect(server).await?;
-    socket.send(&packet).await?;
+    socket.send(&query.to_vec()?).await?;
     let mut buffer = vec![0; MAX_PACKET];
     loop {
-        let length = receive(&socket, &mut buffer).await?;
+        let length = tokio::select! {
+            received = socket.recv(&mut buffer) => received?,
+            error = icmp_error(&socket) => return Err(error.into()),
+        };
         let answer = buffer.get(..length).unwrap_or_default();
-        // The system has looked at the address and the port; the rest is for us (RFC 5452, 9.1).
-        if answer.get(..2) != Some(&question.metadata.id.to_be_bytes()[..]) {
+        // The system has checked the address and the port (RFC 5452, 9.1).
+        if answer.get(..2) != Some(&query.metadata.id.to_be_bytes()[..]) {
             continue;
         }
-        let answer = DnsResponse::from_buffer(answer.to_vec())?;
-        if answer.queries == question.queries {
+        let answer = Message::from_vec(answer)?;
+        if answer.metadata.message_type == MessageType::Response && answer.queries == query.queries
+        {
             return Ok(answer);
         }
     }
 }
 
-async fn receive(socket: &UdpSocket, buffer: &mut [u8]) -> io::Result<usize> {
-    tokio::select! {
-        received = socket.recv(buffer) => received,
-        error = wait_icmp_error(socket) => Err(error),
+/// Waits for an ICMP error. Such a socket becomes ready for errors only, which does not wake `recv`.
+async fn icmp_error(socket: &UdpSocket) -> io::Error {
+    loop {
+        if let Err(error) = socket.ready(Interest::ERROR).await {
+            return error;
+        }
+        match socket.take_error() {
+            Ok(Some(error)) | Err(error) => return error,
+            // No error after all: clear the readiness.
+            Ok(None) => {
+                let nothing = || Err::<(), _>(io::ErrorKind::WouldBlock.into());
+                let _ = socket.try_io(Interest::ERROR, nothing);
+            }
+        }
     }
 }
