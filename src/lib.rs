@@ -16,6 +16,7 @@
 //! * [`service_hours`]: when an outage is a page and when it can wait
 //! * [`drill`]: a rehearsal of the alarm, to Alertmanager and back
 //! * [`cli`]: flags as they are typed
+//! * [`bounded_cache`]: a map with a bound, for results that are expensive to compute again
 //! * [`clock`]: the only place that asks for the time
 //! * [`personal`]: e-mail addresses are not repeated in errors, logs and answers
 
@@ -31,6 +32,7 @@
     )
 )]
 
+pub mod bounded_cache;
 pub mod calendar;
 pub mod cli;
 pub mod clock;

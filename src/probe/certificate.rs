@@ -1,8 +1,7 @@
-//! Reads what a certificate says of itself. Its bytes come from anybody: everything is bounded.
+//! The fields of a certificate. Its bytes are untrusted: every value is bounded.
 
-use std::collections::HashMap;
 use std::net::IpAddr;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -18,51 +17,53 @@ use x509_parser::public_key::PublicKey;
 use x509_parser::x509::X509Name;
 
 use super::bounded;
+use crate::bounded_cache::BoundedCache;
 use crate::report::Certificate;
 
-/// What is kept of a chain and of a certificate's names.
+/// Certificates kept of a chain.
 pub(super) const MAX_CHAIN: usize = 10;
 const MAX_NAMES: usize = 64;
 /// NIST SP 800-131A and the CA/Browser Forum's Baseline Requirements, 6.1.5.
 const MIN_RSA_BITS: usize = 2048;
 const CA_ISSUERS: Oid<'static> = oid!(1.3.6.1.5.5.7.48.2);
 
-/// How many certificates are kept as they were read.
-const MAX_KEPT: usize = 256;
+const MAX_CACHED: usize = 256;
 
-/// Certificates by their bytes: what one says of itself is the same each time it is shown.
-#[derive(Debug, Default)]
-pub(super) struct CertificateCache(Mutex<HashMap<CertificateDer<'static>, Arc<Parsed>>>);
+/// Parsed certificates by their bytes, since the same ones are presented at each probe.
+#[derive(Debug)]
+pub(super) struct CertificateCache(BoundedCache<CertificateDer<'static>, Arc<ChainCertificate>>);
+
+impl Default for CertificateCache {
+    fn default() -> Self {
+        Self(BoundedCache::new(MAX_CACHED))
+    }
+}
 
 impl CertificateCache {
-    /// The fields of a certificate; `None` where it cannot be read.
-    pub fn read(&self, der: &CertificateDer<'static>) -> Option<Arc<Parsed>> {
-        let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(parsed) = kept.get(der) {
-            return Some(Arc::clone(parsed));
+    /// The fields of a certificate; `None` if it cannot be parsed.
+    pub fn parse(&self, der: &CertificateDer<'static>) -> Option<Arc<ChainCertificate>> {
+        if let Some(parsed) = self.0.get(der) {
+            return Some(parsed);
         }
         let parsed = Arc::new(parse(der)?);
-        if kept.len() >= MAX_KEPT {
-            kept.clear();
-        }
-        kept.insert(der.clone(), Arc::clone(&parsed));
+        self.0.insert(der.clone(), Arc::clone(&parsed));
         Some(parsed)
     }
 }
 
-/// A certificate with what judging a chain needs beside the facts.
+/// A certificate, with what judging a chain needs besides the facts.
 #[derive(Debug)]
-pub(super) struct Parsed {
+pub(super) struct ChainCertificate {
     pub facts: Arc<Certificate>,
     pub self_issued: bool,
-    /// The raw names, to tell whether an issuer was presented.
+    /// The raw names, to find an issuer in the chain.
     pub subject: Vec<u8>,
     pub issuer: Vec<u8>,
-    /// It says where its issuer's certificate can be had (AIA caIssuers).
-    pub names_its_issuer: bool,
+    /// It has the address of its issuer's certificate (AIA caIssuers).
+    pub has_issuer_url: bool,
 }
 
-fn parse(der: &CertificateDer<'_>) -> Option<Parsed> {
+fn parse(der: &CertificateDer<'_>) -> Option<ChainCertificate> {
     let (_, certificate) = X509Certificate::from_der(der).ok()?;
     let subject = certificate.subject().as_raw().to_vec();
     let issuer = certificate.issuer().as_raw().to_vec();
@@ -72,7 +73,7 @@ fn parse(der: &CertificateDer<'_>) -> Option<Parsed> {
         subject_rfc2253: bounded(&rfc2253(certificate.subject())),
         issuer_rfc2253: bounded(&rfc2253(certificate.issuer())),
         issuer_names: common_names(certificate.issuer()),
-        // RFC 5280 allows 20 octets; who sends more is cut.
+        // RFC 5280 allows 20 octets; a longer one is cut.
         serial: bounded(&hex(certificate.raw_serial())),
         not_before: instant(certificate.validity().not_before.timestamp()),
         not_after: instant(certificate.validity().not_after.timestamp()),
@@ -86,17 +87,17 @@ fn parse(der: &CertificateDer<'_>) -> Option<Parsed> {
         signature: signature(&certificate),
         weakness: weakness(&certificate),
     };
-    Some(Parsed {
+    Some(ChainCertificate {
         self_issued: subject == issuer,
-        names_its_issuer: names_its_issuer(&certificate),
+        has_issuer_url: has_issuer_url(&certificate),
         facts: Arc::new(facts),
         subject,
         issuer,
     })
 }
 
-/// A root's raw name, and when it ends.
-pub(super) fn root_end(der: &CertificateDer<'_>) -> Option<(Vec<u8>, Timestamp)> {
+/// A root's raw name, and the end of its validity.
+pub(super) fn root_expiry(der: &CertificateDer<'_>) -> Option<(Vec<u8>, Timestamp)> {
     let (_, root) = X509Certificate::from_der(der).ok()?;
     let end = instant(root.validity().not_after.timestamp());
     Some((root.subject().as_raw().to_vec(), end))
@@ -104,14 +105,7 @@ pub(super) fn root_end(der: &CertificateDer<'_>) -> Option<(Vec<u8>, Timestamp)>
 
 /// Lower-case hexadecimal.
 pub(super) fn hex(bytes: &[u8]) -> String {
-    bytes
-        .iter()
-        .fold(String::with_capacity(bytes.len() * 2), |mut out, byte| {
-            for nibble in [byte >> 4, byte & 0xf] {
-                out.push(char::from_digit(u32::from(nibble), 16).unwrap_or('0'));
-            }
-            out
-        })
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 fn instant(unix: i64) -> Timestamp {
@@ -261,7 +255,7 @@ fn weakness(certificate: &X509Certificate<'_>) -> Option<String> {
         .map(|hash| format!("a signature over {hash}"))
 }
 
-fn names_its_issuer(certificate: &X509Certificate<'_>) -> bool {
+fn has_issuer_url(certificate: &X509Certificate<'_>) -> bool {
     certificate.extensions().iter().any(|extension| {
         matches!(extension.parsed_extension(), ParsedExtension::AuthorityInfoAccess(access)
             if access.accessdescs.iter().any(|one| one.access_method == CA_ISSUERS))

@@ -1,5 +1,7 @@
-//! The way to one address: tcp, through a proxy where there is one, then tls on it. Every address of
-//! a name is approached at once.
+//! Connection attempts: tcp, through a proxy if there is one, then tls, to every address at once.
+//!
+//! The first address that connects carries the request. The other attempts go on in the background
+//! until the verdict is known.
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
@@ -13,31 +15,31 @@ use tokio_util::either::Either;
 
 use super::http::Protocol;
 use super::proxy::{self, TransportStream, Tunnel};
-use super::tcp::{self, TcpEndpoint};
-use super::tls;
+use super::tcp;
+use super::tls::{Peer, TlsClient};
 use crate::clock::{Stopwatch, TimeLimit};
 use crate::report::{
-    AddressAttempt, AnsweredBy, Handshake, Interception, LayerResult, ProxyAttempt, ProxyFacts,
-    Reason, TcpFacts, TlsFacts,
+    AddressAttempt, AnsweredBy, Handshake, Hop, Interception, Layer, LayerResult, ProxyAttempt,
+    ProxyFacts, Reason, TcpFacts, TlsFacts,
 };
 
-/// Addresses beyond this are left alone, and counted.
+/// Addresses beyond this are counted, but not connected to.
 const MAX_ADDRESSES: usize = 16;
 
-/// What every approach of a hop shares.
+/// What every attempt of a hop shares.
 #[derive(Clone)]
 pub(super) struct ConnectParams {
     pub port: u16,
     pub source: Option<IpAddr>,
-    /// `None` on the direct way.
+    /// `None` for direct connections.
     pub via: Option<Tunnel>,
-    /// `None` for plain http, and where only the connection is of interest.
-    pub session: Option<(Arc<tls::Client>, ServerName<'static>)>,
+    /// `None` for plain http, and if only the connection is of interest.
+    pub session: Option<(Arc<TlsClient>, ServerName<'static>)>,
     pub limit: TimeLimit,
 }
 
-/// How one address went.
-pub(super) struct ConnectAttempt {
+/// The outcome for one address.
+struct ConnectAttempt {
     tcp: AddressAttempt,
     proxy: Option<ProxyAttempt>,
     tls: Option<Handshake>,
@@ -50,188 +52,202 @@ pub(super) enum Stream {
     Tls(Box<TlsStream<TransportStream>>),
 }
 
-/// The approaches of one hop: those done and those that go on beside the pipe.
-pub(super) struct ConnectAttempts {
-    order: Vec<IpAddr>,
-    left_out: usize,
-    port: u16,
-    watch: Stopwatch,
-    done: Vec<ConnectAttempt>,
-    running: JoinSet<ConnectAttempt>,
-    chosen: Option<IpAddr>,
-    /// Until the first connection stood.
-    connected_after: Option<Duration>,
-    proxy: Option<String>,
-    with_tls: bool,
-}
-
-/// The first approach that came through.
+/// The first successful connection of a hop.
 pub(super) struct Connection {
     pub stream: Stream,
     pub answered_by: AnsweredBy,
     pub protocol: Protocol,
 }
 
+/// The attempts of one hop, finished and running.
+pub(super) struct ConnectAttempts {
+    /// The order in which the resolver returned the addresses.
+    order: Vec<IpAddr>,
+    skipped: usize,
+    port: u16,
+    watch: Stopwatch,
+    done: Vec<ConnectAttempt>,
+    running: JoinSet<ConnectAttempt>,
+    /// The address that carries the request.
+    chosen: Option<IpAddr>,
+    proxy: Option<String>,
+}
+
 impl ConnectAttempts {
-    /// Starts on every address.
+    /// Starts an attempt on every address.
     pub fn start(addresses: &[IpAddr], params: &ConnectParams) -> Self {
         let order: Vec<IpAddr> = addresses.iter().copied().take(MAX_ADDRESSES).collect();
-        let mut running = JoinSet::new();
-        for address in &order {
-            let params = params.clone();
-            let endpoint = TcpEndpoint {
-                address: SocketAddr::new(*address, params.port),
-                source: params.source,
-            };
-            running.spawn(async move { attempt(endpoint, params).await });
-        }
+        let attempts = order
+            .iter()
+            .map(|address| attempt(*address, params.clone()));
         Self {
-            left_out: addresses.len() - order.len(),
+            skipped: addresses.len() - order.len(),
+            running: attempts.collect(),
             order,
             port: params.port,
             watch: Stopwatch::start(),
             done: Vec::new(),
-            running,
             chosen: None,
-            connected_after: None,
             proxy: params.via.as_ref().map(|via| via.proxy.to_string()),
-            with_tls: params.session.is_some(),
         }
     }
 
-    /// Waits for the first that comes through; `None` when all have failed. Each ends by itself
-    /// within the limit.
+    /// Waits for the first successful connection; `None` if all attempts have failed. Each ends by
+    /// itself within the limit.
     pub async fn first(&mut self) -> Option<Connection> {
         while let Some(joined) = self.running.join_next().await {
             let Ok(mut attempt) = joined else { continue };
-            if attempt.tcp.failure.is_none() {
-                let after = attempt.tcp.duration;
-                self.connected_after =
-                    Some(self.connected_after.map_or(after, |least| least.min(after)));
-            }
             let stream = attempt.stream.take();
+            let connection = stream.map(|stream| Connection {
+                stream,
+                answered_by: answered_by(attempt.tls.as_ref()),
+                protocol: protocol(attempt.tls.as_ref()),
+            });
             let address = attempt.tcp.address;
-            let answered_by = answered_by(attempt.tls.as_ref());
-            let protocol = protocol(attempt.tls.as_ref());
             self.done.push(attempt);
-            if let Some(stream) = stream {
+            if connection.is_some() {
                 self.chosen = Some(address);
-                return Some(Connection {
-                    stream,
-                    answered_by,
-                    protocol,
-                });
+                return connection;
             }
         }
         None
     }
 
-    /// What came after the handshake shows that the chosen session was not good.
+    /// Waits for all attempts.
+    pub async fn all(&mut self) {
+        while let Some(joined) = self.running.join_next().await {
+            self.done.extend(joined);
+        }
+        let position = |address| self.order.iter().position(|one| *one == address);
+        self.done
+            .sort_by_key(|attempt| position(attempt.tcp.address));
+    }
+
+    /// Records that the chosen session proved bad after the handshake.
     pub fn mark_session_failed(&mut self, reason: Reason, detail: String) {
-        let chosen = self.chosen;
-        let handshake = self
-            .done
-            .iter_mut()
-            .filter_map(|one| one.tls.as_mut())
-            .find(|handshake| Some(handshake.address) == chosen);
-        if let Some(handshake) = handshake {
+        let mut handshakes = self.done.iter_mut().filter_map(|one| one.tls.as_mut());
+        if let Some(handshake) = handshakes.find(|one| Some(one.address) == self.chosen) {
             handshake.failure = Some(reason);
             handshake.detail = Some(detail);
         }
     }
 
-    /// Waits for all of them.
-    pub async fn all(&mut self) {
-        while let Some(joined) = self.running.join_next().await {
-            self.done.extend(joined);
+    /// Puts the layers, as far as they are known, into `hop`, and returns the first failure.
+    pub fn record(&self, hop: &mut Hop) -> Option<Reason> {
+        let tcp = self.tcp();
+        let mut failure = tcp.failure;
+        hop.tcp = Layer::Done(tcp);
+        if let Some(proxy) = self.proxy() {
+            failure = failure.or(proxy.failure);
+            hop.proxy = Layer::Done(proxy);
         }
-        let place = |address: IpAddr| self.order.iter().position(|one| *one == address);
-        self.done.sort_by_key(|attempt| place(attempt.tcp.address));
+        if let Some(tls) = self.tls() {
+            failure = failure.or(tls.failure);
+            hop.tls = Layer::Done(tls);
+        }
+        failure
     }
 
-    /// The tcp layer as it stands.
+    /// Waits for all attempts and completes the facts in `hop`. Durations and failures stay as they
+    /// were when the verdict was known.
+    pub async fn finish(mut self, hop: &mut Hop) {
+        self.all().await;
+        if let Layer::Done(tcp) = &mut hop.tcp {
+            tcp.facts = self.tcp().facts;
+        }
+        if let (Layer::Done(proxy), Some(all)) = (&mut hop.proxy, self.proxy()) {
+            proxy.facts = all.facts;
+        }
+        if let (Layer::Done(tls), Some(all)) = (&mut hop.tls, self.tls()) {
+            tls.facts = all.facts;
+        }
+    }
+
+    /// The tcp layer: good if one address connected, which its duration is measured to.
     pub fn tcp(&self) -> LayerResult<TcpFacts> {
-        let connected = self.done.iter().any(|one| one.tcp.failure.is_none());
-        let first_failure = self.order.iter().find_map(|address| {
-            let one = self.done.iter().find(|one| one.tcp.address == *address)?;
-            one.tcp.failure
-        });
-        let longest = self.done.iter().map(|one| one.tcp.duration).max();
+        let attempts = || self.done.iter().map(|one| &one.tcp);
+        let connected = attempts().filter(|one| one.failure.is_none());
+        let connected_after = connected.map(|one| one.duration).min();
+        let duration = connected_after.or_else(|| attempts().map(|one| one.duration).max());
         LayerResult {
-            duration: self
-                .connected_after
-                .or(longest)
-                .unwrap_or_else(|| self.watch.elapsed()),
-            failure: if connected { None } else { first_failure },
+            duration: duration.unwrap_or_else(|| self.watch.elapsed()),
+            failure: match connected_after {
+                None => self
+                    .first_in_order(attempts(), |one| one.address)
+                    .and_then(|one| one.failure),
+                Some(_) => None,
+            },
             facts: TcpFacts {
                 port: self.port,
-                addresses: self.done.iter().map(|one| one.tcp.clone()).collect(),
-                addresses_skipped: self.left_out,
+                addresses: attempts().cloned().collect(),
+                addresses_skipped: self.skipped,
             },
         }
     }
 
-    /// The proxy layer as it stands; `None` on the direct way, and where no address connected.
-    pub fn proxy(&self) -> Option<LayerResult<ProxyFacts>> {
+    /// `None` for direct connections, and if no address connected.
+    fn proxy(&self) -> Option<LayerResult<ProxyFacts>> {
         let proxy = self.proxy.clone()?;
         let attempts: Vec<ProxyAttempt> = self
             .done
             .iter()
             .filter_map(|one| one.proxy.clone())
             .collect();
-        let passed = attempts.iter().find(|one| one.failure.is_none());
-        let telling = passed.or_else(|| attempts.first())?;
+        let tunnel = attempts.iter().find(|one| one.failure.is_none());
+        let representative = tunnel.or(attempts.first())?;
         Some(LayerResult {
-            duration: telling.duration,
-            failure: telling.failure,
+            duration: representative.duration,
+            failure: representative.failure,
             facts: ProxyFacts { proxy, attempts },
         })
     }
 
-    /// The tls layer as it stands; `None` where no address connected, or none was asked for TLS.
-    pub fn tls(&self) -> Option<LayerResult<TlsFacts>> {
-        if !self.with_tls {
-            return None;
-        }
+    /// `None` if there was no handshake.
+    fn tls(&self) -> Option<LayerResult<TlsFacts>> {
         let handshakes: Vec<Handshake> =
             self.done.iter().filter_map(|one| one.tls.clone()).collect();
-        let telling = handshakes
+        let chosen = handshakes
             .iter()
-            .find(|one| Some(one.address) == self.chosen)
-            .or_else(|| {
-                let first =
-                    |address: &IpAddr| handshakes.iter().find(|one| one.address == *address);
-                self.order.iter().find_map(first)
-            })?;
+            .find(|one| Some(one.address) == self.chosen);
+        let representative =
+            chosen.or_else(|| self.first_in_order(handshakes.iter(), |one| one.address))?;
         Some(LayerResult {
-            duration: telling.duration,
-            failure: telling.failure,
+            duration: representative.duration,
+            failure: representative.failure,
             facts: TlsFacts {
                 chosen: self.chosen,
-                handshakes: handshakes.clone(),
+                handshakes,
             },
         })
     }
+
+    fn first_in_order<'a, T>(
+        &self,
+        outcomes: impl Iterator<Item = &'a T>,
+        address: impl Fn(&T) -> IpAddr,
+    ) -> Option<&'a T> {
+        let position = |one: &&T| self.order.iter().position(|known| *known == address(one));
+        outcomes.min_by_key(position)
+    }
 }
 
-async fn attempt(endpoint: TcpEndpoint, params: ConnectParams) -> ConnectAttempt {
+async fn attempt(address: IpAddr, params: ConnectParams) -> ConnectAttempt {
     let share = params.limit.at_most(params.limit.total() / 2);
-    let (tcp, proxy, transport) = transport(&endpoint, &params, share).await;
+    let (tcp, proxy, transport) = transport(address, &params, share).await;
     let (tls, stream) = match (transport, &params.session) {
         (Some(transport), Some((client, host))) => {
-            let again = || {
-                let (endpoint, params) = (&endpoint, &params);
+            let reconnect = || {
+                let params = &params;
                 let share = params.limit.remaining() / 2;
-                async move { self::transport(endpoint, params, share).await.2 }.boxed()
+                async move { self::transport(address, params, share).await.2 }.boxed()
             };
-            let peer = tls::Peer {
-                address: endpoint.address.ip(),
+            let peer = Peer {
+                address,
                 name: host.clone(),
                 protocols: &[b"h2", b"http/1.1"],
             };
-            let (handshake, stream) = client
-                .handshake(transport, &peer, params.limit, &again)
-                .await;
+            let handshake = client.handshake(transport, &peer, params.limit, &reconnect);
+            let (handshake, stream) = handshake.await;
             (Some(handshake), stream.map(Stream::Tls))
         }
         (Some(transport), None) => (None, Some(Stream::Plain(transport))),
@@ -245,9 +261,9 @@ async fn attempt(endpoint: TcpEndpoint, params: ConnectParams) -> ConnectAttempt
     }
 }
 
-/// A connection that ends at the target: by itself, or through the proxy.
+/// A connection to the target, direct or through the proxy.
 async fn transport(
-    endpoint: &TcpEndpoint,
+    address: IpAddr,
     params: &ConnectParams,
     share: Duration,
 ) -> (
@@ -255,11 +271,12 @@ async fn transport(
     Option<ProxyAttempt>,
     Option<TransportStream>,
 ) {
-    let (tcp, stream) = tcp::connect(endpoint, share).await;
+    let endpoint = SocketAddr::new(address, params.port);
+    let (tcp, stream) = tcp::connect(endpoint, params.source, share).await;
     match (stream, &params.via) {
         (Some(stream), Some(via)) => {
             let limit = params.limit.remaining() / 2;
-            let (attempt, transport) = proxy::pass(stream, endpoint.address.ip(), via, limit).await;
+            let (attempt, transport) = proxy::establish(stream, address, via, limit).await;
             (tcp, Some(attempt), transport)
         }
         (Some(stream), None) => (tcp, None, Some(Either::Left(stream))),
@@ -267,7 +284,7 @@ async fn transport(
     }
 }
 
-/// Whom a session that passed proves to be answering.
+/// Who answers, as far as the session proves it.
 fn answered_by(handshake: Option<&Handshake>) -> AnsweredBy {
     match handshake {
         None => AnsweredBy::Unknown,

@@ -1,4 +1,5 @@
-//! What a person should know although the login may work, drawn from what the layers saw.
+//! Findings: what the operator should know although the login may work, from the facts of the
+//! layers.
 
 use std::collections::BTreeSet;
 use std::net::IpAddr;
@@ -10,29 +11,31 @@ use crate::report::{
     TlsFacts,
 };
 
-/// Beyond this the clocks disagree: one-time codes are valid for about as long.
+/// One-time codes are valid for about as long.
 const MAX_SKEW_SECONDS: f64 = 30.0;
 
-/// The findings of a probe, each once.
+/// The findings of a probe, each kind once.
 pub(super) fn of(hops: &[Hop], module: &ProbeModule, platform_is_empty: bool) -> Vec<Found> {
     let mut list = List(Vec::new());
     for hop in hops {
-        if let Some(facts) = hop.tls.facts() {
-            certificates(facts, &module.tls, &mut list);
+        let tls = hop.tls.facts();
+        if let Some(facts) = tls {
+            for handshake in &facts.handshakes {
+                list.handshake(handshake, &module.tls);
+            }
         }
-        if let (Some(tcp), tls) = (hop.tcp.facts(), hop.tls.facts()) {
-            addresses(tcp, tls, &mut list);
+        if let Some(facts) = hop.tcp.facts() {
+            list.failed_addresses(facts, tls);
         }
         if let Some(facts) = hop.dns.facts() {
-            resolvers(facts, &mut list);
-            unexpected(facts, &mut list);
+            list.resolvers(facts);
+            list.unexpected_addresses(facts);
         }
         if let Some(facts) = hop.http.facts() {
-            clock(facts, &mut list);
+            list.clock_skew(facts);
         }
     }
-    let relies_on_platform = module.tls.roots.contains(&RootSet::Platform);
-    if platform_is_empty && relies_on_platform {
+    if platform_is_empty && module.tls.roots.contains(&RootSet::Platform) {
         list.add(
             Finding::PlatformRootsMissing,
             "this host has no root certificates",
@@ -56,150 +59,109 @@ impl List {
             Some(found) => found.detail = bounded(&format!("{}; {detail}", found.detail)),
         }
     }
-}
 
-fn certificates(facts: &TlsFacts, policy: &TlsPolicy, list: &mut List) {
-    for handshake in &facts.handshakes {
+    fn handshake(&mut self, handshake: &Handshake, policy: &TlsPolicy) {
+        let leaf = handshake.chain.first();
+        let issued_by = format!("issued by {}", leaf.map_or("nobody", |leaf| &leaf.issuer));
         if handshake.interception == Interception::Suspected
             && handshake.failure != Some(Reason::TlsIntercepted)
         {
-            list.add(
-                Finding::Intercepted,
-                &format!("issued by {}", leaf_issuer(handshake)),
-            );
+            self.add(Finding::Intercepted, &issued_by);
         }
         if handshake.pin_matched == Some(false) && handshake.failure != Some(Reason::TlsPinMismatch)
         {
-            let pin = handshake
-                .chain
-                .first()
-                .map_or("none", |leaf| leaf.pin.as_str());
-            list.add(Finding::PinMismatch, &format!("the leaf's key is {pin}"));
+            let pin = leaf.map_or("none", |leaf| &leaf.pin);
+            self.add(Finding::PinMismatch, &format!("the leaf's key is {pin}"));
         }
-        let expected = policy.expected_issuers.is_empty()
-            || handshake.chain.is_empty()
-            || handshake.interception == Interception::Accepted
-            || handshake.chain.iter().any(|one| {
-                one.issuer_names
-                    .iter()
-                    .any(|name| policy.expected_issuers.contains(name))
-            });
-        if !expected {
-            list.add(
-                Finding::UnexpectedIssuer,
-                &format!("issued by {}", leaf_issuer(handshake)),
-            );
+        let mut issuer_names = handshake.chain.iter().flat_map(|one| &one.issuer_names);
+        if !policy.expected_issuers.is_empty()
+            && leaf.is_some()
+            && handshake.interception != Interception::Accepted
+            && !issuer_names.any(|name| policy.expected_issuers.contains(name))
+        {
+            self.add(Finding::UnexpectedIssuer, &issued_by);
         }
         for certificate in &handshake.chain {
             if let Some(weakness) = &certificate.weakness {
-                list.add(
-                    Finding::CertificateWeak,
-                    &format!("{} has {weakness}", certificate.subject),
-                );
+                let detail = format!("{} has {weakness}", certificate.subject);
+                self.add(Finding::CertificateWeak, &detail);
             }
         }
     }
-}
 
-fn leaf_issuer(handshake: &Handshake) -> &str {
-    handshake
-        .chain
-        .first()
-        .map_or("nobody", |leaf| leaf.issuer.as_str())
-}
-
-/// An address that does not work while another does.
-fn addresses(tcp: &TcpFacts, tls: Option<&TlsFacts>, list: &mut List) {
-    let handshake_failure = |address: IpAddr| {
-        tls.and_then(|facts| facts.handshakes.iter().find(|one| one.address == address))
-            .and_then(|one| one.failure)
-    };
-    let outcomes: Vec<(IpAddr, Option<Reason>)> = tcp
-        .addresses
-        .iter()
-        .map(|one| {
-            (
-                one.address,
-                one.failure.or_else(|| handshake_failure(one.address)),
-            )
-        })
-        .collect();
-    if outcomes.iter().all(|(_, failure)| failure.is_some()) {
-        return;
-    }
-    for (address, failure) in outcomes {
-        if let Some(reason) = failure {
-            list.add(Finding::AddressFailed, &format!("{address}: {reason}"));
-        }
-    }
-}
-
-/// A resolver without a usable answer, and resolvers that differ among those that answered.
-fn resolvers(facts: &DnsFacts, list: &mut List) {
-    if !facts.resolution.addresses.is_empty() {
-        for lookup in &facts.lookups {
-            if let Some(reason) = lookup.failure {
-                list.add(
-                    Finding::ResolverFailed,
-                    &format!("{}: {reason}", lookup.resolver),
-                );
+    /// Addresses that fail while another works.
+    fn failed_addresses(&mut self, tcp: &TcpFacts, tls: Option<&TlsFacts>) {
+        let handshakes = tls.map_or(&[][..], |facts| &facts.handshakes);
+        let in_handshake = |address: IpAddr| {
+            let mut handshakes = handshakes.iter();
+            handshakes.find(|one| one.address == address)?.failure
+        };
+        let failures = tcp.addresses.iter().filter_map(|one| {
+            let failure = one.failure.or_else(|| in_handshake(one.address))?;
+            Some(format!("{}: {failure}", one.address))
+        });
+        let failures: Vec<String> = failures.collect();
+        if failures.len() < tcp.addresses.len() {
+            for detail in failures {
+                self.add(Finding::AddressFailed, &detail);
             }
         }
     }
-    if facts.resolvers_agree() == Some(false) {
-        let told: Vec<_> = facts
-            .answers_by_resolver()
-            .into_iter()
-            .filter_map(|(resolver, answer)| {
-                Some(format!("{} from {resolver}", addresses_text(&answer?)))
-            })
-            .collect();
-        list.add(Finding::ResolversDisagree, &told.join("; "));
+
+    /// Resolvers without a usable answer, and differences among those that answered.
+    fn resolvers(&mut self, facts: &DnsFacts) {
+        if !facts.resolution.addresses.is_empty() {
+            for lookup in &facts.lookups {
+                if let Some(reason) = lookup.failure {
+                    let detail = format!("{}: {reason}", lookup.resolver);
+                    self.add(Finding::ResolverFailed, &detail);
+                }
+            }
+        }
+        if facts.resolvers_agree() == Some(false) {
+            let answers = facts.answers_by_resolver().into_iter();
+            let answers = answers.filter_map(|(resolver, answer)| {
+                Some(format!("{} from {resolver}", listed(&answer?)))
+            });
+            let answers: Vec<String> = answers.collect();
+            self.add(Finding::ResolversDisagree, &answers.join("; "));
+        }
+    }
+
+    fn unexpected_addresses(&mut self, facts: &DnsFacts) {
+        let resolution = &facts.resolution;
+        let used = (
+            resolution.expected,
+            &resolution.addresses,
+            &resolution.route,
+        );
+        let lookups = facts.lookups.iter();
+        let lookups = lookups.map(|lookup| (lookup.expected, &lookup.answers, &lookup.resolver));
+        for (expected, addresses, source) in std::iter::once(used).chain(lookups) {
+            if expected == Some(false) {
+                let addresses = listed(&addresses.iter().copied().collect());
+                let detail = format!("{addresses} from {source}");
+                self.add(Finding::UnexpectedAddress, &detail);
+            }
+        }
+    }
+
+    fn clock_skew(&mut self, facts: &HttpFacts) {
+        if let Some(skew) = facts.clock_skew_seconds
+            && skew.abs() > MAX_SKEW_SECONDS
+        {
+            let direction = if skew < 0.0 { "behind" } else { "ahead of" };
+            let seconds = skew.abs();
+            let detail = format!("the server's clock is {seconds:.0} s {direction} this host's");
+            self.add(Finding::ClockSkew, &detail);
+        }
     }
 }
 
-fn addresses_text(set: &BTreeSet<IpAddr>) -> String {
-    if set.is_empty() {
+fn listed(addresses: &BTreeSet<IpAddr>) -> String {
+    if addresses.is_empty() {
         return "nothing".to_owned();
     }
-    set.iter()
-        .map(IpAddr::to_string)
-        .collect::<Vec<_>>()
-        .join(", ")
-}
-
-fn unexpected(facts: &DnsFacts, list: &mut List) {
-    let followed = (
-        facts.resolution.expected,
-        &facts.resolution.addresses,
-        &facts.resolution.route,
-    );
-    let asked = facts
-        .lookups
-        .iter()
-        .map(|lookup| (lookup.expected, &lookup.answers, &lookup.resolver));
-    for (expected, addresses, source) in std::iter::once(followed).chain(asked) {
-        if expected == Some(false) {
-            let set = addresses.iter().copied().collect();
-            list.add(
-                Finding::UnexpectedAddress,
-                &format!("{} from {source}", addresses_text(&set)),
-            );
-        }
-    }
-}
-
-fn clock(facts: &HttpFacts, list: &mut List) {
-    if let Some(skew) = facts.clock_skew_seconds
-        && skew.abs() > MAX_SKEW_SECONDS
-    {
-        let whose = if skew < 0.0 { "behind" } else { "ahead of" };
-        list.add(
-            Finding::ClockSkew,
-            &format!(
-                "the server's clock is {:.0} s {whose} this host's",
-                skew.abs()
-            ),
-        );
-    }
+    let addresses: Vec<_> = addresses.iter().map(IpAddr::to_string).collect();
+    addresses.join(", ")
 }

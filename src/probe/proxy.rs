@@ -1,66 +1,65 @@
 //! The proxy layer: a tunnel to the target through a web proxy.
 //!
-//! In: a connection to one address of the proxy. Out: a stream that ends at the target, or why the
-//! proxy gave none. The name of the target is resolved by the proxy. What the proxy itself answers
-//! is told here and never taken for the target's answer. It leaves reaching the proxy to
-//! [`super::tcp`], and the session with the target to [`super::tls`].
+//! Input is a connection to one address of the proxy; output is a stream to the target, or why the
+//! proxy opened none. The proxy resolves the target's name. Its own answers are recorded here and
+//! never taken for the target's.
 
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use http_body_util::Empty;
 use hyper::header::{self, HeaderMap, HeaderValue};
 use hyper::{Method, Request, StatusCode};
 use hyper_util::rt::TokioIo;
-use rustls::ClientConfig;
 use rustls::pki_types::ServerName;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
+use tokio_socks::Error as SocksError;
 use tokio_socks::tcp::Socks5Stream;
 use tokio_util::either::Either;
 use tokio_util::task::AbortOnDropHandle;
 use url::{Host, Url};
 
 use super::bounded;
+use super::tls::TlsClient;
 use crate::clock::Stopwatch;
 use crate::config::{Proxy, ProxyScheme};
 use crate::report::{ProxyAttempt, Reason};
 
-/// What carries the bytes to the target: a connection, or TLS to a proxy on one.
+/// What carries the bytes to the target: a TCP connection, or TLS to a proxy on one.
 pub(super) type TransportStream = Either<TcpStream, Box<TlsStream<TcpStream>>>;
 
 const MAX_HEADER_BYTES: usize = 16 * 1024;
-/// Of the ways to prove oneself that a proxy auth_schemes.
 const MAX_AUTH_SCHEMES: usize = 8;
 
-/// Through which proxy to where.
+/// A tunnel to be opened: by which proxy, to which target.
 #[derive(Clone)]
 pub(super) struct Tunnel {
     pub proxy: Arc<Proxy>,
-    /// Of the session with the proxy itself, where it is spoken to over TLS.
-    pub tls: Arc<ClientConfig>,
-    pub user_agent: HeaderValue,
-    /// As a URL has it, brackets included.
+    client: Arc<TlsClient>,
+    user_agent: HeaderValue,
+    /// As in a URL, brackets included.
     host: String,
     port: u16,
 }
 
 impl Tunnel {
-    /// The passage to `url` through `proxy`.
+    /// A tunnel to `url`. `client` is for the session with a proxy that uses TLS.
     pub fn to(
         url: &Url,
         proxy: Arc<Proxy>,
-        tls: Arc<ClientConfig>,
+        client: Arc<TlsClient>,
         user_agent: HeaderValue,
     ) -> Self {
         Self {
             proxy,
-            tls,
+            client,
             user_agent,
             host: url.host_str().unwrap_or_default().to_owned(),
             port: url.port_or_known_default().unwrap_or(443),
@@ -68,103 +67,94 @@ impl Tunnel {
     }
 }
 
-/// Why a proxy gave no tunnel.
-struct Refusal {
+/// Why a proxy opened no tunnel.
+struct ProxyError {
     reason: Reason,
     status: Option<u16>,
-    detail: Option<String>,
+    detail: String,
     auth_schemes: Vec<String>,
 }
 
-impl Refusal {
-    fn of(reason: Reason, detail: impl Into<String>) -> Self {
+impl ProxyError {
+    fn of(reason: Reason, detail: impl ToString) -> Self {
         Self {
             reason,
             status: None,
-            detail: Some(bounded(&detail.into())),
+            detail: detail.to_string(),
             auth_schemes: Vec::new(),
         }
     }
 }
 
-/// Asks the proxy at the end of `stream` for a tunnel, within `limit`.
-pub(super) async fn pass(
+/// Asks the proxy at the other end of `stream` for a tunnel, within `limit`.
+pub(super) async fn establish(
     stream: TcpStream,
     address: IpAddr,
     via: &Tunnel,
     limit: Duration,
 ) -> (ProxyAttempt, Option<TransportStream>) {
     let watch = Stopwatch::start();
-    let outcome = match tokio::time::timeout(limit, tunnel(stream, via)).await {
-        Ok(outcome) => outcome,
-        Err(_) => Err(Refusal::of(
-            Reason::ProxyFailed,
-            "the proxy did not answer in time",
-        )),
-    };
-    let (transport, refusal) = match outcome {
+    let timed_out = |_| ProxyError::of(Reason::ProxyFailed, "the proxy did not answer in time");
+    let outcome = tokio::time::timeout(limit, open(stream, via)).await;
+    let (transport, error) = match outcome.map_err(timed_out).flatten() {
         Ok(transport) => (Some(transport), None),
-        Err(refusal) => (None, Some(refusal)),
-    };
-    let (failure, status, detail, auth_schemes) = match refusal {
-        None => (None, None, None, Vec::new()),
-        Some(refusal) => (
-            Some(refusal.reason),
-            refusal.status,
-            refusal.detail,
-            refusal.auth_schemes,
-        ),
+        Err(error) => (None, Some(error)),
     };
     let attempt = ProxyAttempt {
         address,
         duration: watch.elapsed(),
-        failure,
-        status,
-        detail,
-        auth_schemes,
+        failure: error.as_ref().map(|error| error.reason),
+        status: error.as_ref().and_then(|error| error.status),
+        detail: error.as_ref().map(|error| bounded(&error.detail)),
+        auth_schemes: error.map(|error| error.auth_schemes).unwrap_or_default(),
     };
     (attempt, transport)
 }
 
-async fn tunnel(stream: TcpStream, via: &Tunnel) -> Result<TransportStream, Refusal> {
+async fn open(stream: TcpStream, via: &Tunnel) -> Result<TransportStream, ProxyError> {
     match via.proxy.scheme {
         ProxyScheme::Http => connect(stream, via).await.map(Either::Left),
         ProxyScheme::Https => {
-            let stream = session(stream, via).await?;
-            connect(Box::new(stream), via).await.map(Either::Right)
+            let stream = Box::new(session(stream, via).await?);
+            connect(stream, via).await.map(Either::Right)
         }
         ProxyScheme::Socks5 => socks(stream, via).await.map(Either::Left),
     }
 }
 
-/// TLS to the proxy itself, by the roots that this host and the module trust.
-async fn session(stream: TcpStream, via: &Tunnel) -> Result<TlsStream<TcpStream>, Refusal> {
+/// TLS to the proxy itself, with the roots of this host and of the module.
+async fn session(stream: TcpStream, via: &Tunnel) -> Result<TlsStream<TcpStream>, ProxyError> {
+    let failed = |error: &dyn std::error::Error| ProxyError::of(Reason::ProxyTls, error);
     let name = match &via.proxy.host {
-        Host::Domain(name) => ServerName::try_from(name.clone()),
-        Host::Ipv4(address) => Ok(ServerName::from(IpAddr::V4(*address))),
-        Host::Ipv6(address) => Ok(ServerName::from(IpAddr::V6(*address))),
+        Host::Domain(name) => ServerName::try_from(name.clone()).map_err(|error| failed(&error))?,
+        Host::Ipv4(address) => IpAddr::V4(*address).into(),
+        Host::Ipv6(address) => IpAddr::V6(*address).into(),
     };
-    let name = name.map_err(|error| Refusal::of(Reason::ProxyTls, error.to_string()))?;
-    let connect = TlsConnector::from(Arc::clone(&via.tls)).connect(name, stream);
-    connect
-        .await
-        .map_err(|error| Refusal::of(Reason::ProxyTls, error.to_string()))
+    let config = via.client.to_proxy().map_err(|error| failed(&error))?;
+    let connect = TlsConnector::from(Arc::new(config)).connect(name, stream);
+    connect.await.map_err(|error| failed(&error))
 }
 
 /// A tunnel by CONNECT.
-async fn connect<IO>(stream: IO, via: &Tunnel) -> Result<IO, Refusal>
+async fn connect<IO>(stream: IO, via: &Tunnel) -> Result<IO, ProxyError>
 where
     IO: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
-    let failed = |error: hyper::Error| Refusal::of(Reason::ProxyFailed, trouble(&error));
+    let failed = |error: hyper::Error| {
+        let detail = if error.is_parse() {
+            "the proxy's answer is not HTTP".to_owned()
+        } else {
+            format!("the proxy closed the connection ({error})")
+        };
+        ProxyError::of(Reason::ProxyFailed, detail)
+    };
     let (mut sender, connection) = hyper::client::conn::http1::Builder::new()
         .max_buf_size(MAX_HEADER_BYTES)
         .handshake(TokioIo::new(stream))
         .await
         .map_err(failed)?;
     let _driver = AbortOnDropHandle::new(tokio::spawn(connection.with_upgrades()));
-    let request =
-        request(via).map_err(|error| Refusal::of(Reason::ProxyFailed, error.to_string()))?;
+    let request = request(via).map_err(|error| ProxyError::of(Reason::ProxyFailed, error))?;
     let response = sender.send_request(request).await.map_err(failed)?;
     if !response.status().is_success() {
         return Err(refused(response.status(), response.headers()));
@@ -172,16 +162,15 @@ where
     let upgraded = hyper::upgrade::on(response).await.map_err(failed)?;
     match upgraded.downcast::<TokioIo<IO>>() {
         Ok(parts) if parts.read_buf.is_empty() => Ok(parts.io.into_inner()),
-        // A server of TLS waits for its client; who speaks first is none, as a proxy that answers
-        // with a page of its own.
-        Ok(_) => Err(Refusal {
+        // A TLS server waits for its client. What sends first is a proxy with a page of its own.
+        Ok(_) => Err(ProxyError {
             status: Some(StatusCode::OK.as_u16()),
-            ..Refusal::of(
+            ..ProxyError::of(
                 Reason::ProxyDenied,
                 "the proxy answers with a page of its own",
             )
         }),
-        Err(_) => Err(Refusal::of(
+        Err(_) => Err(ProxyError::of(
             Reason::ProxyFailed,
             "the tunnel cannot be used",
         )),
@@ -197,15 +186,14 @@ fn request(via: &Tunnel) -> Result<Request<Empty<Bytes>>, hyper::http::Error> {
         .header(header::USER_AGENT, &via.user_agent);
     if let Some(credentials) = &via.proxy.credentials {
         let text = format!("{}:{}", credentials.user, credentials.password);
-        let code = base64::engine::general_purpose::STANDARD.encode(text);
-        let mut value = HeaderValue::try_from(format!("Basic {code}"))?;
+        let mut value = HeaderValue::try_from(format!("Basic {}", STANDARD.encode(text)))?;
         value.set_sensitive(true);
         request = request.header(header::PROXY_AUTHORIZATION, value);
     }
     request.body(Empty::new())
 }
 
-fn refused(status: StatusCode, headers: &HeaderMap) -> Refusal {
+fn refused(status: StatusCode, headers: &HeaderMap) -> ProxyError {
     let reason = match status {
         StatusCode::PROXY_AUTHENTICATION_REQUIRED => Reason::ProxyAuthRequired,
         status if status.is_server_error() => Reason::ProxyFailed,
@@ -220,31 +208,24 @@ fn refused(status: StatusCode, headers: &HeaderMap) -> Refusal {
         .collect();
     let mut detail = format!("the proxy answers {status}");
     if !auth_schemes.is_empty() {
-        detail.push_str(&format!(", and auth_schemes {}", auth_schemes.join(", ")));
-        let basic = |offer: &String| offer.eq_ignore_ascii_case("basic");
-        if !auth_schemes.iter().any(basic) {
-            detail.push_str(", of which this program speaks none (it speaks Basic)");
+        detail.push_str(&format!(" and offers {}", auth_schemes.join(", ")));
+        if !auth_schemes
+            .iter()
+            .any(|one| one.eq_ignore_ascii_case("basic"))
+        {
+            detail.push_str("; the exporter supports Basic only");
         }
     }
-    Refusal {
+    ProxyError {
         status: Some(status.as_u16()),
         auth_schemes,
-        ..Refusal::of(reason, detail)
+        ..ProxyError::of(reason, detail)
     }
 }
 
-fn trouble(error: &hyper::Error) -> String {
-    if error.is_parse() {
-        "what the proxy answers is no HTTP".to_owned()
-    } else {
-        format!("the proxy ended the connection ({error})")
-    }
-}
-
-/// A tunnel by SOCKS5, the name resolved at the proxy.
-async fn socks(stream: TcpStream, via: &Tunnel) -> Result<TcpStream, Refusal> {
-    let host = via.host.trim_matches(['[', ']']);
-    let target = (host, via.port);
+/// A tunnel by SOCKS5; the proxy resolves the name.
+async fn socks(stream: TcpStream, via: &Tunnel) -> Result<TcpStream, ProxyError> {
+    let target = (via.host.trim_matches(['[', ']']), via.port);
     let connected = match &via.proxy.credentials {
         None => Socks5Stream::connect_with_socket(stream, target).await,
         Some(credentials) => {
@@ -253,15 +234,14 @@ async fn socks(stream: TcpStream, via: &Tunnel) -> Result<TcpStream, Refusal> {
         }
     };
     connected.map(Socks5Stream::into_inner).map_err(|error| {
-        use tokio_socks::Error;
         let reason = match error {
-            Error::NoAcceptableAuthMethods
-            | Error::PasswordAuthFailure(_)
-            | Error::AuthorizationRequired
-            | Error::InvalidAuthValues(_) => Reason::ProxyAuthRequired,
-            Error::ConnectionNotAllowedByRuleset => Reason::ProxyDenied,
+            SocksError::NoAcceptableAuthMethods
+            | SocksError::PasswordAuthFailure(_)
+            | SocksError::AuthorizationRequired
+            | SocksError::InvalidAuthValues(_) => Reason::ProxyAuthRequired,
+            SocksError::ConnectionNotAllowedByRuleset => Reason::ProxyDenied,
             _ => Reason::ProxyFailed,
         };
-        Refusal::of(reason, format!("the proxy: {error}"))
+        ProxyError::of(reason, format!("SOCKS5: {error}"))
     })
 }

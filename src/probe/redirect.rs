@@ -1,5 +1,5 @@
-//! Whether a redirect is followed, and to where. GET only, https only, and only to the same host or
-//! a listed one.
+//! Whether a redirect is followed, and to where: by GET and https only, to the same host or a listed
+//! one.
 
 use std::collections::BTreeSet;
 
@@ -9,50 +9,40 @@ use url::Url;
 use crate::config::{Scheme, Target};
 use crate::report::Reason;
 
-/// Where a probe has been.
+/// The requests of a probe so far: each URL with the cookies that were sent.
 #[derive(Default)]
-pub(super) struct RedirectHistory {
-    seen: BTreeSet<(String, String)>,
-}
+pub(super) struct RedirectHistory(BTreeSet<(String, String)>);
 
 impl RedirectHistory {
-    /// Notes that `url` is asked for with these cookies. `false` if it was before: a sign-on page
-    /// may lead to itself once it has set a cookie, but not again with the same ones.
+    /// Records a request for `url` with these cookies. `false` if it repeats an earlier one: a
+    /// sign-on page may lead to itself once it has set a cookie, but not with the same cookies.
     pub fn visit(&mut self, url: &Url, cookies: &CookieStore) -> bool {
-        let mut jar: Vec<_> = cookies
-            .get_request_values(url)
+        let values = cookies.get_request_values(url);
+        let mut jar: Vec<_> = values
             .map(|(name, value)| format!("{name}={value}"))
             .collect();
         jar.sort();
-        self.seen.insert((url.as_str().to_owned(), jar.join("; ")))
+        self.0.insert((url.to_string(), jar.join("; ")))
     }
 }
 
-/// What to do with a response that names a location.
-pub(super) enum RedirectDecision {
-    Follow(Url),
-    Fail(Reason),
-}
-
-/// Decides on `location`, found at `url` on the way to `target`.
-pub(super) fn step(url: &Url, location: &str, target: &Target) -> RedirectDecision {
-    let policy = &target.module.http;
-    let Ok(next) = url.join(location) else {
-        return RedirectDecision::Fail(Reason::HttpMalformed);
-    };
+/// The URL that `location` leads to, found at `url` in a probe of `target`.
+///
+/// # Errors
+/// Why it must not be followed.
+pub(super) fn next(url: &Url, location: &str, target: &Target) -> Result<Url, Reason> {
+    let next = url.join(location).map_err(|_| Reason::HttpMalformed)?;
     let host = next.host_str().unwrap_or_default().to_lowercase();
     // A sign-on page leads elsewhere and back.
-    let known = [url.host(), target.url.host()].contains(&next.host())
-        || policy.allowed_hosts.contains(&host);
-    let secure = next.scheme() == "https"
-        || (next.scheme() == "http"
-            && url.scheme() == "http"
-            && target.scheme == Scheme::HttpAllowed);
-    if !known {
-        return RedirectDecision::Fail(Reason::HttpRedirectOffHost);
+    let is_known_host = [url.host(), target.url.host()].contains(&next.host())
+        || target.module.http.allowed_hosts.contains(&host);
+    let plain_allowed = url.scheme() == "http" && target.scheme == Scheme::HttpAllowed;
+    let is_secure = next.scheme() == "https" || (next.scheme() == "http" && plain_allowed);
+    if !is_known_host {
+        return Err(Reason::HttpRedirectOffHost);
     }
-    if !secure || !next.username().is_empty() || next.password().is_some() {
-        return RedirectDecision::Fail(Reason::HttpRedirectInsecure);
+    if !is_secure || !next.username().is_empty() || next.password().is_some() {
+        return Err(Reason::HttpRedirectInsecure);
     }
-    RedirectDecision::Follow(next)
+    Ok(next)
 }

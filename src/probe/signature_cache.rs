@@ -1,55 +1,59 @@
-//! Signature checks of which none is made twice.
+//! A cache of certificate signature checks.
 //!
-//! Each set of roots judges the same certificates by the same rules, probe after probe; what it costs is
-//! the signatures. Whether one is good depends on the key, the message and the signature alone, never on
-//! the date, the name or who is trusted; so what was found of these bytes holds for as long as this
-//! process lives. In: the provider's algorithms. Out: the same ones, which remember what they found.
-//! Only certificates are checked by them: what a server signs in a handshake is new each time.
+//! Every set of roots validates the same chains at each probe, and the signatures are what it costs.
+//! Whether a signature is good depends on the algorithm, the key, the message and the signature
+//! alone, never on dates, names or trust, so that a result holds for the life of the process.
+//! Handshake signatures differ each time and are not cached.
 
-use std::collections::HashMap;
 use std::fmt;
-use std::sync::{Mutex, PoisonError};
 
 use rustls::pki_types::{AlgorithmIdentifier, InvalidSignature, SignatureVerificationAlgorithm};
 use sha2::{Digest, Sha256};
 
-/// How many signatures are remembered.
-const MAX_KEPT: usize = 1024;
+use crate::bounded_cache::BoundedCache;
 
-/// What was found already, by the SHA-256 of all that it depends on.
-#[derive(Debug, Default)]
-pub(super) struct Found(Mutex<HashMap<[u8; 32], Result<(), InvalidSignature>>>);
+const MAX_CACHED: usize = 1024;
 
-/// An algorithm that looks at what was found before it computes.
-pub(super) struct CachedVerifier<'a> {
+/// Results, by the SHA-256 of all that they depend on.
+#[derive(Debug)]
+pub(super) struct SignatureCache(BoundedCache<[u8; 32], Result<(), InvalidSignature>>);
+
+/// An algorithm that looks into the cache before it computes.
+pub(super) struct CachedAlgorithm<'a> {
     number: u8,
     algorithm: &'a dyn SignatureVerificationAlgorithm,
-    found: &'a Found,
+    cache: &'a SignatureCache,
 }
 
-impl Found {
-    /// `algorithms`, each of which adds to what is found. They are told apart by their place: all calls
-    /// must name the same ones.
-    pub fn with_cache<'a>(
-        &'a self,
-        algorithms: &[&'a dyn SignatureVerificationAlgorithm],
-    ) -> Vec<CachedVerifier<'a>> {
-        let once =
-            |(number, algorithm): (u8, &&'a dyn SignatureVerificationAlgorithm)| CachedVerifier {
-                number,
-                algorithm: *algorithm,
-                found: self,
-            };
-        (0..).zip(algorithms).map(once).collect()
+impl Default for SignatureCache {
+    fn default() -> Self {
+        Self(BoundedCache::new(MAX_CACHED))
     }
 }
 
-impl CachedVerifier<'_> {
+impl SignatureCache {
+    /// `algorithms`, each with this cache. They are distinguished by their position: all calls must
+    /// pass the same ones.
+    pub fn wrap<'a>(
+        &'a self,
+        algorithms: &[&'a dyn SignatureVerificationAlgorithm],
+    ) -> Vec<CachedAlgorithm<'a>> {
+        let numbered = (0..).zip(algorithms);
+        let wrapped = numbered.map(|(number, algorithm)| CachedAlgorithm {
+            number,
+            algorithm: *algorithm,
+            cache: self,
+        });
+        wrapped.collect()
+    }
+}
+
+impl CachedAlgorithm<'_> {
     fn digest(&self, public_key: &[u8], message: &[u8], signature: &[u8]) -> [u8; 32] {
         let mut digest = Sha256::new();
         digest.update([self.number]);
         for part in [public_key, signature, message] {
-            // Where one ends and the next begins is part of it.
+            // Lengths separate the parts.
             digest.update((part.len() as u64).to_be_bytes());
             digest.update(part);
         }
@@ -57,7 +61,7 @@ impl CachedVerifier<'_> {
     }
 }
 
-impl SignatureVerificationAlgorithm for CachedVerifier<'_> {
+impl SignatureVerificationAlgorithm for CachedAlgorithm<'_> {
     fn verify_signature(
         &self,
         public_key: &[u8],
@@ -65,18 +69,14 @@ impl SignatureVerificationAlgorithm for CachedVerifier<'_> {
         signature: &[u8],
     ) -> Result<(), InvalidSignature> {
         let digest = self.digest(public_key, message, signature);
-        let mut found = self.found.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(outcome) = found.get(&digest) {
-            return *outcome;
+        if let Some(result) = self.cache.0.get(&digest) {
+            return result;
         }
-        let outcome = self
+        let result = self
             .algorithm
             .verify_signature(public_key, message, signature);
-        if found.len() >= MAX_KEPT {
-            found.clear();
-        }
-        found.insert(digest, outcome);
-        outcome
+        self.cache.0.insert(digest, result);
+        result
     }
 
     fn public_key_alg_id(&self) -> AlgorithmIdentifier {
@@ -92,7 +92,7 @@ impl SignatureVerificationAlgorithm for CachedVerifier<'_> {
     }
 }
 
-impl fmt::Debug for CachedVerifier<'_> {
+impl fmt::Debug for CachedAlgorithm<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.algorithm.fmt(f)
     }
@@ -106,7 +106,7 @@ mod tests {
 
     use super::*;
 
-    /// Counts how often it is asked; the signature `good` is good.
+    /// Counts its calls; the signature `good` is good.
     #[derive(Debug, Default)]
     struct Counting(AtomicUsize);
 
@@ -134,12 +134,12 @@ mod tests {
     }
 
     #[test]
-    fn the_same_signature_is_computed_once_and_another_is_not_taken_for_it() {
+    fn verifies_each_signature_once() {
         let counting = [Counting::default(), Counting::default()];
         let all: Vec<&dyn SignatureVerificationAlgorithm> =
             counting.iter().map(|one| one as _).collect();
-        let found = Found::default();
-        let [first, second] = &found.with_cache(&all)[..] else {
+        let cache = SignatureCache::default();
+        let [first, second] = &cache.wrap(&all)[..] else {
             panic!("there are two");
         };
         for _ in 0..3 {
@@ -147,28 +147,15 @@ mod tests {
             assert!(first.verify_signature(b"key", b"text", b"bad").is_err());
         }
         assert_eq!(counting[0].0.load(Ordering::Relaxed), 2);
-        // Whatever differs makes it another.
+        // Another key or message is another entry.
         for (key, message) in [(b"key", b"next"), (b"yek", b"text")] {
             assert!(first.verify_signature(key, message, b"good").is_ok());
         }
         assert_eq!(counting[0].0.load(Ordering::Relaxed), 4);
         assert!(second.verify_signature(b"key", b"text", b"bad").is_err());
         assert_eq!(counting[1].0.load(Ordering::Relaxed), 1);
-        // Nor is one whose parts are cut elsewhere.
+        // So are the same bytes, divided differently.
         assert!(first.verify_signature(b"keyb", b"text", b"ad").is_err());
         assert_eq!(counting[0].0.load(Ordering::Relaxed), 5);
-    }
-
-    #[test]
-    fn no_more_is_remembered_than_there_is_room_for() {
-        let counting = Counting::default();
-        let found = Found::default();
-        let [once] = &found.with_cache(&[&counting as _])[..] else {
-            panic!("there is one");
-        };
-        for number in 0..=MAX_KEPT {
-            let _ = once.verify_signature(b"key", &number.to_be_bytes(), b"good");
-        }
-        assert_eq!(found.0.lock().unwrap().len(), 1);
     }
 }

@@ -9,47 +9,38 @@ use tokio::net::{TcpSocket, TcpStream};
 use crate::clock::Stopwatch;
 use crate::report::{AddressAttempt, Reason};
 
-/// From where to where.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct TcpEndpoint {
-    pub address: SocketAddr,
-    pub source: Option<IpAddr>,
-}
-
-/// Connects within `limit`.
+/// Connects to `address` within `limit`, from `source` if it is of the same family.
 pub(super) async fn connect(
-    endpoint: &TcpEndpoint,
+    address: SocketAddr,
+    source: Option<IpAddr>,
     limit: Duration,
 ) -> (AddressAttempt, Option<TcpStream>) {
+    let source = source.filter(|source| source.is_ipv4() == address.is_ipv4());
     let watch = Stopwatch::start();
-    let outcome = tokio::time::timeout(limit, dial(endpoint)).await;
+    let outcome = tokio::time::timeout(limit, dial(address, source)).await;
     let (failure, stream) = match outcome {
         Err(_) => (Some(Reason::TcpTimedOut), None),
         Ok(Err(error)) => (Some(reason(&error)), None),
         Ok(Ok(stream)) => (None, Some(stream)),
     };
+    let local = stream.as_ref().and_then(|stream| stream.local_addr().ok());
     let attempt = AddressAttempt {
-        address: endpoint.address.ip(),
-        source: match &stream {
-            Some(stream) => stream.local_addr().ok().map(|local| local.ip()),
-            None => source(endpoint),
-        },
+        address: address.ip(),
+        source: local
+            .map(|local| local.ip())
+            .or_else(|| route_source(address, source)),
         duration: watch.elapsed(),
         failure,
     };
     (attempt, stream)
 }
 
-async fn dial(endpoint: &TcpEndpoint) -> io::Result<TcpStream> {
-    let TcpEndpoint { address, source } = *endpoint;
+async fn dial(address: SocketAddr, source: Option<IpAddr>) -> io::Result<TcpStream> {
     let socket = match address {
         SocketAddr::V4(_) => TcpSocket::new_v4()?,
         SocketAddr::V6(_) => TcpSocket::new_v6()?,
     };
-    // A source of the other family says nothing about this address.
-    if let Some(source) = source
-        && source.is_ipv4() == address.is_ipv4()
-    {
+    if let Some(source) = source {
         socket.bind(SocketAddr::new(source, 0))?;
     }
     let stream = socket.connect(address).await?;
@@ -57,20 +48,20 @@ async fn dial(endpoint: &TcpEndpoint) -> io::Result<TcpStream> {
     Ok(stream)
 }
 
-/// The address that the system would connect from. A UDP socket that is connected and says nothing
-/// tells it without a packet.
-fn source(endpoint: &TcpEndpoint) -> Option<IpAddr> {
-    let any: IpAddr = match endpoint.address {
+/// The address that the system would connect from. Connecting a UDP socket reveals it without
+/// sending a packet.
+fn route_source(address: SocketAddr, source: Option<IpAddr>) -> Option<IpAddr> {
+    let any: IpAddr = match address {
         SocketAddr::V4(_) => Ipv4Addr::UNSPECIFIED.into(),
         SocketAddr::V6(_) => Ipv6Addr::UNSPECIFIED.into(),
     };
-    let socket = UdpSocket::bind(SocketAddr::new(endpoint.source.unwrap_or(any), 0)).ok()?;
-    socket.connect(endpoint.address).ok()?;
-    socket.local_addr().ok().map(|local| local.ip())
+    let socket = UdpSocket::bind(SocketAddr::new(source.unwrap_or(any), 0)).ok()?;
+    socket.connect(address).ok()?;
+    Some(socket.local_addr().ok()?.ip())
 }
 
-/// What an error of the system means. Linux says EHOSTUNREACH of an IPv4 reject with
-/// "administratively prohibited" and EACCES of an IPv6 one.
+/// Linux reports a reject with "administratively prohibited" as EHOSTUNREACH over IPv4 and as EACCES
+/// over IPv6.
 fn reason(error: &io::Error) -> Reason {
     match error.kind() {
         io::ErrorKind::ConnectionRefused => Reason::TcpRefused,

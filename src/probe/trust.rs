@@ -1,7 +1,7 @@
-//! Judges a presented chain: by which roots it is trusted, for which name, and what that means.
+//! Which sets of roots trust a presented chain, for which name, and what that means.
 //!
-//! The sets of roots are loaded once; a chain is judged by each of them with the same rules, so that
-//! only the roots make the difference; a certificate's signature is computed once.
+//! Input is a chain and the module's policy; output is the verdict of each set of roots and the
+//! failure, if any. Every set validates by the same rules, so that only the roots make a difference.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -9,13 +9,13 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use rustls::client::{verify_server_cert_signed_by_trust_anchor, verify_server_name};
-use rustls::crypto::WebPkiSupportedAlgorithms;
+use rustls::crypto::{WebPkiSupportedAlgorithms, aws_lc_rs};
 use rustls::pki_types::{CertificateDer, ServerName, SignatureVerificationAlgorithm, UnixTime};
 use rustls::server::ParsedCertificate;
 use rustls::{CertificateError, Error as TlsError, RootCertStore};
 
-use super::certificate::{self, CertificateCache, Parsed};
-use super::signature_cache::Found;
+use super::certificate::{self, CertificateCache, ChainCertificate};
+use super::signature_cache::SignatureCache;
 use super::{MAX_CHAIN, bounded};
 use crate::config::{ProbeModule, Severity, TlsPolicy};
 use crate::report::{Certificate, Interception, Reason, RootSet, Trust};
@@ -27,11 +27,37 @@ pub struct Roots {
     public_web: Store,
 }
 
-/// Roots, and when those end whose dates are known, by their raw names.
+/// A set of roots.
 #[derive(Clone, Debug)]
 struct Store {
     roots: Arc<RootCertStore>,
-    ends: Arc<HashMap<Vec<u8>, Timestamp>>,
+    /// The end of validity of those whose dates are known, by raw name.
+    expiries: Arc<HashMap<Vec<u8>, Timestamp>>,
+}
+
+impl Roots {
+    /// Loads this host's roots and the public web's. A host without roots has an empty store: that
+    /// is a finding, not an error.
+    pub fn load() -> Self {
+        let native = rustls_native_certs::load_native_certs();
+        for error in &native.errors {
+            tracing::warn!(%error, "some of this host's root certificates cannot be read");
+        }
+        let public_web = webpki_roots::TLS_SERVER_ROOTS.iter().cloned();
+        Self {
+            platform: Store::of(&native.certs),
+            public_web: Store {
+                roots: Arc::new(RootCertStore::from_iter(public_web)),
+                // The public web's roots come without dates.
+                expiries: Arc::default(),
+            },
+        }
+    }
+
+    /// Whether this host has no root certificates.
+    pub fn platform_is_empty(&self) -> bool {
+        self.platform.roots.is_empty()
+    }
 }
 
 impl Store {
@@ -39,66 +65,47 @@ impl Store {
         let mut roots = RootCertStore::empty();
         let (added, ignored) = roots.add_parsable_certificates(certificates.iter().cloned());
         tracing::debug!(added, ignored, "loaded root certificates");
+        let expiries = certificates.iter().filter_map(certificate::root_expiry);
         Self {
             roots: Arc::new(roots),
-            ends: Arc::new(
-                certificates
-                    .iter()
-                    .filter_map(certificate::root_end)
-                    .collect(),
-            ),
+            expiries: Arc::new(expiries.collect()),
         }
     }
 
-    /// When the first certificate on the way from the leaf to one of these roots ends; of several
-    /// ways the one that lasts longest.
-    fn valid_until(&self, path: &[&Parsed]) -> Option<Timestamp> {
-        let mut least = None;
-        let mut best = None;
+    /// When the first certificate between the leaf and one of these roots expires; of several such
+    /// paths, the longest.
+    fn valid_until(&self, path: &[&ChainCertificate]) -> Option<Timestamp> {
+        let mut presented = None;
+        let mut with_root = None;
         for one in path {
             let end = one.facts.not_after;
-            let so_far = least.map_or(end, |least: Timestamp| least.min(end));
-            least = Some(so_far);
-            if let Some(root) = self.ends.get(&one.issuer) {
-                best = best.max(Some(so_far.min(*root)));
-            }
+            let earliest = presented.map_or(end, |earlier: Timestamp| earlier.min(end));
+            presented = Some(earliest);
+            let root = self.expiries.get(&one.issuer);
+            with_root = with_root.max(root.map(|root| earliest.min(*root)));
         }
-        best.or(least)
+        with_root.or(presented)
     }
 }
 
-impl Roots {
-    /// Loads this host's roots and the public web's. A host without any has an empty store: that
-    /// is a finding, not an error.
-    pub fn load() -> Self {
-        let native = rustls_native_certs::load_native_certs();
-        for error in &native.errors {
-            tracing::warn!(%error, "some of this host's root certificates cannot be read");
-        }
-        Self {
-            platform: Store::of(&native.certs),
-            public_web: Store {
-                roots: Arc::new(RootCertStore::from_iter(
-                    webpki_roots::TLS_SERVER_ROOTS.iter().cloned(),
-                )),
-                // They come without dates.
-                ends: Arc::default(),
-            },
-        }
-    }
-
-    /// This host trusts nothing by itself.
-    pub fn platform_is_empty(&self) -> bool {
-        self.platform.roots.is_empty()
-    }
-}
-
-/// The roots of one module: the shared ones and its own file's.
+/// The roots of one module: the shared ones and those of its `ca_file`.
 #[derive(Clone, Debug)]
 pub struct TrustAnchors {
     stores: Vec<(RootSet, Store)>,
+    algorithms: WebPkiSupportedAlgorithms,
     certificates: Arc<CertificateCache>,
-    found: Arc<Found>,
+    signatures: Arc<SignatureCache>,
+}
+
+/// What the module's policy makes of a chain.
+#[derive(Default)]
+pub struct TrustResult {
+    pub chain: Vec<Arc<Certificate>>,
+    pub trust: Vec<Trust>,
+    pub pin_matched: Option<bool>,
+    pub interception: Interception,
+    pub failure: Option<Reason>,
+    pub detail: Option<String>,
 }
 
 impl TrustAnchors {
@@ -112,117 +119,101 @@ impl TrustAnchors {
         }
         Self {
             stores,
+            algorithms: aws_lc_rs::default_provider().signature_verification_algorithms,
             certificates: Arc::default(),
-            found: Arc::default(),
+            signatures: Arc::default(),
         }
     }
 
-    /// What this host trusts, and the module's own file.
+    /// This host's roots and the module's own.
     pub fn of_this_host(&self) -> RootCertStore {
-        let mut all = RootCertStore::empty();
-        for (set, store) in &self.stores {
-            if *set != RootSet::PublicWeb {
-                all.extend(store.roots.roots.iter().cloned());
-            }
-        }
-        all
-    }
-}
-
-/// What a chain turned out to be.
-#[derive(Default)]
-pub struct TrustResult {
-    pub chain: Vec<Arc<Certificate>>,
-    pub trust: Vec<Trust>,
-    pub pin_matched: Option<bool>,
-    pub interception: Interception,
-    pub failure: Option<Reason>,
-    pub detail: Option<String>,
-}
-
-/// Judges `chain`, presented for `host`, at the instant `now`.
-pub fn judge(
-    chain: &[CertificateDer<'static>],
-    host: &ServerName<'static>,
-    policy: &TlsPolicy,
-    anchors: &TrustAnchors,
-    algorithms: WebPkiSupportedAlgorithms,
-    now: Timestamp,
-) -> TrustResult {
-    let parsed: Vec<Arc<Parsed>> = chain
-        .iter()
-        .take(MAX_CHAIN)
-        .filter_map(|der| anchors.certificates.read(der))
-        .collect();
-    let mut judgement = TrustResult::default();
-    let with_cache = anchors.found.with_cache(algorithms.all);
-    let with_cache: Vec<&dyn SignatureVerificationAlgorithm> =
-        with_cache.iter().map(|one| one as _).collect();
-    let verify = |roots: &RootCertStore, at| verify(chain, roots, &with_cache, at);
-    let verdicts: Vec<(RootSet, Result<(), TlsError>)> = anchors
-        .stores
-        .iter()
-        .map(|(set, store)| (*set, verify(&store.roots, now)))
-        .collect();
-    let path_up = path(&parsed);
-    judgement.trust = verdicts
-        .iter()
-        .zip(&anchors.stores)
-        .map(|((roots, verdict), (_, store))| Trust {
-            roots: *roots,
-            trusted: verdict.is_ok(),
-            valid_until: verdict
-                .as_ref()
-                .ok()
-                .and_then(|()| store.valid_until(&path_up)),
-            failure: verdict
-                .as_ref()
-                .err()
-                .map(|error| chain_reason(error, &parsed)),
-        })
-        .collect();
-    let chain_error = listed_error(&verdicts, policy);
-    let name_error = chain.first().and_then(|leaf| {
-        let leaf = ParsedCertificate::try_from(leaf).ok()?;
-        verify_server_name(&leaf, host).err()
-    });
-    judgement.pin_matched = (!policy.pins.is_empty()).then(|| {
-        path_up
+        let own = self
+            .stores
             .iter()
-            .any(|one| policy.pins.contains(&one.facts.pin))
-    });
-    judgement.interception = interception(&judgement, &path_up, policy);
+            .filter(|(set, _)| *set != RootSet::PublicWeb);
+        RootCertStore::from_iter(own.flat_map(|(_, store)| store.roots.roots.iter().cloned()))
+    }
 
-    if let Some(error) = chain_error {
-        let reason = chain_reason(error, &parsed);
-        let dates = matches!(reason, Reason::TlsExpired | Reason::TlsNotYetValid);
-        // The dates are judged before the issuer; whose certificate it is says whom to ask.
-        let stranger = dates
-            && !parsed.first().is_some_and(|leaf| {
-                anchors
+    /// Evaluates `chain`, presented for `host`, at the instant `now`.
+    pub fn evaluate(
+        &self,
+        chain: &[CertificateDer<'static>],
+        host: &ServerName<'static>,
+        policy: &TlsPolicy,
+        now: Timestamp,
+    ) -> TrustResult {
+        let parsed: Vec<Arc<ChainCertificate>> = chain
+            .iter()
+            .take(MAX_CHAIN)
+            .filter_map(|der| self.certificates.parse(der))
+            .collect();
+        let path = path(&parsed);
+        let algorithms = self.signatures.wrap(self.algorithms.all);
+        let algorithms: Vec<&dyn SignatureVerificationAlgorithm> =
+            algorithms.iter().map(|one| one as _).collect();
+        let verify = |store: &Store, at| verify(chain, &store.roots, &algorithms, at);
+        let verdicts: Vec<(RootSet, Result<(), TlsError>)> = self
+            .stores
+            .iter()
+            .map(|(set, store)| (*set, verify(store, now)))
+            .collect();
+
+        let trust = self
+            .stores
+            .iter()
+            .zip(&verdicts)
+            .map(|((set, store), (_, verdict))| Trust {
+                roots: *set,
+                trusted: verdict.is_ok(),
+                valid_until: verdict.is_ok().then(|| store.valid_until(&path)).flatten(),
+                failure: verdict
+                    .as_ref()
+                    .err()
+                    .map(|error| chain_reason(error, &parsed)),
+            });
+        let trust: Vec<Trust> = trust.collect();
+        let interception = interception(&trust, &path, policy);
+        let pinned = || path.iter().any(|one| policy.pins.contains(&one.facts.pin));
+        let pin_matched = (!policy.pins.is_empty()).then(pinned);
+
+        let failure = if let Some(error) = listed_error(&verdicts, policy) {
+            let reason = chain_reason(error, &parsed);
+            let dates = matches!(reason, Reason::TlsExpired | Reason::TlsNotYetValid);
+            // Dates are checked before the issuer, but an unknown issuer decides whom to contact.
+            let was_trusted = |leaf: &Arc<ChainCertificate>| {
+                let mut listed = self
                     .stores
                     .iter()
-                    .filter(|(set, _)| policy.roots.contains(set))
-                    .any(|(_, store)| verify(&store.roots, leaf.facts.not_after).is_ok())
-            });
-        judgement.failure = Some(if stranger {
-            Reason::TlsUnknownIssuer
+                    .filter(|(set, _)| policy.roots.contains(set));
+                listed.any(|(_, store)| verify(store, leaf.facts.not_after).is_ok())
+            };
+            let reason = if dates && !parsed.first().is_some_and(was_trusted) {
+                Reason::TlsUnknownIssuer
+            } else {
+                reason
+            };
+            Some((reason, Some(error.to_string())))
+        } else if let Some(error) = name_error(chain, host) {
+            Some((Reason::TlsNameMismatch, Some(error.to_string())))
+        } else if interception == Interception::Suspected
+            && policy.on_interception == Severity::Fail
+        {
+            Some((Reason::TlsIntercepted, None))
+        } else if pin_matched == Some(false) && policy.on_pin_mismatch == Severity::Fail {
+            Some((Reason::TlsPinMismatch, None))
         } else {
-            reason
-        });
-        judgement.detail = Some(bounded(&error.to_string()));
-    } else if let Some(error) = name_error {
-        judgement.failure = Some(Reason::TlsNameMismatch);
-        judgement.detail = Some(bounded(&error.to_string()));
-    } else if judgement.interception == Interception::Suspected
-        && policy.on_interception == Severity::Fail
-    {
-        judgement.failure = Some(Reason::TlsIntercepted);
-    } else if judgement.pin_matched == Some(false) && policy.on_pin_mismatch == Severity::Fail {
-        judgement.failure = Some(Reason::TlsPinMismatch);
+            None
+        };
+        let (failure, detail) = failure.unzip();
+        TrustResult {
+            chain: parsed.iter().map(|one| Arc::clone(&one.facts)).collect(),
+            trust,
+            pin_matched,
+            interception,
+            failure,
+            detail: detail.flatten().map(|text| bounded(&text)),
+        }
     }
-    judgement.chain = parsed.iter().map(|one| Arc::clone(&one.facts)).collect();
-    judgement
 }
 
 fn verify(
@@ -236,42 +227,33 @@ fn verify(
         .ok_or(TlsError::NoCertificatesPresented)?;
     let leaf = ParsedCertificate::try_from(leaf)?;
     let now = Duration::from_secs(u64::try_from(now.as_second()).unwrap_or(0));
-    verify_server_cert_signed_by_trust_anchor(
-        &leaf,
-        roots,
-        intermediates,
-        UnixTime::since_unix_epoch(now),
-        algorithms,
-    )
+    let now = UnixTime::since_unix_epoch(now);
+    verify_server_cert_signed_by_trust_anchor(&leaf, roots, intermediates, now, algorithms)
 }
 
-/// `None` if one of the listed roots trusts the chain; else the error that tells most.
+fn name_error(chain: &[CertificateDer<'static>], host: &ServerName<'static>) -> Option<TlsError> {
+    let leaf = ParsedCertificate::try_from(chain.first()?).ok()?;
+    verify_server_name(&leaf, host).err()
+}
+
+/// `None` if one of the listed sets trusts the chain; else the most specific error.
 fn listed_error<'a>(
     verdicts: &'a [(RootSet, Result<(), TlsError>)],
     policy: &TlsPolicy,
 ) -> Option<&'a TlsError> {
-    let listed = || {
-        verdicts
-            .iter()
-            .filter(|(set, _)| policy.roots.contains(set))
-    };
-    if listed().any(|(_, verdict)| verdict.is_ok()) {
-        return None;
-    }
-    // A root that knows the issuer says more than one that does not.
-    listed()
-        .filter_map(|(_, verdict)| verdict.as_ref().err())
-        .min_by_key(|error| is_unknown_issuer(error))
+    let listed = verdicts
+        .iter()
+        .filter(|(set, _)| policy.roots.contains(set));
+    let errors: Option<Vec<&TlsError>> =
+        listed.map(|(_, verdict)| verdict.as_ref().err()).collect();
+    // A set that knows the issuer says more than one that does not.
+    let unknown_issuer = TlsError::InvalidCertificate(CertificateError::UnknownIssuer);
+    errors?
+        .into_iter()
+        .min_by_key(|error| **error == unknown_issuer)
 }
 
-fn is_unknown_issuer(error: &TlsError) -> bool {
-    matches!(
-        error,
-        TlsError::InvalidCertificate(CertificateError::UnknownIssuer)
-    )
-}
-
-fn chain_reason(error: &TlsError, chain: &[Arc<Parsed>]) -> Reason {
+fn chain_reason(error: &TlsError, chain: &[Arc<ChainCertificate>]) -> Reason {
     let TlsError::InvalidCertificate(error) = error else {
         return Reason::TlsBadSignature;
     };
@@ -280,30 +262,29 @@ fn chain_reason(error: &TlsError, chain: &[Arc<Parsed>]) -> Reason {
         CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. } => {
             Reason::TlsNotYetValid
         }
-        CertificateError::UnknownIssuer if lacks_its_issuer(chain) => Reason::TlsIncompleteChain,
+        CertificateError::UnknownIssuer if lacks_issuer(chain) => Reason::TlsIncompleteChain,
         CertificateError::UnknownIssuer
         | CertificateError::InvalidPurpose
         | CertificateError::InvalidPurposeContext { .. }
-        // A CA's own certificate shown as a server's: self-signed.
+        // A self-signed certificate: a CA's own, presented as a server's.
         | CertificateError::Other(_) => Reason::TlsUnknownIssuer,
         _ => Reason::TlsBadSignature,
     }
 }
 
-/// The leaf's issuer was not presented although the leaf says where it can be had. A leaf straight
-/// from an unknown root looks the same but for that address, which private CAs seldom give.
-fn lacks_its_issuer(chain: &[Arc<Parsed>]) -> bool {
+/// The leaf's issuer was not presented although the leaf has its address. A leaf of an unknown root
+/// looks the same except for that address, which private CAs seldom include.
+fn lacks_issuer(chain: &[Arc<ChainCertificate>]) -> bool {
     let Some((leaf, others)) = chain.split_first() else {
         return false;
     };
     let presented = others.iter().any(|one| one.subject == leaf.issuer);
-    !leaf.self_issued && !presented && leaf.names_its_issuer
+    !leaf.self_issued && !presented && leaf.has_issuer_url
 }
 
-/// The presented certificates that lead up from the leaf by name: what else was sent along proves
-/// nothing.
-fn path(chain: &[Arc<Parsed>]) -> Vec<&Parsed> {
-    let mut path: Vec<&Parsed> = chain.first().map(Arc::as_ref).into_iter().collect();
+/// The presented certificates that lead up from the leaf by name. Others prove nothing.
+fn path(chain: &[Arc<ChainCertificate>]) -> Vec<&ChainCertificate> {
+    let mut path: Vec<&ChainCertificate> = chain.first().map(Arc::as_ref).into_iter().collect();
     while let Some(last) = path.last()
         && !last.self_issued
         && let Some(next) = chain.iter().skip(1).find(|one| one.subject == last.issuer)
@@ -314,20 +295,14 @@ fn path(chain: &[Arc<Parsed>]) -> Vec<&Parsed> {
     path
 }
 
-/// A listed root of this host's trusts the chain while the public web does not, or no presented
-/// issuer is one of those expected. The firm's own `ca_file` alone proves nothing: who lists it
-/// expects a private CA.
-fn interception(judgement: &TrustResult, path: &[&Parsed], policy: &TlsPolicy) -> Interception {
-    let trusted = |set: RootSet| {
-        judgement
-            .trust
-            .iter()
-            .any(|one| one.roots == set && one.trusted)
-    };
+/// Suspected if this host's roots are listed and trust the chain while the public web's do not, or
+/// if no presented issuer is an expected one. A `ca_file` alone proves nothing: a module that lists
+/// it expects a private CA.
+fn interception(trust: &[Trust], path: &[&ChainCertificate], policy: &TlsPolicy) -> Interception {
+    let trusted = |set| trust.iter().any(|one| one.roots == set && one.trusted);
     let issued_by = |names: &[String]| {
-        path.iter()
-            .flat_map(|one| &one.facts.issuer_names)
-            .any(|name| names.contains(name))
+        let mut issuers = path.iter().flat_map(|one| &one.facts.issuer_names);
+        issuers.any(|name| names.contains(name))
     };
     if issued_by(&policy.accepted_interceptors) {
         return Interception::Accepted;

@@ -338,7 +338,7 @@ pub enum AnsweredBy {
 }
 
 /// One response.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Default, Serialize)]
 pub struct HttpFacts {
     pub answered_by: AnsweredBy,
     /// Absent where no response came.

@@ -88,6 +88,21 @@ pub struct Hop {
     pub http: Layer<HttpFacts>,
 }
 
+impl Hop {
+    /// A hop of which nothing is known yet.
+    pub fn not_reached(url: String, host: String) -> Self {
+        Self {
+            url,
+            host,
+            dns: Layer::NotReached,
+            tcp: Layer::NotReached,
+            proxy: Layer::NotReached,
+            tls: Layer::NotReached,
+            http: Layer::NotReached,
+        }
+    }
+}
+
 /// A layer of one hop.
 #[derive(Clone, Debug, Default, Serialize)]
 #[serde(rename_all = "snake_case", tag = "state")]

@@ -14,7 +14,7 @@ use super::{MAX_ADDRESSES, stream, udp};
 use crate::clock::Stopwatch;
 use crate::config::{Resolver, Transport};
 use crate::probe::bounded;
-use crate::probe::tls::Client;
+use crate::probe::tls::TlsClient;
 use crate::report::{Lookup, Reason, Record};
 
 /// The size of an answer over UDP that crosses any path (DNS flag day 2020).
@@ -29,7 +29,7 @@ pub(super) struct LookupRequest {
     /// Of each exchange: a truncated answer allows a second one over TCP.
     pub limit: Duration,
     /// For sessions with encrypted name servers.
-    pub client: Arc<Client>,
+    pub client: Arc<TlsClient>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]

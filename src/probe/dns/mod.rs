@@ -36,7 +36,7 @@ pub(super) struct ResolveContext<'a> {
     pub module: &'a Arc<ProbeModule>,
     pub system: &'a System,
     /// For sessions with encrypted name servers.
-    pub client: &'a Arc<tls::Client>,
+    pub client: &'a Arc<tls::TlsClient>,
     pub limit: TimeLimit,
 }
 

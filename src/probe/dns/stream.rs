@@ -24,7 +24,7 @@ use super::lookup::{LookupError, LookupRequest};
 use crate::clock::TimeLimit;
 use crate::config::Transport;
 use crate::probe::proxy::TransportStream;
-use crate::probe::tls::{Client, Peer};
+use crate::probe::tls::{Peer, TlsClient};
 use crate::report::{Handshake, Reason};
 
 /// The largest message over TCP, which an answer over HTTPS may not exceed either.
@@ -67,7 +67,7 @@ pub(super) async fn exchange(
 
 async fn encrypt(
     stream: TransportStream,
-    client: &Client,
+    client: &TlsClient,
     peer: &Peer,
     time: TimeLimit,
     session: &mut Option<Box<Handshake>>,

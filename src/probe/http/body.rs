@@ -1,54 +1,50 @@
 //! A response's body: read and decoded within a bound.
 
-use std::io::{self, Read};
+use std::io::Read;
 
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
 use hyper::header::{self, HeaderMap};
 
-use super::error::{HttpError, Phase};
-use crate::probe::bounded;
+use super::error::{HttpError, ResponsePart};
 use crate::report::Reason;
 
+/// Reads up to `max_bytes` into `wire`, and counts every byte received in `count`.
 pub(super) async fn read(
     mut body: Incoming,
-    bound: usize,
+    max_bytes: usize,
+    wire: &mut Vec<u8>,
     count: &mut u64,
-) -> Result<Vec<u8>, (Vec<u8>, HttpError)> {
-    let mut wire = Vec::new();
+) -> Result<(), HttpError> {
     while let Some(frame) = body.frame().await {
-        let frame = match frame {
-            Ok(frame) => frame,
-            Err(error) => return Err((wire, HttpError::of(&error, Phase::Body))),
-        };
+        let frame = frame.map_err(|error| HttpError::of_hyper(&error, ResponsePart::Body))?;
         let Ok(data) = frame.into_data() else {
             continue;
         };
         *count += data.len() as u64;
-        if wire.len() + data.len() > bound {
-            return Err((wire, HttpError::plain(Reason::HttpBodyTooLarge)));
+        if wire.len() + data.len() > max_bytes {
+            return Err(HttpError::of(Reason::HttpBodyTooLarge));
         }
         wire.extend_from_slice(&data);
     }
-    Ok(wire)
+    Ok(())
 }
 
 pub(super) fn encoding(headers: &HeaderMap) -> String {
-    headers
-        .get(header::CONTENT_ENCODING)
-        .and_then(|value| value.to_str().ok())
-        .unwrap_or_default()
-        .trim()
-        .to_ascii_lowercase()
+    let value = headers.get(header::CONTENT_ENCODING);
+    let value = value.and_then(|value| value.to_str().ok());
+    value.unwrap_or_default().trim().to_ascii_lowercase()
 }
 
-pub(super) fn decode(encoding: &str, wire: Vec<u8>, bound: usize) -> Result<Vec<u8>, HttpError> {
+pub(super) fn decode(
+    encoding: &str,
+    wire: Vec<u8>,
+    max_bytes: usize,
+) -> Result<Vec<u8>, HttpError> {
     let inflate = |reader: &mut dyn Read| {
         let mut out = Vec::new();
-        reader
-            .take(bound as u64 + 1)
-            .read_to_end(&mut out)
-            .map(|_| out)
+        let read = reader.take(max_bytes as u64 + 1).read_to_end(&mut out);
+        read.map(|_| out)
     };
     let decoded = match encoding {
         "" | "identity" => return Ok(wire),
@@ -59,25 +55,13 @@ pub(super) fn decode(encoding: &str, wire: Vec<u8>, bound: usize) -> Result<Vec<
         "deflate" => inflate(&mut flate2::read::ZlibDecoder::new(&*wire))
             .or_else(|_| inflate(&mut flate2::read::DeflateDecoder::new(&*wire))),
         other => {
-            return Err(HttpError {
-                reason: Reason::HttpMalformed,
-                detail: Some(bounded(&format!(
-                    "the content encoding {other} was not asked for"
-                ))),
-                tls_alert: None,
-            });
+            let text = format!("the content encoding {other} was not requested");
+            return Err(HttpError::malformed(text));
         }
     };
     match decoded {
-        Ok(body) if body.len() > bound => Err(HttpError::plain(Reason::HttpBodyTooLarge)),
+        Ok(body) if body.len() > max_bytes => Err(HttpError::of(Reason::HttpBodyTooLarge)),
         Ok(body) => Ok(body),
-        Err(error) => Err(HttpError {
-            reason: match error.kind() {
-                io::ErrorKind::UnexpectedEof => Reason::HttpTruncated,
-                _ => Reason::HttpMalformed,
-            },
-            detail: Some(bounded(&error.to_string())),
-            tls_alert: None,
-        }),
+        Err(error) => Err(HttpError::of_decoder(&error)),
     }
 }

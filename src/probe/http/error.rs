@@ -1,22 +1,21 @@
-//! Why an exchange did not come to its end, out of the errors of three libraries.
+//! Why a request failed, from the errors of hyper, h2 and rustls.
 
-use std::error::Error as _;
+use std::error::Error;
 use std::io;
 
 use crate::probe::bounded;
 use crate::report::Reason;
 
-/// How the TLS library begins to tell of an alert.
-const ALERT_WORDS: &str = "received fatal alert";
+/// How rustls begins to describe an alert.
+const ALERT_PREFIX: &str = "received fatal alert";
 
-/// How far an exchange had come when it failed.
+/// The part of the response that was awaited.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Phase {
-    Head,
+pub(super) enum ResponsePart {
+    Headers,
     Body,
 }
 
-/// Why an exchange did not come to its end.
 pub(super) struct HttpError {
     pub reason: Reason,
     pub detail: Option<String>,
@@ -24,7 +23,7 @@ pub(super) struct HttpError {
 }
 
 impl HttpError {
-    pub fn plain(reason: Reason) -> Self {
+    pub fn of(reason: Reason) -> Self {
         Self {
             reason,
             detail: None,
@@ -32,71 +31,73 @@ impl HttpError {
         }
     }
 
-    pub fn of(error: &hyper::Error, phase: Phase) -> Self {
-        let ended = match phase {
-            Phase::Head => Reason::HttpClosed,
-            Phase::Body => Reason::HttpTruncated,
-        };
-        let mut trouble = Self {
-            reason: if error.is_incomplete_message() || error.is_canceled() || error.is_closed() {
-                ended
-            } else {
-                Reason::HttpMalformed
-            },
-            detail: Some(bounded(&innermost(error))),
-            tls_alert: None,
-        };
-        let mut source = error.source();
-        while let Some(inner) = source {
-            if let Some(http2) = inner.downcast_ref::<h2::Error>() {
-                trouble.reason = http2_reason(http2, ended);
-                if let Some(io) = http2.get_io() {
-                    trouble.read_io(io, ended);
-                }
-            }
-            if let Some(io) = inner.downcast_ref::<io::Error>() {
-                trouble.read_io(io, ended);
-            }
-            source = inner.source();
+    pub fn malformed(error: impl ToString) -> Self {
+        Self {
+            detail: Some(bounded(&error.to_string())),
+            ..Self::of(Reason::HttpMalformed)
         }
-        trouble
     }
 
-    fn read_io(&mut self, error: &io::Error, ended: Reason) {
-        let tls = error
-            .get_ref()
-            .and_then(|inner| inner.downcast_ref::<rustls::Error>());
+    pub fn of_decoder(error: &io::Error) -> Self {
+        Self {
+            reason: match error.kind() {
+                io::ErrorKind::UnexpectedEof => Reason::HttpTruncated,
+                _ => Reason::HttpMalformed,
+            },
+            ..Self::malformed(error)
+        }
+    }
+
+    pub fn of_hyper(error: &hyper::Error, awaited: ResponsePart) -> Self {
+        let closed = match awaited {
+            ResponsePart::Headers => Reason::HttpClosed,
+            ResponsePart::Body => Reason::HttpTruncated,
+        };
+        let sources = || {
+            let first: &dyn Error = error;
+            std::iter::successors(Some(first), |&error| error.source())
+        };
+        let mut outcome = Self::malformed(sources().last().unwrap_or(error));
+        if error.is_incomplete_message() || error.is_canceled() || error.is_closed() {
+            outcome.reason = closed;
+        }
+        for source in sources() {
+            if let Some(http2) = source.downcast_ref::<h2::Error>() {
+                outcome.reason = http2_reason(http2, closed);
+                if let Some(io) = http2.get_io() {
+                    outcome.read_io(io, closed);
+                }
+            }
+            if let Some(io) = source.downcast_ref::<io::Error>() {
+                outcome.read_io(io, closed);
+            }
+        }
+        outcome
+    }
+
+    fn read_io(&mut self, error: &io::Error, closed: Reason) {
+        let tls = error.get_ref().and_then(|inner| inner.downcast_ref());
         let text = error.to_string();
-        // HTTP/2's library keeps only the words of the error.
-        if matches!(tls, Some(rustls::Error::AlertReceived(_))) || text.starts_with(ALERT_WORDS) {
+        // h2 keeps only the text of the error.
+        if matches!(tls, Some(rustls::Error::AlertReceived(_))) || text.starts_with(ALERT_PREFIX) {
             self.tls_alert = Some(bounded(&text));
         }
         self.reason = match error.kind() {
             io::ErrorKind::ConnectionReset
             | io::ErrorKind::ConnectionAborted
             | io::ErrorKind::BrokenPipe => Reason::HttpReset,
-            io::ErrorKind::UnexpectedEof => ended,
+            io::ErrorKind::UnexpectedEof => closed,
             _ => self.reason,
         };
     }
 }
 
-fn http2_reason(error: &h2::Error, ended: Reason) -> Reason {
+fn http2_reason(error: &h2::Error, closed: Reason) -> Reason {
     if error.is_reset() && error.is_remote() {
         Reason::HttpReset
     } else if error.is_go_away() && error.is_remote() {
-        ended
+        closed
     } else {
         Reason::HttpMalformed
     }
-}
-
-fn innermost(error: &hyper::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(inner) = source {
-        text = inner.to_string();
-        source = inner.source();
-    }
-    text
 }

@@ -1,0 +1,146 @@
+//! One probe in progress: hop by hop to the verdict, then to the facts that come later.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use cookie_store::CookieStore;
+use tokio::task::JoinSet;
+use url::Url;
+
+use super::connect::ConnectAttempts;
+use super::redirect::{self, RedirectHistory};
+use super::{Engine, TlsClients, bounded, dns, page};
+use crate::clock::{Clock, TimeLimit};
+use crate::config::{AllowedHosts, ProbeModule, Target};
+use crate::report::{Hop, Layer, LayerResult, Lookup, PageFacts, Reason};
+
+/// A page from this size on is evaluated on another thread: about a millisecond's work.
+const LARGE_PAGE: usize = 48 * 1024;
+
+pub(super) struct ProbeRun<'a> {
+    pub target: &'a Target,
+    pub clients: TlsClients,
+    pub clock: Clock,
+    /// Where the probe may connect to; `None` allows everything.
+    pub allowed: Option<&'a AllowedHosts>,
+    /// The address that ended the probe because nothing may connect to it.
+    pub forbidden: Option<IpAddr>,
+    pub limit: TimeLimit,
+    pub cookies: CookieStore,
+    redirects: RedirectHistory,
+    hops: Vec<HopProgress>,
+}
+
+/// A hop, and its measurements that are still in progress.
+pub(super) struct HopProgress {
+    pub hop: Hop,
+    pub lookups: JoinSet<Lookup>,
+    pub attempts: Option<ConnectAttempts>,
+}
+
+/// How a hop ended.
+pub(super) enum HopOutcome {
+    Failed(Reason),
+    Next(Url),
+    Body(Vec<u8>),
+    /// The target must not be reachable, and is not.
+    Closed,
+}
+
+impl<'a> ProbeRun<'a> {
+    pub fn new(engine: &Engine, target: &'a Target, allowed: Option<&'a AllowedHosts>) -> Self {
+        let module = &target.module;
+        let clients = engine.clients.get(&module.name).cloned();
+        let new_clients = || TlsClients::of(module, &engine.roots, engine.clock);
+        Self {
+            target,
+            clients: clients.unwrap_or_else(new_clients),
+            clock: engine.clock,
+            allowed,
+            forbidden: None,
+            limit: TimeLimit::starting_now(target.timeout),
+            cookies: CookieStore::default(),
+            redirects: RedirectHistory::default(),
+            hops: Vec::new(),
+        }
+    }
+
+    /// Follows the critical path to the verdict: the failure, if any, and the page layer.
+    pub async fn run(&mut self) -> (Option<Reason>, Layer<PageFacts>) {
+        let mut url = self.target.url.clone();
+        self.redirects.visit(&url, &self.cookies);
+        loop {
+            match self.hop(&url).await {
+                HopOutcome::Next(next) => url = next,
+                HopOutcome::Failed(reason) => return (Some(reason), Layer::NotReached),
+                HopOutcome::Closed => return (None, Layer::NotApplicable),
+                HopOutcome::Body(body) => {
+                    let page = evaluate_page(body, &self.target.module).await;
+                    return (page.failure, Layer::Done(page));
+                }
+            }
+        }
+    }
+
+    async fn hop(&mut self, url: &Url) -> HopOutcome {
+        let host = bounded(url.host_str().unwrap_or_default());
+        let is_new_name = self.hops.iter().all(|one| one.hop.host != host);
+        let mut progress = HopProgress {
+            hop: Hop::not_reached(bounded(url.as_str()), host),
+            lookups: JoinSet::new(),
+            attempts: None,
+        };
+        let outcome = self.layers(url, &mut progress, is_new_name).await;
+        let outcome = outcome.unwrap_or_else(HopOutcome::Failed);
+        self.hops.push(progress);
+        outcome
+    }
+
+    /// Where a good response leads.
+    pub fn follow(&mut self, url: &Url, location: &str) -> Result<HopOutcome, Reason> {
+        let next = redirect::next(url, location, self.target)?;
+        if !self.redirects.visit(&next, &self.cookies) {
+            return Err(Reason::HttpRedirectLoop);
+        }
+        if self.hops.len() >= self.target.module.http.max_redirects {
+            return Err(Reason::HttpTooManyRedirects);
+        }
+        Ok(HopOutcome::Next(next))
+    }
+
+    /// Waits for the measurements in progress and adds them to the hops.
+    pub async fn finish(self) -> Vec<Hop> {
+        let mut hops = Vec::with_capacity(self.hops.len());
+        for mut progress in self.hops {
+            if let Some(attempts) = progress.attempts {
+                attempts.finish(&mut progress.hop).await;
+            }
+            let mut lookups = Vec::new();
+            while let Some(joined) = progress.lookups.join_next().await {
+                lookups.extend(joined);
+            }
+            lookups.sort_by(|a, b| (&a.resolver, a.record).cmp(&(&b.resolver, b.record)));
+            dns::mark_no_data(&mut lookups);
+            if let Layer::Done(dns) = &mut progress.hop.dns {
+                dns.facts.lookups = lookups;
+            }
+            hops.push(progress.hop);
+        }
+        hops
+    }
+}
+
+/// The page layer. A large page takes longer than concurrent probes should wait.
+async fn evaluate_page(body: Vec<u8>, module: &Arc<ProbeModule>) -> LayerResult<PageFacts> {
+    if body.len() < LARGE_PAGE {
+        return page::evaluate(&body, &module.page);
+    }
+    let body = Arc::new(body);
+    let task = {
+        let (body, module) = (Arc::clone(&body), Arc::clone(module));
+        tokio::task::spawn_blocking(move || page::evaluate(&body, &module.page))
+    };
+    // The task fails only if the runtime is shutting down.
+    let outcome = task.await;
+    outcome.unwrap_or_else(|_| page::evaluate(&body, &module.page))
+}
