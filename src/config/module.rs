@@ -19,7 +19,7 @@ use rustls::pki_types::CertificateDer;
 
 pub use self::proxy::{Credentials, Proxy, ProxyPolicy, ProxyScheme};
 pub use self::resolver::{Resolver, Transport};
-use crate::report::{Family, RootSet};
+use crate::report::{AddressFamily, RootSet};
 
 /// How a target is probed.
 #[derive(Clone, Debug)]
@@ -33,7 +33,7 @@ pub struct ProbeModule {
     pub system_resolvers: SystemResolvers,
     pub route: Route,
     /// `None` takes both.
-    pub family: Option<Family>,
+    pub family: Option<AddressFamily>,
     pub source_address: Option<IpAddr>,
     pub proxy: ProxyPolicy,
     /// Empty where any address will do.

@@ -164,7 +164,7 @@ impl Page {
         self.labelled("Why", &format!("{}: {}", reason.into_str(), advice.meaning));
         self.labelled("Ask", &whom(advice.contact, contacts));
         self.labelled("Do", &advice.action);
-        if let Some(information) = &advice.information_to_provide {
+        if let Some(information) = advice.information_to_provide {
             self.labelled("Provide", information);
         }
         for (index, detail) in advice::details_to_send(report).iter().enumerate() {

@@ -62,7 +62,7 @@ pub struct Resolution {
 /// The type of record that was asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, IntoStaticStr)]
 #[strum(serialize_all = "UPPERCASE", const_into_str)]
-pub enum Record {
+pub enum QueryType {
     A,
     #[serde(rename = "AAAA")]
     Aaaa,
@@ -73,7 +73,7 @@ pub enum Record {
 pub struct Lookup {
     /// `udp://10.1.2.3:53` and the like.
     pub resolver: String,
-    pub record: Record,
+    pub record: QueryType,
     #[serde(rename = "duration_seconds", serialize_with = "seconds")]
     pub duration: Duration,
     /// The response code in the field's words (`NOERROR`, `NXDOMAIN`); absent without an answer.
@@ -106,7 +106,7 @@ pub struct Lookup {
 
 impl Lookup {
     /// A lookup without an answer yet.
-    pub fn new(resolver: String, record: Record) -> Self {
+    pub fn new(resolver: String, record: QueryType) -> Self {
         Self {
             resolver,
             record,
@@ -128,7 +128,7 @@ impl Lookup {
 /// An address family.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, IntoStaticStr)]
 #[strum(serialize_all = "snake_case", const_into_str)]
-pub enum Family {
+pub enum AddressFamily {
     #[serde(rename = "4")]
     #[strum(serialize = "4")]
     V4,
@@ -137,7 +137,7 @@ pub enum Family {
     V6,
 }
 
-impl Family {
+impl AddressFamily {
     pub fn of(address: IpAddr) -> Self {
         if address.is_ipv4() {
             Self::V4

@@ -19,7 +19,7 @@ use crate::config::MIN_TIMEOUT;
 use crate::config::diagnostic::Diagnostics;
 use crate::config::raw::{self, Text};
 use crate::config::value::{duration, pattern, size};
-use crate::report::{Family, RootSet};
+use crate::report::{AddressFamily, RootSet};
 
 /// The widest bounds that a configuration may ask for.
 const MAX_BODY_BOUND: usize = 64 * 1024 * 1024;
@@ -79,8 +79,8 @@ impl ProbeModule {
                 &raw.ip_family,
                 &[
                     ("any", None),
-                    ("4", Some(Family::V4)),
-                    ("6", Some(Family::V6)),
+                    ("4", Some(AddressFamily::V4)),
+                    ("6", Some(AddressFamily::V6)),
                 ],
             ),
             source_address: reader.one("source_address", &raw.source_address, |text| {

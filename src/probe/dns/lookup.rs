@@ -15,7 +15,7 @@ use crate::clock::Stopwatch;
 use crate::config::{Resolver, Transport};
 use crate::probe::bounded;
 use crate::probe::tls::TlsClient;
-use crate::report::{Lookup, Reason, Record};
+use crate::report::{Lookup, QueryType, Reason};
 
 /// The size of an answer over UDP that crosses any path (DNS flag day 2020).
 const UDP_PAYLOAD: u16 = 1232;
@@ -24,7 +24,7 @@ const MAX_CNAMES: usize = 16;
 pub(super) struct LookupRequest {
     pub resolver: Resolver,
     pub name: Name,
-    pub record: Record,
+    pub record: QueryType,
     pub form: QueryForm,
     /// Of each exchange: a truncated answer allows a second one over TCP.
     pub limit: Duration,
@@ -153,10 +153,10 @@ fn message(request: &LookupRequest) -> Message {
     message
 }
 
-pub(super) fn record_type(record: Record) -> RecordType {
+pub(super) fn record_type(record: QueryType) -> RecordType {
     match record {
-        Record::A => RecordType::A,
-        Record::Aaaa => RecordType::AAAA,
+        QueryType::A => RecordType::A,
+        QueryType::Aaaa => RecordType::AAAA,
     }
 }
 

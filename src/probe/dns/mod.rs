@@ -21,7 +21,7 @@ use tokio::task::JoinSet;
 use super::tls;
 use crate::clock::TimeLimit;
 use crate::config::ProbeModule;
-use crate::report::{Family, Lookup, Reason, Record};
+use crate::report::{AddressFamily, Lookup, QueryType, Reason};
 use lookup::{LookupRequest, QueryForm};
 pub use name_servers::resolver_count;
 pub(super) use name_servers::{NameServerOrigin, System, name_servers};
@@ -94,11 +94,11 @@ pub(super) fn mark_no_data(lookups: &mut [Lookup]) {
 }
 
 /// The records that the module's address family needs.
-fn records(module: &ProbeModule) -> &'static [Record] {
+fn records(module: &ProbeModule) -> &'static [QueryType] {
     match module.family {
-        None => &[Record::A, Record::Aaaa],
-        Some(Family::V4) => &[Record::A],
-        Some(Family::V6) => &[Record::Aaaa],
+        None => &[QueryType::A, QueryType::Aaaa],
+        Some(AddressFamily::V4) => &[QueryType::A],
+        Some(AddressFamily::V6) => &[QueryType::Aaaa],
     }
 }
 

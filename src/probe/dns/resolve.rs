@@ -19,7 +19,7 @@ use super::lookup::{self, LookupError, LookupRequest, QueryForm, record_type};
 use super::{MAX_ADDRESSES, ResolveContext, SinkholeFilter, absolute_name, expected, records};
 use crate::clock::Stopwatch;
 use crate::config::{ProbeModule, Resolver, Route, Transport};
-use crate::report::{LayerResult, Lookup, Reason, Record, Resolution};
+use crate::report::{LayerResult, Lookup, QueryType, Reason, Resolution};
 
 /// One attempt waits this long. There are so many attempts, or one to each name server if there are
 /// more: about as patient as a system's resolver.
@@ -126,9 +126,9 @@ fn by_hosts_file(module: &ProbeModule, names: &[Name]) -> Option<Vec<IpAddr>> {
 fn special(names: &[Name], module: &ProbeModule) -> Option<Result<Vec<IpAddr>, LookupError>> {
     let name = names.first()?;
     if LOCALHOST.zone_of(name) {
-        let loopback = |record: &Record| match record {
-            Record::A => IpAddr::from(Ipv4Addr::LOCALHOST),
-            Record::Aaaa => IpAddr::from(Ipv6Addr::LOCALHOST),
+        let loopback = |record: &QueryType| match record {
+            QueryType::A => IpAddr::from(Ipv4Addr::LOCALHOST),
+            QueryType::Aaaa => IpAddr::from(Ipv6Addr::LOCALHOST),
         };
         return Some(Ok(records(module).iter().map(loopback).collect()));
     }
@@ -190,7 +190,7 @@ async fn query_names(
 async fn query(
     context: &ResolveContext<'_>,
     name: Name,
-    record: Record,
+    record: QueryType,
     server: &Resolver,
 ) -> Lookup {
     let timeout = match server.transport {

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use super::family::{Families, MetricDesc};
 use super::unix;
-use crate::report::{AddressAttempt, Family, Handshake, Hop, HttpFacts, Report, TlsFacts};
+use crate::report::{AddressAttempt, AddressFamily, Handshake, Hop, HttpFacts, Report, TlsFacts};
 
 macro_rules! names {
     ($($name:ident = ($($part:expr),*);)*) => {
@@ -107,9 +107,9 @@ fn address(families: &mut Families, report: &Report) {
     families.add(
         &IP_PROTOCOL,
         &[],
-        match address.map(Family::of) {
-            Some(Family::V4) => 4.0,
-            Some(Family::V6) => 6.0,
+        match address.map(AddressFamily::of) {
+            Some(AddressFamily::V4) => 4.0,
+            Some(AddressFamily::V6) => 6.0,
             None => 0.0,
         },
     );

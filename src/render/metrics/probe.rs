@@ -12,8 +12,8 @@ use crate::config::Target;
 use crate::report::history::TargetState;
 use crate::report::overview::{Overview, PathKind};
 use crate::report::{
-    Certificate, DnsFacts, Family, Handshake, Hop, Interception, LayerName, MissReason, Reason,
-    Report, TargetStats, advice,
+    AddressFamily, Certificate, DnsFacts, Handshake, Hop, Interception, LayerName, MissReason,
+    Reason, Report, TargetStats, advice,
 };
 
 /// Adds the series of one target.
@@ -97,14 +97,10 @@ fn verdict(families: &mut Families, name: &str, report: &Report) {
             &[name, reason.layer().into_str(), reason.into_str()],
         );
     }
-    if let Some(advice) = advice::of_report(report) {
+    if let Some(contact) = advice::contact(report) {
         families.add_info(
             &PROBE_FAILURE_ADVICE_INFO,
-            &[
-                name,
-                advice.contact.into_str(),
-                report.answered_by().into_str(),
-            ],
+            &[name, contact.into_str(), report.answered_by().into_str()],
         );
     }
     for layer in LayerName::ALL {
@@ -179,7 +175,7 @@ fn dns(families: &mut Families, name: &str, facts: &DnsFacts) {
         facts.resolvers_agree().map(flag),
     );
     for address in &facts.resolution.addresses {
-        let family = Family::of(*address).into_str();
+        let family = AddressFamily::of(*address).into_str();
         families.add_info(&ADDRESS_INFO, &[name, &address.to_string(), family]);
     }
 }

@@ -1,11 +1,12 @@
 //! The details to send with a request for help: what the exporter knows, as labelled lines.
 
-use std::fmt;
+use std::fmt::{self, Display};
+use std::net::SocketAddr;
 
 use serde::Serialize;
 
-use super::super::{Hop, LayerName, Reason, Report};
-use super::values::{self, Values, date, instant};
+use super::super::{DnsFacts, Handshake, Hop, HttpFacts, LayerName, PageFacts, Reason, Report};
+use super::values::{self, date, instant};
 
 /// One line of the block: `Source: 10.20.0.5`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -14,7 +15,7 @@ pub struct Detail {
     pub value: String,
 }
 
-impl fmt::Display for Detail {
+impl Display for Detail {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}: {}", self.label, self.value)
     }
@@ -24,124 +25,126 @@ impl fmt::Display for Detail {
 pub fn details_to_send(report: &Report) -> Vec<Detail> {
     let reason = report.verdict.reason();
     let mut details = Details(Vec::new());
-    if let Some(hop) = report.hops.last() {
+    let hop = report.hops.last();
+    if let Some(hop) = hop {
         details.connection(hop, reason);
     }
-    details.add("URL", &report.url);
-    details.add("Time", instant(report.started));
-    details.add_optional("Site", report.site.as_ref());
-    details.add_optional("Reason", reason);
-    for found in &report.findings {
-        details.add("Finding", format!("{}: {}", found.finding, found.detail));
+    details.add("URL", [&report.url]);
+    details.add("Time", [instant(report.started)]);
+    details.add("Site", &report.site);
+    details.add("Reason", reason);
+    let findings = report.findings.iter();
+    details.add(
+        "Finding",
+        findings.map(|found| format!("{}: {}", found.finding, found.detail)),
+    );
+    if let Some(hop) = hop {
+        if let Some(facts) = hop.dns.facts()
+            && reason.is_some_and(|reason| reason.layer() == LayerName::Dns)
+        {
+            details.dns(facts);
+        }
+        if let Some(facts) = hop.proxy.facts() {
+            details.add("Proxy", [&facts.proxy]);
+            details.add(
+                "Proxy answer",
+                facts.attempts.iter().filter_map(|one| one.detail.as_ref()),
+            );
+        }
+        if let Some(handshake) = values::handshake(hop, reason) {
+            details.add("Server name", [&hop.host]);
+            details.certificate(handshake);
+        }
+        let redirects = report.hops.iter().skip(1);
+        details.add("Redirect", redirects.map(|hop| &hop.url));
+        if let Some(facts) = hop.http.facts() {
+            details.response(facts);
+        }
     }
-    if let Some(hop) = report.hops.last() {
-        details.hop(hop, report, reason);
+    if let Some(facts) = report.page.facts() {
+        details.page(facts);
     }
-    details.page(report);
     details.0
 }
 
 struct Details(Vec<Detail>);
 
 impl Details {
-    fn add(&mut self, label: &'static str, value: impl ToString) {
-        let value = value.to_string();
-        self.0.push(Detail { label, value });
+    /// A line for each value.
+    fn add(&mut self, label: &'static str, values: impl IntoIterator<Item = impl Display>) {
+        let values = values.into_iter().map(|value| value.to_string());
+        self.0.extend(values.map(|value| Detail { label, value }));
     }
 
-    fn add_optional(&mut self, label: &'static str, value: Option<impl ToString>) {
-        if let Some(value) = value {
-            self.add(label, value);
-        }
-    }
-
-    /// Sources and destinations of the connections that failed, else of the one in use.
+    /// The connections that failed, else the one in use.
     fn connection(&mut self, hop: &Hop, reason: Option<Reason>) {
         let attempts = values::attempts(hop, reason);
         let mut sources: Vec<_> = attempts.iter().filter_map(|one| one.source).collect();
         sources.dedup();
-        for source in sources {
-            self.add("Source", source);
-        }
-        let port = hop.tcp.facts().map_or(0, |facts| facts.port);
-        for attempt in attempts {
-            let destination = std::net::SocketAddr::new(attempt.address, port);
-            self.add("Destination", destination);
+        self.add("Source", sources);
+        if let Some(tcp) = hop.tcp.facts() {
+            let endpoints = attempts
+                .iter()
+                .map(|one| SocketAddr::new(one.address, tcp.port));
+            self.add("Destination", endpoints);
         }
     }
 
-    fn hop(&mut self, hop: &Hop, report: &Report, reason: Option<Reason>) {
-        let layer = reason.map(Reason::layer);
-        if layer == Some(LayerName::Dns)
-            && let Some(facts) = hop.dns.facts()
-        {
-            if !report.proxied() {
-                self.add("Name", &hop.host);
-            }
-            for lookup in &facts.lookups {
-                let outcome = match (lookup.failure, &lookup.rcode) {
-                    (Some(failure), Some(rcode)) => format!("{failure}, {rcode}"),
-                    (Some(failure), None) => failure.to_string(),
-                    (None, _) if lookup.answers.is_empty() => "no address".to_owned(),
-                    (None, _) => values::listed(&lookup.answers),
-                };
+    fn dns(&mut self, facts: &DnsFacts) {
+        self.add("Resolution", [&facts.resolution.route]);
+        self.add("Resolved to", &facts.resolution.addresses);
+        self.add("Resolver error", &facts.resolution.detail);
+        self.add(
+            "Resolver",
+            facts.lookups.iter().map(|lookup| {
                 let record: &str = lookup.record.into();
-                self.add(
-                    "Resolver",
-                    format!("{} {record}: {outcome}", lookup.resolver),
-                );
-            }
-            self.add_optional("Error", facts.resolution.detail.as_ref());
-        }
-        if let Some(facts) = hop.proxy.facts() {
-            self.add("Proxy", &facts.proxy);
-            for attempt in facts.attempts.iter().filter(|one| one.failure.is_some()) {
-                self.add_optional("Proxy answer", attempt.detail.as_ref());
-            }
-        }
-        if let Some(handshake) = values::handshake(hop, reason) {
-            self.add("Server name", &hop.host);
-            if let Some(leaf) = handshake.chain.first() {
-                self.add("Certificate", &leaf.subject);
-                self.add("Issuer", &leaf.issuer);
-                let (from, until) = (date(leaf.not_before), date(leaf.not_after));
-                self.add("Valid", format!("{from} to {until}"));
-                self.add("Names", leaf.names.join(", "));
-                self.add("Key", format!("{}, {}", leaf.key, leaf.pin));
-                self.add("SHA-256", &leaf.fingerprint_sha256);
-            }
-            self.add_optional("TLS error", handshake.detail.as_ref());
-        }
-        if let Some(facts) = hop.http.facts() {
-            self.add_optional("Status", Values::of(report, reason).status_line());
-            self.add("Answered by", <&str>::from(facts.answered_by));
-            self.add_optional(
-                "Retry after",
-                facts
-                    .retry_after
-                    .map(|wait| format!("{} s", wait.as_secs())),
-            );
-            self.add_optional("Title", facts.title.as_ref());
-            self.add_optional("HTTP error", facts.detail.as_ref());
-            for hop in report.hops.iter().skip(1) {
-                self.add("Redirect", &hop.url);
-            }
-            self.add_optional("Redirect", facts.location.as_ref());
-            if layer == Some(LayerName::Http) {
-                self.add("Received", format!("{} bytes", facts.body_bytes));
-            }
+                let rcode = lookup.rcode.as_deref().unwrap_or("no answer");
+                match lookup.failure {
+                    Some(failure) => format!("{} {record}: {failure} ({rcode})", lookup.resolver),
+                    None => format!("{} {record}: {rcode}", lookup.resolver),
+                }
+            }),
+        );
+        let sessions = facts
+            .lookups
+            .iter()
+            .find_map(|lookup| lookup.session.as_ref());
+        if let Some(session) = sessions {
+            self.certificate(session);
         }
     }
 
-    fn page(&mut self, report: &Report) {
-        let Some(facts) = report.page.facts() else {
-            return;
-        };
-        self.add_optional("Title", facts.title.as_ref());
-        self.add("Form fields", facts.form_fields.join(", "));
-        let failed: Vec<&str> = facts.failed_checks().collect();
-        if !failed.is_empty() {
-            self.add("Failed checks", failed.join(", "));
+    fn certificate(&mut self, handshake: &Handshake) {
+        if let Some(leaf) = handshake.chain.first() {
+            self.add("Certificate", [&leaf.subject]);
+            self.add("Issuer", [&leaf.issuer]);
+            let (from, until) = (date(leaf.not_before), date(leaf.not_after));
+            self.add("Valid", [format!("{from} to {until}")]);
+            self.add("Names", [leaf.names.join(", ")]);
+            self.add("Key", [format!("{}, {}", leaf.key, leaf.pin)]);
+            self.add("SHA-256", [&leaf.fingerprint_sha256]);
         }
+        self.add("TLS error", &handshake.detail);
+    }
+
+    fn response(&mut self, facts: &HttpFacts) {
+        self.add("Status", facts.status);
+        self.add("Answered by", [<&str>::from(facts.answered_by)]);
+        self.add("Location", &facts.location);
+        self.add(
+            "Retry after",
+            facts
+                .retry_after
+                .map(|wait| format!("{} s", wait.as_secs())),
+        );
+        self.add("Received", [format!("{} bytes", facts.body_bytes)]);
+        self.add("Title", &facts.title);
+        self.add("HTTP error", &facts.detail);
+    }
+
+    fn page(&mut self, facts: &PageFacts) {
+        self.add("Title", &facts.title);
+        self.add("Form fields", [facts.form_fields.join(", ")]);
+        self.add("Failed check", facts.failed_checks());
     }
 }

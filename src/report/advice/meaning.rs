@@ -1,20 +1,22 @@
 //! What each reason means: what was observed, then the usual cause. Two sentences at most.
 
+use hyper::StatusCode;
+
 use super::super::Reason;
 use super::values::Values;
 
-/// The meaning of `reason`. The sentence may begin with a lower-case article.
+/// The meaning of `reason`. It may begin with a lower-case article.
 pub(super) fn meaning(reason: Reason, values: &Values) -> String {
     let Values {
         name,
+        target,
         resolver,
-        answers,
         source,
         endpoint,
         server,
         proxy,
         issuer,
-        subject_suffix: subject,
+        certificate,
         location,
         progress_suffix: progress,
         title_suffix: title,
@@ -27,21 +29,21 @@ pub(super) fn meaning(reason: Reason, values: &Values) -> String {
              or record for the zone, or an internal zone with a similar name hides it."
         ),
         Reason::DnsNoData => format!(
-            "{resolver} returned no {records} record for {name}. Usually the record is missing in \
-             an internal copy of the zone, or a filter removed it.",
-            records = values.records
+            "{resolver} returned no {types} record for {name}. Usually the record is missing in an \
+             internal copy of the zone, or a filter removed it.",
+            types = values.query_types
         ),
         Reason::DnsServfail => format!(
             "{resolver} answered with a server failure for {name}{detail}. Usually the servers \
              behind it cannot be reached, or DNSSEC validation fails there."
         ),
         Reason::DnsRefused => format!(
-            "{resolver} refused the query for {name}. Usually the access list there does not \
-             contain this host's source address."
+            "{resolver} refused the query for {name}. Usually its access list does not contain this \
+             host's source address."
         ),
         Reason::DnsTimedOut => format!(
             "{resolver} did not answer the query for {name} in time{detail}. Usually a firewall \
-             drops {ports} to it, or the resolver is down.",
+             drops {ports}, or the DNS service is down.",
             ports = values.resolver_ports
         ),
         Reason::DnsUnreachable => format!(
@@ -54,11 +56,12 @@ pub(super) fn meaning(reason: Reason, values: &Values) -> String {
              broken."
         ),
         Reason::DnsSinkhole => format!(
-            "{resolver} returned {answers} for {name}, which cannot be the server: unspecified, \
-             loopback, or configured as a sinkhole. Usually a DNS filter blocks the name."
+            "{resolver} returned {answers} for {name}. That cannot be the server (unspecified, \
+             loopback, or configured as a sinkhole): usually a DNS filter blocks the name.",
+            answers = values.answers
         ),
         Reason::DnsTls => format!(
-            "The encrypted session with {resolver} failed{detail}. The certificate is not trusted \
+            "The encrypted session with {resolver} failed{detail}. Its certificate is not trusted \
              here or names another server, or the handshake failed."
         ),
         Reason::TcpRefused => format!(
@@ -80,8 +83,8 @@ pub(super) fn meaning(reason: Reason, values: &Values) -> String {
             values.destination
         ),
         Reason::TcpProhibited => format!(
-            "A firewall, on this host or on the path, answered that {connection} is prohibited.",
-            connection = values.connection
+            "A firewall, on this host or on the path, answered that {} is prohibited.",
+            values.connection
         ),
         Reason::TcpReset => format!(
             "{endpoint} accepted the connection from {source} and reset it before any data was \
@@ -89,32 +92,30 @@ pub(super) fn meaning(reason: Reason, values: &Values) -> String {
              packets."
         ),
         Reason::TcpLocal => format!(
-            "This host could not start a connection to {endpoint}. There is no free file descriptor \
-             or port, or the configured source address is not one of this host's."
+            "This host could not start a connection to {endpoint}. It has no free file descriptor \
+             or port, or the configured source address is not one of its own."
         ),
         Reason::TcpUnexpectedlyOpen => format!(
             "{endpoint} accepted a connection from {source}, but this target is expected to be \
              unreachable. A firewall that should be closed is open."
         ),
         Reason::ProxyAuthRequired => format!(
-            "{proxy} requires credentials that it does not get, or rejects those it \
-             gets{auth}. The exporter sends Basic credentials from `proxy_credentials_file`; it \
-             does not support NTLM or Kerberos.",
+            "{proxy} requires credentials that it does not get, or rejects those it gets{auth}. The \
+             exporter sends Basic credentials from `proxy_credentials_file`; it does not support \
+             NTLM or Kerberos.",
             auth = values.auth_suffix
         ),
         Reason::ProxyDenied => format!(
-            "{proxy} refused to connect to {target}{detail}. Usually the proxy's rules do not allow \
-             the name or the port, and it answers with a page of its own.",
-            target = values.target
+            "{proxy} refused to connect to {target}{detail}. Usually its rules do not allow the \
+             name or the port, and it answers with a page of its own."
         ),
         Reason::ProxyFailed => format!(
             "{proxy} did not connect to {target}{detail}. It cannot resolve the name, cannot reach \
-             the address, or does not answer as a proxy does.",
-            target = values.target
+             the address, or does not answer as a proxy does."
         ),
         Reason::ProxyTls => format!(
-            "TLS to {proxy} failed{detail}. Usually this host does not trust the proxy's \
-             certificate, or the port does not speak TLS."
+            "TLS to {proxy} failed{detail}. Usually this host does not trust its certificate, or \
+             the port does not speak TLS."
         ),
         Reason::TlsTimedOut => format!(
             "{server} accepted the connection but did not answer the TLS handshake for {name}. \
@@ -126,7 +127,7 @@ pub(super) fn meaning(reason: Reason, values: &Values) -> String {
              does that when it sees the server name."
         ),
         Reason::TlsClosed => format!(
-            "{server} closed the connection during the TLS handshake for {name} without an alert. \
+            "{server} closed the connection during the TLS handshake for {name}, without an alert. \
              Usually a filter or a load balancer does that."
         ),
         Reason::TlsNotTls => format!(
@@ -143,15 +144,14 @@ pub(super) fn meaning(reason: Reason, values: &Values) -> String {
              the connection as it was requested."
         ),
         Reason::TlsExpired => format!(
-            "The certificate presented by {server}{subject} expired{expired}. If this host's clock \
-             is right, the server's owner must renew it.",
+            "{certificate}, presented by {server}, expired{expired}. If this host's clock is right, \
+             the server's owner must renew it.",
             expired = values.not_after_suffix
         ),
         Reason::TlsNotYetValid => format!(
-            "The certificate presented by {server}{subject} becomes valid only later{from}, by this \
-             host's clock{now}. Usually this host's clock is slow.",
-            from = values.not_before_suffix,
-            now = values.time_suffix
+            "{certificate}, presented by {server}, is not valid yet; its validity begins{later}. \
+             Usually this host's clock is slow.",
+            later = values.not_before_suffix
         ),
         Reason::TlsUnknownIssuer => format!(
             "This host does not trust {issuer} of the certificate presented by {server}. Usually a \
@@ -173,10 +173,9 @@ pub(super) fn meaning(reason: Reason, values: &Values) -> String {
              like this."
         ),
         Reason::TlsPinMismatch => format!(
-            "The chain presented by {server} contains none of the configured keys{pin}, and the \
-             configuration makes that a failure. Either the server renewed its key, or a device on \
-             the path answers in its place.",
-            pin = values.pin_suffix
+            "The chain presented by {server}, from {issuer}, contains none of the configured keys, \
+             and the configuration makes that a failure. Either the server renewed its key, or a \
+             device on the path answers in its place."
         ),
         Reason::TlsIntercepted => format!(
             "A device between this host and the server signs in the server's place, as {issuer}. \
@@ -198,10 +197,11 @@ pub(super) fn meaning(reason: Reason, values: &Values) -> String {
         Reason::HttpMalformed => {
             format!("{server} sent a response that is not readable HTTP{detail}.")
         }
-        Reason::HttpStatus => match values.status_line() {
+        Reason::HttpStatus => match values.status {
             Some(status) => format!(
-                "{server} answered {status} instead of the login page{title}. {}",
-                status_cause(values.status)
+                "{server} answered {} instead of the login page{title}. {}",
+                status_line(status),
+                status_cause(Some(status.as_u16()))
             ),
             None => format!(
                 "{server} answered with a status other than the login page's. {}",
@@ -209,36 +209,43 @@ pub(super) fn meaning(reason: Reason, values: &Values) -> String {
             ),
         },
         Reason::HttpRedirectOffHost => format!(
-            "{server} redirected to {location}, which is on another host. Usually a filter \
-             redirects to its block page, or the login has moved."
+            "{server} redirected to {location}, on another host. Usually a filter redirects to its \
+             block page, or the login has moved."
         ),
         Reason::HttpRedirectInsecure => format!(
-            "{server} redirected to {location}, which does not use TLS. Nobody should type a \
-             password there."
+            "{server} redirected to {location}, without TLS. Nobody should type a password there."
         ),
         Reason::HttpRedirectLoop => format!(
             "{server} redirected in a circle, last to {location}. A browser would give up too."
         ),
         Reason::HttpTooManyRedirects => format!(
-            "{server} redirected to {location}, which is one redirect more than `max_redirects` \
+            "{server} redirected to {location}, which is more redirects than `max_redirects` \
              allows."
         ),
         Reason::HttpBodyTooLarge => format!(
-            "{server} sent a page that is larger than `max_body` allows, compressed or \
-             decompressed{progress}."
+            "{server} sent a page that is larger than `max_body` allows, on the wire or \
+             decoded{progress}."
         ),
         Reason::HttpTruncated => {
             format!("{server} ended the response before it was complete{progress}.")
         }
         Reason::PageMismatch => format!(
-            "{server} sent a page that is not the expected one{title}. These checks fail{checks}: \
-             a text, a title or a form field is missing, or forbidden content is present.",
+            "{server} sent a page that is not the expected one{title}. A text, a title or a form \
+             field is missing, or forbidden content is present{checks}.",
             checks = values.checks_suffix
         ),
         Reason::PageBlockPage => {
             format!("{server} sent a web filter's block page with a good status{title}.")
         }
         Reason::PageEmpty => format!("{server} sent an empty page with a good status."),
+    }
+}
+
+/// `503 Service Unavailable`
+pub(super) fn status_line(status: StatusCode) -> String {
+    match status.canonical_reason() {
+        Some(phrase) => format!("{} {phrase}", status.as_u16()),
+        None => format!("status {}", status.as_u16()),
     }
 }
 

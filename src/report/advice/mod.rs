@@ -5,45 +5,19 @@
 //! without advice does not compile. Contact names and numbers come from the configuration.
 
 mod action;
+mod contact;
 mod details;
 mod findings;
 mod meaning;
 mod values;
 
 use serde::Serialize;
-use strum::IntoStaticStr;
 
 use super::{AnsweredBy, Finding, LayerName, Reason, Report};
+pub use contact::Contact;
 pub use details::{Detail, details_to_send};
 use values::Values;
 pub use values::{date, instant};
-
-/// Who can repair a failure. The configuration's `contacts` has their names and numbers.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, IntoStaticStr)]
-#[serde(rename_all = "snake_case")]
-#[strum(serialize_all = "snake_case", const_into_str)]
-pub enum Contact {
-    Dns,
-    Firewall,
-    Proxy,
-    Security,
-    Desk,
-    Hkex,
-}
-
-impl Contact {
-    /// The team's name, as the reader of a report would say it.
-    pub fn team(self) -> &'static str {
-        match self {
-            Self::Dns => "your DNS team",
-            Self::Firewall => "your firewall team",
-            Self::Proxy => "your web-proxy team",
-            Self::Security => "your security team",
-            Self::Desk => "the administrator of this host",
-            Self::Hkex => "the CCASS Hotline",
-        }
-    }
-}
 
 /// What to do about a failure or a finding.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -55,7 +29,32 @@ pub struct Advice {
     pub action: String,
     /// What the reader must collect himself; [`details_to_send`] has what the exporter knows.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub information_to_provide: Option<String>,
+    pub information_to_provide: Option<&'static str>,
+}
+
+/// What stands between this host and the server, and so comes before the usual contact.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Intermediary {
+    None,
+    /// The connection that failed was to the web proxy.
+    ProxyEndpoint,
+    /// The session that failed went through the web proxy.
+    ProxyTunnel,
+    /// No certificate proves that the response is the login server's.
+    UnprovenPeer,
+}
+
+impl Intermediary {
+    fn of(report: &Report, layer: LayerName) -> Self {
+        match layer {
+            LayerName::Tcp if report.proxied() => Self::ProxyEndpoint,
+            LayerName::Tls if report.proxied() => Self::ProxyTunnel,
+            LayerName::Http | LayerName::Page if report.answered_by() != AnsweredBy::Origin => {
+                Self::UnprovenPeer
+            }
+            _ => Self::None,
+        }
+    }
 }
 
 /// The advice for a failed report, with its values. It sends nobody to the Hotline for a response
@@ -63,21 +62,20 @@ pub struct Advice {
 pub fn of_report(report: &Report) -> Option<Advice> {
     let reason = report.verdict.reason()?;
     let values = Values::of(report, Some(reason));
-    let advice = for_reason(reason, &values);
-    let layer = reason.layer();
-    if report.proxied() && layer == LayerName::Tcp {
-        return Some(action::on_the_way_to_proxy(advice, &values));
-    }
-    if report.proxied() && layer == LayerName::Tls {
-        return Some(action::behind_proxy(advice, &values));
-    }
-    if advice.contact == Contact::Hkex
-        && matches!(layer, LayerName::Http | LayerName::Page)
-        && report.answered_by() != AnsweredBy::Origin
-    {
-        return Some(action::unproven_peer(advice, &values));
-    }
-    Some(advice)
+    Some(advice(
+        reason,
+        Intermediary::of(report, reason.layer()),
+        &values,
+    ))
+}
+
+/// Whom [`of_report`] names.
+pub fn contact(report: &Report) -> Option<Contact> {
+    let reason = report.verdict.reason()?;
+    Some(Contact::of(
+        reason,
+        Intermediary::of(report, reason.layer()),
+    ))
 }
 
 /// The advice for a finding of this report, with its values.
@@ -87,7 +85,7 @@ pub fn of_finding_in(report: &Report, finding: Finding) -> Advice {
 
 /// The generic advice for a reason.
 pub fn of_reason(reason: Reason) -> Advice {
-    for_reason(reason, &Values::default())
+    advice(reason, Intermediary::None, &Values::default())
 }
 
 /// The generic advice for a finding.
@@ -95,12 +93,11 @@ pub fn of_finding(finding: Finding) -> Advice {
     findings::advice(finding, &Values::default())
 }
 
-fn for_reason(reason: Reason, values: &Values) -> Advice {
-    let (contact, action) = action::action(reason, values);
+fn advice(reason: Reason, intermediary: Intermediary, values: &Values) -> Advice {
     Advice {
         meaning: values::capitalized(meaning::meaning(reason, values)),
-        contact,
-        action,
-        information_to_provide: action::information_to_provide(reason, values),
+        contact: Contact::of(reason, intermediary),
+        action: action::action(reason, intermediary, values),
+        information_to_provide: action::information_to_provide(reason),
     }
 }

@@ -1,13 +1,15 @@
 //! The values that advice names: addresses, names, resolvers, certificates, as phrases.
 //!
-//! Each value that a report does not have is a placeholder ("this host") or an empty suffix, so
-//! that the sentences in `meaning` and `action` read the same with and without it.
+//! A value that a report does not have is a placeholder ("this host") or an empty suffix, so that
+//! the sentences in `meaning` and `action` read well with and without it.
 
-use std::net::IpAddr;
+use std::fmt::Display;
+use std::net::{IpAddr, SocketAddr};
 
 use hyper::StatusCode;
 use jiff::Timestamp;
 use jiff::tz::Offset;
+use url::Url;
 
 use super::super::{
     AddressAttempt, AnsweredBy, DnsFacts, Handshake, Hop, HttpFacts, LayerName, PageFacts, Reason,
@@ -16,11 +18,10 @@ use super::super::{
 
 /// Hong Kong time: UTC+8 all year.
 const HONG_KONG: Offset = Offset::constant(8);
-/// More addresses than this are counted, not listed.
+/// More items than this are counted, not listed.
 const MAX_LISTED: usize = 4;
 
-/// Phrases for the sentences of advice. A field that ends in `_suffix` is empty if not seen, and
-/// otherwise begins with what separates it from the sentence.
+/// Phrases for the sentences of advice. A field that ends in `_suffix` is empty if not seen.
 pub(super) struct Values {
     /// `sso.example.com`
     pub name: String,
@@ -30,15 +31,15 @@ pub(super) struct Values {
     pub resolver: String,
     /// `UDP and TCP 53`
     pub resolver_ports: String,
-    /// `A and AAAA`
-    pub records: String,
-    /// What the resolvers returned: `0.0.0.0`
+    /// `A or AAAA`
+    pub query_types: String,
+    /// What the resolver returned: `0.0.0.0`
     pub answers: String,
     /// `10.20.0.5`
     pub source: String,
     /// `203.0.113.20`
     pub destination: String,
-    /// `203.0.113.20 port 443`
+    /// `203.0.113.20:443`
     pub endpoint: String,
     /// `TCP 443 from 10.20.0.5 to 203.0.113.20`
     pub connection: String,
@@ -48,30 +49,26 @@ pub(super) struct Values {
     pub proxy: String,
     /// `the issuer CN=Example CA`
     pub issuer: String,
-    /// ` (CN=sso.example.com)`
-    pub subject_suffix: String,
-    /// ` on 2026-11-20 08:00:00 HKT`
-    pub not_after_suffix: String,
-    pub not_before_suffix: String,
-    /// `sso.example.com, www.example.com`
+    /// `the certificate of CN=sso.example.com`
+    pub certificate: String,
+    /// `sso.example.com and www.example.com`
     pub certificate_names: String,
-    /// ` (sha256/BASE64)`
-    pub pin_suffix: String,
-    /// When the probe started.
-    pub time_suffix: String,
-    pub status: Option<u16>,
+    /// ` on 2026-11-20 08:00:00 HKT`
+    pub not_before_suffix: String,
+    pub not_after_suffix: String,
+    pub status: Option<StatusCode>,
     /// `https://block.example/`
     pub location: String,
-    /// `: 1234 bytes of 5000 arrived`
+    /// `: 1234 of 5000 bytes arrived`
     pub progress_suffix: String,
     /// ` (title "Blocked")`
     pub title_suffix: String,
-    /// `: title, form_field_2`
+    /// ` (title, form_field_2)`
     pub checks_suffix: String,
-    /// ` (received fatal alert: HandshakeFailure)`
-    pub detail_suffix: String,
     /// ` (it offers NTLM, Negotiate)`
     pub auth_suffix: String,
+    /// ` (received fatal alert: HandshakeFailure)`
+    pub detail_suffix: String,
 }
 
 impl Default for Values {
@@ -82,28 +79,26 @@ impl Default for Values {
             target: text("the login server"),
             resolver: text("the resolver"),
             resolver_ports: text("UDP and TCP 53"),
-            records: text("address"),
+            query_types: text("address"),
             answers: text("an address"),
             source: text("this host"),
             destination: text("the server's address"),
-            endpoint: text("the server"),
+            endpoint: text("the server's address and port"),
             connection: text("the connection from this host to the server"),
             server: text("the server"),
             proxy: text("the web proxy"),
             issuer: text("the issuer"),
-            subject_suffix: String::new(),
-            not_after_suffix: String::new(),
-            not_before_suffix: String::new(),
+            certificate: text("the certificate"),
             certificate_names: text("another name"),
-            pin_suffix: String::new(),
-            time_suffix: String::new(),
+            not_before_suffix: String::new(),
+            not_after_suffix: String::new(),
             status: None,
             location: text("another page"),
             progress_suffix: String::new(),
             title_suffix: String::new(),
             checks_suffix: String::new(),
-            detail_suffix: String::new(),
             auth_suffix: String::new(),
+            detail_suffix: String::new(),
         }
     }
 }
@@ -115,9 +110,13 @@ impl Values {
         let Some(hop) = report.hops.last() else {
             return values;
         };
-        let layer = reason.map(Reason::layer);
-        values.time_suffix = format!(" ({})", instant(report.started));
-        values.set_name(hop, report.proxied() && layer == Some(LayerName::Dns));
+        let proxied = report.proxied();
+        if proxied && reason.is_some_and(|reason| reason.layer() == LayerName::Dns) {
+            // The report does not have it.
+            values.name = "the web proxy's name".to_owned();
+        } else {
+            values.set_name(hop);
+        }
         if let Some(facts) = hop.dns.facts() {
             values.set_resolver(facts, reason);
         }
@@ -125,12 +124,11 @@ impl Values {
         if let Some(facts) = hop.proxy.facts() {
             values.proxy = format!("the web proxy {}", facts.proxy);
             values.server = format!("the server behind {}", values.proxy);
-            let attempt = facts.attempts.iter().find(|one| one.failure.is_some());
-            if let Some(attempt) = attempt {
-                values.detail_suffix = suffix(attempt.detail.as_deref());
-                if !attempt.auth_schemes.is_empty() {
-                    values.auth_suffix =
-                        format!(" (it offers {})", attempt.auth_schemes.join(", "));
+            if let Some(attempt) = facts.attempts.iter().find(|one| one.failure.is_some()) {
+                values.detail_suffix = suffix(attempt.detail.as_ref());
+                let schemes = attempt.auth_schemes.join(", ");
+                if !schemes.is_empty() {
+                    values.auth_suffix = format!(" (it offers {schemes})");
                 }
             }
         }
@@ -138,7 +136,7 @@ impl Values {
             values.set_certificate(handshake);
         }
         if let Some(facts) = hop.http.facts() {
-            values.set_response(facts, report.proxied());
+            values.set_response(facts);
         }
         if let Some(facts) = report.page.facts() {
             values.set_page(facts);
@@ -146,84 +144,83 @@ impl Values {
         values
     }
 
-    /// Where the name is the proxy's, a report does not have it.
-    fn set_name(&mut self, hop: &Hop, of_proxy: bool) {
-        if of_proxy {
-            self.name = "the web proxy's name".to_owned();
-            return;
-        }
+    fn set_name(&mut self, hop: &Hop) {
         self.name.clone_from(&hop.host);
-        let url = url::Url::parse(&hop.url).ok();
-        if let Some(port) = url.and_then(|url| url.port_or_known_default()) {
+        if let Some(port) = Url::parse(&hop.url)
+            .ok()
+            .and_then(|url| url.port_or_known_default())
+        {
             self.target = format!("{} port {port}", hop.host);
         }
     }
 
     fn set_resolver(&mut self, facts: &DnsFacts, reason: Option<Reason>) {
-        let resolvers = failed_resolvers(facts, reason);
-        if let Some(first) = resolvers.first() {
-            let noun = if resolvers.len() == 1 {
-                "resolver"
-            } else {
-                "resolvers"
-            };
-            self.resolver = format!("the {noun} {}", listed(&resolvers));
-            self.resolver_ports = ports_of(first).unwrap_or(self.resolver_ports.clone());
+        match &resolvers(facts, reason)[..] {
+            [] => {}
+            [one] => self.resolver = format!("the resolver {one}"),
+            several => self.resolver = format!("the resolvers {}", listed(several, "and")),
         }
-        let mut records: Vec<&str> = facts.lookups.iter().map(|one| one.record.into()).collect();
-        records.sort_unstable();
-        records.dedup();
-        if !records.is_empty() {
-            self.records = listed(&records);
+        if let Some(ports) = resolvers(facts, reason).first().and_then(|one| ports(one)) {
+            self.resolver_ports = ports;
+        }
+        let mut types: Vec<&str> = facts.lookups.iter().map(|one| one.record.into()).collect();
+        types.sort_unstable();
+        types.dedup();
+        if !types.is_empty() {
+            self.query_types = listed(&types, "or");
         }
         if !facts.resolution.addresses.is_empty() {
-            self.answers = listed(&facts.resolution.addresses);
+            self.answers = listed(&facts.resolution.addresses, "and");
         }
-        self.detail_suffix = suffix(facts.resolution.detail.as_deref());
+        self.detail_suffix = suffix(facts.resolution.detail.as_ref());
     }
 
     fn set_connection(&mut self, hop: &Hop, reason: Option<Reason>) {
         let attempts = attempts(hop, reason);
+        let (Some(tcp), false) = (hop.tcp.facts(), attempts.is_empty()) else {
+            return;
+        };
         let mut sources: Vec<IpAddr> = attempts.iter().filter_map(|one| one.source).collect();
         sources.dedup();
         if !sources.is_empty() {
-            self.source = listed(&sources);
+            self.source = listed(&sources, "and");
         }
         let addresses: Vec<IpAddr> = attempts.iter().map(|one| one.address).collect();
-        if let (Some(tcp), false) = (hop.tcp.facts(), addresses.is_empty()) {
-            let port = tcp.port;
-            self.destination = listed(&addresses);
-            self.endpoint = format!("{} port {port}", self.destination);
-            self.connection = format!("TCP {port} from {} to {}", self.source, self.destination);
-            self.server = format!("the server at {}", self.destination);
-        }
+        let endpoints = addresses.iter().map(|one| SocketAddr::new(*one, tcp.port));
+        self.destination = listed(&addresses, "and");
+        self.endpoint = listed(&endpoints.collect::<Vec<_>>(), "and");
+        self.connection = format!(
+            "TCP {} from {} to {}",
+            tcp.port, self.source, self.destination
+        );
+        self.server = format!("the server at {}", self.destination);
     }
 
     fn set_certificate(&mut self, handshake: &Handshake) {
-        self.detail_suffix = suffix(handshake.detail.as_deref());
-        let Some(leaf) = handshake.chain.first() else {
-            return;
-        };
-        self.issuer = format!("the issuer {}", leaf.issuer);
-        self.subject_suffix = suffix(Some(&leaf.subject));
-        self.not_before_suffix = format!(" on {}", instant(leaf.not_before));
-        self.not_after_suffix = format!(" on {}", instant(leaf.not_after));
-        self.pin_suffix = suffix(Some(&leaf.pin));
-        if !leaf.names.is_empty() {
-            self.certificate_names = listed(&leaf.names);
+        self.detail_suffix = suffix(handshake.detail.as_ref());
+        if let Some(leaf) = handshake.chain.first() {
+            self.issuer = format!("the issuer {}", leaf.issuer);
+            self.certificate = format!("the certificate of {}", leaf.subject);
+            self.not_before_suffix = format!(" on {}", instant(leaf.not_before));
+            self.not_after_suffix = format!(" on {}", instant(leaf.not_after));
+            if !leaf.names.is_empty() {
+                self.certificate_names = listed(&leaf.names, "and");
+            }
         }
     }
 
-    fn set_response(&mut self, facts: &HttpFacts, proxied: bool) {
-        self.status = facts.status;
+    fn set_response(&mut self, facts: &HttpFacts) {
         // Only a certificate proves that it was the server.
-        if facts.answered_by != AnsweredBy::Origin && !proxied {
+        if facts.answered_by != AnsweredBy::Origin {
             self.server = self.server.replace("the server at", "the host at");
         }
+        self.status = facts
+            .status
+            .and_then(|status| StatusCode::from_u16(status).ok());
         if let Some(location) = &facts.location {
             self.location.clone_from(location);
         }
-        self.detail_suffix = suffix(facts.detail.as_deref());
+        self.detail_suffix = suffix(facts.detail.as_ref());
         self.title_suffix = titled(facts.title.as_deref());
         self.progress_suffix = match (facts.status, facts.content_length) {
             (None, _) => String::new(),
@@ -235,18 +232,7 @@ impl Values {
     fn set_page(&mut self, facts: &PageFacts) {
         self.title_suffix = titled(facts.title.as_deref());
         let failed: Vec<&str> = facts.failed_checks().collect();
-        if !failed.is_empty() {
-            self.checks_suffix = format!(": {}", failed.join(", "));
-        }
-    }
-
-    /// `503 Service Unavailable`
-    pub fn status_line(&self) -> Option<String> {
-        let status = StatusCode::from_u16(self.status?).ok()?;
-        Some(match status.canonical_reason() {
-            Some(phrase) => format!("{} {phrase}", status.as_u16()),
-            None => format!("status {}", status.as_u16()),
-        })
+        self.checks_suffix = suffix((!failed.is_empty()).then(|| failed.join(", ")).as_ref());
     }
 }
 
@@ -256,81 +242,66 @@ pub(super) fn attempts(hop: &Hop, reason: Option<Reason>) -> Vec<&AddressAttempt
     let Some(tcp) = hop.tcp.facts() else {
         return Vec::new();
     };
-    let of = |addresses: Vec<IpAddr>| -> Vec<&AddressAttempt> {
-        let attempts = tcp.addresses.iter();
-        attempts
-            .filter(|one| addresses.contains(&one.address))
-            .collect()
+    let tunnels = hop.proxy.facts().map_or(&[][..], |facts| &facts.attempts);
+    let handshakes = hop.tls.facts().map_or(&[][..], |facts| &facts.handshakes);
+    let failures = |address: IpAddr| {
+        let tunnels = tunnels.iter().filter(move |one| one.address == address);
+        let handshakes = handshakes.iter().filter(move |one| one.address == address);
+        tunnels
+            .map(|one| one.failure)
+            .chain(handshakes.map(|one| one.failure))
     };
-    let failed = |address: IpAddr, failure: Option<Reason>| {
-        (failure.is_some() && failure == reason).then_some(address)
+    let failed = |one: &&AddressAttempt| {
+        let mut failures = std::iter::once(one.failure).chain(failures(one.address));
+        reason.is_some() && failures.any(|failure| failure == reason)
     };
-    let in_tcp = tcp
-        .addresses
-        .iter()
-        .filter_map(|one| failed(one.address, one.failure));
-    let proxy = hop.proxy.facts().map_or(&[][..], |facts| &facts.attempts);
-    let in_proxy = proxy
-        .iter()
-        .filter_map(|one| failed(one.address, one.failure));
-    let tls = hop.tls.facts();
-    let handshakes = tls.map_or(&[][..], |facts| &facts.handshakes);
-    let in_tls = handshakes
-        .iter()
-        .filter_map(|one| failed(one.address, one.failure));
-    let all_failed: Vec<IpAddr> = in_tcp.chain(in_proxy).chain(in_tls).collect();
-    if !all_failed.is_empty() {
-        return of(all_failed);
-    }
-    let connected = tcp.addresses.iter().find(|one| one.failure.is_none());
-    let chosen = tls
-        .and_then(|facts| facts.chosen)
-        .or(connected.map(|one| one.address));
-    match chosen {
-        Some(chosen) => of(vec![chosen]),
-        None => tcp.addresses.iter().collect(),
+    let chosen = hop.tls.facts().and_then(|facts| facts.chosen);
+    let carried = |one: &&AddressAttempt| match chosen {
+        Some(chosen) => one.address == chosen,
+        None => one.failure.is_none(),
+    };
+    let all: Vec<&AddressAttempt> = tcp.addresses.iter().collect();
+    let failed: Vec<_> = all.iter().copied().filter(failed).collect();
+    let carried = all.iter().copied().find(carried);
+    match (failed.is_empty(), carried) {
+        (false, _) => failed,
+        (true, Some(carried)) => vec![carried],
+        (true, None) => all,
     }
 }
 
 /// The handshake that failed with `reason`, else the representative one.
 pub(super) fn handshake(hop: &Hop, reason: Option<Reason>) -> Option<&Handshake> {
     let tls = hop.tls.facts()?;
-    let failed = |one: &&Handshake| one.failure.is_some() && one.failure == reason;
-    tls.handshakes
-        .iter()
-        .find(failed)
-        .or_else(|| tls.representative())
+    let mut handshakes = tls.handshakes.iter();
+    let failed = handshakes.find(|one| one.failure.is_some() && one.failure == reason);
+    failed.or_else(|| tls.representative())
 }
 
-/// The resolvers that failed with `reason`, else that which the connection relies on, else all.
-pub(super) fn failed_resolvers(facts: &DnsFacts, reason: Option<Reason>) -> Vec<&str> {
-    let resolvers = |failed: bool| {
-        let lookups = facts.lookups.iter();
-        let lookups =
-            lookups.filter(move |one| !failed || one.failure.is_some() && one.failure == reason);
-        let mut resolvers: Vec<&str> = lookups.map(|one| one.resolver.as_str()).collect();
-        resolvers.dedup();
-        resolvers
-    };
-    let failed = resolvers(true);
-    let route = facts.resolution.route.as_str();
-    match route {
-        "" | "system" if failed.is_empty() => resolvers(false),
-        "" | "system" => failed,
-        route => vec![route],
+/// The resolver that the connection relies on. On the system's route, those that failed with
+/// `reason`, else all.
+fn resolvers(facts: &DnsFacts, reason: Option<Reason>) -> Vec<&str> {
+    if facts.resolution.route != "system" {
+        return vec![&facts.resolution.route];
     }
+    let failed = |failure| reason.is_some() && failure == reason;
+    let some_failed = facts.lookups.iter().any(|one| failed(one.failure));
+    let lookups = facts.lookups.iter();
+    let lookups = lookups.filter(|one| !some_failed || failed(one.failure));
+    let mut resolvers: Vec<&str> = lookups.map(|one| one.resolver.as_str()).collect();
+    resolvers.dedup();
+    resolvers
 }
 
 /// What a firewall must allow for `udp://10.1.2.3:53`.
-fn ports_of(resolver: &str) -> Option<String> {
-    let url = url::Url::parse(resolver).ok()?;
-    let (protocols, port) = match url.scheme() {
-        "udp" => ("UDP and TCP", 53),
-        "tcp" => ("TCP", 53),
-        "tls" => ("TCP", 853),
-        _ => ("TCP", 443),
+fn ports(resolver: &str) -> Option<String> {
+    let url = Url::parse(resolver).ok()?;
+    let protocols = if url.scheme() == "udp" {
+        "UDP and TCP"
+    } else {
+        "TCP"
     };
-    Some(format!("{protocols} {}", url.port().unwrap_or(port)))
+    Some(format!("{protocols} {}", url.port_or_known_default()?))
 }
 
 /// `2026-11-24 08:45:22 HKT`
@@ -345,19 +316,21 @@ pub fn date(at: Timestamp) -> String {
 }
 
 /// `a`, `a and b`, `a, b and c`, `a, b, c and 7 more`.
-pub(super) fn listed<T: ToString>(items: &[T]) -> String {
+fn listed<T: Display>(items: &[T], conjunction: &str) -> String {
     let mut words: Vec<String> = items.iter().take(MAX_LISTED).map(T::to_string).collect();
     if items.len() > MAX_LISTED {
         words.truncate(MAX_LISTED - 1);
         words.push(format!("{} more", items.len() + 1 - MAX_LISTED));
     }
     match words.split_last() {
-        Some((last, rest)) if !rest.is_empty() => format!("{} and {last}", rest.join(", ")),
-        _ => words.join(""),
+        Some((last, rest)) if !rest.is_empty() => {
+            format!("{} {conjunction} {last}", rest.join(", "))
+        }
+        _ => words.concat(),
     }
 }
 
-fn suffix(text: Option<&str>) -> String {
+fn suffix(text: Option<&String>) -> String {
     text.map_or_else(String::new, |text| format!(" ({text})"))
 }
 
