@@ -61,13 +61,12 @@ pub(super) struct Connection {
 
 /// The attempts of one hop, finished and running.
 pub(super) struct ConnectAttempts {
-    /// The order in which the resolver returned the addresses.
-    order: Vec<IpAddr>,
+    /// Finished attempts, in the order of the addresses.
+    done: Vec<Option<ConnectAttempt>>,
+    running: JoinSet<(usize, ConnectAttempt)>,
     skipped: usize,
     port: u16,
     watch: Stopwatch,
-    done: Vec<ConnectAttempt>,
-    running: JoinSet<ConnectAttempt>,
     /// The address that carries the request.
     chosen: Option<IpAddr>,
     proxy: Option<String>,
@@ -76,17 +75,20 @@ pub(super) struct ConnectAttempts {
 impl ConnectAttempts {
     /// Starts an attempt on every address.
     pub fn start(addresses: &[IpAddr], params: &ConnectParams) -> Self {
-        let order: Vec<IpAddr> = addresses.iter().copied().take(MAX_ADDRESSES).collect();
-        let attempts = order
-            .iter()
-            .map(|address| attempt(*address, params.clone()));
+        let first = addresses.iter().take(MAX_ADDRESSES).copied();
+        let running: JoinSet<_> = first
+            .enumerate()
+            .map(|(index, address)| {
+                let params = params.clone();
+                async move { (index, attempt(address, params).await) }
+            })
+            .collect();
         Self {
-            skipped: addresses.len() - order.len(),
-            running: attempts.collect(),
-            order,
+            done: (0..running.len()).map(|_| None).collect(),
+            skipped: addresses.len() - running.len(),
+            running,
             port: params.port,
             watch: Stopwatch::start(),
-            done: Vec::new(),
             chosen: None,
             proxy: params.via.as_ref().map(|via| via.proxy.to_string()),
         }
@@ -95,19 +97,15 @@ impl ConnectAttempts {
     /// Waits for the first successful connection; `None` if all attempts have failed. Each ends by
     /// itself within the limit.
     pub async fn first(&mut self) -> Option<Connection> {
-        while let Some(joined) = self.running.join_next().await {
-            let Ok(mut attempt) = joined else { continue };
-            let stream = attempt.stream.take();
-            let connection = stream.map(|stream| Connection {
-                stream,
-                answered_by: answered_by(attempt.tls.as_ref()),
-                protocol: protocol(attempt.tls.as_ref()),
-            });
-            let address = attempt.tcp.address;
-            self.done.push(attempt);
-            if connection.is_some() {
-                self.chosen = Some(address);
-                return connection;
+        while let Some(attempt) = self.next().await {
+            if let Some(stream) = attempt.stream.take() {
+                let connection = Connection {
+                    stream,
+                    answered_by: answered_by(attempt.tls.as_ref()),
+                    protocol: protocol(attempt.tls.as_ref()),
+                };
+                self.chosen = Some(attempt.tcp.address);
+                return Some(connection);
             }
         }
         None
@@ -115,17 +113,21 @@ impl ConnectAttempts {
 
     /// Waits for all attempts.
     pub async fn all(&mut self) {
-        while let Some(joined) = self.running.join_next().await {
-            self.done.extend(joined);
+        while self.next().await.is_some() {}
+    }
+
+    async fn next(&mut self) -> Option<&mut ConnectAttempt> {
+        loop {
+            if let Ok((index, attempt)) = self.running.join_next().await? {
+                return self.done.get_mut(index).map(|slot| slot.insert(attempt));
+            }
         }
-        let position = |address| self.order.iter().position(|one| *one == address);
-        self.done
-            .sort_by_key(|attempt| position(attempt.tcp.address));
     }
 
     /// Records that the chosen session proved bad after the handshake.
     pub fn mark_session_failed(&mut self, reason: Reason, detail: String) {
-        let mut handshakes = self.done.iter_mut().filter_map(|one| one.tls.as_mut());
+        let done = self.done.iter_mut().flatten();
+        let mut handshakes = done.filter_map(|one| one.tls.as_mut());
         if let Some(handshake) = handshakes.find(|one| Some(one.address) == self.chosen) {
             handshake.failure = Some(reason);
             handshake.detail = Some(detail);
@@ -163,18 +165,17 @@ impl ConnectAttempts {
         }
     }
 
-    /// The tcp layer: good if one address connected, which its duration is measured to.
+    /// The tcp layer: good if one address connected; that is also when its duration ends.
     pub fn tcp(&self) -> LayerResult<TcpFacts> {
-        let attempts = || self.done.iter().map(|one| &one.tcp);
+        let attempts = || self.done.iter().flatten().map(|one| &one.tcp);
         let connected = attempts().filter(|one| one.failure.is_none());
         let connected_after = connected.map(|one| one.duration).min();
-        let duration = connected_after.or_else(|| attempts().map(|one| one.duration).max());
+        let longest = attempts().map(|one| one.duration).max();
+        let duration = connected_after.or(longest);
         LayerResult {
             duration: duration.unwrap_or_else(|| self.watch.elapsed()),
             failure: match connected_after {
-                None => self
-                    .first_in_order(attempts(), |one| one.address)
-                    .and_then(|one| one.failure),
+                None => attempts().find_map(|one| one.failure),
                 Some(_) => None,
             },
             facts: TcpFacts {
@@ -188,11 +189,8 @@ impl ConnectAttempts {
     /// `None` for direct connections, and if no address connected.
     fn proxy(&self) -> Option<LayerResult<ProxyFacts>> {
         let proxy = self.proxy.clone()?;
-        let attempts: Vec<ProxyAttempt> = self
-            .done
-            .iter()
-            .filter_map(|one| one.proxy.clone())
-            .collect();
+        let done = self.done.iter().flatten();
+        let attempts: Vec<ProxyAttempt> = done.filter_map(|one| one.proxy.clone()).collect();
         let tunnel = attempts.iter().find(|one| one.failure.is_none());
         let representative = tunnel.or(attempts.first())?;
         Some(LayerResult {
@@ -204,13 +202,11 @@ impl ConnectAttempts {
 
     /// `None` if there was no handshake.
     fn tls(&self) -> Option<LayerResult<TlsFacts>> {
-        let handshakes: Vec<Handshake> =
-            self.done.iter().filter_map(|one| one.tls.clone()).collect();
-        let chosen = handshakes
-            .iter()
-            .find(|one| Some(one.address) == self.chosen);
-        let representative =
-            chosen.or_else(|| self.first_in_order(handshakes.iter(), |one| one.address))?;
+        let done = self.done.iter().flatten();
+        let handshakes: Vec<Handshake> = done.filter_map(|one| one.tls.clone()).collect();
+        let mut all = handshakes.iter();
+        let chosen = all.find(|one| Some(one.address) == self.chosen);
+        let representative = chosen.or(handshakes.first())?;
         Some(LayerResult {
             duration: representative.duration,
             failure: representative.failure,
@@ -219,15 +215,6 @@ impl ConnectAttempts {
                 handshakes,
             },
         })
-    }
-
-    fn first_in_order<'a, T>(
-        &self,
-        outcomes: impl Iterator<Item = &'a T>,
-        address: impl Fn(&T) -> IpAddr,
-    ) -> Option<&'a T> {
-        let position = |one: &&T| self.order.iter().position(|known| *known == address(one));
-        outcomes.min_by_key(position)
     }
 }
 

@@ -1,8 +1,8 @@
-//! What a report cannot say, and the step that no program can do.
+//! What a report does not cover, and the manual step that completes it.
 
-use super::{Expectation, Hop, Interception, Layer, Report, Role};
+use super::{Expectation, Interception, Layer, Report, Role};
 
-/// What a report cannot say.
+/// What the report does not cover.
 pub fn caveats(report: &Report) -> Vec<String> {
     let mut list = Vec::new();
     if report.expect == Expectation::Reachable {
@@ -10,41 +10,37 @@ pub fn caveats(report: &Report) -> Vec<String> {
             && page.facts.checks.is_empty()
         {
             list.push(
-                "The page: no check is configured, so that any page with a good status passes. \
-                 Compare the title and form fields above with what Edge shows."
-                    .to_owned(),
+                "The page: no check is configured, so any page with a good status passes. Compare \
+                 the title and the form fields with what Edge shows.",
             );
         }
-        let inspected = |hop: &Hop| {
-            let handshakes = hop.tls.facts().map_or(&[][..], |facts| &facts.handshakes);
-            handshakes
-                .iter()
-                .any(|one| one.interception != Interception::None)
-        };
-        if report.hops.iter().any(inspected) {
+        let mut handshakes = report.hops.iter().filter_map(|hop| hop.tls.facts());
+        let is_inspected = handshakes.any(|facts| {
+            let mut handshakes = facts.handshakes.iter();
+            handshakes.any(|one| one.interception != Interception::None)
+        });
+        if is_inspected {
             list.push(
-                "What lies behind the inspecting proxy: the certificate seen here is the proxy's."
-                    .to_owned(),
+                "The server behind the inspecting device: the certificate seen here is the \
+                 device's.",
             );
         }
     }
-    list.push(
-        "The CCASS Terminal PC: this host may have another network, source address and proxy."
-            .to_owned(),
-    );
-    list.push(if !report.proxied() { "Proxies and PAC files: this probe connects directly; a browser may not." } else {
-        "The direct way, HKEX's resolvers and PAC files: this probe goes through the web proxy, \
+    list.push("The CCASS Terminal PC: it may have another network, source address and proxy.");
+    list.push(if report.proxied() {
+        "Direct connections, HKEX's resolvers and PAC files: this probe goes through the web proxy, \
          which resolves the name; a browser may not."
-    }
-    .to_owned());
-    list
+    } else {
+        "Proxies and PAC files: this probe connects directly; a browser may not."
+    });
+    list.into_iter().map(str::to_owned).collect()
 }
 
 /// The step that no program can do (the circular's Appendix).
 pub fn manual_step(report: &Report) -> String {
     match (report.role, report.expect) {
         (Role::Login, Expectation::Reachable) => format!(
-            "On each CCASS Terminal PC open {} in MS Edge. The login page should be seen. Close the \
+            "On each CCASS Terminal PC, open {} in MS Edge. The login page should appear. Close the \
              window without logging on.",
             report.url
         ),

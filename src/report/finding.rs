@@ -1,9 +1,9 @@
-//! The closed set of findings: what a person should know, but what does not stop a login.
+//! The closed set of findings: what the operator should know although it does not stop a login.
 
 use serde::{Deserialize, Serialize};
 use strum::{Display, IntoStaticStr, VariantArray};
 
-/// Something that holds while the login may well work. It never fails a probe by itself.
+/// A condition under which the login may still work. It never fails a probe by itself.
 #[derive(
     Clone,
     Copy,
@@ -39,10 +39,10 @@ impl Finding {
     pub const ALL: &[Self] = Self::VARIANTS;
 }
 
-/// A finding with what was seen, in words.
+/// A finding of one probe.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Found {
     pub finding: Finding,
-    /// What was seen, for a person; bounded, never a metric label.
+    /// What was observed, in words; bounded, never a metric label.
     pub detail: String,
 }

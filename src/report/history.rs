@@ -1,5 +1,5 @@
-//! What is remembered of a target beyond its latest report: the facts of its last good probe, its
-//! transitions, and the reports in which it began to fail. Bounded, and kept across restarts.
+//! The history of a target: the facts of its last successful probe, its transitions, and the report
+//! of each transition to a failure. Bounded, and saved across restarts.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::IpAddr;
@@ -10,44 +10,42 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use strum::IntoStaticStr;
 
-use super::{Reason, Report, TargetStats, Verdict};
+use super::{Reason, Report, TargetStats};
 
-/// What is kept of a target.
 const MAX_TRANSITIONS: usize = 50;
 const MAX_FAILURES: usize = 5;
 
-/// The memory of every target, by its name.
+/// The histories of all targets, by name.
 #[derive(Clone, Debug, Default)]
 pub struct SavedState {
     pub targets: BTreeMap<String, Arc<TargetHistory>>,
 }
 
-/// What is known of a target: what was counted since the start, and what is remembered from before
-/// it too.
+/// A target's counters since the process started, and its history.
 #[derive(Clone, Debug)]
 pub struct TargetState {
     pub stats: TargetStats,
     pub history: Arc<TargetHistory>,
 }
 
-/// The memory of one target.
+/// The history of one target.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct TargetHistory {
-    /// What was probed; of another address nothing here is true.
+    /// What was probed. The history does not apply to another URL.
     pub url: String,
-    /// Absent until there was a good probe.
+    /// Absent before the first successful probe.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_good: Option<LastSuccess>,
-    /// What differs from the last good probe, since when.
+    /// What differs from the last successful probe, and since when.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub changes: Vec<Change>,
-    /// The newest last; the last is the state that holds.
+    /// The newest last: it is the current state.
     pub transitions: VecDeque<Transition>,
     /// The report of each transition to a failure, the newest last.
     pub failures: VecDeque<Box<RawValue>>,
 }
 
-/// The facts of a good probe.
+/// The facts of a successful probe.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LastSuccess {
     pub at: Timestamp,
@@ -55,7 +53,7 @@ pub struct LastSuccess {
     pub facts: BTreeMap<Fact, String>,
 }
 
-/// What is compared with the last good probe.
+/// A fact that is compared with the last successful probe.
 #[derive(
     Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, IntoStaticStr,
 )]
@@ -64,53 +62,53 @@ pub struct LastSuccess {
 pub enum Fact {
     /// Of the certificate.
     Issuer,
-    /// Its public key, as a pin.
+    /// The certificate's public key, as a pin.
     Key,
-    /// That the connection follows.
+    /// That the connection uses.
     Addresses,
 }
 
 impl Fact {
-    /// For a person.
+    /// A label for it.
     pub fn words(self) -> &'static str {
         match self {
-            Self::Issuer => "issuer of the certificate",
-            Self::Key => "key of the certificate",
+            Self::Issuer => "certificate issuer",
+            Self::Key => "certificate key",
             Self::Addresses => "addresses",
         }
     }
 }
 
-/// A fact that is not as it was when the target was last good.
+/// A fact that differs from the last successful probe.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Change {
     pub fact: Fact,
     pub before: String,
     pub now: String,
-    /// The probe that first saw it.
+    /// When a probe first found it.
     pub since: Timestamp,
 }
 
-/// From when on a target is as it is.
+/// A change between success and failure, or of the reason.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Transition {
     pub at: Timestamp,
-    /// Absent while it is good.
+    /// Absent for a success.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub failure: Option<Reason>,
 }
 
-/// Whether something happened that must not be lost.
+/// Whether a report changed something that must be saved soon.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ChangeKind {
-    /// As before: only the time of the last good probe went on.
+    /// Only the time of the last success.
     TimestampOnly,
-    /// A transition, or a fact that changed.
+    /// A transition or a fact.
     StateChanged,
 }
 
 impl TargetHistory {
-    /// Nothing yet.
+    /// An empty history.
     pub fn of(url: &str) -> Self {
         Self {
             url: url.to_owned(),
@@ -121,58 +119,52 @@ impl TargetHistory {
         }
     }
 
-    /// Takes a report in.
+    /// Adds a report.
     pub fn observe(&mut self, report: &Report) -> ChangeKind {
-        let facts = facts(report);
-        let changed = match report.verdict {
-            Verdict::Good { .. } => self.observe_success(report, facts),
-            Verdict::Failed { .. } => self.compare(report, &facts),
-        };
+        let changed = self.observe_facts(report);
         let failure = report.verdict.reason();
-        let same = |last: &Transition| last.failure == failure;
-        if self.transitions.back().is_some_and(same) {
+        if self
+            .transitions
+            .back()
+            .is_some_and(|last| last.failure == failure)
+        {
             return changed;
         }
-        push(
-            &mut self.transitions,
-            MAX_TRANSITIONS,
-            Transition {
-                at: report.started,
-                failure,
-            },
-        );
+        let transition = Transition {
+            at: report.started,
+            failure,
+        };
+        push(&mut self.transitions, MAX_TRANSITIONS, transition);
         if failure.is_some()
-            && let Ok(text) = serde_json::to_string(report)
-            && let Ok(raw) = RawValue::from_string(text)
+            && let Ok(raw) = serde_json::value::to_raw_value(report)
         {
             push(&mut self.failures, MAX_FAILURES, raw);
         }
         ChangeKind::StateChanged
     }
 
-    fn observe_success(&mut self, report: &Report, facts: BTreeMap<Fact, String>) -> ChangeKind {
-        let same = self
-            .last_good
-            .as_ref()
-            .is_some_and(|good| good.facts == facts);
-        self.changes.clear();
-        self.last_good = Some(LastSuccess {
-            at: report.started,
-            facts,
-        });
-        if same {
-            ChangeKind::TimestampOnly
+    /// Compares with the last success, or replaces it. A fact that a failing probe did not reach is
+    /// not compared.
+    fn observe_facts(&mut self, report: &Report) -> ChangeKind {
+        let facts = facts(report);
+        let is_same = if report.verdict.is_good() {
+            let is_same = self
+                .last_good
+                .as_ref()
+                .is_some_and(|good| good.facts == facts);
+            self.changes.clear();
+            self.last_good = Some(LastSuccess {
+                at: report.started,
+                facts,
+            });
+            is_same
         } else {
-            ChangeKind::StateChanged
-        }
-    }
-
-    /// A fact that a failing probe did not come to is not compared.
-    fn compare(&mut self, report: &Report, facts: &BTreeMap<Fact, String>) -> ChangeKind {
-        let changes = self.differences(report.started, facts);
-        let same = changes == self.changes;
-        self.changes = changes;
-        if same {
+            let changes = self.differences(report.started, &facts);
+            let is_same = changes == self.changes;
+            self.changes = changes;
+            is_same
+        };
+        if is_same {
             ChangeKind::TimestampOnly
         } else {
             ChangeKind::StateChanged
@@ -185,10 +177,8 @@ impl TargetHistory {
         };
         let change = |(fact, now): (&Fact, &String)| {
             let before = good.facts.get(fact).filter(|before| *before != now)?;
-            let known = self
-                .changes
-                .iter()
-                .find(|one| one.fact == *fact && one.now == *now);
+            let mut known = self.changes.iter();
+            let known = known.find(|one| one.fact == *fact && one.now == *now);
             Some(Change {
                 fact: *fact,
                 before: before.clone(),
@@ -199,17 +189,17 @@ impl TargetHistory {
         facts.iter().filter_map(change).collect()
     }
 
-    /// What differs in `report` from the last good probe.
+    /// What differs in `report` from the last successful probe.
     pub fn diff(&self, report: &Report) -> Vec<Change> {
         self.differences(report.started, &facts(report))
     }
 
-    /// The state that holds; `None` before the first probe.
+    /// The current state; `None` before the first probe.
     pub fn state(&self) -> Option<&Transition> {
         self.transitions.back()
     }
 
-    /// Since when it has been failing, whatever the reasons were; `None` while it is good.
+    /// Since when the target has been failing, for whatever reasons; `None` while it is good.
     pub fn failing_since(&self) -> Option<Timestamp> {
         let failing = self.transitions.iter().rev();
         let mut failing = failing.take_while(|one| one.failure.is_some());
@@ -219,42 +209,39 @@ impl TargetHistory {
 }
 
 impl SavedState {
-    /// What is remembered of the target, if that is still what is probed.
+    /// The history of the target, if it still has this URL.
     pub fn of(&self, target: &str, url: &str) -> Option<&Arc<TargetHistory>> {
         self.targets.get(target).filter(|one| one.url == url)
     }
 }
 
-/// What a report shows of the facts that are compared: those of its first hop.
+/// The facts of the report's first hop that are compared.
 fn facts(report: &Report) -> BTreeMap<Fact, String> {
     let mut facts = BTreeMap::new();
     let Some(hop) = report.hops.first() else {
         return facts;
     };
-    let representative = hop.tls.facts().and_then(|tls| tls.representative());
-    if let Some(leaf) = representative.and_then(|handshake| handshake.chain.first()) {
+    let handshake = hop.tls.facts().and_then(|tls| tls.representative());
+    if let Some(leaf) = handshake.and_then(|handshake| handshake.chain.first()) {
         facts.insert(Fact::Issuer, leaf.issuer.clone());
         facts.insert(Fact::Key, leaf.pin.clone());
     }
-    let addresses: BTreeSet<IpAddr> = hop
-        .dns
-        .facts()
-        .into_iter()
-        .flat_map(|dns| dns.resolution.addresses.iter().copied())
-        .collect();
+    let resolution = hop.dns.facts().map(|dns| &dns.resolution.addresses);
+    let addresses: BTreeSet<&IpAddr> = resolution.into_iter().flatten().collect();
     if !addresses.is_empty() {
-        let list: Vec<String> = addresses.iter().map(ToString::to_string).collect();
+        let list: Vec<String> = addresses.into_iter().map(IpAddr::to_string).collect();
         facts.insert(Fact::Addresses, list.join(", "));
     }
     facts
 }
 
-fn push<T>(list: &mut VecDeque<T>, most: usize, one: T) {
-    // What was read from a file may be longer.
-    while list.len() >= most {
+/// Adds an item and drops the oldest beyond `max_items`.
+fn push<T>(list: &mut VecDeque<T>, max_items: usize, item: T) {
+    // The list may come from a file and be longer.
+    while list.len() >= max_items {
         list.pop_front();
     }
-    list.push_back(one);
+    list.push_back(item);
 }
 
 #[cfg(test)]
@@ -266,9 +253,9 @@ mod tests {
     }
 
     #[test]
-    fn a_target_that_never_stays_as_it_is_does_not_make_the_memory_grow() {
+    fn history_of_a_flapping_target_is_bounded() {
         let mut history = TargetHistory::of("https://sso.lab.test/");
-        // As a file that somebody has edited may be.
+        // As in a file that was edited by hand.
         let transition = |second| Transition {
             at: Timestamp::from_second(second).unwrap(),
             failure: None,
@@ -287,7 +274,7 @@ mod tests {
     }
 
     #[test]
-    fn an_outage_lasts_from_its_first_failure_whatever_the_reasons_after_it() {
+    fn an_outage_begins_with_its_first_failure() {
         let mut history = TargetHistory::of("https://sso.lab.test/");
         history.observe(&report(1, None));
         assert_eq!(history.failing_since(), None);

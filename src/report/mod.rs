@@ -1,8 +1,7 @@
-//! What is known: the one value that a probe yields and that everything renders.
+//! [`Report`], the one value that a probe returns and that everything renders, and its parts.
 //!
-//! In: nothing. Out: [`Report`] and its parts. It leaves measuring to `probe` and words for
-//! metrics, text and JSON to `render`. The types force the pipe's order: a [`Hop`] has a layer each
-//! for name, addresses, session and response, and a layer that was not reached holds no facts.
+//! It does not measure (`probe` does) and does not format (`render` does). The types enforce the
+//! order of the layers: each [`Hop`] has one of each, and a layer that was not reached has no facts.
 
 pub mod advice;
 pub mod caveats;
@@ -30,7 +29,7 @@ pub use reason::{LayerName, Reason};
 pub use reject_reason::RejectReason;
 pub use stats::{DURATION_BUCKETS, DurationHistogram, MissReason, TargetStats};
 
-/// Whether a target is the login itself, or a control that answers "is it us or them?".
+/// Whether a target is the login itself, or a control that shows whether a fault is local or remote.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, IntoStaticStr)]
 #[serde(rename_all = "snake_case")]
 #[strum(serialize_all = "snake_case", const_into_str)]
@@ -39,17 +38,17 @@ pub enum Role {
     Control,
 }
 
-/// What should be seen at a target.
+/// What a probe of the target should find.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Expectation {
     #[default]
     Reachable,
-    /// The target must not accept a connection: it proves that a firewall is closed.
+    /// The target must not accept a connection, which proves that a firewall is closed.
     Unreachable,
 }
 
-/// What one probe of one target saw.
+/// The result of one probe of one target.
 #[derive(Clone, Debug, Serialize)]
 pub struct Report {
     pub target: String,
@@ -59,30 +58,30 @@ pub struct Report {
     pub expect: Expectation,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub group: Option<String>,
-    /// This vantage's name, where configured.
+    /// The configured name of this site.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub site: Option<String>,
     pub started: Timestamp,
-    /// Until the verdict was known; measurements beside the pipe may have gone on.
+    /// Until the verdict was known; measurements in the background may have gone on.
     #[serde(rename = "duration_seconds", serialize_with = "seconds")]
     pub duration: Duration,
     #[serde(rename = "timeout_seconds", serialize_with = "seconds")]
     pub timeout: Duration,
     pub verdict: Verdict,
-    /// At least one; each redirect that was followed adds one.
+    /// At least one, and one more for each redirect that was followed.
     pub hops: Vec<Hop>,
     pub page: Layer<PageFacts>,
     pub findings: Vec<Found>,
 }
 
-/// One request on the way to the page: the pipe from its name to its response.
+/// One request on the way to the page, from its name to its response.
 #[derive(Clone, Debug, Serialize)]
 pub struct Hop {
     pub url: String,
     pub host: String,
     pub dns: Layer<DnsFacts>,
     pub tcp: Layer<TcpFacts>,
-    /// Not needed on the direct way. Where it is, dns and tcp speak of the proxy.
+    /// Not applicable to direct connections. Otherwise dns and tcp are the proxy's.
     pub proxy: Layer<ProxyFacts>,
     pub tls: Layer<TlsFacts>,
     pub http: Layer<HttpFacts>,
@@ -110,12 +109,12 @@ pub enum Layer<Facts> {
     /// An earlier layer failed.
     #[default]
     NotReached,
-    /// It has no part here: the name of an address literal, the TLS of a plain http target.
+    /// The hop does not have it: the name of an address literal, the TLS of a plain http target.
     NotApplicable,
     Done(LayerResult<Facts>),
 }
 
-/// A layer that ran: how long, what it saw, and why it failed if it did.
+/// A layer that ran: its duration, its facts, and why it failed if it did.
 #[derive(Clone, Debug, Serialize)]
 pub struct LayerResult<Facts> {
     #[serde(rename = "duration_seconds", serialize_with = "seconds")]
@@ -145,18 +144,18 @@ impl<Facts> Layer<Facts> {
     }
 }
 
-/// How a layer ended, without its facts.
+/// The outcome of a layer, without its facts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct LayerOutcome {
     pub duration: Duration,
     pub failure: Option<Reason>,
 }
 
-/// The answer of a probe.
+/// The verdict of a probe.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case", tag = "outcome")]
 pub enum Verdict {
-    /// Every layer to the last is good.
+    /// No layer failed.
     Good { page: PageVerdict },
     /// The first failing layer and why.
     Failed { layer: LayerName, reason: Reason },
@@ -166,7 +165,7 @@ pub enum Verdict {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum PageVerdict {
-    /// Checks were configured and hold: a full pass.
+    /// Checks are configured and pass.
     Checked,
     /// No check is configured; HTTP was the last layer.
     Unchecked,
@@ -184,8 +183,8 @@ impl Verdict {
         matches!(self, Self::Good { .. })
     }
 
-    /// Every layer good and the page checked: what counts as verification of the connection
-    /// (the circular's Appendix: "the below screen should be seen").
+    /// No layer failed and the page was checked: what counts as verification of the connection (the
+    /// circular's Appendix: "the below screen should be seen").
     pub fn is_full_pass(&self) -> bool {
         matches!(
             self,
@@ -204,8 +203,8 @@ impl Verdict {
 }
 
 impl Report {
-    /// A layer over all hops: the time they took together and the first failure. `None` where no
-    /// hop reached it, and for a page without checks.
+    /// A layer over all hops: their total duration and the first failure. `None` if no hop reached
+    /// it, and for a page without checks.
     pub fn layer(&self, name: LayerName) -> Option<LayerOutcome> {
         let of_hop = |hop: &Hop| match name {
             LayerName::Dns => hop.dns.outcome(),
@@ -231,12 +230,12 @@ impl Report {
             })
     }
 
-    /// The response that ended the probe, if one came.
+    /// The response that ended the probe, if any.
     pub fn response(&self) -> Option<&HttpFacts> {
         self.hops.last().and_then(|hop| hop.http.facts())
     }
 
-    /// Who gave the last answer; `Unknown` where none came.
+    /// Who sent the last response; `Unknown` without one.
     pub fn answered_by(&self) -> AnsweredBy {
         let proxy = self.hops.last().and_then(|hop| hop.proxy.facts());
         if proxy.is_some_and(|facts| facts.attempts.iter().any(|one| one.status.is_some())) {
@@ -246,15 +245,16 @@ impl Report {
             .map_or(AnsweredBy::Unknown, |facts| facts.answered_by)
     }
 
-    /// Whether its verdict says if the login page is reached: a target that must be closed does not.
+    /// Whether the verdict shows if the login page is reachable; that of a target that must be closed
+    /// does not.
     pub fn is_login(&self) -> bool {
         self.role == Role::Login && self.expect == Expectation::Reachable
     }
 
-    /// Whether the last hop went, or was to go, through a web proxy.
+    /// Whether the last hop went, or would have gone, through a web proxy.
     pub fn proxied(&self) -> bool {
-        let direct = |hop: &Hop| matches!(hop.proxy, Layer::NotApplicable);
-        self.hops.last().is_some_and(|hop| !direct(hop))
+        let last = self.hops.last();
+        last.is_some_and(|hop| !matches!(hop.proxy, Layer::NotApplicable))
     }
 
     pub fn has(&self, finding: Finding) -> bool {
@@ -263,12 +263,22 @@ impl Report {
 }
 
 fn seconds<S: serde::Serializer>(duration: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
-    // Microseconds are the resolution of what was measured.
+    // Measurements have a resolution of microseconds.
     let seconds = (duration.as_secs_f64() * 1e6).round() / 1e6;
     serializer.serialize_f64(seconds)
 }
 
-/// A report for the tests of those who take reports in.
+fn optional_seconds<S: serde::Serializer>(
+    duration: &Option<Duration>,
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
+    match duration {
+        Some(duration) => seconds(duration, serializer),
+        None => serializer.serialize_none(),
+    }
+}
+
+/// A report for unit tests.
 #[cfg(test)]
 pub(crate) fn example(started: Timestamp, failure: Option<Reason>) -> Report {
     let good = Verdict::Good {

@@ -1,20 +1,20 @@
-//! What the reports of one cycle say together: which paths to one page are good, and whether the
-//! trouble is this site's own.
+//! What the reports of one cycle show together: which paths to a page work, and whether a fault is
+//! local.
 
 use serde::Serialize;
 use strum::IntoStaticStr;
 
 use super::{Report, Role};
 
-/// Several reports, set side by side.
+/// A summary of several reports.
 #[derive(Clone, Debug)]
 pub struct Overview<'a> {
-    /// Each group of two targets or more, in the order of its first.
+    /// Groups of at least two targets, in the order of their first.
     pub groups: Vec<Group<'a>>,
     pub controls: Option<Controls<'a>>,
 }
 
-/// Targets that are paths to one page.
+/// Targets that are paths to the same page.
 #[derive(Clone, Debug)]
 pub struct Group<'a> {
     pub name: &'a str,
@@ -22,7 +22,7 @@ pub struct Group<'a> {
     pub paths: Vec<&'a Report>,
 }
 
-/// How many of several are good.
+/// How many of several targets are good.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Share {
@@ -40,7 +40,7 @@ pub enum PathKind {
     Proxy,
 }
 
-/// The targets that answer "is it us or them?".
+/// The control targets, which show whether a fault is local or remote.
 #[derive(Clone, Debug)]
 pub struct Controls<'a> {
     /// At least one.
@@ -48,7 +48,7 @@ pub struct Controls<'a> {
     pub meaning: FaultSide,
 }
 
-/// Whose trouble it is, as far as the controls show.
+/// On which side the fault is, as far as the controls show.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum FaultSide {
@@ -64,11 +64,13 @@ pub enum FaultSide {
 
 impl Share {
     fn of(reports: &[&Report]) -> Self {
-        let good = reports.iter().filter(|one| one.verdict.is_good()).count();
-        match good {
-            0 => Self::None,
-            all if all == reports.len() => Self::All,
-            _ => Self::Some,
+        let is_good = |report: &&Report| report.verdict.is_good();
+        if reports.iter().all(is_good) {
+            Self::All
+        } else if reports.iter().any(is_good) {
+            Self::Some
+        } else {
+            Self::None
         }
     }
 }
@@ -114,6 +116,7 @@ impl Group<'_> {
 }
 
 impl<'a> Controls<'a> {
+    /// `None` unless there are both login targets and controls.
     fn of(reports: &[&'a Report]) -> Option<Self> {
         let all = || reports.iter().copied();
         let logins: Vec<&Report> = all().filter(|one| one.is_login()).collect();
@@ -134,7 +137,7 @@ impl<'a> Controls<'a> {
     }
 
     pub fn good(&self) -> usize {
-        let good = |one: &&&Report| one.verdict.is_good();
-        self.reports.iter().filter(good).count()
+        let reports = self.reports.iter();
+        reports.filter(|one| one.verdict.is_good()).count()
     }
 }

@@ -1,13 +1,13 @@
 //! The closed set of reasons for which a probe fails.
 //!
-//! A reason is what a metric label, a JSON value and a documentation heading say: [`Reason::code`].
-//! It belongs to one [`LayerName`]; what to do about it is in [`super::advice`]. Reasons carry no
-//! text: what a server said is a fact of the report.
+//! Its code is a metric label, a JSON value and a documentation heading. A reason belongs to one
+//! [`LayerName`]; what to do about it is in [`super::advice`]. Reasons contain no text: what a server
+//! answered is a fact of the report.
 
 use serde::{Deserialize, Serialize};
 use strum::{Display, IntoStaticStr, VariantArray};
 
-/// A layer of the pipe, in the order in which a probe walks through them.
+/// A layer of a probe, in the order in which they run.
 #[derive(
     Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, IntoStaticStr,
 )]
@@ -16,7 +16,7 @@ use strum::{Display, IntoStaticStr, VariantArray};
 pub enum LayerName {
     Dns,
     Tcp,
-    /// The tunnel through a web proxy, where there is one.
+    /// The tunnel through a web proxy, if there is one.
     Proxy,
     Tls,
     Http,

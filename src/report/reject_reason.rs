@@ -1,31 +1,31 @@
-//! Why `/probe` did not probe: a closed set.
+//! The closed set of reasons why `/probe` rejects a request.
 
 use strum::IntoStaticStr;
 
-/// One cause. A refusal asks nothing of the network, except that an address is known only once its
-/// name is resolved.
+/// A rejected request sends nothing to the network, except that a name must be resolved before its
+/// address can be rejected.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, IntoStaticStr)]
 #[strum(serialize_all = "snake_case", const_into_str)]
 pub enum RejectReason {
     UnknownModule,
-    /// The scraper's time limit is not a number of seconds.
+    /// The scrape timeout header is not a number of seconds.
     TimeLimit,
     MissingTarget,
-    /// A parameter that is not understood, which would change what is probed.
+    /// An unknown parameter, which could change what is probed.
     Parameter,
     /// The target is not an address.
     Malformed,
-    /// Not https.
+    /// The scheme is not https.
     Scheme,
-    /// Credentials in the address.
+    /// The address contains credentials.
     Credentials,
     /// Neither a configured target nor an allowed host.
     Host,
-    /// An allowed host, on a port that is not.
+    /// An allowed host, on a port that is not allowed.
     Port,
-    /// The name leads to this host, its link or a group, and that address is not listed.
+    /// The name resolves to a loopback, link-local or multicast address that is not listed.
     Address,
-    /// Too many probes are under way.
+    /// Too many probes are in progress.
     Busy,
 }
 

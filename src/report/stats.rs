@@ -1,4 +1,4 @@
-//! What is known of one target over time: its latest report and what was counted since the start.
+//! The latest report of a target, and its counters since the process started.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
@@ -13,16 +13,16 @@ use super::{Reason, Report};
 /// Upper bounds of the histogram of probe durations, in seconds.
 pub const DURATION_BUCKETS: [f64; 10] = [0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0];
 
-/// Why a cycle was not run in its time.
+/// Why a scheduled probe did not run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, IntoStaticStr)]
 #[strum(serialize_all = "snake_case", const_into_str)]
 pub enum MissReason {
-    /// The probe before it was still under way.
+    /// The previous probe was still in progress.
     Overrun,
-    /// Too many probes of other targets were under way.
+    /// Too many probes of other targets were in progress.
     #[strum(serialize = "limit")]
     ConcurrencyLimit,
-    /// The server asked to be left alone (429 or 503 with Retry-After).
+    /// The server asked for a pause (429 or 503 with Retry-After).
     Backoff,
 }
 
@@ -30,7 +30,7 @@ impl MissReason {
     pub const ALL: [Self; 3] = [Self::Overrun, Self::ConcurrencyLimit, Self::Backoff];
 }
 
-/// The latest report of a target and its counters since the start.
+/// The latest report of a target and its counters since the process started.
 #[derive(Clone, Debug, Default)]
 pub struct TargetStats {
     pub latest: Option<Arc<Report>>,
@@ -39,7 +39,7 @@ pub struct TargetStats {
     pub failures: BTreeMap<Reason, u64>,
     pub missed: BTreeMap<MissReason, u64>,
     pub last_success: Option<Timestamp>,
-    /// How often the set of the followed answer changed from one answer to the next.
+    /// How often the resolved addresses changed from one answer to the next.
     pub answer_changes: u64,
     pub durations: DurationHistogram,
     last_answer: Option<BTreeSet<IpAddr>>,
@@ -48,7 +48,7 @@ pub struct TargetStats {
 /// A histogram over [`DURATION_BUCKETS`].
 #[derive(Clone, Debug, Default)]
 pub struct DurationHistogram {
-    /// Not cumulative; what lies above the last bound is in `count` alone.
+    /// Not cumulative; values above the last bound are in `count` only.
     buckets: [u64; DURATION_BUCKETS.len()],
     pub count: u64,
     /// Seconds.
@@ -69,7 +69,7 @@ impl DurationHistogram {
         self.sum += seconds;
     }
 
-    /// Each upper bound with the count of all at or below it.
+    /// Each upper bound with the count of values up to it.
     pub fn cumulative(&self) -> impl Iterator<Item = (f64, u64)> {
         DURATION_BUCKETS
             .iter()
@@ -82,7 +82,7 @@ impl DurationHistogram {
 }
 
 impl TargetStats {
-    /// Nothing counted yet; the last good probe may lie before the start.
+    /// Empty counters; the last successful probe may be older than the process.
     pub fn since(last_success: Option<Timestamp>) -> Self {
         Self {
             last_success,
@@ -90,7 +90,7 @@ impl TargetStats {
         }
     }
 
-    /// Takes a new report in.
+    /// Counts a report.
     pub fn observe(&mut self, report: Arc<Report>) {
         self.attempts += 1;
         self.durations.observe(report.duration);
@@ -106,21 +106,15 @@ impl TargetStats {
     }
 
     fn compare_answer(&mut self, report: &Report) {
-        let followed = report.hops.first().and_then(|hop| hop.dns.facts());
-        let answer: BTreeSet<IpAddr> = match followed {
-            Some(facts) => facts.resolution.addresses.iter().copied().collect(),
-            None => return,
-        };
-        if answer.is_empty() {
+        let resolution = report.hops.first().and_then(|hop| hop.dns.facts());
+        let addresses = resolution.map_or(&[][..], |facts| &facts.resolution.addresses);
+        if addresses.is_empty() {
             return;
         }
-        if self
-            .last_answer
-            .as_ref()
-            .is_some_and(|last| *last != answer)
-        {
+        let answer = addresses.iter().copied().collect();
+        let last = self.last_answer.replace(answer);
+        if last.is_some() && last != self.last_answer {
             self.answer_changes += 1;
         }
-        self.last_answer = Some(answer);
     }
 }

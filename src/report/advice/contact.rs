@@ -3,7 +3,7 @@
 use serde::Serialize;
 use strum::IntoStaticStr;
 
-use super::super::Reason;
+use super::super::{LayerName, Reason};
 use super::Intermediary;
 
 /// A team. The configuration's `contacts` has its name and number.
@@ -42,56 +42,30 @@ impl Contact {
         }
     }
 
+    /// By layer, with exceptions.
     fn of_reason(reason: Reason) -> Self {
         match reason {
-            Reason::DnsNxdomain
-            | Reason::DnsNoData
-            | Reason::DnsServfail
-            | Reason::DnsRefused
-            | Reason::DnsTimedOut
-            | Reason::DnsUnreachable
-            | Reason::DnsMalformed
-            | Reason::DnsSinkhole
-            | Reason::DnsTls
-            | Reason::TlsNameMismatch => Self::Dns,
-            Reason::TcpRefused
-            | Reason::TcpTimedOut
-            | Reason::TcpHostUnreachable
-            | Reason::TcpNetworkUnreachable
-            | Reason::TcpProhibited
-            | Reason::TcpReset
-            | Reason::TcpUnexpectedlyOpen
-            | Reason::TlsTimedOut
+            Reason::TlsNameMismatch => return Self::Dns,
+            Reason::TlsTimedOut
             | Reason::TlsReset
             | Reason::TlsClosed
             | Reason::TlsNotTls
-            | Reason::TlsLargeHelloDropped => Self::Firewall,
-            Reason::ProxyAuthRequired
-            | Reason::ProxyDenied
-            | Reason::ProxyFailed
-            | Reason::ProxyTls => Self::Proxy,
-            Reason::TlsVersion
-            | Reason::TlsAlert
-            | Reason::TlsUnknownIssuer
-            | Reason::TlsBadSignature
-            | Reason::TlsPinMismatch
-            | Reason::TlsIntercepted
-            | Reason::HttpRedirectOffHost
-            | Reason::HttpRedirectInsecure
-            | Reason::PageBlockPage => Self::Security,
-            Reason::TcpLocal | Reason::TlsNotYetValid | Reason::HttpBodyTooLarge => Self::Desk,
-            Reason::TlsExpired
-            | Reason::TlsIncompleteChain
-            | Reason::HttpTimedOut
-            | Reason::HttpReset
-            | Reason::HttpClosed
-            | Reason::HttpMalformed
-            | Reason::HttpStatus
-            | Reason::HttpRedirectLoop
-            | Reason::HttpTooManyRedirects
-            | Reason::HttpTruncated
-            | Reason::PageMismatch
-            | Reason::PageEmpty => Self::Hkex,
+            | Reason::TlsLargeHelloDropped => return Self::Firewall,
+            Reason::HttpRedirectOffHost | Reason::HttpRedirectInsecure | Reason::PageBlockPage => {
+                return Self::Security;
+            }
+            Reason::TcpLocal | Reason::TlsNotYetValid | Reason::HttpBodyTooLarge => {
+                return Self::Desk;
+            }
+            Reason::TlsExpired | Reason::TlsIncompleteChain => return Self::Hkex,
+            _ => {}
+        }
+        match reason.layer() {
+            LayerName::Dns => Self::Dns,
+            LayerName::Tcp => Self::Firewall,
+            LayerName::Proxy => Self::Proxy,
+            LayerName::Tls => Self::Security,
+            LayerName::Http | LayerName::Page => Self::Hkex,
         }
     }
 }
