@@ -25,7 +25,7 @@ use super::page;
 use crate::clock::{Clock, Stopwatch, TimeLimit};
 use crate::config::{HttpPolicy, Redirects};
 use crate::report::{AnsweredBy, HttpFacts, LayerResult, Reason};
-use error::{HttpError, ResponsePart};
+pub(super) use error::HttpError;
 
 const MAX_HEADER_BYTES: usize = 64 * 1024;
 const MAX_HEADERS: usize = 128;
@@ -53,15 +53,6 @@ pub(super) struct GetRequest<'a> {
     pub clock: Clock,
 }
 
-/// What came back.
-pub(super) struct GetOutcome {
-    pub layer: LayerResult<HttpFacts>,
-    pub page: Option<Received>,
-    /// The server ended the session with a TLS alert once it could (because it requires a client
-    /// certificate, for example): that is a failure of the tls layer.
-    pub tls_alert: Option<String>,
-}
-
 /// A complete response with an expected status.
 pub(super) struct Received {
     /// Decoded.
@@ -70,12 +61,12 @@ pub(super) struct Received {
     pub redirect: Option<String>,
 }
 
-/// Sends the request over `io`.
+/// Sends the request over `io`. The layer has the facts of the response, whatever the result.
 pub(super) async fn get<IO>(
     io: IO,
     request: &GetRequest<'_>,
     cookies: &mut CookieStore,
-) -> GetOutcome
+) -> (LayerResult<HttpFacts>, Result<Received, HttpError>)
 where
     IO: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
@@ -86,29 +77,21 @@ where
     };
     let exchange = exchange(io, request, cookies, &mut facts);
     let outcome = tokio::time::timeout(request.limit.remaining(), exchange).await;
-    let (page, error) = match outcome {
-        Err(_) => {
-            // The headers came and the body did not end.
-            if let (Some(first_byte), None) = (facts.first_byte, facts.transfer) {
-                facts.transfer = Some(watch.elapsed().saturating_sub(first_byte));
-            }
-            (None, Some(HttpError::of(Reason::HttpTimedOut)))
+    let result = outcome.unwrap_or_else(|_| {
+        // The headers came and the body did not end.
+        if let (Some(first_byte), None) = (facts.first_byte, facts.transfer) {
+            facts.transfer = Some(watch.elapsed().saturating_sub(first_byte));
         }
-        Ok(Err(error)) => (None, Some(error)),
-        Ok(Ok(page)) => (Some(page), None),
+        Err(HttpError::of(Reason::HttpTimedOut))
+    });
+    let error = result.as_ref().err();
+    facts.detail = error.and_then(|error| error.detail.clone());
+    let layer = LayerResult {
+        duration: watch.elapsed(),
+        failure: error.map(|error| error.reason),
+        facts,
     };
-    let failure = error.as_ref().map(|error| error.reason);
-    let (detail, tls_alert) = error.map_or((None, None), |error| (error.detail, error.tls_alert));
-    facts.detail = detail;
-    GetOutcome {
-        layer: LayerResult {
-            duration: watch.elapsed(),
-            failure,
-            facts,
-        },
-        page,
-        tls_alert,
-    }
+    (layer, result)
 }
 
 async fn exchange<IO>(
@@ -124,7 +107,7 @@ where
     let watch = Stopwatch::start();
     let (response, connection) = send(io, request.protocol, message)
         .await
-        .map_err(|error| HttpError::of_hyper(&error, ResponsePart::Headers))?;
+        .map_err(|error| HttpError::of_hyper(&error, Reason::HttpClosed))?;
     facts.first_byte = Some(watch.elapsed());
     read_headers(&response, request.clock.now(), facts);
     store_cookies(response.headers(), request.url, cookies);

@@ -168,25 +168,25 @@ impl ProbeRun<'_> {
             limit: self.limit,
             clock: self.clock,
         };
-        let outcome = match connection.stream {
+        let (mut layer, result) = match connection.stream {
             Stream::Plain(stream) => http::get(stream, &request, &mut self.cookies).await,
             Stream::Tls(stream) => http::get(stream, &request, &mut self.cookies).await,
         };
-        if let (Some(detail), Layer::Done(tls)) = (outcome.tls_alert, &mut progress.hop.tls) {
-            tls.failure = Some(Reason::TlsAlert);
-            if let Some(attempts) = &mut progress.attempts {
-                attempts.mark_session_failed(Reason::TlsAlert, detail);
-            }
-            return Err(Reason::TlsAlert);
-        }
-        let mut layer = outcome.layer;
-        let next = match (layer.failure, outcome.page) {
-            (Some(reason), _) => Err(reason),
-            (None, None) => Err(Reason::HttpMalformed),
-            (None, Some(page)) => match page.redirect {
+        let next = match result {
+            Ok(page) => match page.redirect {
                 Some(location) => self.follow(url, &location),
                 None => Ok(HopOutcome::Body(page.body)),
             },
+            Err(error) => {
+                if let (Some(alert), Layer::Done(tls)) = (error.tls_alert, &mut progress.hop.tls) {
+                    tls.failure = Some(Reason::TlsAlert);
+                    if let Some(attempts) = &mut progress.attempts {
+                        attempts.mark_session_failed(Reason::TlsAlert, alert);
+                    }
+                    return Err(Reason::TlsAlert);
+                }
+                Err(error.reason)
+            }
         };
         layer.failure = next.as_ref().err().copied();
         progress.hop.http = Layer::Done(layer);

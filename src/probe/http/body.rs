@@ -6,7 +6,7 @@ use http_body_util::BodyExt;
 use hyper::body::Incoming;
 use hyper::header::{self, HeaderMap};
 
-use super::error::{HttpError, ResponsePart};
+use super::error::HttpError;
 use crate::report::Reason;
 
 /// Reads up to `max_bytes` into `wire`, and counts every byte received in `count`.
@@ -17,7 +17,7 @@ pub(super) async fn read(
     count: &mut u64,
 ) -> Result<(), HttpError> {
     while let Some(frame) = body.frame().await {
-        let frame = frame.map_err(|error| HttpError::of_hyper(&error, ResponsePart::Body))?;
+        let frame = frame.map_err(|error| HttpError::of_hyper(&error, Reason::HttpTruncated))?;
         let Ok(data) = frame.into_data() else {
             continue;
         };

@@ -9,16 +9,11 @@ use crate::report::Reason;
 /// How rustls begins to describe an alert.
 const ALERT_PREFIX: &str = "received fatal alert";
 
-/// The part of the response that was awaited.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum ResponsePart {
-    Headers,
-    Body,
-}
-
-pub(super) struct HttpError {
+pub(in crate::probe) struct HttpError {
     pub reason: Reason,
     pub detail: Option<String>,
+    /// The server ended the session with a TLS alert once it could (because it requires a client
+    /// certificate, for example): that is a failure of the tls layer.
     pub tls_alert: Option<String>,
 }
 
@@ -48,11 +43,8 @@ impl HttpError {
         }
     }
 
-    pub fn of_hyper(error: &hyper::Error, awaited: ResponsePart) -> Self {
-        let closed = match awaited {
-            ResponsePart::Headers => Reason::HttpClosed,
-            ResponsePart::Body => Reason::HttpTruncated,
-        };
+    /// `closed` is the reason if the connection just ended.
+    pub fn of_hyper(error: &hyper::Error, closed: Reason) -> Self {
         let sources = || {
             let first: &dyn Error = error;
             std::iter::successors(Some(first), |&error| error.source())

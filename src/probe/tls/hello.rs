@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use rustls::client::Resumption;
 use rustls::crypto::aws_lc_rs::kx_group::{SECP256R1, SECP384R1, X25519};
-use rustls::crypto::{CryptoProvider, aws_lc_rs};
+use rustls::crypto::{CryptoProvider, SupportedKxGroup, aws_lc_rs};
 use rustls::{ClientConfig, Error as TlsError, SupportedCipherSuite, SupportedProtocolVersion};
 
 use super::chain_recorder::ChainRecorder;
@@ -35,27 +35,25 @@ pub(super) struct Hello {
 }
 
 impl Hello {
-    /// With the post-quantum key share of the default provider.
+    /// With the key shares of the default provider, a post-quantum one among them.
     pub fn large(versions: &[&'static SupportedProtocolVersion]) -> Self {
-        let provider = CryptoProvider {
-            cipher_suites: CIPHERS.to_vec(),
-            ..aws_lc_rs::default_provider()
-        };
-        Self::of(provider, versions)
+        Self::of(aws_lc_rs::default_provider().kx_groups, versions)
     }
 
     /// With classic key shares only.
     pub fn small(versions: &[&'static SupportedProtocolVersion]) -> Self {
-        let provider = CryptoProvider {
-            cipher_suites: CIPHERS.to_vec(),
-            kx_groups: vec![X25519, SECP256R1, SECP384R1],
-            ..aws_lc_rs::default_provider()
-        };
-        Self::of(provider, versions)
+        Self::of(vec![X25519, SECP256R1, SECP384R1], versions)
     }
 
-    fn of(provider: CryptoProvider, versions: &[&'static SupportedProtocolVersion]) -> Self {
-        let provider = Arc::new(provider);
+    fn of(
+        kx_groups: Vec<&'static dyn SupportedKxGroup>,
+        versions: &[&'static SupportedProtocolVersion],
+    ) -> Self {
+        let provider = Arc::new(CryptoProvider {
+            cipher_suites: CIPHERS.to_vec(),
+            kx_groups,
+            ..aws_lc_rs::default_provider()
+        });
         let builder = ClientConfig::builder_with_provider(Arc::clone(&provider));
         let config = builder.with_protocol_versions(versions).map(|builder| {
             let mut config = builder
