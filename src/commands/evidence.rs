@@ -146,7 +146,7 @@ pub fn evidence(flags: &Flags, args: &EvidenceArgs, clock: Clock) -> anyhow::Res
         targets: &config.targets,
         terminals: &config.terminals,
         site: config.site.as_deref(),
-        made: clock.now(),
+        generated: clock.now(),
     };
     match &args.command {
         EvidenceCommand::List(_) => write_output(&render::list(&selected), None)?,

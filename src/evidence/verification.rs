@@ -24,10 +24,10 @@ pub enum Origin {
 
 impl Origin {
     /// For a person.
-    pub fn words(self) -> &'static str {
+    pub fn title(self) -> &'static str {
         match self {
-            Self::Verify => "asked for by verify",
-            Self::Daily => "the first good probe of the day",
+            Self::Verify => "recorded by verify",
+            Self::Daily => "first successful probe of the day",
         }
     }
 }
@@ -97,7 +97,8 @@ pub enum LayerState {
     Good,
     Failed,
     NotReached,
-    /// It has no part in this target's way.
+    /// The target does not use this layer.
+    #[serde(rename = "not_needed")]
     NotApplicable,
     /// The page, where no check is configured.
     NotConfigured,
@@ -105,12 +106,12 @@ pub enum LayerState {
 
 impl LayerState {
     /// For a person.
-    pub fn words(self) -> &'static str {
+    pub fn title(self) -> &'static str {
         match self {
-            Self::Good => "good",
-            Self::Failed => "fails",
+            Self::Good => "OK",
+            Self::Failed => "failed",
             Self::NotReached => "not reached",
-            Self::NotApplicable => "not needed",
+            Self::NotApplicable => "n/a",
             Self::NotConfigured => "not checked",
         }
     }

@@ -1,8 +1,8 @@
-//! What each layer saw, line by line, for a person.
+//! The facts of each layer as lines of text.
 
 use std::fmt::{self, Write};
 
-use super::page::{BAD, FAINT, STRONG, WARN, date, span};
+use super::page::{BAD, FAINT, STRONG, WARN, date, format_duration};
 use crate::report::{
     Certificate, DnsFacts, Handshake, HttpFacts, Lookup, PageFacts, ProxyFacts, Reason, RootSet,
     TcpFacts, TlsFacts,
@@ -38,7 +38,7 @@ pub(super) fn dns(facts: &DnsFacts, failure: Option<Reason>) -> Vec<String> {
                 .map(|text| format!("  {FAINT}{text}{FAINT:#}")),
         );
     }
-    // The sessions of a resolver show one certificate.
+    // All sessions with one resolver show the same certificate.
     let mut shown: Vec<&str> = Vec::new();
     for one in &facts.lookups {
         let Some(session) = one.session.as_ref() else {
@@ -49,7 +49,7 @@ pub(super) fn dns(facts: &DnsFacts, failure: Option<Reason>) -> Vec<String> {
         };
         if !shown.contains(&one.resolver.as_str()) {
             shown.push(&one.resolver);
-            lines.push(format!("{FAINT}{}{FAINT:#} presents", one.resolver));
+            lines.push(format!("{FAINT}{}{FAINT:#} certificate:", one.resolver));
             lines.extend(certificate(0, leaf));
         }
     }
@@ -70,7 +70,7 @@ fn lookup(lookup: &Lookup) -> String {
                 line.push_str(&format!(" {}", answers.join(", ")));
             }
         }
-        (None, true) => line.push_str("none"),
+        (None, true) => line.push_str("no address"),
         (None, false) => line.push_str(&answers.join(", ")),
     }
     for alias in &lookup.cnames {
@@ -88,11 +88,11 @@ fn lookup(lookup: &Lookup) -> String {
     if lookup.expected == Some(false) {
         line.push_str(&format!(", {WARN}not in the expected ranges{WARN:#}"));
     }
-    line.push_str(&format!(", {}", span(lookup.duration)));
+    line.push_str(&format!(", {}", format_duration(lookup.duration)));
     if let Some(session) = &lookup.session {
         line.push_str(&format!(
-            ", of it {} for the session",
-            span(session.duration)
+            ", including {} for the session",
+            format_duration(session.duration)
         ));
     }
     line
@@ -114,13 +114,13 @@ pub(super) fn tcp(facts: &TcpFacts) -> Vec<String> {
                 "{} port {}{source}: {state}, {}",
                 one.address,
                 facts.port,
-                span(one.duration)
+                format_duration(one.duration)
             )
         })
         .collect();
     if facts.addresses_skipped > 0 {
         lines.push(format!(
-            "{} further addresses were left alone",
+            "{} more addresses were not tried",
             facts.addresses_skipped
         ));
     }
@@ -129,15 +129,19 @@ pub(super) fn tcp(facts: &TcpFacts) -> Vec<String> {
 
 pub(super) fn proxy(facts: &ProxyFacts) -> Vec<String> {
     let mut lines = vec![format!(
-        "through {}, which resolves the target's name",
+        "through {}, which resolves the name of the target",
         facts.proxy
     )];
     for one in &facts.attempts {
         let state = match one.failure {
-            None => "a tunnel".to_owned(),
+            None => "tunnel established".to_owned(),
             some => failed(some),
         };
-        lines.push(format!("{}: {state}, {}", one.address, span(one.duration)));
+        lines.push(format!(
+            "{}: {state}, {}",
+            one.address,
+            format_duration(one.duration)
+        ));
         if let Some(detail) = &one.detail {
             lines.push(format!("{FAINT}{detail}{FAINT:#}"));
         }
@@ -168,7 +172,7 @@ pub(super) fn tls(facts: &TlsFacts) -> Vec<String> {
             lines.push(if matched {
                 "a pinned key is in the chain".to_owned()
             } else {
-                format!("no pinned key is in the chain; the leaf's is {leaf}")
+                format!("no pinned key is in the chain; the leaf has {leaf}")
             });
         }
     }
@@ -204,7 +208,7 @@ fn certificate(position: usize, certificate: &Certificate) -> Vec<String> {
     let role = if position == 0 {
         "certificate"
     } else {
-        "sent with it"
+        "intermediate"
     };
     let mut lines = vec![
         format!("{role}: {}", certificate.subject),
@@ -218,7 +222,7 @@ fn certificate(position: usize, certificate: &Certificate) -> Vec<String> {
     ];
     if position == 0 {
         if !certificate.names.is_empty() {
-            lines.push(format!("  for {}", shortened(&certificate.names)));
+            lines.push(format!("  for {}", first_names(&certificate.names)));
         }
         lines.push(format!(
             "  {FAINT}sha256 {}{FAINT:#}",
@@ -228,7 +232,7 @@ fn certificate(position: usize, certificate: &Certificate) -> Vec<String> {
     lines
 }
 
-fn shortened(names: &[String]) -> String {
+fn first_names(names: &[String]) -> String {
     let shown: Vec<_> = names.iter().take(4).map(String::as_str).collect();
     match names.len() - shown.len() {
         0 => shown.join(", "),
@@ -241,12 +245,12 @@ fn trust(handshake: &Handshake) -> String {
         .trust
         .iter()
         .map(|one| {
-            let whose = match one.roots {
+            let store = match one.roots {
                 RootSet::Platform => "this host",
-                RootSet::PublicWeb => "the public web",
-                RootSet::CaFile => "the ca_file",
+                RootSet::PublicWeb => "public roots",
+                RootSet::CaFile => "ca_file",
             };
-            format!("{whose} {}", if one.trusted { "yes" } else { "no" })
+            format!("{store} {}", if one.trusted { "yes" } else { "no" })
         })
         .collect();
     format!("trusted by: {}", verdicts.join(", "))
@@ -265,7 +269,11 @@ pub(super) fn http(facts: &HttpFacts, failure: Option<Reason>) -> Vec<String> {
         if let (Some(first), Some(transfer)) = (facts.first_byte, facts.transfer) {
             write_all(
                 &mut line,
-                format_args!(", first byte {}, transfer {}", span(first), span(transfer)),
+                format_args!(
+                    ", first byte {}, transfer {}",
+                    format_duration(first),
+                    format_duration(transfer)
+                ),
             );
         }
         write_all(&mut line, format_args!(", {} bytes", facts.body_bytes));
@@ -275,10 +283,10 @@ pub(super) fn http(facts: &HttpFacts, failure: Option<Reason>) -> Vec<String> {
         lines.push(format!("title {title:?}"));
     }
     if let Some(location) = &facts.location {
-        lines.push(format!("leads to {location}"));
+        lines.push(format!("redirects to {location}"));
     }
     if let Some(wait) = facts.retry_after {
-        lines.push(format!("asks to be left alone for {}", span(wait)));
+        lines.push(format!("Retry-After {}", format_duration(wait)));
     }
     if let Some(detail) = &facts.detail {
         lines.push(format!("{FAINT}{detail}{FAINT:#}"));
@@ -305,11 +313,11 @@ pub(super) fn page(facts: &PageFacts, failure: Option<Reason>) -> Vec<String> {
     let missed: Vec<_> = facts.checks.iter().filter(|check| !check.passed).collect();
     match (facts.checks.len(), missed.len()) {
         (0, _) => {}
-        (all, 0) => lines.push(format!("{all} of {all} checks hold")),
+        (all, 0) => lines.push(format!("{all} of {all} checks passed")),
         (all, _) => {
             let names: Vec<_> = missed.iter().map(|check| check.check.as_str()).collect();
             lines.push(format!(
-                "{} of {all} checks fail: {}",
+                "{} of {all} checks failed: {}",
                 missed.len(),
                 names.join(", ")
             ));

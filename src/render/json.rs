@@ -1,4 +1,4 @@
-//! Reports as JSON: the report as it is, with the advice beside it.
+//! Reports as JSON, with the advice for each.
 
 use jiff::Timestamp;
 use serde::Serialize;
@@ -10,7 +10,7 @@ use crate::report::history::{Change, SavedState, TargetHistory};
 use crate::report::overview::Overview;
 use crate::report::{Finding, Report, caveats};
 
-/// Raised when a field changes its meaning or goes away.
+/// Incremented when a field changes its meaning or is removed.
 const SCHEMA: u32 = 1;
 
 #[derive(Serialize)]
@@ -19,7 +19,7 @@ struct Document<'a> {
     generated: Timestamp,
     reports: Vec<ReportDocument<'a>>,
     #[serde(flatten)]
-    overview: overview::Document<'a>,
+    overview: overview::OverviewDocument<'a>,
 }
 
 #[derive(Serialize)]
@@ -32,10 +32,10 @@ struct ReportDocument<'a> {
     #[serde(skip_serializing_if = "Vec::is_empty")]
     details_to_send: Vec<advice::Detail>,
     finding_advice: Vec<FindingAdvice<'a>>,
-    /// Absent where nothing is remembered.
+    /// Absent without history.
     #[serde(skip_serializing_if = "Option::is_none")]
     last_good: Option<Timestamp>,
-    /// What differs from then.
+    /// What differs from the last success.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     changed: Vec<Change>,
     caveats: Vec<String>,
@@ -58,10 +58,10 @@ struct FindingAdvice<'a> {
     advice: Advice<'a>,
 }
 
-/// What Prometheus's HTTP service discovery is told: each target is scraped here, at `/probe`.
+/// The response for Prometheus's HTTP service discovery: each target is scraped through `/probe`.
 ///
 /// # Errors
-/// A value cannot be written: a defect of ours.
+/// A value cannot be serialized, which is an internal error.
 pub fn discovery(
     address: &str,
     probe_path: &str,
@@ -88,13 +88,13 @@ pub fn discovery(
     serde_json::to_vec_pretty(&groups.collect::<Vec<_>>())
 }
 
-/// A target, and the name of a module that it is probed by.
+/// A target and the name of the module that probes it.
 pub type SdTarget<'a> = (&'a Target, &'a str);
 
-/// What is remembered of a target: its last good probe, its transitions, its last failures.
+/// The history of a target: last success, transitions, recent failures.
 ///
 /// # Errors
-/// A value cannot be written: a defect of ours.
+/// A value cannot be serialized, which is an internal error.
 pub fn history(
     target: &str,
     history: &TargetHistory,
@@ -119,7 +119,7 @@ pub fn history(
 /// The reports as one document.
 ///
 /// # Errors
-/// A value cannot be written: a defect of ours.
+/// A value cannot be serialized, which is an internal error.
 pub fn reports(
     reports: &[&Report],
     contacts: &Contacts,
@@ -159,7 +159,7 @@ pub fn reports(
                 manual_step: caveats::manual_step(report),
             })
             .collect(),
-        overview: overview::Document::of(&Overview::of(reports.iter().copied())),
+        overview: overview::OverviewDocument::of(&Overview::of(reports.iter().copied())),
     };
     let mut text = serde_json::to_string_pretty(&document)?;
     text.push('\n');

@@ -1,4 +1,6 @@
-//! How it is said: metrics, text, JSON, HTML. Nothing here measures or decides.
+//! Presentation: metrics, text, JSON, HTML. Nothing here measures or decides.
+
+use crate::report::LayerName;
 
 pub mod evidence;
 mod facts;
@@ -13,3 +15,15 @@ pub mod status;
 pub mod summary;
 pub mod text;
 pub mod timetable;
+
+/// A layer as readers see it; labels and JSON use its code.
+fn layer_name(layer: LayerName) -> &'static str {
+    match layer {
+        LayerName::Dns => "DNS",
+        LayerName::Tcp => "TCP",
+        LayerName::Proxy => "proxy",
+        LayerName::Tls => "TLS",
+        LayerName::Http => "HTTP",
+        LayerName::Page => "page",
+    }
+}

@@ -1,11 +1,12 @@
-//! What several reports say together, in sentences.
+//! The comparison of several reports: groups and controls, as sentences and as JSON.
 
 use serde::Serialize;
 
+use super::layer_name;
 use crate::report::overview::{Controls, FaultSide, Group, Overview, PathKind, Share};
 use crate::report::{LayerName, Reason, Report, Verdict};
 
-/// A word for the margin, and the sentences beside it.
+/// Labels and sentences, one pair for each group and one for the controls.
 pub(super) fn sentences(overview: &Overview<'_>) -> Vec<(&'static str, String)> {
     let groups = overview.groups.iter().map(|one| ("Group", group(one)));
     let controls = overview.controls.iter();
@@ -14,33 +15,33 @@ pub(super) fn sentences(overview: &Overview<'_>) -> Vec<(&'static str, String)> 
         .collect()
 }
 
-/// "direct (sso) good; by the proxy http://10.0.0.1:3128 (sso-proxy) fails at proxy: proxy_denied".
+/// `direct (sso): OK; via proxy http://10.0.0.1:3128 (sso-proxy): failed at proxy (proxy_denied)`.
 fn group(group: &Group<'_>) -> String {
-    let paths: Vec<String> = group.paths.iter().map(|report| way(report)).collect();
+    let paths: Vec<String> = group.paths.iter().map(|report| path(report)).collect();
     let meaning = match group.good() {
-        Share::All => "Every way is good.",
-        Share::None => "No way is good.",
+        Share::All => "Every path works.",
+        Share::None => "No path works.",
         Share::Some => {
-            "The page can be reached: the fault lies on the way that fails, and users who have the \
-             other can log in."
+            "The login page can be reached: the fault is on the failing path. Use another path of the \
+             group to log in."
         }
     };
     format!("{}: {}. {meaning}", group.name, paths.join("; "))
 }
 
-fn way(report: &Report) -> String {
-    let way = match (PathKind::of(report), proxy(report)) {
+fn path(report: &Report) -> String {
+    let path = match (PathKind::of(report), proxy(report)) {
         (PathKind::Direct, _) => "direct".to_owned(),
-        (PathKind::Proxy, Some(proxy)) => format!("by the proxy {proxy}"),
-        (PathKind::Proxy, None) => "by the proxy".to_owned(),
+        (PathKind::Proxy, Some(proxy)) => format!("via proxy {proxy}"),
+        (PathKind::Proxy, None) => "via proxy".to_owned(),
     };
     let outcome = match report.verdict {
-        Verdict::Good { .. } => "good".to_owned(),
+        Verdict::Good { .. } => "OK".to_owned(),
         Verdict::Failed { layer, reason } => {
-            format!("fails at {}: {}", layer.into_str(), reason.into_str())
+            format!("failed at {} ({})", layer_name(layer), reason.into_str())
         }
     };
-    format!("{way} ({}) {outcome}", report.target)
+    format!("{path} ({}): {outcome}", report.target)
 }
 
 fn proxy(report: &Report) -> Option<&str> {
@@ -53,18 +54,17 @@ fn controls(controls: &Controls<'_>) -> String {
     let meaning = match controls.meaning {
         FaultSide::None => "",
         FaultSide::Remote => {
-            " This site's network works: the fault is the login server's, or lies on the way to it \
-             alone."
+            " This site's network works: the fault is at the login server or on the path to it."
         }
-        FaultSide::Local => " Nothing is reached from here: look at this site's own network first.",
-        FaultSide::Unknown => " Look at what those that fail have in common.",
+        FaultSide::Local => " Nothing is reachable from this site: check its own network first.",
+        FaultSide::Unknown => " Check what the failing ones have in common.",
     };
     format!("{good} of {all} reached.{meaning}")
 }
 
 /// The overview in JSON.
 #[derive(Serialize)]
-pub(super) struct Document<'a> {
+pub(super) struct OverviewDocument<'a> {
     groups: Vec<GroupDocument<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     controls: Option<ControlsDocument>,
@@ -95,9 +95,9 @@ struct ControlsDocument {
     fault: FaultSide,
 }
 
-impl<'a> Document<'a> {
+impl<'a> OverviewDocument<'a> {
     pub fn of(overview: &Overview<'a>) -> Self {
-        let way = |report: &&'a Report| PathDocument {
+        let path = |report: &&'a Report| PathDocument {
             target: &report.target,
             path: PathKind::of(report),
             good: report.verdict.is_good(),
@@ -111,7 +111,7 @@ impl<'a> Document<'a> {
                 .map(|group| GroupDocument {
                     group: group.name,
                     good: group.good(),
-                    paths: group.paths.iter().map(way).collect(),
+                    paths: group.paths.iter().map(path).collect(),
                 })
                 .collect(),
             controls: overview.controls.as_ref().map(|controls| ControlsDocument {

@@ -1,7 +1,7 @@
-//! A page of text for a terminal of 100 columns, and the words that all such pages share.
+//! Text output for a terminal of 100 columns.
 //!
-//! Colours are always written; the door strips them where nobody would see them. Every line that
-//! says good or bad says it in words too.
+//! Colors are always written; `commands` strips them where the output is not a terminal. No state is
+//! shown by color alone.
 
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ use jiff::Timestamp;
 use crate::calendar::HKT;
 
 pub(super) const WIDTH: usize = 100;
-/// Where the facts begin, right of a layer's name, state and time.
+/// The column in which facts begin, after a layer's name, state and duration.
 pub(super) const FACTS: usize = 24;
 
 pub(super) const GOOD: Style = AnsiColor::Green.on_default().bold();
@@ -29,7 +29,7 @@ impl Page {
         self.0.push('\n');
     }
 
-    /// Wrapped at the page's width, each line indented.
+    /// A wrapped paragraph, each line indented.
     pub fn paragraph(&mut self, indent: usize, text: &str) {
         let margin = " ".repeat(indent);
         let options = textwrap::Options::new(WIDTH)
@@ -40,10 +40,10 @@ impl Page {
         }
     }
 
-    /// A word in the margin and a paragraph beside it.
-    pub fn labelled(&mut self, word: &str, text: &str) {
+    /// A label in the margin, followed by a wrapped paragraph.
+    pub fn labelled(&mut self, label: &str, text: &str) {
         let margin = " ".repeat(12);
-        let first = format!("  {word:<10}");
+        let first = format!("  {label:<10}");
         let options = textwrap::Options::new(WIDTH)
             .initial_indent(&first)
             .subsequent_indent(&margin);
@@ -56,11 +56,11 @@ impl Page {
     }
 
     pub fn fact(&mut self, fact: &str) {
-        self.columns_of_facts(&" ".repeat(FACTS), fact);
+        self.fact_after(&" ".repeat(FACTS), fact);
     }
 
-    /// A fact to the right of `head`, wrapped in its column.
-    pub fn columns_of_facts(&mut self, head: &str, fact: &str) {
+    /// A fact after `head`, wrapped in its column.
+    pub fn fact_after(&mut self, head: &str, fact: &str) {
         let own_indent = fact.len() - fact.trim_start().len();
         let hanging = " ".repeat(own_indent + 2);
         let options = textwrap::Options::new(WIDTH - FACTS).subsequent_indent(&hanging);
@@ -74,8 +74,8 @@ impl Page {
     }
 }
 
-/// A span of time with the digits that matter.
-pub(super) fn span(duration: Duration) -> String {
+/// A duration with the significant digits: `12 s`, `1.5 s`, `35 ms`, `0.9 ms`.
+pub(super) fn format_duration(duration: Duration) -> String {
     let seconds = duration.as_secs_f64();
     if seconds >= 10.0 {
         format!("{seconds:.0} s")

@@ -1,4 +1,4 @@
-//! The counts of accounts, in sentences.
+//! The counts of the readiness file, in sentences.
 
 use crate::readiness::{Accounts, Contradiction, Email, Kind};
 
@@ -12,7 +12,7 @@ pub(super) fn lines(accounts: &Accounts) -> Vec<String> {
         };
         format!(
             "{}: {} of {} confirmed, {} submitted, {} missing{after}",
-            words(kind),
+            kind_name(kind),
             count(Email::Confirmed),
             accounts.total(kind),
             count(Email::Submitted),
@@ -22,13 +22,13 @@ pub(super) fn lines(accounts: &Accounts) -> Vec<String> {
     Kind::ALL.map(line).to_vec()
 }
 
-/// What the file does not say and a person may think it does.
+/// What the file does not contain although a reader may assume it.
 pub(super) fn remark(accounts: &Accounts) -> Option<&'static str> {
     let all: u64 = Kind::ALL.map(|kind| accounts.total(kind)).iter().sum();
     match (all, accounts.tells_after_launch) {
-        (0, _) => Some("no account is in the file"),
+        (0, _) => Some("the file contains no accounts"),
         (_, false) => Some(
-            "the file has no column created_after_launch: every account is taken to have a smartcard",
+            "the file has no column created_after_launch: every account is assumed to have a smartcard",
         ),
         (_, true) => None,
     }
@@ -37,22 +37,22 @@ pub(super) fn remark(accounts: &Accounts) -> Option<&'static str> {
 pub(super) fn contradiction(contradiction: Contradiction) -> String {
     match contradiction {
         Contradiction::DoneButMissing { kind, missing } => format!(
-            "timetable.done says that {} is done, and {missing} of the {} have no address",
+            "timetable.done lists {}, but {missing} of the {} have no address",
             kind.deadline(),
-            words(kind)
+            kind_name(kind)
         ),
         Contradiction::Total {
             kind,
             total,
             expected,
         } => format!(
-            "of {} the file has {total}, and readiness.expected_total {expected}",
-            words(kind)
+            "{}: {total} in the file, {expected} in readiness.expected_total",
+            kind_name(kind)
         ),
     }
 }
 
-fn words(kind: Kind) -> &'static str {
+fn kind_name(kind: Kind) -> &'static str {
     match kind {
         Kind::User => "users",
         Kind::DelegatedAdmin => "Delegated Administrators",

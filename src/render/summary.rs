@@ -1,26 +1,26 @@
-//! What a configuration will do, for `check`.
+//! What a configuration does, for `check`.
 
 use std::time::Duration;
 
 use jiff::Timestamp;
 
-use super::page::{GOOD, Page, STRONG, WARN, date, span};
+use super::page::{GOOD, Page, STRONG, WARN, date, format_duration};
 use super::readiness;
 use crate::config::{Config, Route};
 use crate::probe::resolver_count;
 use crate::readiness::Readiness;
 use crate::report::Expectation;
 
-/// The summary as of `now`, with what the readiness file says.
+/// The summary as of `now`, with the counts of the readiness file.
 pub fn of(config: &Config, readiness: Option<&Readiness>, now: Timestamp) -> String {
     let mut page = Page::default();
-    page.line(&format!("{GOOD}The configuration is good.{GOOD:#}"));
+    page.line(&format!("{GOOD}The configuration is valid.{GOOD:#}"));
     let day = Duration::from_secs(24 * 3600).as_secs_f64();
     let probes = (day / config.probe.interval.as_secs_f64()).ceil();
     for target in config.targets.iter() {
         let resolvers = resolver_count(&target.module);
         let route = match &target.module.route {
-            Route::System => "the system's resolution".to_owned(),
+            Route::System => "system resolution".to_owned(),
             Route::Resolver(resolver) => resolver.to_string(),
         };
         page.line("");
@@ -31,17 +31,17 @@ pub fn of(config: &Config, readiness: Option<&Readiness>, now: Timestamp) -> Str
         page.paragraph(
             2,
             &format!(
-                "probed every {}, at most {} at a time; follows {route}",
-                span(config.probe.interval),
-                span(target.timeout),
+                "probed every {}, timeout {}, route: {route}",
+                format_duration(config.probe.interval),
+                format_duration(target.timeout),
             ),
         );
         page.paragraph(
             2,
             &format!(
-                "a day: {probes} probes, each with one connection to every address of the name \
-                 ({probes} connections where it has one, and as many more for each redirect), and \
-                 {} questions to {resolvers} resolver{} besides the resolution itself",
+                "per day: {probes} probes, each with one connection per address of the name \
+                 ({probes} connections for a single address, and as many again for each redirect), and \
+                 {} queries to {resolvers} resolver{} in addition to the resolution itself",
                 probes * 2.0 * resolvers as f64,
                 if resolvers == 1 { "" } else { "s" },
             ),
@@ -50,15 +50,15 @@ pub fn of(config: &Config, readiness: Option<&Readiness>, now: Timestamp) -> Str
             page.paragraph(
                 2,
                 &format!(
-                    "{WARN}the page is not checked{WARN:#}: add page checks to the module {} once \
-                     you have seen the page",
+                    "{WARN}the page is not checked{WARN:#}: add page checks to module {} once you have \
+                     seen the page",
                     target.module.name
                 ),
             );
         }
     }
     if config.targets.is_empty() {
-        page.line("No target is probed.");
+        page.line("No targets are configured.");
     }
     if let (Some(source), Some(readiness)) = (&config.readiness, readiness) {
         page.line("");
@@ -72,7 +72,7 @@ pub fn of(config: &Config, readiness: Option<&Readiness>, now: Timestamp) -> Str
             > source.max_age
         {
             let text = format!(
-                "{WARN}old{WARN:#}: the file was written on {}, and readiness.max_age is over",
+                "{WARN}outdated{WARN:#}: the file is from {}, older than readiness.max_age",
                 date(readiness.updated)
             );
             page.paragraph(0, &text);
@@ -88,10 +88,10 @@ pub fn of(config: &Config, readiness: Option<&Readiness>, now: Timestamp) -> Str
     }
     page.line("");
     let until = config.calendar.valid_until();
-    page.line(&format!("holidays known until {}", date(until)));
+    page.line(&format!("The holiday table ends on {}.", date(until)));
     if until < now {
         page.line(&format!(
-            "{WARN}the table of holidays has ended{WARN:#}: name a calendar.file"
+            "{WARN}The holiday table has ended{WARN:#}: configure calendar.file."
         ));
     }
     page.0

@@ -1,18 +1,19 @@
-//! Reports for a person at a terminal of 100 columns or in a pipe.
+//! Reports as text for a terminal of 100 columns.
 
 use std::sync::Arc;
 
 use super::facts;
+use super::layer_name;
 use super::overview;
-use super::page::{BAD, FACTS, FAINT, GOOD, Page, STRONG, WARN, instant, span};
+use super::page::{BAD, FACTS, FAINT, GOOD, Page, STRONG, WARN, format_duration, instant};
 use crate::config::Contacts;
 use crate::report::advice::{self, Contact};
 use crate::report::caveats::{caveats, manual_step};
 use crate::report::history::{SavedState, TargetHistory};
 use crate::report::overview::Overview;
-use crate::report::{Expectation, Hop, Layer, PageVerdict, Report, Verdict};
+use crate::report::{Expectation, Hop, Layer, LayerName, PageVerdict, Report, Verdict};
 
-/// The reports, one below the other, each set against what is remembered of its target.
+/// The reports, one below the other, each compared with its target's history.
 pub fn reports(reports: &[&Report], contacts: &Contacts, memory: &SavedState) -> String {
     let mut page = Page::default();
     for (index, report) in reports.iter().enumerate() {
@@ -22,14 +23,14 @@ pub fn reports(reports: &[&Report], contacts: &Contacts, memory: &SavedState) ->
         let history = memory.of(&report.target, &report.url);
         page.report(report, contacts, history.map(Arc::as_ref));
     }
-    for (index, (word, text)) in overview::sentences(&Overview::of(reports.iter().copied()))
+    for (index, (label, text)) in overview::sentences(&Overview::of(reports.iter().copied()))
         .iter()
         .enumerate()
     {
         if index == 0 {
-            page.line(&format!("\n{STRONG}Together{STRONG:#}"));
+            page.line(&format!("\n{STRONG}Summary{STRONG:#}"));
         }
-        page.labelled(word, text);
+        page.labelled(label, text);
     }
     page.0
 }
@@ -40,8 +41,12 @@ impl Page {
         let several = report.hops.len() > 1;
         for (index, hop) in report.hops.iter().enumerate() {
             if several {
-                let word = if index == 0 { "asked" } else { "redirected to" };
-                self.line(&format!("\n  {FAINT}{word}{FAINT:#} {}", hop.url));
+                let label = if index == 0 {
+                    "request"
+                } else {
+                    "redirected to"
+                };
+                self.line(&format!("\n  {FAINT}{label}{FAINT:#} {}", hop.url));
             }
             self.hop(hop);
         }
@@ -52,16 +57,16 @@ impl Page {
             self.changes(report, history);
         }
         self.findings(report, contacts);
-        self.limits(report);
+        self.caveats(report);
     }
 
     fn heading(&mut self, report: &Report) {
         let verdict = match (report.verdict, report.expect) {
             (Verdict::Failed { layer, .. }, _) => {
-                format!("{BAD}FAILS at {}{BAD:#}", layer.into_str())
+                format!("{BAD}FAILED at {}{BAD:#}", layer_name(layer))
             }
             (Verdict::Good { .. }, Expectation::Unreachable) => {
-                format!("{GOOD}CLOSED, as it should be{GOOD:#}")
+                format!("{GOOD}CLOSED as expected{GOOD:#}")
             }
             (Verdict::Good { page }, Expectation::Reachable) => match page {
                 PageVerdict::Checked => format!("{GOOD}REACHED, page checked{GOOD:#}"),
@@ -82,29 +87,32 @@ impl Page {
         }
         about.push(format!("module {}", report.module));
         about.push(format!(
-            "{} of at most {}",
-            span(report.duration),
-            span(report.timeout)
+            "{}, timeout {}",
+            format_duration(report.duration),
+            format_duration(report.timeout)
         ));
         self.line(&format!("{FAINT}{}{FAINT:#}", about.join(" · ")));
         self.line("");
     }
 
-    /// The first line of a layer: its name, state and time, and the first fact beside it.
-    fn layer<F>(&mut self, name: &str, layer: &Layer<F>, facts: Vec<String>) {
+    /// A layer: its name, state, duration and facts.
+    fn layer<F>(&mut self, name: LayerName, layer: &Layer<F>, facts: Vec<String>) {
         let mut facts = facts.into_iter();
         let (style, state, time) = match layer {
             Layer::NotReached => (FAINT, "not reached", String::new()),
-            Layer::NotApplicable => (FAINT, "not needed", String::new()),
-            Layer::Done(ran) => match ran.failure {
-                None => (GOOD, "good", span(ran.duration)),
-                Some(_) => (BAD, "FAILS", span(ran.duration)),
+            Layer::NotApplicable => (FAINT, "n/a", String::new()),
+            Layer::Done(result) => match result.failure {
+                None => (GOOD, "OK", format_duration(result.duration)),
+                Some(_) => (BAD, "FAILED", format_duration(result.duration)),
             },
         };
         let first = facts.next().unwrap_or_default();
-        let time_width = FACTS - 2 - 6 - 6 - 2;
-        self.columns_of_facts(
-            &format!("  {name:<6}{style}{state:<6}{style:#}{time:>time_width$}  "),
+        let time_width = FACTS - 2 - 6 - 7 - 2;
+        self.fact_after(
+            &format!(
+                "  {:<6}{style}{state:<7}{style:#}{time:>time_width$}  ",
+                layer_name(name)
+            ),
             &first,
         );
         for fact in facts {
@@ -115,24 +123,24 @@ impl Page {
     fn hop(&mut self, hop: &Hop) {
         let failure = hop.dns.ran().and_then(|ran| ran.failure);
         let facts = hop.dns.facts().map(|facts| facts::dns(facts, failure));
-        self.layer("dns", &hop.dns, facts.unwrap_or_default());
+        self.layer(LayerName::Dns, &hop.dns, facts.unwrap_or_default());
         self.layer(
-            "tcp",
+            LayerName::Tcp,
             &hop.tcp,
             hop.tcp.facts().map(facts::tcp).unwrap_or_default(),
         );
         if !matches!(hop.proxy, Layer::NotApplicable) {
             let facts = hop.proxy.facts().map(facts::proxy);
-            self.layer("proxy", &hop.proxy, facts.unwrap_or_default());
+            self.layer(LayerName::Proxy, &hop.proxy, facts.unwrap_or_default());
         }
         self.layer(
-            "tls",
+            LayerName::Tls,
             &hop.tls,
             hop.tls.facts().map(facts::tls).unwrap_or_default(),
         );
         let failure = hop.http.ran().and_then(|ran| ran.failure);
         let facts = hop.http.facts().map(|facts| facts::http(facts, failure));
-        self.layer("http", &hop.http, facts.unwrap_or_default());
+        self.layer(LayerName::Http, &hop.http, facts.unwrap_or_default());
     }
 
     fn page_layer(&mut self, report: &Report) {
@@ -151,7 +159,7 @@ impl Page {
             layer => {
                 let failure = layer.ran().and_then(|ran| ran.failure);
                 let facts = layer.facts().map(|facts| facts::page(facts, failure));
-                self.layer("page", layer, facts.unwrap_or_default());
+                self.layer(LayerName::Page, layer, facts.unwrap_or_default());
             }
         }
     }
@@ -162,39 +170,36 @@ impl Page {
             return;
         };
         self.labelled("Why", &format!("{}: {}", reason.into_str(), advice.meaning));
-        self.labelled("Ask", &whom(advice.contact, contacts));
-        self.labelled("Do", &advice.action);
+        self.labelled("Contact", &contact_name(advice.contact, contacts));
+        self.labelled("Action", &advice.action);
         if let Some(information) = advice.information_to_provide {
             self.labelled("Provide", information);
         }
         for (index, detail) in advice::details_to_send(report).iter().enumerate() {
-            let label = if index == 0 { "Details" } else { "" };
+            let label = if index == 0 { "Send" } else { "" };
             self.labelled(label, &detail.to_string());
         }
         self.line("");
     }
 
-    /// When it was last good, and what is not as it was then.
+    /// The last success, and what differs from it.
     fn changes(&mut self, report: &Report, history: &TargetHistory) {
-        let (Some(good), false) = (&history.last_good, report.verdict.is_good()) else {
+        let (Some(last_success), false) = (&history.last_good, report.verdict.is_good()) else {
             return;
         };
-        self.labelled("Last good", &instant(good.at));
+        self.labelled("Last OK", &instant(last_success.at));
         let changes = history.diff(report);
         for change in &changes {
             let text = format!(
-                "{}: {} then, {} now",
-                change.fact.words(),
+                "{}: {} before, {} now",
+                change.fact.title(),
                 change.before,
                 change.now
             );
             self.labelled("Changed", &text);
         }
         if changes.is_empty() {
-            self.labelled(
-                "Changed",
-                "nothing of issuer, key and addresses, as far as was seen",
-            );
+            self.labelled("Changed", "no change of issuer, key or addresses was seen");
         }
         self.line("");
     }
@@ -209,7 +214,7 @@ impl Page {
                     found.finding.into_str(),
                     found.detail,
                     advice.meaning,
-                    whom(advice.contact, contacts),
+                    contact_name(advice.contact, contacts),
                     advice.action
                 ),
             );
@@ -219,16 +224,16 @@ impl Page {
         }
     }
 
-    fn limits(&mut self, report: &Report) {
+    fn caveats(&mut self, report: &Report) {
         for (index, text) in caveats(report).iter().enumerate() {
             self.labelled(if index == 0 { "Not seen" } else { "" }, text);
         }
-        self.labelled("By hand", &manual_step(report));
+        self.labelled("Manual", &manual_step(report));
     }
 }
 
-/// Whom to ask, by the configuration's name and number where it has one.
-pub(super) fn whom(contact: Contact, contacts: &Contacts) -> String {
+/// The contact, with the configured name and number if there is one.
+pub(super) fn contact_name(contact: Contact, contacts: &Contacts) -> String {
     match contacts.of(contact) {
         Some(text) if contact == Contact::Hkex => text.to_owned(),
         Some(text) => format!("{} ({text})", contact.team()),

@@ -1,8 +1,5 @@
-//! The timetable's standing for people (text) and for scripts (JSON).
-//!
-//! In: a timetable and its standing. Out: text of at most 100 columns, told in
-//! the words of someone who runs a settlement desk, or a JSON document. Nothing
-//! is computed here; calendar and monitoring formats are left to other files.
+//! The timetable and its status as text of at most 100 columns, JSON, iCalendar and Alertmanager time
+//! intervals. Nothing is computed here.
 
 mod alertmanager;
 mod columns;
@@ -22,32 +19,32 @@ pub use alertmanager::alertmanager;
 pub use ics::ics;
 pub use json::json;
 
-/// Whether the circular's sentences and our reading of them are told as well.
+/// Whether to include the circular's sentences and their interpretation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Explain {
     DatesOnly,
     WithSentences,
 }
 
-/// The timetable as text: what it is, where we stand, and every date in order
-/// with a line where now falls.
-pub fn text(timetable: &Timetable, standing: &TimetableStatus, explain: Explain) -> String {
+/// The timetable as text: the circular, the current status, and every date in order with a line at the
+/// current time.
+pub fn text(timetable: &Timetable, status: &TimetableStatus, explain: Explain) -> String {
     let mut page = String::new();
-    heading(&mut page, timetable, standing);
+    heading(&mut page, timetable, status);
     page.push('\n');
-    situation(&mut page, timetable, standing);
+    current_status(&mut page, timetable, status);
 
-    let now = format!("now: {}, {}", day(standing.today), clock(standing.at));
+    let now = format!("now: {}, {}", day(status.today), clock(status.at));
     let mut now = Some(now);
-    for row in rows(timetable, standing) {
-        if row.at() > standing.at
+    for row in rows(timetable, status) {
+        if row.at() > status.at
             && let Some(now) = now.take()
         {
             page.push('\n');
             rule(&mut page, &now);
         }
         page.push('\n');
-        let (left, paragraphs) = row.told(explain, standing);
+        let (left, paragraphs) = row.describe(explain, status);
         entry(&mut page, &left, &paragraphs);
     }
     if let Some(now) = now {
@@ -57,17 +54,19 @@ pub fn text(timetable: &Timetable, standing: &TimetableStatus, explain: Explain)
     page
 }
 
-/// Every date in order: its day, and what is said of it, the title first.
-pub(super) fn told(
+/// Every date in order: the day and its description, title first.
+pub(super) fn describe(
     timetable: &Timetable,
-    standing: &TimetableStatus,
+    status: &TimetableStatus,
     explain: Explain,
 ) -> Vec<(String, Vec<String>)> {
-    let rows = rows(timetable, standing);
-    rows.iter().map(|row| row.told(explain, standing)).collect()
+    let rows = rows(timetable, status);
+    rows.iter()
+        .map(|row| row.describe(explain, status))
+        .collect()
 }
 
-fn heading(page: &mut String, timetable: &Timetable, standing: &TimetableStatus) {
+fn heading(page: &mut String, timetable: &Timetable, status: &TimetableStatus) {
     let header = &timetable.header;
     paragraph(
         page,
@@ -80,19 +79,19 @@ fn heading(page: &mut String, timetable: &Timetable, standing: &TimetableStatus)
     }
     page.push('\n');
     match header.status {
-        Status::Tentative if standing.historical => {
-            paragraph(page, "The circular called its schedule tentative.");
+        Status::Tentative if status.historical => {
+            paragraph(page, "The circular called its dates tentative.");
         }
         Status::Tentative => paragraph(
             page,
-            "The circular calls its schedule tentative: dates can still move.",
+            "The circular calls its dates tentative: they can still change.",
         ),
         Status::Confirmed => {}
     }
     if header.language_note.is_some() {
         paragraph(
             page,
-            "Where its English and Chinese texts differ, the English prevails.",
+            "If the English and Chinese texts differ, the English text prevails.",
         );
     }
     if let Some(enquiry) = &header.enquiry {
@@ -100,32 +99,26 @@ fn heading(page: &mut String, timetable: &Timetable, standing: &TimetableStatus)
     }
 }
 
-fn situation(page: &mut String, timetable: &Timetable, standing: &TimetableStatus) {
+fn current_status(page: &mut String, timetable: &Timetable, status: &TimetableStatus) {
     let now = format!(
         "Now: {}, {} Hong Kong time,",
-        day(standing.today),
-        clock(standing.at)
+        day(status.today),
+        clock(status.at)
     );
     paragraph(
         page,
-        &format!("{now} as are all dates here. Business days left include today."),
+        &format!("{now} like all dates below. Business days left include today."),
     );
-    paragraph(page, &format!("Stage: {}", stage(timetable, standing)));
-    if standing.historical {
+    paragraph(page, &format!("Stage: {}", stage(timetable, status)));
+    if status.historical {
         paragraph(
             page,
-            "Every date of this circular is past. It is kept for reference, and no reminder comes from it any \
-             more. Checking that the login page can be reached goes on for good. When the next circular \
-             comes, load its dates as a file.",
+            "All dates of this circular are past. They are kept for reference and cause no reminders. The login \
+             page is still probed. When the next circular is issued, load its dates with timetable.file.",
         );
         return;
     }
-    let in_state = |state| {
-        standing
-            .deadlines
-            .iter()
-            .filter(move |it| it.state == state)
-    };
+    let in_state = |state| status.deadlines.iter().filter(move |it| it.state == state);
     let late: Vec<_> = in_state(DeadlineState::Disputed)
         .chain(in_state(DeadlineState::Passed))
         .collect();
@@ -143,7 +136,7 @@ fn situation(page: &mut String, timetable: &Timetable, standing: &TimetableStatu
                 .copied()
                 .filter(|it| it.strict == first.strict)
                 .collect();
-            let left = lower_first(&time_left(first, standing));
+            let left = lower_first(&time_left(first, status));
             paragraph(page, &format!("To do next ({left}): {}.", titles(&next)));
         }
     }
@@ -157,19 +150,19 @@ fn titles(deadlines: &[&DeadlineStatus]) -> String {
     titles.join("; ")
 }
 
-fn stage(timetable: &Timetable, standing: &TimetableStatus) -> String {
-    let now = match standing.phase {
-        Phase::Preparation => "preparation; the smartcard is the way in.",
-        Phase::ParallelRun => "parallel run; 2FA is live and the smartcard is the fallback.",
+fn stage(timetable: &Timetable, status: &TimetableStatus) -> String {
+    let now = match status.phase {
+        Phase::Preparation => "preparation; users log in by smartcard.",
+        Phase::ParallelRun => "parallel run; 2FA is live, the smartcard is the fallback.",
         Phase::Sole2fa => "2FA only; there is no fallback.",
     };
     let open = timetable.events.iter().rfind(|event| {
-        matches!(event.kind, EventKind::PhaseStart { .. }) && event.interval().start <= standing.at
+        matches!(event.kind, EventKind::PhaseStart { .. }) && event.interval().start <= status.at
     });
     match open {
-        Some(event) if !standing.phase_certain => format!(
-            "{now} That is assumed: the circular says only \"{}\", so it may begin any day until {}. \
-             Once the day is known, enter it as timetable.actual.{}.",
+        Some(event) if !status.phase_certain => format!(
+            "{now} This is assumed: the circular only says \"{}\", so the phase may begin any day until {}. \
+             When the day is known, configure it as timetable.actual.{}.",
             event.said.words,
             day(last_day(event.interval().end)),
             event.id,

@@ -69,8 +69,8 @@ pub enum Fact {
 }
 
 impl Fact {
-    /// A label for it.
-    pub fn words(self) -> &'static str {
+    /// The label in text and HTML.
+    pub fn title(self) -> &'static str {
         match self {
             Self::Issuer => "certificate issuer",
             Self::Key => "certificate key",

@@ -203,7 +203,7 @@ impl Routes {
             readiness_state: &self.readiness_state.borrow().clone(),
             evidence: &self.evidence.borrow().clone(),
             now: self.clock.now(),
-            opened: request.value("target").as_deref(),
+            expanded: request.value("target").as_deref(),
             refresh,
         });
         let mut answer = response(StatusCode::OK, HTML, page);

@@ -139,7 +139,7 @@ fn hkt(at: Timestamp) -> String {
 fn cell(seen: &LayerSeen) -> String {
     match seen.layer {
         // A page's time is no measurement.
-        LayerName::Page => seen.state.words().to_owned(),
+        LayerName::Page => seen.state.title().to_owned(),
         _ => super::layer(seen),
     }
 }

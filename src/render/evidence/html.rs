@@ -1,13 +1,13 @@
-//! The evidence as a page that prints on A4 and can be filed.
+//! The evidence report as an HTML page that prints on A4.
 
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 use maud::{Markup, html};
 
-use super::super::html::{document, made, scrolling};
-use super::super::page::{instant, span};
-use super::{Selected, addresses, checks, count, layer, outcome, reference, sighting};
+use super::super::html::{document, generated_by, scrolling};
+use super::super::page::{format_duration, instant};
+use super::{Selected, addresses, checks, count, layer, outcome, reference, terminal_outcome};
 use crate::evidence::{ChainedRecord, Content, Outcome, TerminalOutcome, Verification};
 
 /// The page.
@@ -29,17 +29,17 @@ pub fn html(selected: &Selected<'_>) -> String {
                 h1 { "Evidence of verification" }
                 p {
                     @if missing.is_empty() {
-                        "Every target has a full pass, and the page was seen at every terminal listed."
-                    } @else { "Not verified by these records: " (missing.join("; ")) "." }
+                        "Every target has a full pass, and the page was seen at every listed terminal."
+                    } @else { "Missing in these records: " (missing.join("; ")) "." }
                 }
                 p {
                     @match audit.faults.len() {
-                        0 => "Every line of the files is as it was written.",
-                        faults => { (count(faults, "fault")) " in the files: see below." },
+                        0 => "Every record in the files is intact.",
+                        faults => { (count(faults, "fault")) " in the files, listed below." },
                     }
                 }
                 p {
-                    (capital(&selected.words())) ": " (selected.records.len()) " of "
+                    (capitalized(&selected.selection())) ": " (selected.records.len()) " of "
                     (audit.records.len()) "."
                 }
             }
@@ -50,31 +50,31 @@ pub fn html(selected: &Selected<'_>) -> String {
             (others(selected))
             (chain(selected))
         }
-        footer { (made(&instant(selected.made))) }
+        footer { (generated_by(&instant(selected.generated))) }
     };
     document("CCASS 2FA: evidence of verification", &markup)
 }
 
-fn capital(text: &str) -> String {
+fn capitalized(text: &str) -> String {
     let mut letters = text.chars();
     letters.next().map_or_else(String::new, |first| {
         first.to_uppercase().chain(letters).collect()
     })
 }
 
-/// Each target with its newest full pass.
+/// Each target with its latest full pass.
 fn targets(selected: &Selected<'_>) -> Markup {
     let passes = selected.passes();
     html! {
         section.card {
             h2 { "Targets" }
-            @if passes.is_empty() { p { "No probe is among these records." } }
+            @if passes.is_empty() { p { "These records contain no probe." } }
             @else {
                 (scrolling("Targets", html! {
                     table {
                         thead { tr {
                             th scope="col" { "Target" } th scope="col" { "Address" }
-                            th scope="col" { "Newest full pass" }
+                            th scope="col" { "Latest full pass" }
                         } }
                         tbody {
                             @for (target, url, pass) in passes {
@@ -84,7 +84,7 @@ fn targets(selected: &Selected<'_>) -> Markup {
                                     td {
                                         @match pass {
                                             Some(record) => span.state.good { (instant(record.recorded)) " (" (record.number) ")" },
-                                            None => span.state.warn { "none among these records" },
+                                            None => span.state.warn { "none in these records" },
                                         }
                                     }
                                 }
@@ -93,9 +93,9 @@ fn targets(selected: &Selected<'_>) -> Markup {
                     }
                 }))
                 p {
-                    "A full pass is every layer good and the page checked. It was seen from the host \
-                     named below, which may have another network, source address and proxy than a \
-                     CCASS Terminal."
+                    "A full pass means that every layer succeeded and the page was checked, from the host \
+                     named below. That host may have another network, source address and proxy \
+                     than a CCASS Terminal."
                 }
             }
         }
@@ -103,14 +103,14 @@ fn targets(selected: &Selected<'_>) -> Markup {
 }
 
 fn terminals(selected: &Selected<'_>) -> Markup {
-    let sightings = selected.sightings();
+    let terminals = selected.terminal_checks();
     html! {
-        @if !sightings.is_empty() {
+        @if !terminals.is_empty() {
             section.card {
                 h2 { "CCASS Terminals" }
                 p {
-                    "Whether the login page was seen there in MS Edge, by the circular's Appendix. The \
-                     newest check of each terminal, which counts, stands first."
+                    "Whether the login page was seen in MS Edge, as the circular's Appendix requires. The \
+                     latest check of each terminal counts and is listed first."
                 }
                 (scrolling("CCASS Terminals", html! {
                     table {
@@ -120,11 +120,11 @@ fn terminals(selected: &Selected<'_>) -> Markup {
                             th scope="col" { "Reference" }
                         } }
                         tbody {
-                            @for (terminal, checks) in sightings {
+                            @for (terminal, checks) in terminals {
                                 @if checks.is_empty() {
                                     tr {
                                         th scope="row" { (terminal) }
-                                        td { span.state.warn { "no check among these records" } }
+                                        td { span.state.warn { "no check in these records" } }
                                         td {} td {} td {}
                                     }
                                 }
@@ -150,14 +150,14 @@ fn seen(record: &ChainedRecord) -> Markup {
     match &record.content {
         Content::Terminal(check) => html! {
             span.state.(if check.outcome == TerminalOutcome::Seen { "good" } else { "bad" }) {
-                (sighting(check.outcome))
+                (terminal_outcome(check.outcome))
             }
         },
         _ => html! {},
     }
 }
 
-/// Every recorded probe, the newest first, layer by layer.
+/// Every recorded probe, newest first, layer by layer.
 fn verifications(selected: &Selected<'_>) -> Markup {
     let records = selected.records.iter().rev();
     html! {
@@ -193,12 +193,12 @@ fn probe(record: &ChainedRecord, it: &Verification, is_altered: bool) -> Markup 
                 }
             }
             p {
-                (capital(it.origin.words())) ". From " (record.host)
+                (capitalized(it.origin.title())) ". From " (record.host)
                 @if let Some(site) = &record.site { ", site " (site) }
                 @if !it.sources.is_empty() { ", source address " (addresses(&it.sources)) }
                 ", by version " (record.version) ", module " (it.module)
                 @if !it.addresses.is_empty() { "; to " (addresses(&it.addresses)) }
-                "; took " (span(took))
+                "; duration " (format_duration(took))
                 @if let Some(reference) = &it.reference { "; reference " (reference) }
                 "."
             }
@@ -227,13 +227,13 @@ fn probe(record: &ChainedRecord, it: &Verification, is_altered: bool) -> Markup 
 }
 
 fn altered() -> Markup {
-    html! { span.state.bad { "altered: it proves nothing" } }
+    html! { span.state.bad { "altered: proves nothing" } }
 }
 
-/// Outages by their ends; those without an end by their beginnings.
+/// Outages, those without a recorded end included.
 fn outages(selected: &Selected<'_>) -> Markup {
     let mut outages = BTreeMap::new();
-    for record in selected.sound() {
+    for record in selected.intact() {
         match &record.content {
             Content::OutageBegan(it) => {
                 outages.insert((it.since, it.target.as_str()), (it, None));
@@ -255,8 +255,8 @@ fn outages(selected: &Selected<'_>) -> Markup {
                     table {
                         thead { tr {
                             th scope="col" { "Target" } th scope="col" { "From" }
-                            th scope="col" { "To" } th scope="col" { "Lasted" }
-                            th scope="col" { "Began with" }
+                            th scope="col" { "To" } th scope="col" { "Duration" }
+                            th scope="col" { "First failure" }
                         } }
                         tbody {
                             @for (outage, until) in outages.values() {
@@ -266,7 +266,7 @@ fn outages(selected: &Selected<'_>) -> Markup {
                                     @match until {
                                         Some(until) => {
                                             td { (instant(*until)) }
-                                            td { (minutes(lasted(outage.since, *until))) }
+                                            td { (minutes(duration_seconds(outage.since, *until))) }
                                         },
                                         None => { td { "no end recorded" } td {} },
                                     }
@@ -281,8 +281,8 @@ fn outages(selected: &Selected<'_>) -> Markup {
     }
 }
 
-/// In the whole seconds that both instants are shown in.
-fn lasted(since: Timestamp, until: Timestamp) -> i64 {
+/// In whole seconds, as both times are shown.
+fn duration_seconds(since: Timestamp, until: Timestamp) -> i64 {
     until.as_second() - since.as_second()
 }
 
@@ -294,7 +294,7 @@ fn minutes(seconds: i64) -> String {
     }
 }
 
-/// Drills and repairs.
+/// Drills, repairs and unknown records.
 fn others(selected: &Selected<'_>) -> Markup {
     let others: Vec<&ChainedRecord> = selected
         .records
@@ -310,12 +310,12 @@ fn others(selected: &Selected<'_>) -> Markup {
     html! {
         @if !others.is_empty() {
             section.card {
-                h2 { "Drills, and what else was recorded" }
+                h2 { "Drills and other records" }
                 ul {
                     @for record in others {
                         li {
                             (record.number) ". " (instant(record.recorded)) ": "
-                            (super::sentence(record))
+                            (super::describe(record))
                             @if selected.audit.is_altered(record) { " " (altered()) }
                         }
                     }
@@ -325,12 +325,12 @@ fn others(selected: &Selected<'_>) -> Markup {
     }
 }
 
-/// What proves that nothing was changed.
+/// The values that prove integrity.
 fn chain(selected: &Selected<'_>) -> Markup {
     let audit = selected.audit;
     html! {
         section.card {
-            h2 { "What this can be held against" }
+            h2 { "Integrity" }
             @for fault in &audit.faults {
                 p { span.state.bad { "fault" } " " (fault) }
             }
@@ -340,9 +340,9 @@ fn chain(selected: &Selected<'_>) -> Markup {
                 dt { "Files" } dd { (audit.files.join(", ")) }
             }
             p {
-                "Each record holds the hash of the one before it. That none of the newest was cut off is \
-                 shown by a hash that was kept elsewhere: on an earlier page like this one, or in \
-                 Prometheus as ccass2fa_evidence_head_info. Check it with "
+                "Each record contains the hash of the previous one. A hash that was kept elsewhere, on an \
+                 earlier report or in Prometheus as ccass2fa_evidence_head_info, proves that no later \
+                 record was removed. Check it with "
                 code { "ccass-2fa-exporter evidence check --head HASH" } "."
             }
         }

@@ -84,10 +84,10 @@ pub fn json(selected: &Selected<'_>) -> anyhow::Result<String> {
             altered: audit.is_altered(record),
         });
     }
-    let terminals = selected.sightings().into_iter();
+    let terminals = selected.terminal_checks().into_iter();
     let document = Document {
         schema: SCHEMA,
-        generated: selected.made,
+        generated: selected.generated,
         head: Head {
             number: audit.head.number,
             hash: &audit.head.hash,

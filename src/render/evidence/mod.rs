@@ -1,7 +1,6 @@
-//! The evidence, told: a list, the outcome of a check, and a report to be filed in three forms.
+//! Evidence as a list, as the result of a check, and as a report in HTML, JSON or CSV.
 //!
-//! In: an audit and which of its records are wanted. Out: text, HTML, JSON or CSV. What is told of a
-//! record comes from here alone, so that all forms agree.
+//! The descriptions of a record come from this file only, so that all formats agree.
 
 mod csv;
 mod html;
@@ -22,24 +21,24 @@ pub use csv::csv;
 pub use html::html;
 pub use json::json;
 
-/// Records that are wanted, and what they are told with.
+/// The selected records and their context.
 pub struct Selected<'a> {
-    /// Of all records, whichever are wanted.
+    /// All records, selected or not.
     pub audit: &'a Audit,
     pub records: Vec<&'a ChainedRecord>,
     pub from: Option<&'a str>,
     pub to: Option<&'a str>,
     pub of: Option<&'a str>,
-    /// Those of the configuration.
+    /// From the configuration.
     pub targets: &'a [Arc<Target>],
     pub terminals: &'a [String],
     pub site: Option<&'a str>,
-    pub made: Timestamp,
+    pub generated: Timestamp,
 }
 
 impl Selected<'_> {
-    /// "all records", or which.
-    fn words(&self) -> String {
+    /// `all records`, or the selection.
+    fn selection(&self) -> String {
         let parts = [
             self.from.map(|day| format!("from {day}")),
             self.to.map(|day| format!("to {day}")),
@@ -53,21 +52,21 @@ impl Selected<'_> {
         }
     }
 
-    /// The records that are as they were written: nothing else proves anything.
-    fn sound(&self) -> impl Iterator<Item = &ChainedRecord> {
-        let is_sound = |record: &&ChainedRecord| !self.audit.is_altered(record);
-        self.records.iter().copied().filter(is_sound)
+    /// The intact records; altered ones prove nothing.
+    fn intact(&self) -> impl Iterator<Item = &ChainedRecord> {
+        let is_intact = |record: &&ChainedRecord| !self.audit.is_altered(record);
+        self.records.iter().copied().filter(is_intact)
     }
 
-    /// The checks of each terminal, the newest first: of those of the configuration, then of any other.
-    fn sightings(&self) -> Vec<(&str, Vec<&ChainedRecord>)> {
+    /// The checks of each terminal, newest first: configured terminals, then any other.
+    fn terminal_checks(&self) -> Vec<(&str, Vec<&ChainedRecord>)> {
         let mut list: Vec<(&str, Vec<&ChainedRecord>)> = self
             .terminals
             .iter()
             .filter(|name| self.of.is_none_or(|of| of == name.as_str()))
             .map(|name| (name.as_str(), Vec::new()))
             .collect();
-        for record in self.sound() {
+        for record in self.intact() {
             let Content::Terminal(check) = &record.content else {
                 continue;
             };
@@ -79,15 +78,15 @@ impl Selected<'_> {
         list
     }
 
-    /// Each target with its newest full pass: the login targets of the configuration, then any other of
-    /// which a probe is recorded.
+    /// Each target with its latest full pass: configured login targets, then any other with a recorded
+    /// probe.
     fn passes(&self) -> Vec<(&str, &str, Option<&ChainedRecord>)> {
         let logins = self.targets.iter().filter(|target| target.is_login());
         let mut list: Vec<(&str, &str, Option<&ChainedRecord>)> = logins
             .filter(|target| self.of.is_none_or(|of| of == target.name))
             .map(|target| (target.name.as_str(), target.url.as_str(), None))
             .collect();
-        for record in self.sound() {
+        for record in self.intact() {
             let Content::Verification(it) = &record.content else {
                 continue;
             };
@@ -103,8 +102,8 @@ impl Selected<'_> {
         list
     }
 
-    /// What keeps the connection from being verified: targets without a full pass, terminals at which
-    /// the page was not seen when somebody looked last.
+    /// What is missing for a verified connection: targets without a full pass, terminals whose latest check
+    /// did not see the page.
     fn missing(&self) -> Vec<String> {
         let passes = self
             .passes()
@@ -116,15 +115,15 @@ impl Selected<'_> {
             Some(Content::Terminal(check)) => check.outcome == TerminalOutcome::NotSeen,
             _ => true,
         };
-        let sightings = self.sightings().into_iter();
-        let terminals = sightings
+        let terminals = self.terminal_checks().into_iter();
+        let terminals = terminals
             .filter(|(_, checks)| unseen(checks))
             .map(|(terminal, _)| format!("the login page at terminal {terminal}"));
         passes.chain(terminals).collect()
     }
 }
 
-/// A record a line, the oldest first.
+/// One line per record, oldest first.
 pub fn list(selected: &Selected<'_>) -> String {
     let mut page = Page::default();
     for record in &selected.records {
@@ -137,7 +136,7 @@ pub fn list(selected: &Selected<'_>) -> String {
             } else {
                 ""
             },
-            sentence(record)
+            describe(record)
         ));
     }
     page.line(&format!(
@@ -149,7 +148,7 @@ pub fn list(selected: &Selected<'_>) -> String {
     page.0
 }
 
-/// What a check found.
+/// The result of a check.
 pub fn check(audit: &Audit) -> String {
     let mut page = Page::default();
     for fault in &audit.faults {
@@ -158,7 +157,7 @@ pub fn check(audit: &Audit) -> String {
     if let Some(number) = audit.head_found_at {
         let later = audit.head.number - number;
         page.line(&format!(
-            "The hash given is that of record {number}; {} came after it.",
+            "The given hash is that of record {number}; {} followed.",
             count(usize::try_from(later).unwrap_or(usize::MAX), "record")
         ));
     }
@@ -172,7 +171,7 @@ pub fn check(audit: &Audit) -> String {
         head(audit)
     ));
     match audit.faults.len() {
-        0 => page.line(&format!("{GOOD}Every line is as it was written.{GOOD:#}")),
+        0 => page.line(&format!("{GOOD}Every record is intact.{GOOD:#}")),
         faults => page.line(&format!("{BAD}{}.{BAD:#}", count(faults, "fault"))),
     }
     page.0
@@ -192,24 +191,24 @@ fn count(count: usize, noun: &str) -> String {
     }
 }
 
-/// What a record says, in a line.
-fn sentence(record: &ChainedRecord) -> String {
+/// A record in one line.
+fn describe(record: &ChainedRecord) -> String {
     let mut text = match &record.content {
         Content::Verification(it) => format!("verification of {}: {}", it.target, outcome(it)),
         Content::Terminal(it) => format!(
             "terminal {}: login page {}",
             it.terminal,
-            sighting(it.outcome)
+            terminal_outcome(it.outcome)
         ),
         Content::OutageBegan(it) => format!(
-            "outage of {} since {}: fails at {}, {}",
+            "outage of {} since {}: failed at {}, {}",
             it.target,
             instant(it.since),
             it.failure.layer.into_str(),
             it.failure.reason
         ),
         Content::OutageEnded(it) => format!(
-            "outage of {} over: from {} to {}",
+            "outage of {} ended: {} to {}",
             it.outage.target,
             instant(it.outage.since),
             instant(it.until)
@@ -221,10 +220,10 @@ fn sentence(record: &ChainedRecord) -> String {
             drill(it.outcome)
         ),
         Content::Repair(it) => format!(
-            "{} bytes of half a line were cut from {} and set aside in {}",
+            "a partial line of {} bytes was moved from {} to {}",
             it.torn_bytes, it.file, it.aside
         ),
-        Content::Unknown(kind) => format!("{kind}, which this version does not know"),
+        Content::Unknown(kind) => format!("{kind}, unknown to this version"),
     };
     if let Some(reference) = reference(&record.content) {
         text.push_str(&format!(" ({reference})"));
@@ -235,18 +234,18 @@ fn sentence(record: &ChainedRecord) -> String {
 fn outcome(verification: &Verification) -> String {
     match (verification.outcome, &verification.failure) {
         (Outcome::FullPass, _) => "full pass".to_owned(),
-        (Outcome::PageUnchecked, _) => "reached, page unchecked".to_owned(),
-        (Outcome::Closed, _) => "closed, as it should be".to_owned(),
+        (Outcome::PageUnchecked, _) => "reached, page not checked".to_owned(),
+        (Outcome::Closed, _) => "closed as expected".to_owned(),
         (Outcome::Failed, Some(failure)) => {
-            format!("fails at {}, {}", failure.layer.into_str(), failure.reason)
+            format!("failed at {}, {}", failure.layer.into_str(), failure.reason)
         }
-        (Outcome::Failed, None) => "fails".to_owned(),
+        (Outcome::Failed, None) => "failed".to_owned(),
     }
 }
 
-/// "good, 0.9 ms" and the like.
+/// State and duration: `good, 0.9 ms`.
 fn layer(seen: &LayerSeen) -> String {
-    let mut text = seen.state.words().to_owned();
+    let mut text = seen.state.title().to_owned();
     if let Some(reason) = seen.reason {
         text.push_str(&format!(": {reason}"));
     }
@@ -255,12 +254,12 @@ fn layer(seen: &LayerSeen) -> String {
         .filter(|_| matches!(seen.state, LayerState::Good | LayerState::Failed))
         .and_then(|seconds| std::time::Duration::try_from_secs_f64(seconds).ok());
     if let Some(took) = took {
-        text.push_str(&format!(", {}", super::page::span(took)));
+        text.push_str(&format!(", {}", super::page::format_duration(took)));
     }
     text
 }
 
-/// "4 of 4 pass", and which do not; nothing where none is configured.
+/// `3 of 4 passed, not title`; empty without checks.
 fn checks(verification: &Verification) -> String {
     let failing: Vec<&str> = verification
         .checks
@@ -271,17 +270,17 @@ fn checks(verification: &Verification) -> String {
     let all = verification.checks.len();
     match (all, failing.is_empty()) {
         (0, _) => String::new(),
-        (_, true) => format!("{all} of {all} pass"),
+        (_, true) => format!("{all} of {all} passed"),
         (_, false) => format!(
-            "{} of {all} pass, not {}",
+            "{} of {all} passed, not {}",
             all - failing.len(),
             failing.join(", ")
         ),
     }
 }
 
-fn sighting(sighting: TerminalOutcome) -> &'static str {
-    match sighting {
+fn terminal_outcome(outcome: TerminalOutcome) -> &'static str {
+    match outcome {
         TerminalOutcome::Seen => "seen",
         TerminalOutcome::NotSeen => "NOT seen",
     }

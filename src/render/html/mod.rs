@@ -1,6 +1,6 @@
-//! Pages for people in HTML: one document each, without scripts or outside assets, readable on a phone
-//! and on paper. Whatever came from a server is escaped by the templates, and isolated where its
-//! direction of writing could disturb.
+//! Self-contained HTML pages without scripts or external assets, for screen, phone and paper.
+//!
+//! The templates escape text from servers and isolate its writing direction.
 
 mod report;
 mod verify;
@@ -13,7 +13,7 @@ pub use verify::reports;
 /// Light and dark, on a phone and on paper.
 const STYLE: &str = include_str!("style.css");
 
-/// A document whose `body` holds a main part and perhaps a footer.
+/// A document with the given `body`.
 pub(super) fn document(title: &str, body: &Markup) -> String {
     let markup = html! {
         (DOCTYPE)
@@ -30,15 +30,15 @@ pub(super) fn document(title: &str, body: &Markup) -> String {
     markup.into_string()
 }
 
-/// A table that may be wider than the screen: it scrolls by itself, also by keyboard.
+/// A table in a region that scrolls, also by keyboard.
 pub(super) fn scrolling(name: &str, table: Markup) -> Markup {
     html! { div.scroll role="group" aria-label=(name) tabindex="0" { (table) } }
 }
 
-/// Who made a page that may be filed.
-pub(super) fn made(at: &str) -> Markup {
+/// The footer of a page that may be archived.
+pub(super) fn generated_by(at: &str) -> Markup {
     html! {
-        p { "Made " (at) " by ccass-2fa-exporter " (env!("CARGO_PKG_VERSION")) "." }
+        p { "Generated " (at) " by ccass-2fa-exporter " (env!("CARGO_PKG_VERSION")) "." }
         p { "Not affiliated with, endorsed by or known to HKEX or HKSCC." }
     }
 }

@@ -1,4 +1,4 @@
-//! One report as HTML: the status page and `verify --format html` show the same.
+//! A report as HTML, for the status page and `verify --format html`.
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -7,49 +7,52 @@ use jiff::Timestamp;
 use maud::{Markup, html};
 
 use super::super::facts;
-use super::super::page::{instant, span};
-use super::super::text::whom;
+use super::super::layer_name;
+use super::super::page::{format_duration, instant};
+use super::super::text::contact_name;
 use super::scrolling;
 use crate::config::Contacts;
 use crate::report::advice;
 use crate::report::caveats::{caveats, manual_step};
 use crate::report::history::Change;
-use crate::report::{Expectation, Hop, Layer, Lookup, PageVerdict, Reason, Report, Verdict};
+use crate::report::{
+    Expectation, Hop, Layer, LayerName, Lookup, PageVerdict, Reason, Report, Verdict,
+};
 
-/// How a target stands, in a word.
+/// The state of a target as a label.
 pub fn state(report: Option<&Report>) -> Markup {
     let (class, words) = match report.map(|report| (report.verdict, report.expect)) {
         None => ("warn", "not probed yet".to_owned()),
         Some((Verdict::Good { .. }, Expectation::Unreachable)) => {
-            ("good", "closed, as it should be".to_owned())
+            ("good", "closed as expected".to_owned())
         }
         Some((Verdict::Good { page }, Expectation::Reachable)) => match page {
-            PageVerdict::Checked => ("good", "good".to_owned()),
-            PageVerdict::Unchecked => ("good", "good, page not checked".to_owned()),
+            PageVerdict::Checked => ("good", "OK".to_owned()),
+            PageVerdict::Unchecked => ("good", "OK, page not checked".to_owned()),
         },
         Some((Verdict::Failed { layer, reason }, _)) => (
             "bad",
-            format!("fails at {}: {}", layer.into_str(), reason.into_str()),
+            format!("failed at {}: {}", layer_name(layer), reason.into_str()),
         ),
     };
     html! { span.state.(class) { (words) } }
 }
 
-/// Why it fails, whom to ask and what to hand them; nothing of a report that is good.
+/// The reason, contact, action and details of a failed report; empty for a successful one.
 pub fn cause(report: &Report, contacts: &Contacts) -> Markup {
     let (Some(reason), Some(advice)) = (report.verdict.reason(), advice::of_report(report)) else {
         return html! {};
     };
     html! {
         h2 {
-            (report.target) " fails at " (reason.layer().into_str())
+            (report.target) " failed at " (layer_name(reason.layer()))
             ": " code { (reason.into_str()) }
         }
         p { (advice.meaning) }
         dl {
-            dt { "Ask" }
-            dd { strong { (whom(advice.contact, contacts)) } }
-            dt { "Do" }
+            dt { "Contact" }
+            dd { strong { (contact_name(advice.contact, contacts)) } }
+            dt { "Action" }
             dd { (advice.action) }
             @if let Some(information) = &advice.information_to_provide {
                 dt { "Provide" }
@@ -58,33 +61,33 @@ pub fn cause(report: &Report, contacts: &Contacts) -> Markup {
             dt { "Details to send" }
             dd { pre { @for detail in advice::details_to_send(report) { (detail.to_string()) "\n" } } }
             @if report.response().is_some() {
-                dt { "Answered by" }
+                dt { "Response from" }
                 dd { (report.answered_by().into_str()) }
             }
         }
     }
 }
 
-/// What is not as it was at the last good probe.
+/// What differs from the last successful probe.
 pub fn changes(last_good: Timestamp, changes: &[Change]) -> Markup {
     html! {
-        h3 { "What changed since it was last good, " (instant(last_good)) }
+        h3 { "Changes since the last success, " (instant(last_good)) }
         @if changes.is_empty() {
-            p { "Nothing of issuer, key and addresses, as far as was seen." }
+            p { "No change of issuer, key or addresses was seen." }
         } @else {
-            (scrolling("What changed", html! {
+            (scrolling("Changes", html! {
                 table.changes {
                     thead { tr {
-                        th scope="col" { "What" } th scope="col" { "Before" }
-                        th scope="col" { "Now" } th scope="col" { "Seen since" }
+                        th scope="col" { "Fact" } th scope="col" { "Before" }
+                        th scope="col" { "Now" } th scope="col" { "First seen" }
                     } }
                     tbody {
                         @for change in changes {
                             tr {
-                                th scope="row" { (change.fact.words()) }
+                                th scope="row" { (change.fact.title()) }
                                 td data-label="Before" { bdi { (change.before) } }
                                 td data-label="Now" { bdi { (change.now) } }
-                                td data-label="Seen since" { (instant(change.since)) }
+                                td data-label="First seen" { (instant(change.since)) }
                             }
                         }
                     }
@@ -94,7 +97,7 @@ pub fn changes(last_good: Timestamp, changes: &[Change]) -> Markup {
     }
 }
 
-/// What one probe saw, hop by hop, with what it could not see.
+/// The layers of a probe, hop by hop, its findings and caveats.
 pub fn body(report: &Report, contacts: &Contacts) -> Markup {
     html! {
         @for (index, hop) in report.hops.iter().enumerate() {
@@ -114,18 +117,18 @@ pub fn body(report: &Report, contacts: &Contacts) -> Markup {
                     dt { code { (found.finding.into_str()) } }
                     dd {
                         bdi { (found.detail) } ". " (advice.meaning)
-                        " Contact " (whom(advice.contact, contacts)) ". " (advice.action)
+                        " Contact " (contact_name(advice.contact, contacts)) ". " (advice.action)
                     }
                 }
             }
         }
-        h3 { "Not seen from here" }
+        h3 { "Not checked" }
         ul { @for text in caveats(report) { li { (text) } } }
-        p { strong { "By hand: " } (manual_step(report)) }
+        p { strong { "Manual check: " } (manual_step(report)) }
     }
 }
 
-/// The layers of a hop, each with its time and what was seen; with the page's, where it ends there.
+/// The layers of a hop with duration and facts; the last hop includes the page.
 fn layers(hop: &Hop, report: Option<&Report>) -> Markup {
     let dns = hop.dns.ran().map(|ran| facts::dns(&ran.facts, ran.failure));
     let http = hop
@@ -138,16 +141,16 @@ fn layers(hop: &Hop, report: Option<&Report>) -> Markup {
             table.layers {
                 thead { tr {
                     th scope="col" { "Layer" } th scope="col" { "State" }
-                    th scope="col" { "Took" } th scope="col" { "What was seen" }
+                    th scope="col" { "Duration" } th scope="col" { "Facts" }
                 } }
                 tbody {
-                    (row("dns", &hop.dns, dns))
-                    (row("tcp", &hop.tcp, hop.tcp.facts().map(facts::tcp)))
+                    (row(LayerName::Dns, &hop.dns, dns))
+                    (row(LayerName::Tcp, &hop.tcp, hop.tcp.facts().map(facts::tcp)))
                     @if !matches!(hop.proxy, Layer::NotApplicable) {
-                        (row("proxy", &hop.proxy, hop.proxy.facts().map(facts::proxy)))
+                        (row(LayerName::Proxy, &hop.proxy, hop.proxy.facts().map(facts::proxy)))
                     }
-                    (row("tls", &hop.tls, hop.tls.facts().map(facts::tls)))
-                    (row("http", &hop.http, http))
+                    (row(LayerName::Tls, &hop.tls, hop.tls.facts().map(facts::tls)))
+                    (row(LayerName::Http, &hop.http, http))
                     @if let Some(report) = report { (page_row(report)) }
                 }
             }
@@ -166,33 +169,33 @@ fn page_row(report: &Report) -> Markup {
                 th scope="row" { "page" }
                 td { span.state.warn { "not configured" } }
                 td {}
-                td { (told(lines)) }
+                td { (lines_of_text(lines)) }
             }
         } @else {
-            (row("page", &report.page, lines))
+            (row(LayerName::Page, &report.page, lines))
         }
     }
 }
 
-fn row<Facts>(name: &str, layer: &Layer<Facts>, lines: Option<Vec<String>>) -> Markup {
+fn row<Facts>(name: LayerName, layer: &Layer<Facts>, lines: Option<Vec<String>>) -> Markup {
     let (class, words) = match layer {
         Layer::NotReached => ("faint", "not reached"),
-        Layer::NotApplicable => ("faint", "not needed"),
-        Layer::Done(ran) if ran.failure.is_some() => ("bad", "fails"),
-        Layer::Done(_) => ("good", "good"),
+        Layer::NotApplicable => ("faint", "n/a"),
+        Layer::Done(ran) if ran.failure.is_some() => ("bad", "failed"),
+        Layer::Done(_) => ("good", "OK"),
     };
     html! {
         tr {
-            th scope="row" { (name) }
+            th scope="row" { (layer_name(name)) }
             td { span.state.(class) { (words) } }
-            td { @if let Some(ran) = layer.ran() { (span(ran.duration)) } }
-            td { (told(lines)) }
+            td { @if let Some(ran) = layer.ran() { (format_duration(ran.duration)) } }
+            td { (lines_of_text(lines)) }
         }
     }
 }
 
-/// The lines that `verify` shows, without its colours.
-fn told(lines: Option<Vec<String>>) -> Markup {
+/// The lines of `verify`, without colors.
+fn lines_of_text(lines: Option<Vec<String>>) -> Markup {
     html! {
         ul.plain {
             @for line in lines.into_iter().flatten() {
@@ -202,7 +205,7 @@ fn told(lines: Option<Vec<String>>) -> Markup {
     }
 }
 
-/// Which resolver gives which address, and whether that can be used.
+/// Which resolver returns which address, and whether the address works.
 fn matrix(hop: &Hop) -> Markup {
     let Some(dns) = hop.dns.facts().filter(|facts| !facts.lookups.is_empty()) else {
         return html! {};
@@ -240,14 +243,14 @@ fn matrix(hop: &Hop) -> Markup {
             "Resolvers and addresses of "
             @match hop.proxy {
                 Layer::NotApplicable => bdi { (hop.host) },
-                // With a proxy in between, it is the proxy's name that is resolved here.
+                // This host resolves only the proxy's name.
                 Layer::NotReached | Layer::Done(_) => "the proxy",
             }
         }
         (scrolling("Resolvers and addresses", html! {
             table {
                 thead { tr {
-                    th scope="col" { "Asked" }
+                    th scope="col" { "Resolver" }
                     @for address in &addresses { th scope="col" { (address) } }
                     @if addresses.is_empty() { th scope="col" { "Answer" } }
                 } }
@@ -259,8 +262,8 @@ fn matrix(hop: &Hop) -> Markup {
                         }
                     }
                     @if !addresses.is_empty() {
-                        tr { th scope="row" { "tcp connects" } @for one in &addresses { td { (tried(tcp(one))) } } }
-                        tr { th scope="row" { "tls is good" } @for one in &addresses { td { (tried(tls(one))) } } }
+                        tr { th scope="row" { "TCP" } @for one in &addresses { td { (outcome(tcp(one))) } } }
+                        tr { th scope="row" { "TLS" } @for one in &addresses { td { (outcome(tls(one))) } } }
                     }
                 }
             }
@@ -283,10 +286,10 @@ fn answers(lookups: &[&Lookup], addresses: &[IpAddr]) -> Markup {
     }
 }
 
-fn tried(outcome: Option<Option<Reason>>) -> Markup {
+fn outcome(outcome: Option<Option<Reason>>) -> Markup {
     match outcome {
         None => html! { span.state.faint { "not tried" } },
-        Some(None) => html! { span.state.good { "yes" } },
+        Some(None) => html! { span.state.good { "OK" } },
         Some(Some(reason)) => html! { span.state.bad { (reason.into_str()) } },
     }
 }

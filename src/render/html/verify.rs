@@ -1,19 +1,19 @@
-//! `verify` as a page, to be handed to a firewall team or to the Hotline.
+//! `verify --format html`: a page to send to another team or to HKEX.
 
 use jiff::Timestamp;
 use maud::{Markup, html};
 
+use super::super::layer_name;
 use super::super::overview;
-use super::super::page::{instant, span};
-use super::{body, cause, changes, document, made, state};
+use super::super::page::{format_duration, instant};
+use super::{body, cause, changes, document, generated_by, state};
 use crate::config::Contacts;
 use crate::evidence::Receipt;
 use crate::report::history::{SavedState, TargetHistory};
 use crate::report::overview::Overview;
-use crate::report::{Expectation, PageVerdict, Report, Verdict};
+use crate::report::{Expectation, PageVerdict, Report, Role, Verdict};
 
-/// The reports on one page, each set against what is remembered of its target, with what was recorded
-/// of them.
+/// The reports on one page, each compared with its target's history, with the evidence records made of them.
 pub fn reports(
     reports: &[&Report],
     contacts: &Contacts,
@@ -29,28 +29,28 @@ pub fn reports(
     let markup = html! {
         main {
             @for report in reports {
-                (told(report, contacts, memory.of(&report.target, &report.url).map(AsRef::as_ref)))
+                (section(report, contacts, memory.of(&report.target, &report.url).map(AsRef::as_ref)))
             }
             @if !sentences.is_empty() {
                 section.card {
-                    h2 { "Together" }
+                    h2 { "Summary" }
                     dl {
-                        @for (word, sentence) in sentences { dt { (word) } dd { (sentence) } }
+                        @for (label, sentence) in sentences { dt { (label) } dd { (sentence) } }
                     }
                 }
             }
         }
         footer {
             @for receipt in recorded {
-                p { "Recorded as number " (receipt.head.number) ", hash " code { (receipt.head.hash) } "." }
+                p { "Evidence record " (receipt.head.number) ", hash " code { (receipt.head.hash) } "." }
             }
-            (made(&instant(generated)))
+            (generated_by(&instant(generated)))
         }
     };
     document(&title, &markup)
 }
 
-fn told(report: &Report, contacts: &Contacts, history: Option<&TargetHistory>) -> Markup {
+fn section(report: &Report, contacts: &Contacts, history: Option<&TargetHistory>) -> Markup {
     let class = match report.verdict {
         Verdict::Failed { .. } => "bad",
         Verdict::Good {
@@ -69,7 +69,7 @@ fn told(report: &Report, contacts: &Contacts, history: Option<&TargetHistory>) -
             p { bdi { (report.url) } }
             p {
                 (instant(report.started)) " · " (report.target) " · module " (report.module) " · "
-                (span(report.duration)) " of at most " (span(report.timeout))
+                (format_duration(report.duration)) ", timeout " (format_duration(report.timeout))
             }
         }
         @if !report.verdict.is_good() {
@@ -89,19 +89,34 @@ fn told(report: &Report, contacts: &Contacts, history: Option<&TargetHistory>) -
 
 fn verdict(report: &Report) -> String {
     match (report.verdict, report.expect) {
-        (Verdict::Failed { layer, .. }, _) => format!("It fails at {}", layer.into_str()),
-        (Verdict::Good { .. }, Expectation::Unreachable) => "Closed, as it should be".to_owned(),
+        (Verdict::Failed { layer, .. }, _) => {
+            format!("{} failed at {}", report.target, layer_name(layer))
+        }
+        (Verdict::Good { .. }, Expectation::Unreachable) => {
+            format!("{} is closed as expected", report.target)
+        }
         (
             Verdict::Good {
                 page: PageVerdict::Checked,
             },
             Expectation::Reachable,
-        ) => "The login page is reached".to_owned(),
+        ) => format!("{} is reachable", subject(report)),
         (
             Verdict::Good {
                 page: PageVerdict::Unchecked,
             },
             Expectation::Reachable,
-        ) => "The login page is reached, its content is not checked".to_owned(),
+        ) => format!(
+            "{} is reachable, its content is not checked",
+            subject(report)
+        ),
+    }
+}
+
+/// A control is another page than the login page.
+fn subject(report: &Report) -> String {
+    match report.role {
+        Role::Login => "The login page".to_owned(),
+        Role::Control => format!("The control {}", report.target),
     }
 }

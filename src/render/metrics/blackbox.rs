@@ -1,8 +1,7 @@
-//! `/probe`: a report under blackbox_exporter's names, with its meanings, for an HTTP module.
+//! `/probe`: a report under blackbox_exporter's names and meanings for an HTTP module.
 //!
-//! Where it is silent and we know, we tell: the certificate of a session that failed, the phases of a
-//! probe that ended early. Where it tells zeros of what was never reached, we are silent.
-//! docs/blackbox.md lists each difference, and a test holds that list against the real one.
+//! In contrast to blackbox_exporter, facts of a failed session are exported, and phases that were not reached
+//! are absent instead of 0. docs/blackbox.md lists every difference.
 
 use std::net::IpAddr;
 use std::time::Duration;
@@ -14,7 +13,7 @@ use crate::report::{AddressAttempt, AddressFamily, Handshake, Hop, HttpFacts, Re
 macro_rules! names {
     ($($name:ident = ($($part:expr),*);)*) => {
         $(const $name: MetricDesc = MetricDesc::gauge($($part),*);)*
-        /// Every metric that we share with blackbox_exporter, without our prefix.
+        /// Every metric shared with blackbox_exporter, without a prefix.
         pub const BLACKBOX: &[MetricDesc] = &[$($name),*];
     };
 }
@@ -42,14 +41,14 @@ names! {
     TLS_CIPHER_INFO = ("probe_tls_cipher_info", &["cipher"], "Returns the TLS cipher negotiated during handshake");
 }
 
-/// Adds what is known when a probe that was joined did not end in the scraper's time.
+/// Adds the series for a joined probe that did not end within the scrape timeout.
 pub(super) fn add_unfinished(families: &mut Families, limit: Duration, waited: Duration) {
     families.add(&SUCCESS, &[], 0.0);
     families.add(&DURATION, &[], waited.as_secs_f64());
     families.add(&TIMEOUT, &[], limit.as_secs_f64());
 }
 
-/// Adds what one probe saw.
+/// Adds the series of a report.
 pub(super) fn add(families: &mut Families, report: &Report, limit: Duration) {
     let flag = |value: bool| f64::from(u8::from(value));
     families.add(&SUCCESS, &[], flag(report.verdict.is_good()));
@@ -90,7 +89,7 @@ pub(super) fn add(families: &mut Families, report: &Report, limit: Duration) {
     }
 }
 
-/// The lookup and the address of the target itself, not of where it redirects to.
+/// The lookup and address of the target itself, not of its redirects.
 fn address(families: &mut Families, report: &Report) {
     let Some(hop) = report.hops.first() else {
         return;
@@ -125,9 +124,8 @@ fn later_lookups(hops: &[Hop]) -> f64 {
     lookups.map(|ran| ran.duration.as_secs_f64()).sum()
 }
 
-/// The first address that could be connected to, else the first that was tried: of IPv6 if there is
-/// one, as blackbox_exporter prefers it. All are tried, and the request goes to the quickest; a
-/// number that told that one would change from probe to probe.
+/// The first address that accepted a connection, else the first tried; IPv6 first, as in blackbox_exporter.
+/// The address that got the request is the fastest, which would change from probe to probe.
 fn used(hop: &Hop) -> Option<IpAddr> {
     let tried = hop.tcp.facts().map(|facts| facts.addresses.as_slice());
     let order = |attempt: &&AddressAttempt| (attempt.failure.is_some(), attempt.address.is_ipv4());
@@ -135,7 +133,7 @@ fn used(hop: &Hop) -> Option<IpAddr> {
     best.map(|attempt| attempt.address)
 }
 
-/// FNV-1a of 32 bits over the bytes of the address.
+/// 32-bit FNV-1a hash over the bytes of the address.
 fn hash(address: IpAddr) -> u32 {
     let fold = |bytes: &[u8]| {
         bytes.iter().fold(0x811c_9dc5_u32, |hash, byte| {
@@ -148,7 +146,7 @@ fn hash(address: IpAddr) -> u32 {
     }
 }
 
-/// Each phase summed over the hops that reached it; the body's of the last hop only.
+/// Each phase summed over the hops that reached it; the transfer of the last hop only.
 fn phases(families: &mut Families, hops: &[Hop]) {
     let sum = |of: fn(&Hop) -> Option<Duration>| {
         let reached: Vec<Duration> = hops.iter().filter_map(of).collect();
@@ -170,7 +168,7 @@ fn phases(families: &mut Families, hops: &[Hop]) {
     }
 }
 
-/// Those that were followed, and one more if the last response is one.
+/// Redirects followed, plus one if the last response is a redirect.
 fn redirects(report: &Report) -> f64 {
     let last = report.hops.last().and_then(|hop| hop.http.facts());
     let one_more = last.is_some_and(|facts| facts.location.is_some());
@@ -228,7 +226,7 @@ fn certificate(families: &mut Families, session: &Handshake) {
     }
 }
 
-/// Without the byte of zeros that only says that the number is positive.
+/// Without the leading zero byte that marks a positive number.
 fn serial(hex: &str) -> &str {
     let mut rest = hex;
     while rest.len() > 2

@@ -1,11 +1,11 @@
-//! The circular's dates, the phase and the calendar, as series.
+//! The series of the circular's dates, the phase and the calendar.
 
 use super::definitions::*;
 use super::family::Families;
 use super::{Snapshot, unix};
 use crate::timetable::{DeadlineStatus, EventStatus, Phase, Timetable};
 
-/// Adds the dates as they stand `now`.
+/// Adds the dates as of `now`.
 pub(super) fn add(families: &mut Families, exposition: &Snapshot<'_>) {
     let (config, now) = (exposition.config, exposition.now);
     let timetable = exposition.evidence.with_evidence(config);

@@ -1,11 +1,11 @@
-//! What the evidence says, as series.
+//! The series of the evidence.
 
 use super::definitions::*;
 use super::family::Families;
 use super::{Snapshot, unix};
 use crate::evidence::TerminalOutcome;
 
-/// Adds the records, the newest full passes and the terminals.
+/// Adds record count, latest full passes and terminals.
 pub(super) fn add(families: &mut Families, exposition: &Snapshot<'_>) {
     let evidence = exposition.evidence;
     let errors = evidence.errors.map(|errors| errors as f64);

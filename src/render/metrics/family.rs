@@ -1,7 +1,7 @@
-//! Definitions of metrics, and families gathered afresh for one scrape.
+//! Metric descriptions, and the families of one scrape.
 //!
-//! A series is written as soon as it is known, into the text of its family: a scrape of a thousand
-//! targets has 60,000 of them, and as values they would take more memory than all else together.
+//! A series is rendered into the text of its family immediately: a scrape of 1,000 targets has 60,000 series,
+//! which as values would need more memory than everything else together.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -9,10 +9,10 @@ use std::fmt::Write as _;
 use super::Format;
 use crate::report::DurationHistogram;
 
-/// Every metric of ours begins with this.
+/// The prefix of every metric.
 pub const PREFIX: &str = "ccass2fa_";
 
-/// One metric as it is documented: its labels are a closed list, in this order.
+/// A documented metric with its labels in order.
 #[derive(Debug, PartialEq, Eq)]
 pub struct MetricDesc {
     /// Without the prefix.
@@ -84,7 +84,7 @@ impl MetricDesc {
     }
 }
 
-/// What a series takes, about.
+/// Approximate bytes per series.
 const SERIES_SIZE_HINT: usize = 128;
 
 /// The families of one scrape, by name.
@@ -94,17 +94,17 @@ pub(super) struct Families {
     families: BTreeMap<&'static str, Family>,
 }
 
-/// One family: its series as they are written.
+/// A family with its rendered series.
 struct Family {
     kind: MetricType,
     help: &'static str,
-    /// What its samples begin with.
+    /// The name of its samples.
     name: String,
     text: String,
 }
 
 impl Families {
-    /// Their names begin with `prefix`.
+    /// Families whose names begin with `prefix`.
     pub fn prefixed(prefix: &'static str, format: Format) -> Self {
         Self {
             prefix,
@@ -113,7 +113,7 @@ impl Families {
         }
     }
 
-    /// Adds a series of a gauge or a counter.
+    /// Adds a series of a gauge or counter.
     pub fn add(&mut self, definition: &MetricDesc, labels: &[&str], value: f64) {
         let suffix = match (self.format, definition.kind) {
             (Format::OpenMetrics, MetricType::Counter) => "_total",
@@ -123,14 +123,14 @@ impl Families {
         family.sample(definition, suffix, labels, None, value);
     }
 
-    /// Adds a series where there is a value: an absent fact is an absent series.
+    /// Adds a series if there is a value.
     pub fn add_optional(&mut self, definition: &MetricDesc, labels: &[&str], value: Option<f64>) {
         if let Some(value) = value {
             self.add(definition, labels, value);
         }
     }
 
-    /// Adds a series of a fact: 1 while it holds.
+    /// Adds an info series with value 1.
     pub fn add_info(&mut self, definition: &MetricDesc, labels: &[&str]) {
         self.add(definition, labels, 1.0);
     }
@@ -149,7 +149,7 @@ impl Families {
         for (bound, count) in values.cumulative() {
             match format {
                 Format::Text => bucket(&bound.to_string(), count),
-                // Canonical: 1.0, not 1.
+                // OpenMetrics writes 1.0, not 1.
                 Format::OpenMetrics => bucket(&format!("{bound:?}"), count),
             }
         }
@@ -161,7 +161,7 @@ impl Families {
     fn family(&mut self, definition: &MetricDesc) -> &mut Family {
         let (prefix, format) = (self.prefix, self.format);
         let of = || {
-            // In OpenMetrics a counter's samples end in _total, its family does not.
+            // In OpenMetrics a counter's samples end in _total, the family name does not.
             let name = match (format, definition.kind) {
                 (Format::OpenMetrics, MetricType::Counter) => {
                     definition.name.trim_end_matches("_total")
@@ -178,11 +178,11 @@ impl Families {
         self.families.entry(definition.name).or_insert_with(of)
     }
 
-    /// Writes them, sorted by name.
+    /// Renders all families, sorted by name.
     pub fn write(self, out: &mut String) {
         let length =
             |family: &Family| family.text.len() + 2 * family.name.len() + family.help.len();
-        // At once: tens of megabytes are not to be moved each time they double.
+        // Reserved once, so that tens of megabytes are not copied at each growth.
         out.reserve(
             self.families
                 .values()
@@ -190,7 +190,7 @@ impl Families {
                 .sum(),
         );
         for family in self.families.into_values() {
-            // Each format its order.
+            // The formats differ in the order.
             match self.format {
                 Format::Text => {
                     family.write_help(out, Quotes::Literal);
@@ -221,7 +221,7 @@ impl Family {
         out.push('\n');
     }
 
-    /// Adds a line; `bound` is a bucket's.
+    /// Adds a line; `bound` is the bucket's upper bound.
     fn sample(
         &mut self,
         definition: &MetricDesc,
@@ -254,7 +254,7 @@ impl Family {
     }
 }
 
-/// Whole numbers, which most values are, without the search for the shortest fraction.
+/// Whole numbers, which most values are, skip the search for the shortest fraction.
 fn push_value(out: &mut String, value: f64) {
     const EXACT: f64 = 9e15;
     if value == 0.0 || value == 1.0 {
@@ -269,14 +269,14 @@ fn push_value(out: &mut String, value: f64) {
     };
 }
 
-/// Whether quotes are escaped too.
+/// Whether quotes are escaped.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Quotes {
     Escaped,
     Literal,
 }
 
-/// A text as both formats escape it.
+/// Escapes text as both formats require.
 fn push_escaped(out: &mut String, text: &str, quotes: Quotes) {
     let special =
         |byte: u8| matches!(byte, b'\\' | b'\n') || byte == b'"' && quotes == Quotes::Escaped;

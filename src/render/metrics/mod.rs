@@ -1,9 +1,8 @@
 //! `/metrics`: the only place that names a metric.
 //!
-//! In: what is known now. Out: families built afresh, so that no stale label set can stay. Absent
-//! facts are absent series. `catalogue` has every name of ours, `probe`, `dates`, `readiness` and `evidence`
-//! say what their values are; `blackbox` has the names that `/probe` shares with blackbox_exporter; `openmetrics`
-//! is the other form.
+//! Families are built anew for every scrape, so that no stale series remains; an absent fact is an absent
+//! series. `definitions` has the names, `probe`, `dates`, `readiness` and `evidence` the values; `blackbox` has
+//! the names that `/probe` shares with blackbox_exporter.
 
 mod blackbox;
 mod dates;
@@ -38,40 +37,40 @@ use definitions::{
 use family::Families;
 pub use family::{MetricDesc, MetricType, PREFIX};
 
-/// What a scrape tells.
+/// The state that a scrape renders.
 pub struct Snapshot<'a> {
     pub config: &'a Config,
-    /// When the configuration in force was read.
+    /// When the active configuration was loaded.
     pub loaded_at: Timestamp,
     pub known: &'a [(Arc<Target>, TargetState)],
     pub now: Timestamp,
     pub reload: Reload,
     pub readiness_state: &'a ReadinessState,
     pub evidence: &'a Evidence,
-    /// What `/probe` refused since start.
+    /// `/probe` requests rejected since start.
     pub rejections: &'a BTreeMap<RejectReason, u64>,
 }
 
-/// What the readiness file said when it could be read last.
+/// The last valid readiness file.
 #[derive(Clone, Debug, Default)]
 pub struct ReadinessState {
-    /// Absent until it could be read once.
+    /// Absent until it was valid once.
     pub readiness: Option<Readiness>,
-    /// Whether it can be read now.
+    /// Whether the current file is valid.
     pub is_readable: bool,
 }
 
-/// What the evidence says, and whether it could be added to.
+/// The evidence, and whether it can be written.
 #[derive(Clone, Debug, Default)]
 pub struct Evidence {
-    /// Absent without a data directory, and until it could be read once.
+    /// Absent without a data directory, and until it was read once.
     pub standing: Option<Arc<EvidenceState>>,
-    /// Tries since start that put nothing on disk; absent without a data directory.
+    /// Failed writes since start; absent without a data directory.
     pub errors: Option<u64>,
 }
 
 impl Evidence {
-    /// The timetable with what the records show to be done.
+    /// The timetable with the deadlines that the evidence shows as done.
     pub fn with_evidence(&self, config: &Config) -> Timetable {
         match &self.standing {
             None => config.timetable.clone(),
@@ -82,18 +81,18 @@ impl Evidence {
     }
 }
 
-/// Whether the files could be read when they were read last.
+/// The result of the last reload.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Reload {
     Successful,
-    /// The configuration in force is older than the files.
+    /// The active configuration is older than the files.
     Failed,
 }
 
-/// What one call of `/probe` tells.
+/// The result of a `/probe` request.
 pub struct Probed<'a> {
     pub outcome: Outcome<'a>,
-    /// The limit that the scraper and the module left.
+    /// The effective timeout of scraper and module.
     pub limit: Duration,
 }
 
@@ -101,13 +100,13 @@ pub struct Probed<'a> {
 #[derive(Clone, Copy)]
 pub enum Outcome<'a> {
     Report(&'a Report),
-    /// A probe that was under way did not end in the scraper's time.
+    /// A joined probe did not end within the scrape timeout.
     Unfinished {
         waited: Duration,
     },
 }
 
-/// The form of an exposition.
+/// The exposition format.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Format {
     /// Prometheus's text format 0.0.4.
@@ -116,20 +115,20 @@ pub enum Format {
     OpenMetrics,
 }
 
-/// What is known of all targets.
+/// Renders the metrics of all targets.
 ///
 /// # Errors
-/// The encoder refuses a family: a defect of ours.
+/// The encoder rejects a family, which is an internal error.
 pub fn render(exposition: &Snapshot<'_>, format: Format) -> prometheus::Result<Vec<u8>> {
     let mut text = gather(exposition, format);
     add_process(&mut text, format)?;
     Ok(ended(text, format))
 }
 
-/// What one probe saw, under blackbox_exporter's names, and under ours what it has no names for.
+/// Renders a single probe under blackbox_exporter's names, and under this exporter's where it has none.
 ///
 /// # Errors
-/// The encoder refuses a family: a defect of ours.
+/// The encoder rejects a family, which is an internal error.
 pub fn probe(probed: &Probed<'_>, format: Format) -> prometheus::Result<Vec<u8>> {
     let mut shared = Families::prefixed("", format);
     let mut own = Families::prefixed(PREFIX, format);
@@ -195,7 +194,7 @@ fn own(families: &mut Families, exposition: &Snapshot<'_>) {
     families.add(&EXPORTER_TIME, &[], unix(exposition.now));
 }
 
-/// Adds the usual `process_*` of every Prometheus client.
+/// Adds the `process_*` metrics of Prometheus client libraries.
 fn add_process(text: &mut String, format: Format) -> prometheus::Result<()> {
     match format {
         Format::Text => TextEncoder::new().encode_utf8(&process(), text),
@@ -211,13 +210,13 @@ fn process() -> Vec<MetricFamily> {
     prometheus::process_collector::ProcessCollector::for_self().collect()
 }
 
-/// The client library knows them on Linux only.
+/// The client library supports them on Linux only.
 #[cfg(not(target_os = "linux"))]
 fn process() -> Vec<MetricFamily> {
     Vec::new()
 }
 
-/// Seconds since 1970, with what the clock has of fractions.
+/// Unix time in seconds, with fractions.
 fn unix(instant: Timestamp) -> f64 {
     instant.as_duration().as_secs_f64()
 }

@@ -1,16 +1,15 @@
-//! The OpenMetrics text format 1.0 of what the client library collects of the process. Families of ours
-//! are written in either format by `family`.
+//! OpenMetrics text format 1.0 for the process metrics of the client library; `family` writes all others.
 
 use std::fmt::Write as _;
 
 use prometheus::proto::{MetricFamily, MetricType};
 
-/// Adds families as OpenMetrics writes them: gauges and counters without labels.
+/// Adds gauges and counters without labels.
 pub(super) fn add(out: &mut String, families: &[MetricFamily]) {
     for family in families {
         let (name, help) = (family.name(), family.help().replace('\n', " "));
         let (name, word, suffix) = match family.get_field_type() {
-            // A counter's samples end in _total, its family does not.
+            // A counter's samples end in _total, the family name does not.
             MetricType::COUNTER => (name.trim_end_matches("_total"), "counter", "_total"),
             _ => (name, "gauge", ""),
         };

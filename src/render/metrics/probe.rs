@@ -1,4 +1,4 @@
-//! What the probes saw, as series.
+//! The series of probe reports.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
@@ -51,7 +51,7 @@ pub(super) fn add(
     add_facts(families, name, report);
 }
 
-/// Adds what one report says beyond its success.
+/// Adds the facts of a report.
 pub(super) fn add_facts(families: &mut Families, name: &str, report: &Report) {
     verdict(families, name, report);
     if let Some(facts) = report.hops.first().and_then(|hop| hop.dns.facts()) {
@@ -63,7 +63,7 @@ pub(super) fn add_facts(families: &mut Families, name: &str, report: &Report) {
     responses(families, name, report);
 }
 
-/// Adds what the targets of one group say together.
+/// Adds the series of groups.
 pub(super) fn add_groups(families: &mut Families, overview: &Overview<'_>) {
     for group in &overview.groups {
         for report in &group.paths {
@@ -180,8 +180,7 @@ fn dns(families: &mut Families, name: &str, facts: &DnsFacts) {
     }
 }
 
-/// An address that more than one hop uses counts as good only if it is so each time; its time is
-/// the first one's.
+/// An address that several hops use succeeds only if it does each time; its duration is the first one's.
 fn addresses(families: &mut Families, name: &str, hops: &[Hop]) {
     let mut connects = BTreeMap::new();
     let mut handshakes = BTreeMap::new();
@@ -273,7 +272,7 @@ fn certificates(families: &mut Families, name: &str, hops: &[Hop]) {
     }
 }
 
-/// What holds of all sessions together: trusted and pinned only if each is, intercepted if one is.
+/// Properties of all sessions: trusted and pinned only if each is, intercepted if any is.
 fn sessions(families: &mut Families, name: &str, hops: &[Hop]) {
     let mut trusted = BTreeMap::new();
     let mut stapled: Option<bool> = None;

@@ -1,11 +1,11 @@
-//! The counts of accounts, as series.
+//! The series of the readiness file.
 
 use super::definitions::*;
 use super::family::Families;
 use super::{Snapshot, unix};
 use crate::readiness::{Email, Kind, Source};
 
-/// Adds what the readiness file says; an account's states are all there, those of nobody as 0.
+/// Adds the counts; every state is present, also with 0.
 pub(super) fn add(families: &mut Families, exposition: &Snapshot<'_>, source: &Source) {
     let readiness_state = exposition.readiness_state;
     families.add(&READINESS_MAX_AGE, &[], source.max_age.as_secs_f64());

@@ -2,11 +2,11 @@
 
 use maud::{Markup, html};
 
-use super::super::timetable::{Explain, told};
+use super::super::timetable::{Explain, describe};
 use super::StatusPage;
 
 impl StatusPage<'_> {
-    /// What is due, with the countdown in business days; folded once all of it is past.
+    /// Deadlines and events with business days left; collapsed once all are past.
     pub(super) fn dates(&self) -> Markup {
         let timetable = &self.evidence.with_evidence(self.config);
         let standing = timetable.standing(self.now, &self.config.calendar);
@@ -15,7 +15,7 @@ impl StatusPage<'_> {
             details.card id="dates" open[!standing.historical] {
                 summary {
                     h2 { "Dates of the circular" }
-                    @if standing.historical { " all are past" }
+                    @if standing.historical { " (all past)" }
                 }
                 p {
                     (header.issuer) ", " (header.reference) ", issued " (header.issued) ". Phase: "
@@ -24,7 +24,7 @@ impl StatusPage<'_> {
                     "."
                 }
                 dl.dates {
-                    @for (date, paragraphs) in told(timetable, &standing, Explain::DatesOnly) {
+                    @for (date, paragraphs) in describe(timetable, &standing, Explain::DatesOnly) {
                         dt { (date) }
                         dd {
                             @for (index, text) in paragraphs.iter().enumerate() {

@@ -1,6 +1,6 @@
-//! The status page: one document without outside assets, readable without scripts.
+//! The status page: a self-contained HTML document without scripts.
 //!
-//! In: the configuration, what is known of each target, the time. Out: HTML.
+//! Renders the configuration, the state of each target and the time; it reads nothing else.
 
 mod dates;
 mod overall;
@@ -23,22 +23,22 @@ use crate::report::history::TargetState;
 use crate::report::overview::Overview;
 use overall::OverallStatus;
 
-/// With more targets than this only those that fail are shown whole.
-const SHOWN_WHOLE: usize = 3;
+/// With more targets than this, only failing ones are expanded.
+const MAX_EXPANDED: usize = 3;
 
-/// What the page tells of.
+/// What the page shows.
 pub struct StatusPage<'a> {
     pub config: &'a Config,
     pub known: &'a [(Arc<Target>, TargetState)],
     pub readiness_state: &'a ReadinessState,
     pub evidence: &'a Evidence,
     pub now: Timestamp,
-    /// The target that is asked for, to be shown whole.
-    pub opened: Option<&'a str>,
+    /// The target to expand.
+    pub expanded: Option<&'a str>,
     pub refresh: Refresh,
 }
 
-/// Whether the browser asks again by itself.
+/// Whether the browser reloads the page.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Refresh {
     Every(Duration),
@@ -50,15 +50,15 @@ pub fn page(page: &StatusPage<'_>) -> String {
     let latest = page.known.iter();
     let latest = latest.filter_map(|(_, known)| known.stats.latest.as_deref());
     let overview = Overview::of(latest);
-    let standing = OverallStatus::of(page, &overview);
+    let status = OverallStatus::of(page, &overview);
     let site = page.config.site.as_deref();
     let site = site.map(|site| format!(" · {site}")).unwrap_or_default();
-    let title = format!("{}{site} · CCASS 2FA", standing.words());
+    let title = format!("{}{site} · CCASS 2FA", status.title());
     let markup = html! {
         main {
-            (page.banner(standing))
+            (page.banner(status))
             (page.causes())
-            (page.together(&overview))
+            (page.comparison(&overview))
             (page.overview())
             @for (target, known) in page.known {
                 (page.target(target, known))
@@ -72,7 +72,7 @@ pub fn page(page: &StatusPage<'_>) -> String {
 }
 
 impl StatusPage<'_> {
-    /// The targets that say whether the login page is reached.
+    /// The login targets.
     fn logins(&self) -> impl Iterator<Item = &TargetState> + Clone {
         let logins = self.known.iter().filter(|(target, _)| target.is_login());
         logins.map(|(_, known)| known)
@@ -85,16 +85,16 @@ impl StatusPage<'_> {
     /// `2026-11-24 08:05:12 HKT, 3 min ago`.
     fn at(&self, at: Timestamp) -> Markup {
         html! {
-            time datetime=(at) { (instant(at)) } ", " (rough(self.age(at))) " ago"
+            time datetime=(at) { (instant(at)) } ", " (approximate(self.age(at))) " ago"
         }
     }
 
-    fn banner(&self, standing: OverallStatus) -> Markup {
+    fn banner(&self, status: OverallStatus) -> Markup {
         let logins = self.logins();
         let newest = logins.clone();
         let newest = newest.filter_map(|known| Some(known.stats.latest.as_ref()?.started));
         let newest = newest.max();
-        // Of those that fail, the one that has failed for longest.
+        // Of the failing targets, the one that has failed longest.
         let failing = logins.filter_map(|known| {
             let since = known.history.failing_since()?;
             Some((since, known.history.last_good.as_ref().map(|good| good.at)))
@@ -104,28 +104,28 @@ impl StatusPage<'_> {
             None => (None, None),
         };
         html! {
-            header class={ "banner " (standing.class()) } {
+            header class={ "banner " (status.class()) } {
                 p.eyebrow {
                     "CCASS 2FA login"
                     @if let Some(site) = &self.config.site { " · site " (site) }
                 }
-                h1 { (standing.words()) }
+                h1 { (status.title()) }
                 @if let Some(since) = since {
                     p { "Failing since " (self.at(since)) }
                 }
                 @if let Some(good) = last_good {
-                    p { "Last good " (self.at(good)) }
+                    p { "Last success " (self.at(good)) }
                 }
                 @if let Some(newest) = newest {
                     p { "Last probe " (self.at(newest)) }
                 } @else {
-                    p { "The first probe comes within " (rough(self.config.probe.interval)) "." }
+                    p { "The first probe starts within " (approximate(self.config.probe.interval)) "." }
                 }
             }
         }
     }
 
-    /// Why, whom to ask, what changed: for each login target that fails.
+    /// Reason, contact, action and changes of each failing login target.
     fn causes(&self) -> Markup {
         let failing = self.known.iter().filter_map(|(target, known)| {
             let report = known.stats.latest.as_deref()?;
@@ -134,7 +134,7 @@ impl StatusPage<'_> {
         });
         html! {
             @for (report, history) in failing {
-                section.card.cause aria-label={ "Why " (report.target) " fails" } {
+                section.card.cause aria-label={ "Failure of " (report.target) } {
                     (cause(report, &self.config.contacts))
                     @if let Some(good) = &history.last_good {
                         (changes(good.at, &history.changes))
@@ -145,15 +145,15 @@ impl StatusPage<'_> {
     }
 
     /// Groups and controls.
-    fn together(&self, overview: &Overview<'_>) -> Markup {
+    fn comparison(&self, overview: &Overview<'_>) -> Markup {
         let sentences = overview::sentences(overview);
         html! {
             @if !sentences.is_empty() {
-                section.card aria-label="Is it us or them?" {
-                    h2 { "Is it us or them?" }
+                section.card aria-label="Local or remote fault?" {
+                    h2 { "Local or remote fault?" }
                     dl {
-                        @for (word, sentence) in sentences {
-                            dt { (word) }
+                        @for (label, sentence) in sentences {
+                            dt { (label) }
                             dd { (sentence) }
                         }
                     }
@@ -162,7 +162,7 @@ impl StatusPage<'_> {
         }
     }
 
-    /// Every target in a line.
+    /// The table of targets.
     fn overview(&self) -> Markup {
         html! {
             section.card aria-label="Targets" {
@@ -172,7 +172,7 @@ impl StatusPage<'_> {
                         thead { tr {
                             th scope="col" { "Target" } th scope="col" { "State" }
                             th scope="col" { "Since" } th scope="col" { "Last probe" }
-                            th scope="col" { "Took" }
+                            th scope="col" { "Duration" }
                         } }
                         tbody {
                             @for (target, known) in self.known {
@@ -196,8 +196,8 @@ impl StatusPage<'_> {
                 }
                 td { (state(report)) }
                 td { @if let Some(at) = since { (instant(at)) } }
-                td { @if let Some(report) = report { (rough(self.age(report.started))) " ago" } }
-                td { @if let Some(report) = report { (super::page::span(report.duration)) } }
+                td { @if let Some(report) = report { (approximate(self.age(report.started))) " ago" } }
+                td { @if let Some(report) = report { (super::page::format_duration(report.duration)) } }
             }
         }
     }
@@ -208,12 +208,12 @@ impl StatusPage<'_> {
                 p {
                     @match self.refresh {
                         Refresh::Every(period) => {
-                            "This page asks again every " (rough(period)) ". "
-                            a href="?refresh=off" { "Keep it as it is" }
+                            "This page reloads every " (approximate(period)) ". "
+                            a href="?refresh=off" { "Stop reloading" }
                         }
-                        Refresh::Never => { a href="?" { "Let it ask again by itself" } }
+                        Refresh::Never => { a href="?" { "Reload automatically" } }
                     }
-                    " · made " (instant(self.now))
+                    " · generated " (instant(self.now))
                 }
                 p {
                     a href="metrics" { "Metrics" } " · "
@@ -226,9 +226,9 @@ impl StatusPage<'_> {
     }
 }
 
-/// A span of time as people say it.
-fn rough(span: Duration) -> String {
-    let seconds = span.as_secs();
+/// A duration in its largest unit: `45 s`, `3 min`, `5 h`, `3 days`.
+fn approximate(duration: Duration) -> String {
+    let seconds = duration.as_secs();
     match seconds {
         0..120 => format!("{seconds} s"),
         120..7_200 => format!("{} min", seconds / 60),

@@ -1,10 +1,10 @@
-//! The verdict of the status page: how the login stands, over all login targets.
+//! The overall status over all login targets.
 
 use super::StatusPage;
 use crate::report::overview::{Overview, Share};
 use crate::report::{PageVerdict, Report};
 
-/// A result older than this many intervals says nothing of now.
+/// A result older than this many intervals is stale.
 const STALE_INTERVALS: u32 = 3;
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -13,8 +13,8 @@ pub(super) enum OverallStatus {
     NotYet,
     Stale,
     Reached(PageVerdict),
-    /// Every group that fails has a way that is good.
-    OneWay,
+    /// Every failing group has a path that works.
+    PartlyReached,
     NotReached {
         failing: usize,
         all: usize,
@@ -22,7 +22,7 @@ pub(super) enum OverallStatus {
 }
 
 impl OverallStatus {
-    /// A failure that is known is told, whatever is not known beside it.
+    /// A known failure counts even if other results are missing or stale.
     pub fn of(page: &StatusPage<'_>, overview: &Overview<'_>) -> Self {
         let all = page.logins().count();
         if all == 0 {
@@ -38,7 +38,7 @@ impl OverallStatus {
             .filter(|report| !is_stale(page, report))
             .collect();
         let failing = fresh.iter().filter(|one| !one.verdict.is_good());
-        let another_way = |report: &&&Report| {
+        let has_other_path = |report: &&&Report| {
             let mut groups = overview.groups.iter();
             groups.any(|group| {
                 Some(group.name) == report.group.as_deref() && group.good() == Share::Some
@@ -52,40 +52,40 @@ impl OverallStatus {
             } else {
                 PageVerdict::Unchecked
             }),
-            _ if failing.clone().all(|one| another_way(&one)) => Self::OneWay,
+            _ if failing.clone().all(|one| has_other_path(&one)) => Self::PartlyReached,
             failing => Self::NotReached { failing, all },
         }
     }
 
-    /// The class of the banner.
+    /// The CSS class of the banner.
     pub fn class(self) -> &'static str {
         match self {
             Self::Reached(_) => "good",
             Self::NotReached { .. } => "bad",
-            Self::OneWay | Self::Stale | Self::NotYet | Self::NothingProbed => "warn",
+            Self::PartlyReached | Self::Stale | Self::NotYet | Self::NothingProbed => "warn",
         }
     }
 
-    pub fn words(self) -> String {
-        let words = match self {
-            Self::NothingProbed => "No login page is configured",
+    pub fn title(self) -> String {
+        let title = match self {
+            Self::NothingProbed => "No login target is configured",
             Self::NotYet => "Not probed yet",
-            Self::Stale => "Not known: the last probe is too old",
-            Self::Reached(PageVerdict::Checked) => "The login page is reached",
+            Self::Stale => "Unknown: the last probe is too old",
+            Self::Reached(PageVerdict::Checked) => "Login page reachable",
             Self::Reached(PageVerdict::Unchecked) => {
-                "The login page is reached, its content is not checked"
+                "Login page reachable, its content is not checked"
             }
-            Self::OneWay => "The login page is reached, but not by every way",
+            Self::PartlyReached => "Login page reachable, but not on every path",
             Self::NotReached { failing, all } if failing < all => {
-                return format!("{failing} of {all} login targets are NOT reached");
+                return format!("{failing} of {all} login targets NOT reachable");
             }
-            Self::NotReached { .. } => "The login page is NOT reached",
+            Self::NotReached { .. } => "Login page NOT reachable",
         };
-        words.to_owned()
+        title.to_owned()
     }
 }
 
 fn is_stale(page: &StatusPage<'_>, report: &Report) -> bool {
-    let most = page.config.probe.interval * STALE_INTERVALS + report.timeout;
-    page.age(report.started) > most
+    let max_age = page.config.probe.interval * STALE_INTERVALS + report.timeout;
+    page.age(report.started) > max_age
 }

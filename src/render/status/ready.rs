@@ -1,4 +1,4 @@
-//! Whether the firm is ready, on the status page: its accounts, and what is recorded of the verification.
+//! Readiness on the status page: accounts, and the recorded verification.
 
 use maud::{Markup, html};
 
@@ -9,13 +9,13 @@ use crate::evidence::TerminalOutcome;
 use crate::readiness::{Readiness, Source};
 
 impl StatusPage<'_> {
-    /// Nothing where neither a readiness file nor a data directory is configured.
+    /// Empty without a readiness file and a data directory.
     pub(super) fn ready(&self) -> Markup {
         let accounts = self.config.readiness.as_ref();
         html! {
             @if accounts.is_some() || self.evidence.standing.is_some() {
-                section.card aria-label="Will we be ready?" {
-                    h2 { "Will we be ready?" }
+                section.card aria-label="Readiness" {
+                    h2 { "Readiness" }
                     @if let Some(source) = accounts { (self.accounts(source)) }
                     (self.recorded())
                 }
@@ -26,16 +26,16 @@ impl StatusPage<'_> {
     fn accounts(&self, source: &Source) -> Markup {
         let readiness_state = self.readiness_state;
         html! {
-            h3 { "Accounts with an e-mail address" }
+            h3 { "Accounts with a registered e-mail address" }
             @if !readiness_state.is_readable {
                 p {
-                    span.state.bad { "the readiness file cannot be read" }
-                    " as it is now; the log and "
+                    span.state.bad { "the readiness file is invalid" }
+                    " The log and "
                     code { "ccass-2fa-exporter check" }
-                    " name the line. "
+                    " name the row. "
                     @match &readiness_state.readiness {
-                        Some(_) => "What follows is of the last good file.",
-                        None => "It could not be read since the start.",
+                        Some(_) => "The counts below are from the last valid file.",
+                        None => "No valid file was read since the start.",
                     }
                 }
             }
@@ -57,7 +57,7 @@ impl StatusPage<'_> {
         }
     }
 
-    /// What the readiness file and the configuration say differently.
+    /// Differences between the readiness file and the configuration.
     fn contradictions(&self, readiness: &Readiness, source: &Source) -> Vec<String> {
         let done = |id: &str| self.config.timetable.is_done(id);
         let found = readiness
@@ -67,38 +67,38 @@ impl StatusPage<'_> {
     }
 
     fn recorded(&self) -> Markup {
-        let Some(standing) = &self.evidence.standing else {
+        let Some(state) = &self.evidence.standing else {
             return html! {};
         };
         let config = self.config;
         let logins = || config.targets.iter().filter(|target| target.is_login());
-        let passes = || logins().filter_map(|target| standing.last_pass(target));
+        let passes = || logins().filter_map(|target| state.last_pass(target));
         html! {
-            h3 { "Recorded" }
+            h3 { "Evidence" }
             p {
                 "Verified by a full pass: " (passes().count()) " of " (logins().count())
                 " login targets"
-                @if let Some(newest) = passes().max() { ", the newest " (instant(newest)) }
+                @if let Some(newest) = passes().max() { ", latest " (instant(newest)) }
                 "."
             }
             @if !config.terminals.is_empty() {
                 p {
-                    "The login page was seen at "
-                    (standing.count_terminals(&config.terminals, TerminalOutcome::Seen, &config.timetable)) " of "
+                    "Login page seen at "
+                    (state.count_terminals(&config.terminals, TerminalOutcome::Seen, &config.timetable)) " of "
                     (config.terminals.len()) " CCASS Terminals."
                 }
             }
-            @if standing.head.number > 0 {
-                p { (standing.head.number) " records, newest hash " code { (standing.head.hash) } "." }
+            @if state.head.number > 0 {
+                p { (state.head.number) " records, newest hash " code { (state.head.hash) } "." }
             }
-            @if standing.faults > 0 {
+            @if state.faults > 0 {
                 p {
-                    span.state.bad { "not as it was written" } " the evidence has faults; "
-                    code { "ccass-2fa-exporter evidence check" } " names them."
+                    span.state.bad { "altered or incomplete" } " The evidence has faults; "
+                    code { "ccass-2fa-exporter evidence check" } " lists them."
                 }
             }
             @if let Some(errors) = self.evidence.errors.filter(|errors| *errors > 0) {
-                p { span.state.bad { "not recorded" } " " (errors) " tries since the start put nothing on disk." }
+                p { span.state.bad { "not recorded" } " " (errors) " attempts to write since the start failed." }
             }
         }
     }

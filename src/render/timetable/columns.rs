@@ -1,36 +1,18 @@
-//! Plain text in a page of 100 columns: paragraphs, two columns, a rule.
-//!
-//! In: texts of any length. Out: lines of at most [`WIDTH`] characters without
-//! trailing blanks, the same in a pipe and on a terminal.
+//! Plain text layout in 100 columns: paragraphs, two columns, a rule.
 
-pub(super) const WIDTH: usize = 100;
+use std::borrow::Cow;
+
+pub(super) use super::super::page::WIDTH;
+
 const LEFT: usize = 28;
 const GAP: usize = 2;
 
-/// Breaks a text at blanks; a word longer than a line is cut.
-pub(super) fn wrap(text: &str, width: usize) -> Vec<String> {
-    let mut lines = Vec::new();
-    let mut line = String::new();
-    let mut length = 0;
-    for word in text.split_whitespace() {
-        let letters: Vec<char> = word.chars().collect();
-        for piece in letters.chunks(width) {
-            if length > 0 && length + 1 + piece.len() > width {
-                lines.push(std::mem::take(&mut line));
-                length = 0;
-            }
-            if length > 0 {
-                line.push(' ');
-                length += 1;
-            }
-            line.extend(piece);
-            length += piece.len();
-        }
+/// Wraps by display width.
+fn wrap(text: &str, width: usize) -> Vec<Cow<'_, str>> {
+    if text.is_empty() {
+        return Vec::new();
     }
-    if length > 0 {
-        lines.push(line);
-    }
-    lines
+    textwrap::wrap(text, width)
 }
 
 pub(super) fn paragraph(page: &mut String, text: &str) {

@@ -43,7 +43,7 @@ pub fn ics(timetable: &Timetable, standing: &TimetableStatus, calendar: &Calenda
 }
 
 fn entry(row: &Row<'_>, timetable: &Timetable, at: &TimetableStatus, calendar: &Calendar) -> Entry {
-    let (_, paragraphs) = row.told(Explain::WithSentences, at);
+    let (_, paragraphs) = row.describe(Explain::WithSentences, at);
     let mut paragraphs = paragraphs.into_iter();
     let title = paragraphs.next().unwrap_or_default();
     // How much time is left, which is stale as soon as it is imported.

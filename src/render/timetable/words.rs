@@ -1,7 +1,4 @@
-//! Dates, counts and readings in words.
-//!
-//! In: instants, counts and the circular's date forms. Out: pieces of English
-//! sentences; every date with its weekday, in Hong Kong time.
+//! Dates, counts and interpretations as text, every date with its weekday in Hong Kong time.
 
 use jiff::civil::Date;
 use jiff::{Timestamp, ToSpan};
@@ -17,8 +14,7 @@ pub(super) fn clock(at: Timestamp) -> String {
     HKT.to_datetime(at).strftime("%H:%M").to_string()
 }
 
-/// The day that is over at an instant, or just being lived: a bound at 00:00
-/// belongs to the day before it.
+/// The last day before an exclusive end: 00:00 belongs to the previous day.
 pub(super) fn last_day(end: Timestamp) -> Date {
     date_at(end.saturating_sub(1.nanosecond()).unwrap_or(end))
 }
@@ -44,26 +40,23 @@ pub(super) fn business_days(count: u32) -> String {
     }
 }
 
-/// How a date of a duty is read.
-pub(super) fn due_reading(said: &Statement) -> String {
+/// The interpretation of a deadline's date.
+pub(super) fn interpret_deadline(said: &Statement) -> String {
     let words = &said.words;
     match &said.form {
         Form::Before(date) => {
             let eve = day(date.saturating_sub(1.day()));
             format!(
-                "We read \"{words}\" as: done when {eve} ends; {} is too late.",
+                "\"{words}\" means: done by the end of {eve}; {} is too late.",
                 day(*date)
             )
         }
         Form::By(date) | Form::On(date) => {
-            format!(
-                "We read \"{words}\" as: {} still counts, to its end.",
-                day(*date)
-            )
+            format!("\"{words}\" means: until the end of {}.", day(*date))
         }
         form => match form.interval() {
             Some(interval) => format!(
-                "We read \"{words}\" as: some day of {}; the first of them counts.",
+                "\"{words}\" means: a day within {}; the first one counts.",
                 days(interval)
             ),
             None => format!("\"{words}\"."),
@@ -71,18 +64,18 @@ pub(super) fn due_reading(said: &Statement) -> String {
     }
 }
 
-/// How a date of something that happens is read.
-pub(super) fn event_reading(said: &Statement) -> Option<String> {
+/// The interpretation of an event's date.
+pub(super) fn interpret_event(said: &Statement) -> Option<String> {
     let rule = match &said.form {
         Form::Early(_) => "the first ten days of the month",
         Form::Mid(_) => "days 11 to 20 of the month",
         Form::Late(_) => "day 21 to the end of the month",
         Form::Month(_) => "the whole month",
-        Form::Range(..) => "from the first day of the one to the last day of the other",
+        Form::Range(..) => "from the first day of the first period to the last day of the second",
         Form::Before(_) | Form::By(_) | Form::On(_) | Form::From(_) => return None,
     };
     let days = days(said.form.interval()?);
-    Some(format!("We read \"{}\" as: {rule}, {days}.", said.words))
+    Some(format!("\"{}\" means: {rule}, {days}.", said.words))
 }
 
 /// The circular's sentences, quoted.
