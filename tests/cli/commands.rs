@@ -65,7 +65,12 @@ async fn interceptor_response_is_referred_to_security_not_the_hotline() {
         report["hops"][0]["http"]["facts"]["answered_by"],
         "interceptor"
     );
-    assert_eq!(report["advice"]["contact"], "security", "{}", summary(&report));
+    assert_eq!(
+        report["advice"]["contact"],
+        "security",
+        "{}",
+        summary(&report)
+    );
     lab.heal();
     lab.login_server.set_fault(HttpFault::Status(502));
     let (_, report) = verify(&config).await;
@@ -88,7 +93,12 @@ async fn accepted_interceptor_is_no_finding_but_its_errors_are_its_own() {
     );
     let handshake = &report["hops"][0]["tls"]["facts"]["handshakes"][0];
     assert_eq!(handshake["interception"], "accepted");
-    assert_eq!(report["advice"]["contact"], "security", "{}", summary(&report));
+    assert_eq!(
+        report["advice"]["contact"],
+        "security",
+        "{}",
+        summary(&report)
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -11,8 +11,8 @@ use std::collections::BTreeMap;
 use ccass_2fa_exporter::calendar::Calendar;
 use ccass_2fa_exporter::render::timetable::{Explain, json, text};
 use ccass_2fa_exporter::timetable::{
-    Answers, DeadlineStatus, DeadlineState, EventStatus, EventState, Phase, Precision,
-    TimetableStatus, Status, Timetable,
+    Answers, DeadlineState, DeadlineStatus, EventState, EventStatus, Phase, Precision, Status,
+    Timetable, TimetableStatus,
 };
 use jiff::Timestamp;
 use jiff::civil::{Date, date};

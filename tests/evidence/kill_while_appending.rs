@@ -9,7 +9,9 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use ccass_2fa_exporter::clock::Clock;
-use ccass_2fa_exporter::evidence::{Audit, Content, Fault, Known, Ledger, TerminalOutcome, TerminalCheck};
+use ccass_2fa_exporter::evidence::{
+    Audit, Content, Fault, Known, Ledger, TerminalCheck, TerminalOutcome,
+};
 
 use crate::ledger::temporary_directory;
 

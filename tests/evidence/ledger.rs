@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use ccass_2fa_exporter::clock::Clock;
 use ccass_2fa_exporter::evidence::{
-    Audit, Content, Fault, Known, Ledger, LedgerError, TerminalOutcome, Standing, TerminalCheck,
+    Audit, Content, Fault, Known, Ledger, LedgerError, Standing, TerminalCheck, TerminalOutcome,
 };
 use ccass_2fa_exporter::timetable::Timetable;
 

@@ -10,8 +10,8 @@ use std::time::{Duration, Instant};
 use ccass_2fa_exporter::clock::Clock;
 use ccass_2fa_exporter::config::Config;
 use ccass_2fa_exporter::evidence::{
-    Content, Drill, DrillOutcome, Failure, Ledger, Origin, Outage, OutageEnd, Reference, TerminalOutcome,
-    TerminalCheck, Verification,
+    Content, Drill, DrillOutcome, Failure, Ledger, Origin, Outage, OutageEnd, Reference,
+    TerminalCheck, TerminalOutcome, Verification,
 };
 use ccass_2fa_exporter::probe::{Engine, Roots};
 use ccass_2fa_exporter::render::json;
@@ -269,7 +269,10 @@ fn schemas_list_every_reason_and_finding() {
         let schema: Value = serde_json::from_str(schema).unwrap();
         let reasons: Vec<&str> = Reason::ALL.iter().map(|reason| reason.into_str()).collect();
         assert_eq!(schema["$defs"]["reason"]["enum"], json!(reasons));
-        let findings: Vec<&str> = Finding::ALL.iter().map(|finding| finding.into_str()).collect();
+        let findings: Vec<&str> = Finding::ALL
+            .iter()
+            .map(|finding| finding.into_str())
+            .collect();
         assert_eq!(schema["$defs"]["finding"]["enum"], json!(findings));
     }
 }

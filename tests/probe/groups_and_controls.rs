@@ -73,7 +73,10 @@ async fn verify_and_metrics_compare_the_paths_of_a_group() {
     let document: serde_json::Value = serde_json::from_str(&json).expect("JSON");
     let groups = &document["groups"];
     assert_eq!(groups[0]["good"], "some", "{groups:#}");
-    assert_eq!(groups[0]["paths"][1]["reason"], "proxy_denied", "{groups:#}");
+    assert_eq!(
+        groups[0]["paths"][1]["reason"], "proxy_denied",
+        "{groups:#}"
+    );
 
     let exporter = Exporter::start(&[&setup.config.argument()]).await;
     // The targets are probed one after the other in the course of the interval.

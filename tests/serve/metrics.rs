@@ -3,7 +3,9 @@
 use std::collections::BTreeMap;
 
 use ccass_2fa_exporter::config::Config;
-use ccass_2fa_exporter::render::metrics::{ReadinessState, Evidence, Snapshot, Format, Reload, render};
+use ccass_2fa_exporter::render::metrics::{
+    Evidence, Format, ReadinessState, Reload, Snapshot, render,
+};
 use harness::exporter::Metrics;
 use jiff::Timestamp;
 
@@ -18,7 +20,7 @@ fn metrics_at(instant: &str, config: &str) -> Metrics {
         reload: Reload::Successful,
         readiness_state: &ReadinessState::default(),
         evidence: &Evidence::default(),
-        refusals: &BTreeMap::new(),
+        rejections: &BTreeMap::new(),
     };
     let text = render(&exposition, Format::Text).unwrap();
     Metrics::parse(&String::from_utf8(text).unwrap())

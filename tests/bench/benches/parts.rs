@@ -9,17 +9,16 @@ use std::time::Duration;
 use ccass_2fa_exporter::calendar::Calendar;
 use ccass_2fa_exporter::clock::Clock;
 use ccass_2fa_exporter::config::{Config, PageChecks, Target};
-use ccass_2fa_exporter::probe::{Engine, Roots, TrustAnchors, judge, page};
+use ccass_2fa_exporter::probe::{Engine, Roots, TrustAnchors, page};
 use ccass_2fa_exporter::render::metrics::{
-    self, ReadinessState, Evidence, Snapshot, Format, Outcome, Probed, Reload,
+    self, Evidence, Format, Outcome, Probed, ReadinessState, Reload, Snapshot,
 };
-use ccass_2fa_exporter::report::history::{TargetState, TargetHistory};
+use ccass_2fa_exporter::report::history::{TargetHistory, TargetState};
 use ccass_2fa_exporter::report::{Report, TargetStats};
 use ccass_2fa_lab::{HOST, Lab, Leaf};
 use divan::Bencher;
 use divan::counter::ItemsCount;
 use jiff::civil::date;
-use rustls::crypto::aws_lc_rs;
 use rustls::pki_types::{CertificateDer, ServerName};
 
 fn main() {
@@ -79,7 +78,11 @@ fn known(count: usize) -> Vec<(Arc<Target>, TargetState)> {
 
 fn scrape(bencher: Bencher<'_, '_>, count: usize, format: Format) {
     let known = known(count);
-    let (counted, evidence, rejections) = (ReadinessState::default(), Evidence::default(), BTreeMap::new());
+    let (counted, evidence, rejections) = (
+        ReadinessState::default(),
+        Evidence::default(),
+        BTreeMap::new(),
+    );
     let exposition = Snapshot {
         config: &SEEN.config,
         loaded_at: SEEN.report.started,
@@ -136,11 +139,9 @@ fn report_of_a_chain(bencher: Bencher<'_, '_>, chain: &str) {
     let module = &SEEN.config.targets[0].module;
     let roots = Roots::load();
     let host = ServerName::try_from(HOST).expect("a name");
-    let algorithms = aws_lc_rs::default_provider().signature_verification_algorithms;
     let now = Clock::System.now();
     let known = TrustAnchors::of(module, &roots);
-    let judged =
-        |anchors: &TrustAnchors| judge(&SEEN.chain, &host, &module.tls, anchors, algorithms, now);
+    let judged = |anchors: &TrustAnchors| anchors.evaluate(&SEEN.chain, &host, &module.tls, now);
     assert!(judged(&known).trust.iter().any(|one| one.trusted));
     let anchors = || match chain {
         "new" => TrustAnchors::of(module, &roots),
@@ -166,7 +167,7 @@ fn page_of_kilobytes(bencher: Bencher<'_, '_>, kilobytes: usize) {
         form_fields: vec!["password".to_owned()],
         ..PageChecks::default()
     };
-    bencher.bench(|| page::judge(body.as_bytes(), &checks));
+    bencher.bench(|| page::evaluate(body.as_bytes(), &checks));
 }
 
 #[divan::bench]
