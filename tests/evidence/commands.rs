@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::process::{Output, Stdio};
 
-use ccass_2fa_exporter::evidence::{Content, Drill, DrillOutcome, Known};
+use ccass_2fa_exporter::evidence::{Content, Drill, DrillOutcome, KnownHashes};
 use ccass_2fa_lab::{Lab, scenario};
 use harness::exporter::{ConfigFile, run};
 use serde_json::Value;
@@ -263,7 +263,7 @@ async fn documented_script_checks_the_chain_without_this_program() {
         .unwrap();
     let output = run_documented_script(evidence.file("")).await;
     let printed = String::from_utf8_lossy(&output.stdout).into_owned();
-    let head = evidence.audit(Known::default()).head;
+    let head = evidence.audit(KnownHashes::default()).head;
     assert_eq!(
         printed,
         format!("record 5 is the newest, hash {}\n", head.hash),

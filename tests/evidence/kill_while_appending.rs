@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use ccass_2fa_exporter::clock::Clock;
 use ccass_2fa_exporter::evidence::{
-    Audit, Content, Fault, Known, Ledger, TerminalCheck, TerminalOutcome,
+    Audit, Content, Fault, KnownHashes, Ledger, TerminalCheck, TerminalOutcome,
 };
 
 use crate::ledger::temporary_directory;
@@ -114,7 +114,8 @@ fn acknowledged_records_survive_kills_at_any_moment() {
     ledger(directory.path())
         .append(&[last])
         .expect("the record is appended");
-    let audit = Audit::of(&ledger(directory.path()), Known::default()).expect("a readable file");
+    let audit =
+        Audit::of(&ledger(directory.path()), KnownHashes::default()).expect("a readable file");
     assert_eq!(audit.faults, Vec::<Fault>::new());
     let records: BTreeMap<u64, &str> = audit
         .records

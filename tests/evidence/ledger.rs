@@ -4,7 +4,8 @@ use std::path::{Path, PathBuf};
 
 use ccass_2fa_exporter::clock::Clock;
 use ccass_2fa_exporter::evidence::{
-    Audit, Content, Fault, Known, Ledger, LedgerError, Standing, TerminalCheck, TerminalOutcome,
+    Audit, Content, EvidenceState, Fault, KnownHashes, Ledger, LedgerError, TerminalCheck,
+    TerminalOutcome,
 };
 use ccass_2fa_exporter::timetable::Timetable;
 
@@ -59,11 +60,11 @@ impl EvidenceDirectory {
     }
 
     fn faults(&self) -> Vec<String> {
-        let faults = self.audit(Known::default()).faults;
+        let faults = self.audit(KnownHashes::default()).faults;
         faults.iter().map(ToString::to_string).collect()
     }
 
-    pub fn audit(&self, known: Known<'_>) -> Audit {
+    pub fn audit(&self, known: KnownHashes<'_>) -> Audit {
         Audit::of(&self.ledger(), known).unwrap()
     }
 }
@@ -75,8 +76,8 @@ pub fn temporary_directory() -> tempfile::TempDir {
         .expect("a directory")
 }
 
-fn known(head: &str) -> Known<'_> {
-    Known {
+fn known(head: &str) -> KnownHashes<'_> {
+    KnownHashes {
         head: Some(head),
         after: None,
     }
@@ -160,7 +161,7 @@ fn altered_deleted_and_reordered_lines_are_reported() {
 #[test]
 fn removed_tail_is_detected_with_a_known_hash() {
     let evidence = EvidenceDirectory::with_records(5);
-    let head = evidence.audit(Known::default()).head;
+    let head = evidence.audit(KnownHashes::default()).head;
     let audit = evidence.audit(known(&head.hash));
     assert_eq!(
         (audit.faults.as_slice(), audit.head_found_at),
@@ -191,7 +192,7 @@ fn torn_last_line_is_reported_and_set_aside() {
             // Only the line feed is missing: it is a whole record, and the next append completes it.
             assert_eq!(evidence.faults(), Vec::<String>::new());
             evidence.append("t9");
-            let audit = evidence.audit(Known::default());
+            let audit = evidence.audit(KnownHashes::default());
             assert_eq!((audit.faults.len(), audit.head.number), (0, 4));
             continue;
         }
@@ -206,7 +207,7 @@ fn torn_last_line_is_reported_and_set_aside() {
             "{fault}"
         );
         evidence.append("t9");
-        let audit = evidence.audit(Known::default());
+        let audit = evidence.audit(KnownHashes::default());
         assert_eq!(audit.faults, [], "cut at {cut}");
         let kinds: Vec<&str> = audit.records.iter().map(|one| one.content.kind()).collect();
         assert_eq!(kinds, ["terminal", "terminal", "repair", "terminal"]);
@@ -232,7 +233,7 @@ fn every_hong_kong_year_has_a_file_of_one_chain() {
     ] {
         evidence.ledger_at(at).append(&[seen_at("t1")]).unwrap();
     }
-    let audit = evidence.audit(Known::default());
+    let audit = evidence.audit(KnownHashes::default());
     assert_eq!(audit.files, ["2026.jsonl", "2027.jsonl", "2028.jsonl"]);
     assert_eq!((audit.faults.len(), audit.head.number), (0, 4));
     let lines = |name| {
@@ -259,16 +260,18 @@ fn later_years_are_verified_without_the_earlier_files() {
     ] {
         evidence.ledger_at(at).append(&[seen_at("t1")]).unwrap();
     }
-    let moved = evidence.audit(Known::default()).records[0].hash.clone();
+    let moved = evidence.audit(KnownHashes::default()).records[0]
+        .hash
+        .clone();
     std::fs::remove_file(evidence.file("2026.jsonl")).unwrap();
     assert_eq!(evidence.faults(), ["record 1 is missing"]);
-    let after = Known {
+    let after = KnownHashes {
         head: None,
         after: Some(&moved),
     };
     assert_eq!(evidence.audit(after).faults, []);
     let other = "f".repeat(64);
-    let after = Known {
+    let after = KnownHashes {
         head: None,
         after: Some(&other),
     };
@@ -278,10 +281,10 @@ fn later_years_are_verified_without_the_earlier_files() {
 #[test]
 fn altered_records_do_not_count_and_truncation_is_a_fault() {
     let evidence = EvidenceDirectory::with_records(3);
-    let mut standing = Standing::default();
+    let mut standing = EvidenceState::default();
     standing.catch_up(&evidence.ledger()).unwrap();
     let timetable = Timetable::embedded();
-    let seen = |standing: &Standing| {
+    let seen = |standing: &EvidenceState| {
         let terminals = ["t1".to_owned()];
         standing.count_terminals(&terminals, TerminalOutcome::Seen, &timetable)
     };
@@ -295,10 +298,10 @@ fn altered_records_do_not_count_and_truncation_is_a_fault() {
     evidence.ledger().append(&[not_seen]).unwrap();
     let text = evidence.text();
     evidence.replace(&text.replace("not-seen", "seen"));
-    let mut forged = Standing::default();
+    let mut forged = EvidenceState::default();
     forged.catch_up(&evidence.ledger()).unwrap();
     assert_eq!(forged.faults, 1);
-    let audit = evidence.audit(Known::default());
+    let audit = evidence.audit(KnownHashes::default());
     let altered: Vec<bool> = audit
         .records
         .iter()
@@ -320,7 +323,7 @@ fn state_of_an_earlier_day_excludes_later_records() {
     }
     let timetable = Timetable::embedded();
     for (at, count) in [("2026-01-31T00:00:00Z", 0), ("2026-02-01T00:00:00Z", 1)] {
-        let standing = Standing::at(&evidence.ledger(), at.parse().unwrap()).unwrap();
+        let standing = EvidenceState::at(&evidence.ledger(), at.parse().unwrap()).unwrap();
         let terminals = ["t1".to_owned()];
         assert_eq!(
             standing.count_terminals(&terminals, TerminalOutcome::Seen, &timetable),
@@ -345,7 +348,7 @@ fn concurrent_writers_append_to_one_chain() {
             });
         }
     });
-    let audit = evidence.audit(Known::default());
+    let audit = evidence.audit(KnownHashes::default());
     assert_eq!((audit.faults.len(), audit.head.number), (0, 400));
 }
 
