@@ -19,15 +19,15 @@ run:            ## serve on port 10762 with the built-in configuration
 quick:          ## unit tests and loopback suites: no root, nothing to install, under 90 seconds
 	$(TEST) --lib --bins --test lab --test cli --test probe --test serve --test evidence
 
-test: install release ## every test; as root, or without the network namespaces
+test: install release ## every test; without root all but the network suite
 	$(TEST) --no-run
 	$(TEST) --lib --bins --test lab --test cli --test probe --test serve --test evidence
 	$(TEST) --test alerts
 	$(TEST) --test interop -- --skip performance::
-	$(TEST) --test network
 	$(TEST) --test interop performance::
+	@tests/with_namespaces.sh $(TEST) --test network
 
-install:        ## what the tests run against, from Debian and npm
+install:        ## the programs that the tests use, from Debian and npm
 	tests/install.sh
 
 release:        ## the program, small and quick

@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
-"""Checks the licences of what is linked into the exporter against deny.toml, and that
+"""Checks the licences of the crates that are linked into the exporter against deny.toml, and that
 THIRD-PARTY-NOTICES.md lists exactly these crates. With --write it writes that file.
 
-Needs nothing but cargo and Python, and no network."""
+Needs cargo and Python, and no network."""
 
 import re
 import subprocess
@@ -14,16 +14,15 @@ NOTICES = ROOT / "THIRD-PARTY-NOTICES.md"
 TARGET = "x86_64-unknown-linux-gnu"
 
 
-def listed(key):
-    """The strings of a list in deny.toml. (Python's own reader of TOML is too new for Debian 12's
-    predecessors; the lists there are plain.)"""
+def strings_of(key):
+    """The strings of a list in deny.toml. (tomllib needs Python 3.11; the lists are simple.)"""
     text = (ROOT / "deny.toml").read_text()
     body = re.search(rf"^{key} = \[(.*?)^\]", text, re.M | re.S).group(1)
     return re.findall(r'"([^"]+)"', body)
 
 
 def crates():
-    """Name, version, licence and repository of each crate that is linked in."""
+    """Name, version, licence and repository of each crate that is linked into the exporter."""
     tree = subprocess.check_output(
         ["cargo", "tree", "--locked", "--package=ccass-2fa-exporter", f"--target={TARGET}"]
         + ["--edges=normal,build", "--prefix=none", "--format={p}|{l}|{r}"],
@@ -39,9 +38,9 @@ def crates():
     return sorted(found)
 
 
-def allowed(expression, licences):
-    """Whether a licence expression can be met: AND of ORs is all that crates use, in brackets or
-    not, with the older slash for OR."""
+def is_allowed(expression, licences):
+    """Whether a licence expression is satisfied by these licences. Crates use only ANDs of ORs, with or
+    without parentheses, and the older slash for OR."""
     expression = expression.replace("/", " OR ")
     for part in re.split(r" AND (?![^(]*\))", expression):
         choices = [choice.strip(" ()") for choice in part.split(" OR ")]
@@ -50,37 +49,37 @@ def allowed(expression, licences):
     return True
 
 
-def notices(found):
+def render(crates_found):
     lines = [
         "# Third-party notices",
         "",
-        "What is linked into the exporter on Linux, and under which licence each part comes. Their",
-        "sources carry the full texts. This list is written by `make notices`; `make lint` holds it.",
+        "The crates that are linked into the exporter on Linux, with their licences. The sources of each",
+        "crate contain the full text. `make notices` writes this list and `make lint` checks it.",
         "",
         "| crate | version | licence | source |",
         "|---|---|---|---|",
     ]
-    lines += ["| " + " | ".join(crate) + " |" for crate in found]
+    lines += ["| " + " | ".join(crate) + " |" for crate in crates_found]
     return "\n".join(lines) + "\n"
 
 
 def main():
     found = crates()
-    licences, banned = listed("allow"), listed("deny")
-    mistakes = []
+    licences, banned = strings_of("allow"), strings_of("deny")
+    errors = []
     for name, version, licence, _ in found:
-        if not allowed(licence or "none", licences):
-            mistakes.append(f"{name} {version}: the licence {licence} is not allowed")
+        if not is_allowed(licence or "none", licences):
+            errors.append(f"{name} {version}: the licence {licence} is not allowed")
         if name in banned:
-            mistakes.append(f"{name} {version} is banned")
+            errors.append(f"{name} {version} is banned")
     if "--write" in sys.argv[1:]:
-        NOTICES.write_text(notices(found))
-    elif not NOTICES.exists() or NOTICES.read_text() != notices(found):
-        mistakes.append("THIRD-PARTY-NOTICES.md is out of date: make notices")
-    for mistake in mistakes:
-        print(mistake, file=sys.stderr)
+        NOTICES.write_text(render(found))
+    elif not NOTICES.exists() or NOTICES.read_text() != render(found):
+        errors.append("THIRD-PARTY-NOTICES.md is out of date: run make notices")
+    for error in errors:
+        print(error, file=sys.stderr)
     print(f"{len(found)} crates checked")
-    return 1 if mistakes else 0
+    return 1 if errors else 0
 
 
 if __name__ == "__main__":

@@ -20,9 +20,12 @@ struct Setup {
 impl Setup {
     async fn start() -> Self {
         let lab = Lab::start().await.expect("the lab starts");
+        let config = lab.config();
+        let (limits, rest) = config.split_once('\n').expect("several lines");
+        assert!(limits.starts_with("probe:"), "the first line is {limits:?}");
         let config = ConfigFile::new(&format!(
-            "data_directory: kept\nsite: central\nevidence: {{terminals: [t1, t2]}}\n{}",
-            lab.config()
+            "data_directory: kept\nsite: central\nevidence: {{terminals: [t1, t2]}}\n\
+             probe: {{interval: 1h, timeout: 60s}}\n{rest}"
         ));
         Self { lab, config }
     }

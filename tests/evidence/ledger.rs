@@ -209,7 +209,11 @@ fn torn_last_line_is_reported_and_set_aside() {
         evidence.append("t9");
         let audit = evidence.audit(KnownHashes::default());
         assert_eq!(audit.faults, [], "cut at {cut}");
-        let kinds: Vec<&str> = audit.records.iter().map(|one| one.content.kind()).collect();
+        let kinds: Vec<&str> = audit
+            .records
+            .iter()
+            .map(|record| record.content.kind())
+            .collect();
         assert_eq!(kinds, ["terminal", "terminal", "repair", "terminal"]);
         let Content::Repair(repair) = &audit.records[2].content else {
             panic!("{kinds:?}");
@@ -305,10 +309,10 @@ fn altered_records_do_not_count_and_truncation_is_a_fault() {
     let altered: Vec<bool> = audit
         .records
         .iter()
-        .map(|one| audit.is_altered(one))
+        .map(|record| audit.is_altered(record))
         .collect();
     assert_eq!(altered, [false, false, false, true]);
-    // Lines that had been read are gone.
+    // Lines that were read before are missing now.
     let first = text.split_inclusive('\n').next().unwrap();
     evidence.replace(first);
     standing.catch_up(&evidence.ledger()).unwrap();

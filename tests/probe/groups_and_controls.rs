@@ -2,7 +2,7 @@
 //! paths, and controls, which show whether the local network works.
 
 use ccass_2fa_lab::{LOGIN_PATH, Lab, Leaf, LoginServer, ProxyFault, TcpFault};
-use harness::exporter::{ConfigFile, Exporter, PATIENCE, run};
+use harness::exporter::{ConfigFile, Exporter, TIMEOUT, run};
 use tokio::time::{Duration, sleep, timeout};
 
 /// The lab's page over two paths, and a control on another server.
@@ -89,8 +89,8 @@ async fn verify_and_metrics_compare_the_paths_of_a_group() {
             sleep(Duration::from_millis(50)).await;
         }
     };
-    let metrics = timeout(PATIENCE, both).await;
-    let metrics = metrics.unwrap_or_else(|_| panic!("no two results within {PATIENCE:?}"));
+    let metrics = timeout(TIMEOUT, both).await;
+    let metrics = metrics.unwrap_or_else(|_| panic!("no two results within {TIMEOUT:?}"));
     let series = |target: &str, way: &str| {
         format!("group_way_success{{group=\"login\",target=\"{target}\",way=\"{way}\"}}")
     };

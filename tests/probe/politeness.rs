@@ -7,7 +7,7 @@ use ccass_2fa_exporter::clock::Clock;
 use ccass_2fa_exporter::config::Config;
 use ccass_2fa_exporter::probe::{Engine, Roots};
 use ccass_2fa_lab::{HttpFault, Lab};
-use harness::exporter::{ConfigFile, Exporter, PATIENCE};
+use harness::exporter::{ConfigFile, Exporter, TIMEOUT};
 use tokio::time::{sleep, timeout};
 
 /// The probe interval of the lab's configuration.
@@ -82,8 +82,8 @@ async fn retry_after_pauses_probing_and_counts_missed_cycles() {
             }
         }
     };
-    let missed = timeout(PATIENCE, missed).await;
-    let missed = missed.unwrap_or_else(|_| panic!("{series} is still 0 after {PATIENCE:?}"));
+    let missed = timeout(TIMEOUT, missed).await;
+    let missed = missed.unwrap_or_else(|_| panic!("{series} is still 0 after {TIMEOUT:?}"));
     // Two minutes contain twelve cycles of 10 s; the last one may fall just behind their end.
     assert!((11.0..=12.0).contains(&missed), "{missed}");
     assert_eq!(lab.login_server.requests().len(), 1);
@@ -102,8 +102,8 @@ async fn sigterm_does_not_wait_for_a_running_probe() {
             sleep(POLL).await;
         }
     };
-    let requested = timeout(PATIENCE, requested).await;
-    requested.unwrap_or_else(|_| panic!("no request within {PATIENCE:?}"));
+    let requested = timeout(TIMEOUT, requested).await;
+    requested.unwrap_or_else(|_| panic!("no request within {TIMEOUT:?}"));
     // Without the exporter's own limit this would wait for the probe, which takes an hour.
     assert_eq!(exporter.terminate().await, Some(0));
 }

@@ -1,4 +1,4 @@
-//! The evidence that `serve` records, beside other programs that record too.
+//! Evidence that `serve` records while other programs record, too.
 
 use std::fs::File;
 use std::path::PathBuf;

@@ -111,7 +111,10 @@ impl Exporters {
             .find(|line| line.starts_with("VmHWM"))
             .unwrap();
         let kilobytes: u64 = line.split_whitespace().nth(1).unwrap().parse().unwrap();
-        assert!(kilobytes * 1024 < MAX_MEMORY_BYTES, "{kilobytes} kB");
+        assert!(
+            kilobytes * 1024 < MAX_MEMORY_BYTES,
+            "the exporter used up to {kilobytes} kB of memory"
+        );
     }
 
     /// How many files and sockets the attacked exporter has open.
@@ -181,7 +184,7 @@ async fn slowloris_headers_time_out_while_scrapes_are_answered() {
 #[tokio::test(flavor = "multi_thread")]
 async fn request_body_that_never_ends_is_not_awaited() {
     let exporters = Exporters::start().await;
-    // The rest of the body never comes, so that an answer means that it was not awaited.
+    // The rest of the body never comes, so that a response means that it was not awaited.
     let partial = b"POST /metrics HTTP/1.1\r\nHost: x\r\nContent-Length: 1000000\r\n\r\na";
     let response = exporters.exchange(partial).await;
     assert!(
@@ -221,9 +224,9 @@ async fn ten_thousand_idle_connections_displace_each_other_and_not_the_scraper()
     );
 }
 
-/// Both ends of a connection have a descriptor, and this process has one end of all of them.
+/// This process has one end of each connection, and other tests run in it at the same time.
 fn raise_descriptor_limit() {
-    const NEEDED: u32 = 10_500;
+    const NEEDED: u32 = 16_384;
     let id = std::process::id().to_string();
     let raised = std::process::Command::new("prlimit")
         .args(["--pid", &id, &format!("--nofile={NEEDED}:")])

@@ -36,12 +36,12 @@ async fn unknown_paths_and_methods_are_refused() {
         assert_contains(path, &text, part);
     }
     let client = reqwest::Client::builder().no_proxy().build().unwrap();
-    let answer = client.post(exporter.url("/metrics")).send().await.unwrap();
-    assert_eq!(answer.status(), 405);
-    assert_eq!(answer.headers()["allow"], "GET, HEAD");
-    let answer = client.get(exporter.url("/metrics")).send().await.unwrap();
+    let response = client.post(exporter.url("/metrics")).send().await.unwrap();
+    assert_eq!(response.status(), 405);
+    assert_eq!(response.headers()["allow"], "GET, HEAD");
+    let response = client.get(exporter.url("/metrics")).send().await.unwrap();
     assert_eq!(
-        answer.headers()["content-type"],
+        response.headers()["content-type"],
         "text/plain; version=0.0.4; charset=utf-8"
     );
 }
@@ -133,12 +133,12 @@ async fn request_head_above_the_limit_is_refused() {
     let exporter = Exporter::start(&[&config.argument()]).await;
     let client = reqwest::Client::builder().no_proxy().build().unwrap();
     let large = "x".repeat(64 * 1024);
-    let answer = client
+    let response = client
         .get(exporter.url("/metrics"))
         .header("x-large", large)
         .send()
         .await;
-    assert!(answer.map_or(true, |answer| answer.status() == 431));
+    assert!(response.map_or(true, |response| response.status() == 431));
     exporter.metrics().await;
 }
 

@@ -30,7 +30,7 @@ fn find_binary() -> String {
 }
 
 /// Limits every wait of a test. It only ends a hang: no test depends on its length.
-pub const PATIENCE: Duration = Duration::from_secs(60);
+pub const TIMEOUT: Duration = Duration::from_secs(120);
 
 /// The path of the release build, for measurements.
 pub fn release_binary() -> PathBuf {
@@ -65,9 +65,9 @@ pub async fn run(arguments: &[&str]) -> Output {
 
 /// Runs a prepared command until it exits.
 pub async fn output_of(command: &mut Command) -> Output {
-    timeout(PATIENCE, command.output())
+    timeout(TIMEOUT, command.output())
         .await
-        .unwrap_or_else(|_| panic!("no exit within {PATIENCE:?}: {:?}", command.as_std()))
+        .unwrap_or_else(|_| panic!("no exit within {TIMEOUT:?}: {:?}", command.as_std()))
         .expect("the exporter starts")
 }
 
@@ -150,7 +150,7 @@ impl Exporter {
     /// Waits for a log line that contains `part`, after those that were returned before.
     pub async fn line_with(&mut self, part: &str) -> String {
         let mut seen = String::new();
-        let found = timeout(PATIENCE, async {
+        let found = timeout(TIMEOUT, async {
             while let Some(line) = self.log.recv().await {
                 if line.contains(part) {
                     return Some(line);
@@ -165,7 +165,7 @@ impl Exporter {
             _ => {
                 let last: Vec<&str> = seen.lines().rev().take(4).collect();
                 panic!(
-                    "no log line with {part:?} within {PATIENCE:?}; the last lines, newest first:\n{}",
+                    "no log line with {part:?} within {TIMEOUT:?}; the last lines, newest first:\n{}",
                     last.join("\n")
                 )
             }
@@ -203,8 +203,8 @@ impl Exporter {
             .status()
             .expect("kill");
         assert!(sent.success());
-        let status = timeout(PATIENCE, self.child.wait()).await;
-        let status = status.unwrap_or_else(|_| panic!("no exit within {PATIENCE:?} of SIGTERM"));
+        let status = timeout(TIMEOUT, self.child.wait()).await;
+        let status = status.unwrap_or_else(|_| panic!("no exit within {TIMEOUT:?} of SIGTERM"));
         status.expect("a status").code()
     }
 }
@@ -214,7 +214,7 @@ static CLIENT: LazyLock<reqwest::Client> = LazyLock::new(|| {
     reqwest::Client::builder()
         .no_proxy()
         .pool_max_idle_per_host(0)
-        .timeout(PATIENCE)
+        .timeout(TIMEOUT)
         .build()
         .expect("a client")
 });
