@@ -20,11 +20,14 @@ fn stdout_of(arguments: &[&str]) -> String {
 }
 
 fn section(code: &str, advice: Advice) -> String {
+    let provide = advice
+        .information_to_provide
+        .map_or(String::new(), |text| format!(" **Provide:** {text}"));
     format!(
-        "### `{code}`\n\n{}\n\n**Ask** {}. **Hand over:** {}\n\n",
+        "### `{code}`\n\n{}\n\n**Contact:** {}. **Action:** {}{provide}\n\n",
         advice.meaning,
         contact(advice.contact),
-        advice.information_to_provide
+        advice.action
     )
 }
 
@@ -39,10 +42,11 @@ fn contact(contact: Contact) -> String {
 fn reasons_document_has_every_reason_and_finding_with_its_advice() {
     let mut text = String::from(
         "# Reasons and findings\n\n\
-         Every failed probe has one first failing layer and one reason out of this list. The code is\n\
-         the value of the `reason` label, the JSON value and the heading here. Over HTTP and for the\n\
-         page, nobody is sent to the Hotline unless the certificate proves that the login server\n\
-         itself answered; then the security team is asked first.\n\n",
+         Every failed probe has one first failing layer and one reason from this list. The code is the\n\
+         value of the `reason` label, the JSON value and the heading here. `verify` and the status page\n\
+         show the same advice with the addresses, names and times of the failure. For http and page the\n\
+         advice names the Hotline only if the certificate proves that the login server answered;\n\
+         otherwise it names the security team.\n\n",
     );
     for layer in LayerName::ALL {
         writeln!(text, "## {}\n", layer.into_str()).unwrap();
@@ -54,7 +58,7 @@ fn reasons_document_has_every_reason_and_finding_with_its_advice() {
         }
     }
     text += "## Findings\n\n\
-             A finding does not fail a probe: the login may work. It has an alert of its own.\n\n";
+             A finding does not fail a probe: the login may work. Each has an alert.\n\n";
     for finding in Finding::ALL {
         text += &section(finding.into_str(), advice::of_finding(*finding));
     }
@@ -65,9 +69,9 @@ fn reasons_document_has_every_reason_and_finding_with_its_advice() {
 fn metrics_document_has_every_metric_with_labels_and_help() {
     let mut text = format!(
         "# Metrics\n\n\
-         Every metric of `/metrics` begins with `{PREFIX}`, which is left out here. Labels besides\n\
-         these come from the scrape. An absent fact is an absent series, never a 0. The usual\n\
-         `process_*` of a Prometheus client stand beside them (on Linux).\n\n\
+         Every metric of `/metrics` begins with `{PREFIX}`, which is omitted here. Other labels come from\n\
+         the scrape. An absent fact is an absent series, never 0. On Linux the usual `process_*`\n\
+         metrics are exported as well.\n\n\
          | metric | type | labels | meaning |\n|---|---|---|---|\n"
     );
     for definition in DEFINITIONS {

@@ -335,7 +335,7 @@ fn done_deadlines_stay_done_and_later_answers_are_merged() {
     let states: Vec<_> = standing
         .deadlines
         .iter()
-        .map(|deadline| (deadline.done, deadline.state.code()))
+        .map(|deadline| (deadline.done, deadline.state.into_str()))
         .collect();
     assert_eq!(
         states,
@@ -408,7 +408,7 @@ fn header_identifies_the_circular() {
     let timetable = Timetable::embedded();
     assert_eq!(timetable.header.reference, "CD/OES/CCASS/013/2023");
     assert_eq!(timetable.header.issued, date(2023, 4, 3));
-    assert_eq!(timetable.header.status.code(), "tentative");
+    assert_eq!(timetable.header.status.into_str(), "tentative");
     assert_eq!(timetable.hash().len(), 12);
     let changed = Timetable::parse(&format!("{SHIPPED}# a note\n")).unwrap();
     assert_ne!(changed.hash(), timetable.hash());
