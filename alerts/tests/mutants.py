@@ -1,16 +1,15 @@
 #!/usr/bin/env python3
-"""How much the unit tests of the rules would notice.
+"""Mutation tests for the unit tests of the alert rules.
 
-Changes one thing at a time in the rules (a threshold, a window, a duration, an operator, a matcher, an
-aggregation), runs the unit tests that load the changed file, and counts the changes that they notice.
-What they do not notice must stand in survivors.txt, each with the reason why it makes no difference;
-what stands there and is noticed after all must go.
+Each mutant changes one thing in the rules: a threshold, a window, a duration, an operator, a matcher or
+an aggregation. The unit tests that load the changed file must fail. A mutant that survives must be
+listed in survivors.txt with the reason why it makes no difference; a listed mutant must survive.
 
-  alerts/tests/mutants.py                  all of them (minutes)
-  alerts/tests/mutants.py meta.yml         those of one file
-  alerts/tests/mutants.py -l meta.yml      lists them, runs nothing
+  alerts/tests/mutants.py                  runs all mutants (minutes)
+  alerts/tests/mutants.py meta.yml         runs the mutants of one file
+  alerts/tests/mutants.py -l meta.yml      lists the mutants without running them
 
-Exits 0 if at least 95 % are noticed and the list of survivors is right.
+Exits 0 if at least 95 % of the mutants are killed and survivors.txt is correct.
 """
 
 import concurrent.futures
@@ -24,17 +23,17 @@ import tempfile
 
 TESTS = pathlib.Path(__file__).resolve().parent
 RULES = TESTS.parent
-FLOOR = 0.95
+MIN_KILLED = 0.95
 UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 
 
 def duration(text, factor):
-    """`3m` times the factor, in seconds: `90s`."""
+    """A duration such as `3m` times the factor, in seconds."""
     return f"{int(int(text[:-1]) * UNITS[text[-1]] * factor)}s"
 
 
-def number(text):
-    """What a threshold is changed to."""
+def other_numbers(text):
+    """The values that replace a threshold."""
     value = float(text)
     if value in (0, 1):
         return [str(int(1 - value))]
@@ -74,8 +73,8 @@ TOKEN = re.compile(
 )
 
 
-def of_expression(text):
-    """(start, end, replacement) of each change to an expression."""
+def expression_changes(text):
+    """Yields (start, end, replacement) for each change to an expression."""
     for match in TOKEN.finditer(text):
         kind, token = match.lastgroup, match.group()
         start, end = match.span()
@@ -83,7 +82,7 @@ def of_expression(text):
             for factor in (2, 0.5):
                 yield start, end, f"[{duration(token[1:-1], factor)}]"
         elif kind == "number":
-            for other in number(token):
+            for other in other_numbers(token):
                 yield start, end, other
         elif kind == "operator" or token in OPERATORS:
             for other in OPERATORS[token]:
@@ -91,7 +90,7 @@ def of_expression(text):
         elif kind == "name" and token in FUNCTIONS and text[end:].lstrip()[:1] in ("(", "b"):
             yield start, end, FUNCTIONS[token]
         elif kind == "matchers":
-            yield from of_matchers(start, token)
+            yield from matcher_changes(start, token)
         elif kind == "labels":
             word, labels = token.split("(")
             labels = [label.strip() for label in labels.rstrip(")").split(",") if label.strip()]
@@ -100,7 +99,8 @@ def of_expression(text):
                 yield start, end, f"{word}({rest})"
 
 
-def of_matchers(start, token):
+def matcher_changes(start, token):
+    """The same for the label matchers `{...}` at `start`."""
     matchers = re.findall(r'\w+(?:=~|!~|!=|=)"[^"]*"', token)
     for index, matcher in enumerate(matchers):
         rest = matchers[:index] + matchers[index + 1 :]
@@ -115,36 +115,36 @@ def of_matchers(start, token):
 
 
 def mutants(path):
-    """(name, text of the changed file) of each change to a rule file."""
+    """Yields (name, text of the changed file) for each change to a rule file."""
     text = path.read_text()
     starts = [found.start() for found in re.finditer(r"^      - (?:record|alert): ", text, re.M)]
     seen = {}
     for start, end in zip(starts, starts[1:] + [len(text)]):
         rule = text[start:end]
-        who = re.match(r"\s*- \w+: (\S+)", rule)[1]
+        rule_name = re.match(r"\s*- \w+: (\S+)", rule)[1]
         severity = re.search(r"severity: (\w+)", rule)
         stage = re.search(r"(?:stage|window): (\w+)", rule)
         for found in (severity, stage):
-            who += f"/{found[1]}" if found else ""
+            rule_name += f"/{found[1]}" if found else ""
         changes = []
         expression = re.search(r"^        expr: (?:\|\n((?:          .*\n|\n)+)|(.*)\n)", rule, re.M)
         group = 1 if expression[1] else 2
         base = expression.start(group)
-        for a, b, other in of_expression(expression[group]):
+        for a, b, other in expression_changes(expression[group]):
             changes.append((base + a, base + b, other))
         for field in re.finditer(r"^        (for|keep_firing_for): (\w+)\n", rule, re.M):
             for factor in (2, 0.5):
                 changes.append((field.start(2), field.end(2), duration(field[2], factor)))
             changes.append((field.start(), field.end(), ""))
         for a, b, other in changes:
-            was = rule[a:b].strip()
-            name = f"{path.name} {who}: {was} -> {other or 'nothing'}"
+            old = rule[a:b].strip()
+            name = f"{path.name} {rule_name}: {old} -> {other or 'nothing'}"
             seen[name] = seen.get(name, 0) + 1
             yield f"{name} ({seen[name]})", text[: start + a] + other + text[start + b :]
 
 
 def tests_of(rule_file):
-    """The test files that load a rule file: its own first, of these the smallest."""
+    """The test files that load a rule file: its own tests first, and small files first."""
     stem = rule_file.removesuffix(".yml")
     tests = [test for test in TESTS.glob("*.yml") if f"../{rule_file}" in test.read_text()]
     return sorted(tests, key=lambda test: (not test.name.startswith(stem), test.stat().st_size))
@@ -157,7 +157,7 @@ def promtool(directory, *arguments):
 
 
 def outcome(rule_file, text, tests):
-    """stillborn (no rule), noticed or survived."""
+    """Returns invalid (not a valid rule file), killed or survived."""
     with tempfile.TemporaryDirectory(prefix="mutant-") as directory:
         root = pathlib.Path(directory)
         for source in RULES.glob("*.yml"):
@@ -165,11 +165,11 @@ def outcome(rule_file, text, tests):
         (root / "tests").mkdir()
         (root / rule_file).write_text(text)
         if promtool(root, "check", "rules", rule_file):
-            return "stillborn"
+            return "invalid"
         for test in tests:
             shutil.copy(test, root / "tests")
             if promtool(root / "tests", "test", "rules", test.name):
-                return "noticed"
+                return "killed"
     return "survived"
 
 
@@ -181,12 +181,12 @@ def main(arguments):
     ]
     tests = sorted({test.name for path in files for test in tests_of(path.name)})
     if not listing and (not tests or promtool(TESTS, "test", "rules", *tests)):
-        return f"the unit tests fail without any change, or there are none: promtool test rules {tests}"
+        return f"the unit tests fail without a mutation, or there are none: promtool test rules {tests}"
     equivalent = {}
     for line in (TESTS / "survivors.txt").read_text().splitlines():
         if line and not line.startswith("#"):
-            name, _, why = line.partition(" # ")
-            equivalent[name.strip()] = why.strip()
+            name, _, reason = line.partition(" # ")
+            equivalent[name.strip()] = reason.strip()
     results = {}
     with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
         futures = {}
@@ -201,24 +201,24 @@ def main(arguments):
             results[futures[future]] = future.result()
     if listing:
         return None
-    living = {name for name, result in results.items() if result == "survived"}
-    noticed = sum(result == "noticed" for result in results.values())
-    total = noticed + len(living)
-    for name in sorted(living - equivalent.keys()):
-        print(f"not noticed: {name}")
+    survivors = {name for name, result in results.items() if result == "survived"}
+    killed = sum(result == "killed" for result in results.values())
+    total = killed + len(survivors)
+    for name in sorted(survivors - equivalent.keys()):
+        print(f"survived: {name}")
     loaded = {path.name for path in files}
     wrong = [
-        name for name in equivalent if name.split()[0] in loaded and name not in living
+        name for name in equivalent if name.split()[0] in loaded and name not in survivors
     ]
     for name in sorted(wrong):
-        print(f"listed in survivors.txt, but noticed or gone: {name}")
-    for name, why in equivalent.items():
-        if not why:
+        print(f"listed in survivors.txt, but killed or no longer generated: {name}")
+    for name, reason in equivalent.items():
+        if not reason:
             print(f"listed in survivors.txt without a reason: {name}")
             wrong.append(name)
-    print(f"{total} changes, {noticed} noticed ({noticed / max(total, 1):.1%}), {len(living)} not")
-    if living - equivalent.keys() or wrong or noticed < FLOOR * total:
-        return "see above"
+    print(f"{total} mutants, {killed} killed ({killed / max(total, 1):.1%}), {len(survivors)} survived")
+    if survivors - equivalent.keys() or wrong or killed < MIN_KILLED * total:
+        return "some mutants survived, or survivors.txt is wrong: see above"
     return None
 
 

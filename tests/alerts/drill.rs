@@ -1,13 +1,13 @@
-//! The rehearsal of the alarm, through a real Alertmanager to a webhook.
+//! The `drill` command: a test alert through a real Alertmanager to a webhook.
 
 use harness::exporter::run;
-use harness::prometheus::Alertmanager;
+use harness::prometheus::{Alertmanager, TIMEOUT};
 use harness::webhook::Webhook;
 
-/// An Alertmanager that sends everything to the webhook.
+/// An Alertmanager that sends every alert to the webhook.
 async fn alertmanager(webhook: &Webhook) -> Alertmanager {
     let config = format!(
-        "route: {{receiver: pager, group_wait: 1s, group_interval: 1s}}\n\
+        "route: {{receiver: pager, group_wait: 0s, group_interval: 1s}}\n\
          receivers: [{{name: pager, webhook_configs: [{{url: \"{}\"}}]}}]\n",
         webhook.url
     );
@@ -15,52 +15,52 @@ async fn alertmanager(webhook: &Webhook) -> Alertmanager {
 }
 
 #[tokio::test]
-async fn a_drill_rings_once_says_where_it_went_and_is_resolved() {
+async fn drill_notifies_once_reports_the_receiver_and_resolves() {
     let mut webhook = Webhook::start().await;
     let alertmanager = alertmanager(&webhook).await;
     let flag = format!("--alertmanager={}", alertmanager.peer.url);
-    let arguments = ["drill", &flag, "--severity=warning", "--hold=3s"];
-    let (output, rung) = tokio::join!(run(&arguments), webhook.next());
-    let told = String::from_utf8(output.stdout).unwrap();
-    let complaint = String::from_utf8_lossy(&output.stderr);
-    assert_eq!(output.status.code(), Some(0), "{complaint}");
+    let arguments = ["drill", &flag, "--severity=warning", "--hold=10s"];
+    let (output, notification) =
+        tokio::join!(run(&arguments), webhook.next("the drill fires", TIMEOUT));
+    let stdout = String::from_utf8(output.stdout).unwrap();
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(0), "{stderr}");
     assert!(
-        told.contains("accepted   active, routed to pager"),
-        "{told}"
+        stdout.contains("accepted   active, routed to pager"),
+        "{stdout}"
     );
-    assert!(told.contains("resolved"), "{told}");
-    assert_eq!(rung["status"], "firing");
-    let labels = &rung["alerts"][0]["labels"];
-    assert_eq!(labels["alertname"], "Ccass2faDrill");
-    assert_eq!(labels["severity"], "warning");
-    let summary = rung["alerts"][0]["annotations"]["summary"]
-        .as_str()
-        .unwrap();
+    assert!(stdout.contains("resolved"), "{stdout}");
+    assert_eq!(notification["status"], "firing");
+    let alert = &notification["alerts"][0];
+    assert_eq!(alert["labels"]["alertname"], "Ccass2faDrill");
+    assert_eq!(alert["labels"]["severity"], "warning");
+    let summary = alert["annotations"]["summary"].as_str().unwrap();
     assert!(summary.starts_with("DRILL"), "{summary}");
-    assert_eq!(webhook.next().await["status"], "resolved");
+    let notification = webhook.next("the drill is resolved", TIMEOUT).await;
+    assert_eq!(notification["status"], "resolved");
 }
 
 #[tokio::test]
-async fn an_alertmanager_that_cannot_be_reached_or_refuses_is_told_with_exit_code_one() {
+async fn drill_exits_1_without_a_working_alertmanager() {
     // Nothing listens on the discard port.
     let output = run(&["drill", "--alertmanager=http://127.0.0.1:9"]).await;
     assert_eq!(output.status.code(), Some(1));
-    let told = String::from_utf8(output.stderr).unwrap();
-    assert!(told.starts_with("cannot reach Alertmanager"), "{told}");
-    // A webhook is no Alertmanager: it takes the alert and shows nothing.
+    let stderr = String::from_utf8(output.stderr).unwrap();
+    assert!(stderr.starts_with("cannot reach Alertmanager"), "{stderr}");
+    // A webhook accepts the alert, but its answer is not Alertmanager's.
     let webhook = Webhook::start().await;
     let flag = format!("--alertmanager={}", webhook.url);
     let output = run(&["drill", &flag]).await;
     assert_eq!(output.status.code(), Some(1));
-    let told = String::from_utf8(output.stderr).unwrap();
+    let stderr = String::from_utf8(output.stderr).unwrap();
     assert!(
-        told.contains("Alertmanager's answer cannot be read"),
-        "{told}"
+        stderr.contains("Alertmanager's answer cannot be read"),
+        "{stderr}"
     );
 }
 
 #[tokio::test]
-async fn a_drill_that_makes_no_sense_is_refused_with_exit_code_two() {
+async fn drill_exits_2_on_invalid_arguments() {
     for (arguments, part) in [
         (&["drill"][..], "--alertmanager"),
         (
@@ -78,7 +78,7 @@ async fn a_drill_that_makes_no_sense_is_refused_with_exit_code_two() {
     ] {
         let output = run(arguments).await;
         assert_eq!(output.status.code(), Some(2), "{arguments:?}");
-        let told = String::from_utf8(output.stderr).unwrap();
-        assert!(told.contains(part), "{arguments:?}: {told}");
+        let stderr = String::from_utf8(output.stderr).unwrap();
+        assert!(stderr.contains(part), "{arguments:?}: {stderr}");
     }
 }

@@ -6,4 +6,5 @@
 mod drill;
 mod migration;
 mod paging;
+mod rehearsal;
 mod rules;

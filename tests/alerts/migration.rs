@@ -1,7 +1,8 @@
-//! The whole migration replayed: the metrics of every second hour, from the real code with an injected clock,
-//! go through the shipped rules in promtool. What stands at ten in the morning of each business day
-//! is alerts/tests/migration.txt, which a person has read.
-//! `make documents` writes it.
+//! Replays the whole migration: the metrics of every second hour, rendered by the real code with an
+//! injected clock, are evaluated with the shipped rules by promtool.
+//!
+//! The alerts that are firing at 10:00 on each business day are compared with
+//! `alerts/tests/migration.txt`, which was reviewed by hand and is written by `make documents`.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
@@ -9,9 +10,7 @@ use std::path::Path;
 
 use ccass_2fa_exporter::calendar::{Calendar, date_at, midnight};
 use ccass_2fa_exporter::config::Config;
-use ccass_2fa_exporter::render::metrics::{
-    Evidence, Format, ReadinessState, Reload, Snapshot, render,
-};
+use ccass_2fa_exporter::render::metrics::{ReadinessState, Evidence, Snapshot, Format, Reload, render};
 use harness::documents::{assert_document, repository};
 use harness::exporter::Metrics;
 use jiff::ToSpan;
@@ -20,17 +19,17 @@ use regex::Regex;
 
 const FIRST: Date = date(2022, 12, 19);
 const LAST: Date = date(2023, 8, 31);
-/// Hours between two scrapes, and two evaluations.
+/// Hours between two scrapes, and between two evaluations.
 const STEP: i64 = 2;
-/// The hour at which a person looks.
-const LOOK: i64 = 10;
+/// The hour of the day at which the alerts are listed.
+const LISTED_HOUR: i64 = 10;
 
-/// A firm, as its configuration and its readiness file say it, day by day.
+/// The configuration and the readiness file of a firm over time.
 struct Firm {
     title: &'static str,
-    /// From which day on which `timetable:` stands in the configuration.
+    /// The `timetable:` of the configuration, each with the first day on which it applies.
     timetable: &'static [(Date, &'static str)],
-    /// From which day on the readiness file has how many accounts.
+    /// The accounts of the readiness file, each with the first day on which they apply.
     accounts: &'static [(Date, Accounts)],
 }
 
@@ -39,7 +38,7 @@ struct Accounts {
     users_missing: u32,
     admins_missing: u32,
     admins_submitted: u32,
-    /// Since the launch, without a smartcard.
+    /// Created since the launch, without a smartcard.
     new: u32,
 }
 
@@ -59,7 +58,7 @@ const fn accounts(
 
 const FIRMS: [Firm; 2] = [
     Firm {
-        title: "A firm that does nothing, and has a new user from 5 June on",
+        title: "A firm that does nothing, with a new user from 5 June",
         timetable: &[(FIRST, "{}")],
         accounts: &[
             (FIRST, accounts(12, 1, 1, 0)),
@@ -67,7 +66,7 @@ const FIRMS: [Firm; 2] = [
         ],
     },
     Firm {
-        title: "A firm that does everything in time, and says so; HKEX names the days of launch and end",
+        title: "A firm that does and records everything in time; HKEX announces the dates of launch and end",
         timetable: &[
             (FIRST, "{}"),
             (date(2023, 4, 12), "{done: {briefing_registration: true}}"),
@@ -103,12 +102,13 @@ const FIRMS: [Firm; 2] = [
     },
 ];
 
-fn holds<T: Copy>(steps: &[(Date, T)], day: Date) -> T {
+/// The value that applies on `day`.
+fn value_on<T>(steps: &[(Date, T)], day: Date) -> &T {
     let step = steps.iter().rev().find(|(from, _)| *from <= day);
-    step.expect("something from the first day on").1
+    &step.expect("a value for the first day").1
 }
 
-/// Series by name, each with a value a step.
+/// The values of each series, one per step.
 #[derive(Default)]
 struct History {
     steps: usize,
@@ -130,7 +130,7 @@ impl History {
         let mut now = midnight(FIRST);
         while now < midnight(LAST) {
             let day = date_at(now);
-            let (_, config) = configs.iter().rev().find(|(from, _)| *from <= day).unwrap();
+            let config = value_on(&configs, day);
             let exposition = Snapshot {
                 config,
                 loaded_at: now,
@@ -147,21 +147,24 @@ impl History {
                 if !series.starts_with("ccass2fa_") {
                     continue;
                 }
-                // promtool's time begins at 0.
+                // promtool starts at time 0.
                 let absolute =
                     series.contains("_timestamp_seconds") || series.contains("_time_seconds");
                 let value = if absolute { value - origin } else { value };
                 history.add(&series, value);
             }
-            history.given(holds(firm.accounts, day), now.as_second() as f64 - origin);
+            history.add_given(
+                *value_on(firm.accounts, day),
+                now.as_second() as f64 - origin,
+            );
             history.steps += 1;
             now += STEP.hours();
         }
         history
     }
 
-    /// The series of what is not built from the timetable.
-    fn given(&mut self, accounts: Accounts, now: f64) {
+    /// Adds the series that do not depend on the timetable.
+    fn add_given(&mut self, accounts: Accounts, now: f64) {
         self.add("up{job=\"ccass2fa\"}", 1.0);
         self.add("ccass2fa_probe_success{role=\"login\",target=\"sso\"}", 1.0);
         self.add("ccass2fa_target_info{role=\"login\",target=\"sso\"}", 1.0);
@@ -186,9 +189,9 @@ impl History {
         values.push(Some(value));
     }
 
-    /// In promtool's notation, runs of one value shortened.
-    fn input(&self) -> String {
-        let mut told = String::new();
+    /// The input series in promtool's notation, with runs of equal values shortened.
+    fn input_series(&self) -> String {
+        let mut text = String::new();
         for (series, values) in &self.series {
             let mut notation = String::new();
             let mut rest = values.as_slice();
@@ -199,7 +202,7 @@ impl History {
                 let _ = write!(notation, "{value}x{more} ");
                 rest = &rest[run..];
             }
-            // An instance and a site as a scrape adds them.
+            // The labels that a scrape adds.
             let labelled = match series.split_once('{') {
                 Some((name, labels)) => {
                     format!("{name}{{instance=\"a:1\",site=\"head-office\",{labels}")
@@ -207,31 +210,33 @@ impl History {
                 None => format!("{series}{{instance=\"a:1\",site=\"head-office\"}}"),
             };
             let _ = writeln!(
-                told,
+                text,
                 "      - {{series: '{labelled}', values: '{}'}}",
                 notation.trim_end()
             );
         }
-        told
+        text
     }
 }
 
-/// What stands, and how grave an outage would be, by hour.
+/// The result of an evaluation, by hour since the first day.
 #[derive(Default)]
-struct TimetableStatus {
-    alerts: BTreeMap<i64, BTreeSet<String>>,
+struct Evaluation {
+    firing: BTreeMap<i64, BTreeSet<String>>,
+    /// The hours at which an outage is a ticket instead of a page.
     soft: BTreeSet<i64>,
 }
 
 const FIRING: &str = "ALERTS{alertstate=\"firing\"}";
 const SOFT: &str = "ccass2fa:outage:soft";
-/// Deadlines that are over by the strict reading alone.
+/// Missed deadlines that are over only if their dates are read strictly.
 const DISPUTED: &str = "\
     label_replace(deadline:ccass2fa_deadline_outer_timestamp_seconds:max > time() and on (deadline) \
     ALERTS{alertname=\"Ccass2faDeadlineMissed\",alertstate=\"firing\"}, \"disputed\", \"yes\", \"\", \"\")";
 
-/// Lets promtool say what stands: it is told to expect nothing, and lists what it finds.
-fn evaluate(history: &History, looks: &[i64]) -> TimetableStatus {
+/// Evaluates the rules with promtool at these hours. The unit test expects no samples, so that promtool
+/// reports all samples as failures.
+fn evaluate(history: &History, hours: &[i64]) -> Evaluation {
     let directory = tempfile::tempdir().unwrap();
     let rules = repository("alerts");
     let mut test = format!(
@@ -240,9 +245,9 @@ fn evaluate(history: &History, looks: &[i64]) -> TimetableStatus {
          group_eval_order: [ccass2fa-context, ccass2fa-deadline, ccass2fa-readiness, ccass2fa-meta]\n\
          tests:\n  - interval: {STEP}h\n    input_series:\n{1}    promql_expr_test:\n",
         rules.display(),
-        history.input()
+        history.input_series()
     );
-    for hour in looks {
+    for hour in hours {
         for expression in [FIRING, SOFT, DISPUTED] {
             let _ = writeln!(
                 test,
@@ -257,16 +262,16 @@ fn evaluate(history: &History, looks: &[i64]) -> TimetableStatus {
         .arg(&file)
         .output()
         .unwrap_or_else(|error| panic!("promtool: {error}; tests/install.sh installs it"));
-    let told = String::from_utf8([output.stdout, output.stderr].concat()).unwrap();
-    let found =
+    let report = String::from_utf8([output.stdout, output.stderr].concat()).unwrap();
+    let failure =
         Regex::new(r#"expr: "([^\n]+)", time: (\w+),\s+exp: ?nil\s+got: ?([^\n]+)"#).unwrap();
     let label = Regex::new(r#"(\w+)="([^"]*)""#).unwrap();
     let braces = Regex::new(r"\{[^}]*\}").unwrap();
-    let mut standing = TimetableStatus::default();
-    for case in found.captures_iter(&told) {
-        let hour = hours(&case[2]);
+    let mut evaluation = Evaluation::default();
+    for case in failure.captures_iter(&report) {
+        let hour = parse_hours(&case[2]);
         if case[1].contains("outage:soft") {
-            standing.soft.insert(hour);
+            evaluation.soft.insert(hour);
             continue;
         }
         for sample in braces.find_iter(&case[3]) {
@@ -285,23 +290,23 @@ fn evaluate(history: &History, looks: &[i64]) -> TimetableStatus {
                     labels["severity"],
                     name.trim_start_matches("Ccass2fa")
                 ),
-                None => "         over by the strict reading alone:".to_owned(),
+                None => "         over only by the strict reading:".to_owned(),
             };
-            let which = ["deadline", "event", "kind", "stage"];
-            let which = which.iter().filter_map(|name| labels.get(name));
-            let line = which.fold(line, |line, value| format!("{line} {value}"));
-            standing.alerts.entry(hour).or_default().insert(line);
+            let shown = ["deadline", "event", "kind", "stage"];
+            let shown = shown.iter().filter_map(|name| labels.get(name));
+            let line = shown.fold(line, |line, value| format!("{line} {value}"));
+            evaluation.firing.entry(hour).or_default().insert(line);
         }
     }
-    assert!(
-        !standing.alerts.is_empty(),
-        "promtool finds nothing:\n{told}"
-    );
-    standing
+    if evaluation.firing.is_empty() {
+        let first: Vec<&str> = report.lines().take(4).collect();
+        panic!("promtool reports no samples:\n{}", first.join("\n"));
+    }
+    evaluation
 }
 
-/// `5w6d10h`, as Prometheus writes a duration.
-fn hours(duration: &str) -> i64 {
+/// Parses a duration such as `5w6d10h`.
+fn parse_hours(duration: &str) -> i64 {
     let parts = Regex::new(r"(\d+)([ywdh])").unwrap();
     parts
         .captures_iter(duration)
@@ -318,60 +323,61 @@ fn hours(duration: &str) -> i64 {
         .sum()
 }
 
-/// Each business day on which something is other than on the one before.
-fn calendar_of(firm: &Firm) -> String {
+/// The alerts of each business day that differs from the one before.
+fn alert_calendar(firm: &Firm) -> String {
     let calendar = Calendar::embedded();
     let mut days = Vec::new();
     let mut day = FIRST;
     while day < LAST {
         if calendar.is_business_day(day) == Some(true) {
-            let hour = (midnight(day).as_second() - midnight(FIRST).as_second()) / 3600 + LOOK;
+            let hour =
+                (midnight(day).as_second() - midnight(FIRST).as_second()) / 3600 + LISTED_HOUR;
             days.push((day, hour));
         }
         day = day.tomorrow().unwrap();
     }
-    let looks: Vec<i64> = days.iter().map(|(_, hour)| *hour).collect();
-    let standing = evaluate(&History::of(firm), &looks);
-    let mut told = format!("{}\n", firm.title);
+    let hours: Vec<i64> = days.iter().map(|(_, hour)| *hour).collect();
+    let evaluation = evaluate(&History::of(firm), &hours);
+    let mut text = format!("{}\n", firm.title);
     let mut before = None;
     for (day, hour) in days {
-        let outage = if standing.soft.contains(&hour) {
+        let outage = if evaluation.soft.contains(&hour) {
             "a ticket"
         } else {
             "a page"
         };
-        let alerts = standing.alerts.get(&hour).cloned().unwrap_or_default();
+        let alerts = evaluation.firing.get(&hour).cloned().unwrap_or_default();
         let now = (outage, alerts);
         if before.as_ref() != Some(&now) {
-            let _ = writeln!(told, "\n{} an outage is {outage}", day.strftime("%F %a"));
+            let _ = writeln!(text, "\n{} an outage is {outage}", day.strftime("%F %a"));
             for line in &now.1 {
-                let _ = writeln!(told, "  {line}");
+                let _ = writeln!(text, "  {line}");
             }
             if now.1.is_empty() {
-                told += "  nothing stands\n";
+                text += "  no alerts\n";
             }
         }
         before = Some(now);
     }
-    told
+    text
 }
 
 #[test]
-fn the_migration_replayed_gives_the_calendar_of_alerts_that_was_reviewed() {
-    let mut told = "\
-# Which alerts of dates, readiness and monitoring stand at 10:00 HKT on the business days of the
-# migration. A day is listed when it differs from the business day before. Deadlines and readiness go
-# by mail on business days, info is only shown. The test tests/alerts/migration.rs holds this file.
+fn alerts_during_the_migration_match_the_reviewed_calendar() {
+    let mut document = "\
+# The deadline, readiness and monitoring alerts that are firing at 10:00 HKT on the business days of the
+# migration. A day is listed if it differs from the business day before. Deadline and readiness alerts
+# are mailed on business days; info alerts are only shown. tests/alerts/migration.rs checks this file.
 "
     .to_owned();
     let calendars = std::thread::scope(|scope| {
         let running = FIRMS
             .each_ref()
-            .map(|firm| scope.spawn(|| calendar_of(firm)));
+            .map(|firm| scope.spawn(|| alert_calendar(firm)));
         running.map(|one| one.join().unwrap())
     });
     for calendar in calendars {
-        let _ = write!(told, "\n{calendar}");
+        let _ = write!(document, "\n{calendar}");
     }
-    assert_document("alerts/tests/migration.txt", &told);
+    assert_document("alerts/tests/migration.txt", &document);
 }

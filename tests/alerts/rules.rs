@@ -1,9 +1,12 @@
-//! The shipped rules and the shipped Alertmanager configuration, by the tools that load them, and the
-//! texts that a person gets. `make documents` writes the list of names
-//! and the texts; read the difference before you commit it.
+//! The shipped rules and the shipped Alertmanager configuration, checked with promtool and amtool.
+//!
+//! `make documents` writes the list of alerts and the texts of their notifications; review the
+//! difference before you commit it.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
+use std::sync::Mutex;
+use std::thread::available_parallelism;
 
 use harness::documents::{assert_document, read, repository};
 use harness::exporter::run;
@@ -11,7 +14,7 @@ use regex::Regex;
 use serde_json::{Value, json};
 
 #[tokio::test]
-async fn the_holidays_of_the_shipped_configuration_are_those_of_the_calendar() {
+async fn alertmanager_holidays_match_the_calendar() {
     let output = run(&[
         "timetable",
         "--format=alertmanager",
@@ -20,53 +23,56 @@ async fn the_holidays_of_the_shipped_configuration_are_those_of_the_calendar() {
     ])
     .await;
     assert_eq!(output.status.code(), Some(0));
-    let told = String::from_utf8(output.stdout).unwrap();
+    let generated = String::from_utf8(output.stdout).unwrap();
     let shipped = read("alerts/alertmanager.yml");
     let start = shipped
         .find("time_intervals:\n  - name: hk-business-hours")
         .unwrap();
-    assert_eq!(told, shipped[start..]);
+    assert_eq!(generated, shipped[start..]);
     let output = run(&["timetable", "--format=alertmanager", "--year=1999"]).await;
     assert_eq!(output.status.code(), Some(2));
 }
 
-/// Runs a tool in the repository; its output, which is shown where it fails.
+/// Runs a tool in the repository's root and returns its output. Panics if it fails.
 fn tool(program: &str, arguments: &[&str]) -> String {
     let output = std::process::Command::new(program)
         .args(arguments)
         .current_dir(repository(""))
         .output()
         .unwrap_or_else(|error| panic!("{program}: {error}; tests/install.sh installs it"));
-    let told = [output.stdout, output.stderr].concat();
-    let told = String::from_utf8_lossy(&told).into_owned();
-    assert!(output.status.success(), "{program} {arguments:?}: {told}");
-    told
+    let text = [output.stdout, output.stderr].concat();
+    let text = String::from_utf8_lossy(&text).into_owned();
+    if !output.status.success() {
+        let first: Vec<&str> = text.lines().take(20).collect();
+        panic!("{program} {}: {}", arguments.join(" "), first.join("\n"));
+    }
+    text
 }
 
-/// The YAML files of a folder.
-fn yaml(folder: &str) -> Vec<String> {
-    let path = repository(folder);
+/// The YAML files in a directory.
+fn yaml_files(directory: &str) -> Vec<String> {
+    let path = repository(directory);
     let mut files: Vec<String> = std::fs::read_dir(path)
         .unwrap()
         .map(|entry| entry.unwrap().file_name().into_string().unwrap())
         .filter(|name| name.ends_with(".yml"))
-        .map(|name| format!("{folder}/{name}"))
+        .map(|name| format!("{directory}/{name}"))
         .collect();
     files.sort();
     files
 }
 
-/// The rule files: all but the configurations that stand beside them.
-fn rules() -> Vec<String> {
-    let mut files = yaml("alerts");
+/// The rule files: all YAML files in `alerts` except the two configuration files.
+fn rule_files() -> Vec<String> {
+    let mut files = yaml_files("alerts");
     files.retain(|file| !file.ends_with("alertmanager.yml") && !file.ends_with("prometheus.yml"));
     assert!(files.len() >= 9, "{files:?}");
     files
 }
 
 #[test]
-fn the_rules_pass_promtool_with_every_lint_fatal() {
-    let files = rules();
+fn rules_pass_promtool_with_all_lints_fatal() {
+    let files = rule_files();
     let mut arguments = vec!["check", "rules", "--lint=all", "--lint-fatal"];
     arguments.extend(files.iter().map(String::as_str));
     tool("promtool", &arguments);
@@ -82,21 +88,31 @@ fn the_rules_pass_promtool_with_every_lint_fatal() {
 }
 
 #[test]
-fn the_rules_fire_and_stay_silent_as_their_unit_tests_say() {
-    let files = yaml("alerts/tests");
+fn rules_pass_their_unit_tests() {
+    let files = yaml_files("alerts/tests");
     assert!(files.len() >= 9, "{files:?}");
-    let mut arguments = vec!["test", "rules"];
-    arguments.extend(files.iter().map(String::as_str));
-    tool("promtool", &arguments);
+    let files = Mutex::new(files.into_iter());
+    let next = || files.lock().unwrap().next();
+    let run_tests = || {
+        while let Some(file) = next() {
+            tool("promtool", &["test", "rules", &file]);
+        }
+    };
+    // promtool uses one processor.
+    std::thread::scope(|scope| {
+        for _ in 0..available_parallelism().map_or(1, usize::from) {
+            scope.spawn(run_tests);
+        }
+    });
 }
 
 #[test]
-fn alertmanager_takes_the_shipped_configuration_and_routes_by_it() {
+fn alertmanager_routes_each_alert_to_its_receiver() {
     tool("amtool", &["check-config", "alerts/alertmanager.yml"]);
     tool("bash", &["alerts/tests/routes.sh"]);
 }
 
-/// An alert's rules: its category, and its severities with the time that each waits.
+/// The category of each alert, and of each of its rules the severity, stage and `for`.
 fn alerts() -> BTreeMap<String, (String, Vec<String>)> {
     let rule = Regex::new(r"(?m)^      - alert: (\w+)$").unwrap();
     let field = |text: &str, name: &str| {
@@ -106,7 +122,7 @@ fn alerts() -> BTreeMap<String, (String, Vec<String>)> {
             .map_or(String::new(), |found| found[1].to_owned())
     };
     let mut alerts: BTreeMap<String, (String, Vec<String>)> = BTreeMap::new();
-    for file in rules() {
+    for file in rule_files() {
         let text = read(&file);
         let starts: Vec<_> = rule.captures_iter(&text).collect();
         for (index, start) in starts.iter().enumerate() {
@@ -120,9 +136,8 @@ fn alerts() -> BTreeMap<String, (String, Vec<String>)> {
             }
             let alert = alerts.entry(start[1].to_owned()).or_default();
             alert.0 = field(body, "category");
-            let wait = field(body, "for");
-            let which = [field(body, "stage"), field(body, "window")].concat();
-            let rule = [field(body, "severity"), which, wait];
+            let stage = [field(body, "stage"), field(body, "window")].concat();
+            let rule = [field(body, "severity"), stage, field(body, "for")];
             let rule: Vec<String> = rule.into_iter().filter(|part| !part.is_empty()).collect();
             alert.1.push(rule.join(" "));
         }
@@ -131,22 +146,22 @@ fn alerts() -> BTreeMap<String, (String, Vec<String>)> {
 }
 
 #[test]
-fn each_alert_is_listed_tested_and_has_its_section_in_the_runbook() {
+fn each_alert_is_listed_tested_and_in_the_runbook() {
     let runbook = read("docs/runbook.md");
     let (mut fired, mut silent) = (BTreeSet::new(), BTreeSet::new());
     for case in cases() {
         let name = case["alertname"].as_str().unwrap().to_owned();
-        match case["exp_alerts"]
-            .as_array()
-            .is_some_and(|list| !list.is_empty())
-        {
-            true => fired.insert(name),
-            false => silent.insert(name),
-        };
+        let expected = case["exp_alerts"].as_array();
+        if expected.is_some_and(|list| !list.is_empty()) {
+            fired.insert(name);
+        } else {
+            silent.insert(name);
+        }
     }
     let alerts = alerts();
-    let mut told =
-        "# Every alert: its category, and its severities, each with what it waits.\n".to_owned();
+    let mut list = "# Each alert, its category, and the severity and `for` of each of its rules.\n\
+        # tests/alerts/rules.rs checks this file.\n"
+        .to_owned();
     for (name, (category, severities)) in alerts.clone() {
         assert!(name.starts_with("Ccass2fa") && name.len() <= 40, "{name}");
         assert!(
@@ -157,12 +172,12 @@ fn each_alert_is_listed_tested_and_has_its_section_in_the_runbook() {
             fired.contains(&name),
             "{name} has no unit test in which it fires"
         );
-        let never = name == "Ccass2faWatchdog";
+        let always_fires = name == "Ccass2faWatchdog";
         assert!(
-            never || silent.contains(&name),
+            always_fires || silent.contains(&name),
             "{name} has no unit test in which it is silent"
         );
-        let _ = writeln!(told, "{name:40} {category:12} {}", severities.join(", "));
+        let _ = writeln!(list, "{name:40} {category:12} {}", severities.join(", "));
     }
     for heading in runbook
         .lines()
@@ -170,16 +185,16 @@ fn each_alert_is_listed_tested_and_has_its_section_in_the_runbook() {
     {
         assert!(
             alerts.contains_key(&format!("Ccass2fa{heading}")),
-            "the runbook's section {heading} is of no alert"
+            "docs/runbook.md has a section for {heading}, which is not an alert"
         );
     }
-    assert_document("alerts/names.txt", &told);
+    assert_document("alerts/names.txt", &list);
 }
 
-/// Every case of the unit tests that expects alerts, or expects none.
+/// The `alert_rule_test` cases of the unit tests.
 fn cases() -> Vec<Value> {
     let mut cases = Vec::new();
-    for file in yaml("alerts/tests") {
+    for file in yaml_files("alerts/tests") {
         let document: Value =
             serde_saphyr::from_str(&read(&file)).unwrap_or_else(|error| panic!("{file}: {error}"));
         for group in document["tests"].as_array().unwrap() {
@@ -194,16 +209,16 @@ fn cases() -> Vec<Value> {
     cases
 }
 
-/// One alert of each name and severity as the unit tests expect it, with all its words.
+/// By name and severity, the first alert that a unit test expects with all its annotations.
 fn examples() -> BTreeMap<(String, String), Value> {
     let mut examples = BTreeMap::new();
     for case in cases() {
         for alert in case["exp_alerts"].as_array().into_iter().flatten() {
             let name = case["alertname"].as_str().unwrap();
             let labels = &alert["exp_labels"];
-            let words = &alert["exp_annotations"];
+            let annotations = &alert["exp_annotations"];
             let severity = labels["severity"].as_str().unwrap_or_default();
-            let linked = words["runbook_url"]
+            let has_links = annotations["runbook_url"]
                 .as_str()
                 .unwrap_or_default()
                 .starts_with("http");
@@ -211,11 +226,11 @@ fn examples() -> BTreeMap<(String, String), Value> {
             labels["alertname"] = name.into();
             let key = (name.to_owned(), severity.to_owned());
             let example = json!({
-                "status": "firing", "labels": labels, "annotations": words,
+                "status": "firing", "labels": labels, "annotations": annotations,
                 "startsAt": "2026-11-24T00:05:00Z", "endsAt": "2026-11-24T01:20:00Z",
                 "generatorURL": "", "fingerprint": "",
             });
-            if linked {
+            if has_links {
                 examples.entry(key).or_insert(example);
             }
         }
@@ -223,8 +238,8 @@ fn examples() -> BTreeMap<(String, String), Value> {
     examples
 }
 
-/// A notification as the shipped templates word it: its subject and its text.
-fn worded(alerts: &[Value], status: &str) -> String {
+/// The subject and the text of a notification, rendered with the shipped templates.
+fn render(alerts: &[Value], status: &str) -> String {
     let directory = tempfile::tempdir().unwrap();
     let data = directory.path().join("data.json");
     let alerts: Vec<Value> = alerts
@@ -253,27 +268,28 @@ fn worded(alerts: &[Value], status: &str) -> String {
 }
 
 #[test]
-fn the_texts_that_a_person_gets_are_those_that_were_read() {
+fn notification_texts_match_the_reviewed_document() {
     let examples = examples();
-    let mut told = "\
-What a person gets for each alert: the subject of the mail (the title of the webhook's message), then
-the text. Written from the unit tests' alerts and the shipped templates; tests/alerts/rules.rs holds it.
+    let mut document = "\
+The notification of each alert: the subject of the mail (or the title of the webhook's message), then the
+text. Rendered with the shipped templates from the alerts of the unit tests; tests/alerts/rules.rs
+checks this file.
 "
     .to_owned();
     for (name, _) in alerts() {
-        let of_it: Vec<_> = examples
+        let matching: Vec<_> = examples
             .iter()
             .filter(|((one, _), _)| *one == name)
             .collect();
         assert!(
-            !of_it.is_empty(),
-            "{name}: no unit test expects it with its links"
+            !matching.is_empty(),
+            "no unit test expects {name} with its links"
         );
-        for (_, alert) in of_it {
-            let text = worded(std::slice::from_ref(alert), "firing");
-            assert!(!text.contains("  "), "two spaces: {text}");
-            assert!(!text.contains("<no value>"), "{text}");
-            let _ = write!(told, "\n==== {name}\n\n{}\n", text.trim_end());
+        for (_, alert) in matching {
+            let text = render(std::slice::from_ref(alert), "firing");
+            assert!(!text.contains("  "), "two spaces in {name}: {text}");
+            assert!(!text.contains("<no value>"), "{name}: {text}");
+            let _ = write!(document, "\n==== {name}\n\n{}\n", text.trim_end());
         }
     }
     let outage = &examples[&("Ccass2faLoginUnreachable".to_owned(), "critical".to_owned())];
@@ -282,18 +298,18 @@ the text. Written from the unit tests' alerts and the shipped templates; tests/a
         "warning".to_owned(),
     )];
     for (title, alerts, status) in [
-        ("an outage that is over", vec![outage.clone()], "resolved"),
+        ("a resolved outage", vec![outage.clone()], "resolved"),
         (
-            "two in one message",
+            "two alerts in one notification",
             vec![expires.clone(), outage.clone()],
             "firing",
         ),
     ] {
         let _ = write!(
-            told,
+            document,
             "\n==== {title}\n\n{}\n",
-            worded(&alerts, status).trim_end()
+            render(&alerts, status).trim_end()
         );
     }
-    assert_document("alerts/tests/texts.txt", &told);
+    assert_document("alerts/tests/texts.txt", &document);
 }

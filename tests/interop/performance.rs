@@ -1,15 +1,17 @@
-//! The documented limits of the release binary, which `make release` builds. Each is about what the
-//! program can do on a free processor: other programs only add time, so the fastest of several runs
-//! counts.
+//! The documented limits of the release binary, which `make release` builds. They hold for a machine
+//! with a free processor: the time that threads wait for one is not counted, and the best of several
+//! runs decides.
 
+use std::io::Read;
 use std::net::{Ipv4Addr, SocketAddr};
+use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 use ccass_2fa_lab::{Authority, Delays, Lab, Leaf};
 use harness::exporter::{ConfigFile, Exporter, Metrics, release_binary};
 use tokio::process::Command;
 
-use crate::TIMEOUT;
+const RUNS: usize = 5;
 
 fn release_command(config: &ConfigFile) -> Command {
     let mut command = Command::new(release_binary());
@@ -29,51 +31,80 @@ async fn resident_memory_with_one_target_is_below_15_mb() {
     assert!(resident < 15e6, "{resident} bytes");
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn exporter_listens_within_50_ms() {
-    let config = ConfigFile::new("targets: []\n");
-    assert_takes_less_than(Duration::from_millis(50), async || {
-        let started = Instant::now();
-        // Spawned, and its log read until it listens.
-        let exporter = Exporter::spawn(&mut release_command(&config)).await;
-        let elapsed = started.elapsed();
-        assert_eq!(exporter.terminate().await, Some(0));
-        elapsed
-    })
-    .await;
+/// The time that a thread ran, and the time that it was ready to run but waited for a processor; zero
+/// if it has ended or the kernel does not measure this.
+fn ran_and_waited(thread: &str) -> [Duration; 2] {
+    let schedstat = std::fs::read_to_string(format!("/proc/{thread}/schedstat"));
+    let schedstat = schedstat.unwrap_or_default();
+    let mut nanoseconds = schedstat.split_whitespace().map(str::parse);
+    [(); 2].map(|()| Duration::from_nanos(nanoseconds.next().map_or(0, Result::unwrap)))
+}
+
+/// Measures the time from the start of a process to an event, without the waits of its main thread
+/// and of this thread, on which the whole test runs.
+struct Stopwatch {
+    started: Instant,
+    waited_before: Duration,
+}
+
+impl Stopwatch {
+    fn start() -> Self {
+        let [_, waited_before] = ran_and_waited("thread-self");
+        Self {
+            started: Instant::now(),
+            waited_before,
+        }
+    }
+
+    fn elapsed(&self, process: u32) -> Duration {
+        let elapsed = self.started.elapsed();
+        let [_, own] = ran_and_waited("thread-self");
+        let [ran, waited] = ran_and_waited(&process.to_string());
+        // Both threads may have waited at the same time.
+        let without_waits = elapsed.saturating_sub(own - self.waited_before + waited);
+        without_waits.max(ran)
+    }
 }
 
 #[tokio::test]
-async fn hundred_thousand_accounts_are_read_within_200_ms() {
+async fn exporter_listens_within_50_ms() {
+    let config = ConfigFile::new("targets: []\n");
+    let mut fastest = Duration::MAX;
+    for _ in 0..RUNS {
+        let stopwatch = Stopwatch::start();
+        // Returns when the exporter has logged that it listens.
+        let exporter = Exporter::spawn(&mut release_command(&config)).await;
+        let process = exporter.child.id().expect("it runs");
+        fastest = fastest.min(stopwatch.elapsed(process));
+        assert_eq!(exporter.terminate().await, Some(0));
+    }
+    assert!(fastest < Duration::from_millis(50), "{fastest:?}");
+}
+
+#[test]
+fn hundred_thousand_accounts_are_read_within_200_ms() {
     let config = ConfigFile::new("targets: []\nreadiness: {file: accounts.csv}\n");
     let rows = "user,confirmed,no\ndelegated_admin,submitted,yes\n".repeat(50_000);
     let text = format!("kind,email,created_after_launch\n{rows}");
     std::fs::write(config.directory().join("accounts.csv"), text).unwrap();
-    assert_takes_less_than(Duration::from_millis(200), async || {
-        let started = Instant::now();
-        let output = release_command(&config).arg("check").output().await;
-        let elapsed = started.elapsed();
-        let stdout = String::from_utf8(output.unwrap().stdout).unwrap();
+    let mut fastest = Duration::MAX;
+    for _ in 0..RUNS {
+        let stopwatch = Stopwatch::start();
+        let mut child = std::process::Command::new(release_binary())
+            .args(["check".to_owned(), config.argument()])
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut stdout = String::new();
+        let mut pipe = child.stdout.take().unwrap();
+        pipe.read_to_string(&mut stdout).unwrap();
+        // The kernel keeps the times of the process until its exit status is read.
+        fastest = fastest.min(stopwatch.elapsed(child.id()));
+        assert!(child.wait().unwrap().success());
         let counts = "users: 50000 of 50000 confirmed";
         assert!(stdout.contains(counts), "{stdout}");
-        elapsed
-    })
-    .await;
-}
-
-/// Repeats a measurement until one is below `limit`, at least five times and within [`TIMEOUT`].
-async fn assert_takes_less_than(limit: Duration, measure: impl AsyncFn() -> Duration) {
-    let started = Instant::now();
-    let mut fastest = Duration::MAX;
-    let mut runs = 0;
-    while runs < 5 || (fastest >= limit && started.elapsed() < TIMEOUT) {
-        fastest = fastest.min(measure().await);
-        runs += 1;
     }
-    assert!(
-        fastest < limit,
-        "the fastest of {runs} runs took {fastest:?}"
-    );
+    assert!(fastest < Duration::from_millis(200), "{fastest:?}");
 }
 
 /// The phases by blackbox_exporter's names, and the duration of each.
@@ -84,12 +115,12 @@ const PHASES: [(&str, Duration); 4] = [
     ("transfer", Delays::BODY),
 ];
 
-#[tokio::test(flavor = "multi_thread")]
+#[tokio::test]
 async fn phases_are_accurate_when_idle() {
     assert_phases_are_accurate(0).await;
 }
 
-#[tokio::test(flavor = "multi_thread")]
+#[tokio::test]
 async fn phases_are_accurate_while_100_targets_are_probed() {
     assert_phases_are_accurate(100).await;
 }
@@ -97,7 +128,6 @@ async fn phases_are_accurate_while_100_targets_are_probed() {
 /// Probes a server with known delays. In one of several runs, every phase must be within 5 ms of its
 /// delay at its best and within 20 ms in the median.
 async fn assert_phases_are_accurate(targets: usize) {
-    const RUNS: usize = 5;
     let authority = Authority::new("Delays");
     let identity = authority.issue(&Leaf::for_name("slow.test"));
     let any = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
@@ -134,15 +164,29 @@ async fn assert_phases_are_accurate(targets: usize) {
 /// Probes 15 times. The error names a phase that was not accurate.
 async fn run_of_probes(exporter: &Exporter, url: &str) -> Result<(), String> {
     let mut differences = [const { Vec::new() }; PHASES.len()];
+    let process = exporter.child.id().expect("it runs");
+    let all_waits = || {
+        let threads = std::fs::read_dir(format!("/proc/{process}/task")).expect("it runs");
+        let names = threads.flatten().map(|thread| thread.file_name());
+        let of_process: Duration = names
+            .map(|name| ran_and_waited(&format!("{process}/task/{}", name.display()))[1])
+            .sum();
+        of_process + ran_and_waited("thread-self")[1]
+    };
     for _ in 0..15 {
+        let waited_before = all_waits();
         let query = [("target", url), ("module", "slow")];
         let (_, text) = harness::exporter::probe(&exporter.url(""), &query, None).await;
+        let waited = all_waits().saturating_sub(waited_before);
+        let waited = 1e3 * waited.as_secs_f64();
         let metrics = Metrics::parse(&text);
         assert_eq!(metrics.series.get("probe_success"), Some(&1.0));
         for ((phase, delay), differences) in PHASES.iter().zip(&mut differences) {
             let series = format!("probe_http_duration_seconds{{phase=\"{phase}\"}}");
             let seconds = metrics.series[&series];
-            differences.push(1e3 * (seconds - delay.as_secs_f64()));
+            let difference = 1e3 * (seconds - delay.as_secs_f64());
+            // Waiting for a processor may make a phase longer, or shorter if its start is noticed late.
+            differences.push(difference.signum() * (difference.abs() - waited).max(0.0));
         }
     }
     for ((phase, _), mut differences) in PHASES.iter().zip(differences) {
@@ -150,7 +194,7 @@ async fn run_of_probes(exporter: &Exporter, url: &str) -> Result<(), String> {
         let (best, median) = (differences[0], differences[7]);
         if !(-5.0..5.0).contains(&best) || !(-5.0..20.0).contains(&median) {
             return Err(format!(
-                "{phase} differs by {best:.1} ms at best, by {median:.1} ms in the median"
+                "{phase} differs by {best:.1} ms at best, by {median:.1} ms in the median, without waits"
             ));
         }
     }

@@ -300,7 +300,9 @@ async fn assert_failing_page(name: &str, parts: &[&str]) {
     let lab = Lab::start().await.expect("the lab starts");
     let fault = scenario(name).unwrap_or_else(|| panic!("no scenario {name}"));
     lab.provoke(fault);
-    let config = ConfigFile::new(&format!("{TOP}{}", lab.config_for(fault)));
+    // A single probe: the page does not change while the browser starts.
+    let config = with_limits(&lab.config_for(fault), "interval: 1h, timeout: 10s");
+    let config = ConfigFile::new(&format!("{TOP}{config}"));
     let mut exporter = Exporter::start(&[&config.argument()]).await;
     exporter.first_probe().await;
     let pages = inspect(name, &exporter.url("/?refresh=off")).await;
@@ -373,27 +375,7 @@ async fn page_of_two_hundred_targets_unfolds_only_the_failing_one() {
     // The first probes are spread over the interval. The timeout is never reached on a busy machine.
     let config = ConfigFile::new(&with_limits(&text, "interval: 20s, timeout: 20s"));
     let mut exporter = Exporter::start(&[&config.argument()]).await;
-    let deadline = Instant::now() + TIMEOUT;
-    loop {
-        let metrics = exporter.metrics().await;
-        let results = metrics.family("probe_success");
-        if results.len() == TARGETS {
-            let failing: Vec<&str> = results
-                .iter()
-                .filter(|(_, success)| *success == 0.0)
-                .map(|(series, _)| *series)
-                .collect();
-            assert_eq!(failing.len(), 1, "{:?}", &failing[..failing.len().min(5)]);
-            break;
-        }
-        assert!(
-            Instant::now() < deadline,
-            "{} of {TARGETS} targets were probed within {} s",
-            results.len(),
-            TIMEOUT.as_secs()
-        );
-        sleep(Duration::from_millis(500)).await;
-    }
+    assert_eq!(wait_for_all_targets(&exporter, TARGETS).await, 1, "failing");
     // One cycle is enough; more would only compete with the browser.
     std::fs::write(
         config.path(),
@@ -418,6 +400,26 @@ async fn page_of_two_hundred_targets_unfolds_only_the_failing_one() {
     assert_eq!(unfolded(&pages[0]), 2);
 }
 
+/// Waits until each of so many targets has a result; returns how many are failing.
+async fn wait_for_all_targets(exporter: &Exporter, targets: usize) -> usize {
+    let deadline = Instant::now() + TIMEOUT;
+    loop {
+        let metrics = exporter.metrics().await;
+        let results = metrics.family("probe_success");
+        if results.len() == targets {
+            let failing = results.iter().filter(|(_, success)| *success == 0.0);
+            return failing.count();
+        }
+        assert!(
+            Instant::now() < deadline,
+            "{} of {targets} targets were probed within {} s",
+            results.len(),
+            TIMEOUT.as_secs()
+        );
+        sleep(Duration::from_millis(500)).await;
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn targets_expected_unreachable_do_not_affect_the_login_verdict() {
     let lab = Lab::start().await.expect("the lab starts");
@@ -427,10 +429,8 @@ async fn targets_expected_unreachable_do_not_affect_the_login_verdict() {
          \x20 - {{name: is-closed, url: \"https://127.0.0.1:1/\", expect: unreachable}}\n",
         lab.config()
     ));
-    let mut exporter = Exporter::start(&[&config.argument()]).await;
-    for _target in 0..3 {
-        exporter.first_probe().await;
-    }
+    let exporter = Exporter::start(&[&config.argument()]).await;
+    wait_for_all_targets(&exporter, 3).await;
     let pages = inspect("closed", &exporter.url("/?refresh=off")).await;
     assert_all_show(
         &pages,

@@ -1,5 +1,5 @@
-//! Prometheus and Alertmanager as a firm runs them: the real programs with the shipped files, into
-//! which only addresses are put and whose durations alone are shortened.
+//! Prometheus and Alertmanager with the shipped rules and configuration files. Only addresses are
+//! filled in and durations shortened.
 
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
@@ -9,10 +9,21 @@ use crate::documents::{self, repository};
 use regex::{Captures, Regex};
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::{Child, Command};
+use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
+use tokio::time::{sleep, timeout};
 
 pub const PROMETHEUS: &str = "prometheus";
 
-/// The newest version that Debian has of a program, which `tests/newest.sh` unpacks.
+/// The names of the Alertmanager program: Debian's and upstream's.
+pub const ALERTMANAGERS: [&str; 2] = ["prometheus-alertmanager", "alertmanager"];
+
+/// How long to wait for an event before the test fails: several times what a slow machine needs.
+pub const TIMEOUT: Duration = Duration::from_secs(300);
+
+/// Between two looks at a state that is polled.
+const POLL_INTERVAL: Duration = Duration::from_millis(200);
+
+/// The path of a program in the newest version that Debian has, unpacked by `tests/newest.sh`.
 pub fn newest(program: &str) -> String {
     let path = repository("target/newest/root/usr/bin").join(program);
     assert!(
@@ -23,55 +34,63 @@ pub fn newest(program: &str) -> String {
     path.to_string_lossy().into_owned()
 }
 
-/// As Debian calls it, and as its makers do.
-pub const ALERTMANAGERS: [&str; 2] = ["prometheus-alertmanager", "alertmanager"];
-
-/// The first of these programs that this machine has.
+/// The first of these programs that is on the `PATH`.
 pub fn installed<'a>(names: &[&'a str]) -> Option<&'a str> {
     let path = std::env::var_os("PATH")?;
-    let has = |name: &&&str| std::env::split_paths(&path).any(|one| one.join(name).is_file());
-    names.iter().find(has).copied()
+    let exists = |name: &&&str| std::env::split_paths(&path).any(|one| one.join(name).is_file());
+    names.iter().find(exists).copied()
 }
 
-/// What the durations of the shipped rules are divided by. The exporter probes every 10 s at the
-/// soonest, instead of every minute: windows divided by more than 12 would hold a single probe.
-#[derive(Clone, Copy)]
-pub struct Shortened {
-    /// `[3m]`
-    pub windows: u64,
-    /// `for: 2m`, `keep_firing_for: 5m`, `interval: 1m`
-    pub waits: u64,
-}
-
-/// As quick as it goes with probes every 10 s.
-pub const QUICK: Shortened = Shortened {
-    windows: 10,
-    waits: 20,
-};
-/// As the interval is: everything happens in its real proportion.
-pub const IN_PROPORTION: Shortened = Shortened {
-    windows: 6,
-    waits: 6,
-};
-
-impl Shortened {
-    /// The rules with shorter durations and nothing else changed.
-    pub fn rules(self, text: &str) -> String {
-        let windows = Regex::new(r"\[(\d+)([smhd])\]").unwrap();
-        let text = windows.replace_all(text, |found: &Captures| {
-            format!("[{}]", divided(found, self.windows))
-        });
-        let waits = Regex::new(r"(?m)^( +(?:for|keep_firing_for|interval): )(\d+)([smhd])$");
-        let waits = waits.unwrap().replace_all(&text, |found: &Captures| {
-            let wait = milliseconds(&found[2], &found[3]) / self.waits;
-            format!("{}{wait}ms", &found[1])
-        });
-        waits.into_owned()
+/// Polls until `condition` returns a value; panics with `awaited` after [`TIMEOUT`].
+pub async fn wait_until<T>(awaited: &str, mut condition: impl AsyncFnMut() -> Option<T>) -> T {
+    let polling = timeout(TIMEOUT, async {
+        loop {
+            if let Some(value) = condition().await {
+                return value;
+            }
+            sleep(POLL_INTERVAL).await;
+        }
+    });
+    match polling.await {
+        Ok(value) => value,
+        Err(_) => panic!("not within {} s: {awaited}", TIMEOUT.as_secs()),
     }
 }
 
-fn divided(found: &Captures, by: u64) -> String {
-    format!("{}ms", milliseconds(&found[1], &found[2]) / by)
+/// Divisors for the durations of the shipped rules.
+///
+/// The exporter's shortest probe interval is 10 s instead of the default of 60 s, so a window
+/// divided by more than 12 could hold no probe at all.
+#[derive(Clone, Copy)]
+pub struct Shortening {
+    /// For `[3m]`.
+    pub windows: u64,
+    /// For `for: 2m`, `keep_firing_for: 5m` and `interval: 1m`.
+    pub waits: u64,
+}
+
+/// Short, and still safe with probes every 10 s: the time for which a finding is remembered
+/// (`[3m]`) stays shorter than the time for which it must last (`for: 10m`).
+pub const QUICK: Shortening = Shortening {
+    windows: 12,
+    waits: 30,
+};
+
+impl Shortening {
+    /// The text of a rule file with shorter durations.
+    pub fn apply(self, rules: &str) -> String {
+        let windows = Regex::new(r"\[(\d+)([smhd])\]").unwrap();
+        let rules = windows.replace_all(rules, |found: &Captures| {
+            let window = milliseconds(&found[1], &found[2]) / self.windows;
+            format!("[{window}ms]")
+        });
+        let waits = Regex::new(r"(?m)^( +(?:for|keep_firing_for|interval): )(\d+)([smhd])$");
+        let rules = waits.unwrap().replace_all(&rules, |found: &Captures| {
+            let wait = milliseconds(&found[2], &found[3]) / self.waits;
+            format!("{}{wait}ms", &found[1])
+        });
+        rules.into_owned()
+    }
 }
 
 fn milliseconds(number: &str, unit: &str) -> u64 {
@@ -85,8 +104,8 @@ fn milliseconds(number: &str, unit: &str) -> u64 {
         }
 }
 
-/// The shipped Alertmanager configuration with this webhook for each receiver that is one, and
-/// with groups sent after 2 seconds instead of half a minute and more.
+/// The shipped Alertmanager configuration with every webhook receiver sending to `webhook`, and with
+/// a `group_wait` and `group_interval` of 2 s.
 pub fn alertmanager_yml(webhook: &str) -> String {
     let text = documents::read("alerts/alertmanager.yml");
     let urls = Regex::new(r"- url: https://\S+").unwrap();
@@ -97,12 +116,15 @@ pub fn alertmanager_yml(webhook: &str) -> String {
     text.replace("- templates/", &format!("- {}/", templates.display()))
 }
 
-/// The shipped Prometheus configuration that scrapes every second what `targets.json` beside it
-/// names, and sends to these Alertmanagers.
+/// The shipped Prometheus configuration with shorter intervals. It scrapes the targets listed in
+/// `targets.json` beside it and sends alerts to `alertmanagers`.
+///
+/// A scrape may take 2 s, so that a busy machine misses none.
 fn prometheus_yml(alertmanagers: &[&str]) -> String {
     let text = documents::read("alerts/prometheus.yml");
-    let intervals = Regex::new(r"(_interval|_timeout): \d+s").unwrap();
-    let text = intervals.replace_all(&text, "$1: 1s");
+    let scrapes = Regex::new(r"(scrape_interval|scrape_timeout): \d+s").unwrap();
+    let text = scrapes.replace_all(&text, "$1: 2s");
+    let text = text.replace("evaluation_interval: 15s", "evaluation_interval: 1s");
     let example = Regex::new(r" +- alertmanager-[ab]\.example\.com:9093\n").unwrap();
     let text = example.replace_all(&text, "");
     let listed: String = alertmanagers
@@ -120,13 +142,16 @@ fn prometheus_yml(alertmanagers: &[&str]) -> String {
     format!("{before}    file_sd_configs: [{{files: [targets.json], refresh_interval: 1s}}]\n")
 }
 
-/// A program of the outside world; it is killed when dropped.
+/// A real server program as a child process; it is killed when dropped.
 pub struct Peer {
     pub url: String,
     child: Child,
+    client: reqwest::Client,
+    log: UnboundedReceiver<String>,
 }
 
 impl Peer {
+    /// Starts the program and waits until it is ready.
     async fn start(program: &str, arguments: &[String]) -> Self {
         let mut child = Command::new(program)
             .args(arguments)
@@ -135,57 +160,92 @@ impl Peer {
             .kill_on_drop(true)
             .spawn()
             .unwrap_or_else(|error| panic!("{program}: {error}; tests/install.sh installs it"));
-        let mut log = BufReader::new(child.stderr.take().unwrap()).lines();
-        let mut told = String::new();
-        let found = tokio::time::timeout(Duration::from_secs(60), async {
-            while let Some(line) = log.next_line().await.unwrap() {
-                if let Some((_, address)) = line.split_once("address=127.0.0.1:")
-                    && line.contains("Listening on")
-                {
-                    let port: String = address.chars().take_while(char::is_ascii_digit).collect();
-                    return Some(format!("http://127.0.0.1:{port}"));
-                }
-                told += &(line + "\n");
+        let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
+        let (sender, log) = unbounded_channel();
+        // Reads on even if the receiver is gone, so that the program never blocks on a full pipe.
+        tokio::spawn(async move {
+            while let Ok(Some(line)) = lines.next_line().await {
+                let _ = sender.send(line);
             }
-            None
         });
-        let Ok(Some(url)) = found.await else {
-            panic!("{program} does not say where it listens:\n{told}");
+        let mut peer = Self {
+            url: String::new(),
+            child,
+            client: reqwest::Client::builder().no_proxy().build().unwrap(),
+            log,
         };
-        // It must not stop at a full pipe.
-        tokio::spawn(async move { while let Ok(Some(_)) = log.next_line().await {} });
-        let peer = Self { url, child };
-        let ready = tokio::time::timeout(Duration::from_secs(60), async {
-            while peer.answer("/-/ready").await.status() != 200 {
-                tokio::time::sleep(Duration::from_millis(50)).await;
-            }
-        });
-        assert!(ready.await.is_ok(), "{program} is never ready");
+        let listening = Regex::new(r"Listening on.* address=(127\.0\.0\.1:\d+)").unwrap();
+        let line = peer
+            .log_line(program, |line| listening.is_match(line))
+            .await;
+        peer.url = format!("http://{}", &listening.captures(&line).unwrap()[1]);
+        wait_until(&format!("{program} is ready"), async || {
+            (peer.request("/-/ready").await.status() == 200).then_some(())
+        })
+        .await;
         peer
     }
 
-    /// Ends it as a machine that loses power does.
+    /// Waits for a log line that contains `part`.
+    pub async fn line_with(&mut self, part: &str) -> String {
+        let url = self.url.clone();
+        self.log_line(&url, |line| line.contains(part)).await
+    }
+
+    /// Forgets the log lines so far.
+    pub fn skip_log(&mut self) {
+        while self.log.try_recv().is_ok() {}
+    }
+
+    async fn log_line(&mut self, program: &str, wanted: impl Fn(&str) -> bool) -> String {
+        let mut last = Vec::new();
+        let found = timeout(TIMEOUT, async {
+            while let Some(line) = self.log.recv().await {
+                if wanted(&line) {
+                    return Some(line);
+                }
+                last.push(line);
+                if last.len() > 4 {
+                    last.remove(0);
+                }
+            }
+            None
+        });
+        if let Ok(Some(line)) = found.await {
+            return line;
+        }
+        panic!(
+            "{program}: the expected log line did not appear; the last lines:\n{}",
+            last.join("\n")
+        );
+    }
+
+    /// Kills the process with SIGKILL.
     pub async fn kill(&mut self) {
         self.child.kill().await.unwrap();
     }
 
-    /// Ends it as a service manager does.
+    /// Ends the process with SIGTERM and waits for it.
     pub async fn terminate(&mut self) {
         signal(self.child.id().unwrap(), "TERM");
         self.child.wait().await.unwrap();
     }
 
     pub async fn get(&self, path: &str) -> serde_json::Value {
-        self.answer(path).await.json().await.unwrap()
+        self.request(path).await.json().await.unwrap()
     }
 
-    async fn answer(&self, path: &str) -> reqwest::Response {
-        let client = reqwest::Client::builder().no_proxy().build().unwrap();
-        let answer = client.get(format!("{}{path}", self.url)).send();
-        answer.await.unwrap()
+    pub async fn get_text(&self, path: &str) -> String {
+        self.request(path).await.text().await.unwrap()
+    }
+
+    async fn request(&self, path: &str) -> reqwest::Response {
+        let response = self.client.get(format!("{}{path}", self.url)).send().await;
+        response.unwrap_or_else(|error| panic!("GET {path}: {error}"))
     }
 }
 
+/// Sends a signal, for example `HUP`, to a process.
 pub fn signal(id: u32, name: &str) {
     let sent = std::process::Command::new("kill")
         .args([format!("-{name}"), id.to_string()])
@@ -199,12 +259,12 @@ pub struct Alertmanager {
 }
 
 impl Alertmanager {
-    /// By itself.
+    /// Starts a single Alertmanager without clustering.
     pub async fn start(config: &str) -> Self {
-        Self::with(config, &["--cluster.listen-address=".to_owned()]).await
+        Self::start_with(config, &["--cluster.listen-address=".to_owned()]).await
     }
 
-    pub async fn with(config: &str, arguments: &[String]) -> Self {
+    pub async fn start_with(config: &str, arguments: &[String]) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let file = directory.path().join("alertmanager.yml");
         std::fs::write(&file, config).unwrap();
@@ -220,18 +280,19 @@ impl Alertmanager {
         }
     }
 
-    /// The alerts that stand and are neither muted nor only shown: name, severity, site.
+    /// Name, severity and site of the alerts that are active and not inhibited.
     pub async fn active(&self) -> Vec<[String; 3]> {
         self.alerts("active=true&inhibited=false").await
     }
 
-    /// The alerts that another one mutes.
+    /// Name, severity and site of the alerts that another alert inhibits.
     pub async fn inhibited(&self) -> Vec<[String; 3]> {
         self.alerts("active=false&inhibited=true").await
     }
 
-    async fn alerts(&self, which: &str) -> Vec<[String; 3]> {
-        let path = format!("/api/v2/alerts?silenced=false&{which}");
+    /// Without alerts of severity `info`, which are not sent.
+    async fn alerts(&self, filter: &str) -> Vec<[String; 3]> {
+        let path = format!("/api/v2/alerts?silenced=false&{filter}");
         let alerts = self.peer.get(&path).await;
         let label = |alert: &serde_json::Value, name: &str| {
             alert["labels"][name]
@@ -249,6 +310,30 @@ impl Alertmanager {
         alerts.sort();
         alerts
     }
+
+    /// The receivers that an alert of this name and severity is routed to.
+    pub async fn receivers(&self, alert: &str, severity: &str) -> Vec<String> {
+        let alerts = self.peer.get("/api/v2/alerts").await;
+        let matching = alerts.as_array().unwrap().iter().filter(|one| {
+            one["labels"]["alertname"] == alert && one["labels"]["severity"] == severity
+        });
+        matching
+            .flat_map(|one| one["receivers"].as_array().unwrap())
+            .map(|receiver| receiver["name"].as_str().unwrap().to_owned())
+            .collect()
+    }
+
+    /// The sum of the series of one of Alertmanager's own metrics whose labels contain `label`.
+    pub async fn metric(&self, name: &str, label: &str) -> f64 {
+        let text = self.peer.get_text("/metrics").await;
+        let series = text.lines().filter_map(|line| {
+            let (series, value) = line.rsplit_once(' ')?;
+            let labels = series.strip_prefix(name)?;
+            let whole_name = labels.is_empty() || labels.starts_with('{');
+            (whole_name && labels.contains(label)).then(|| value.parse::<f64>().unwrap())
+        });
+        series.sum()
+    }
 }
 
 pub struct Prometheus {
@@ -257,32 +342,61 @@ pub struct Prometheus {
 }
 
 impl Prometheus {
-    /// With the shipped rules.
-    pub async fn start(alertmanagers: &[&str], shortened: Shortened) -> Self {
+    /// Starts Prometheus with the shipped rules and no targets.
+    pub async fn start(alertmanagers: &[&str], shortening: Shortening) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let config = prometheus_yml(alertmanagers);
-        for line in config.lines() {
-            if let Some(file) = line.trim().strip_prefix("- ")
-                && file.ends_with(".yml")
-            {
-                let rules = shortened.rules(&documents::read(&format!("alerts/{file}")));
-                std::fs::write(directory.path().join(file), rules).unwrap();
-            }
-        }
-        std::fs::write(directory.path().join("prometheus.yml"), config).unwrap();
-        std::fs::write(directory.path().join("targets.json"), "[]").unwrap();
-        Self {
-            peer: Self::run(PROMETHEUS, directory.path()).await,
-            directory,
-        }
+        write_rules(directory.path(), &config, shortening);
+        Self::start_in(directory, &config).await
     }
 
-    /// Any version of it, with this configuration alone.
+    /// Starts Prometheus with these targets, and loads the shipped rules once all are scraped.
+    ///
+    /// Prometheus finds its first targets only after 5 to 10 seconds. With the rules loaded and
+    /// their durations shortened, `Ccass2faExporterAbsent` would fire meanwhile.
+    pub async fn start_scraping(
+        exporters: &[(&str, &str)],
+        alertmanagers: &[&str],
+        shortening: Shortening,
+    ) -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        let config = prometheus_yml(alertmanagers);
+        let (without_rules, after) = config.split_once("rule_files:\n").unwrap();
+        let (_, after) = after.split_once("\nalerting:\n").unwrap();
+        let without_rules = format!("{without_rules}alerting:\n{after}");
+        write_targets(directory.path(), exporters);
+        let prometheus = Self::start_in(directory, &without_rules).await;
+        let all = format!("sum(ccass2fa_probe_success) == {}", exporters.len());
+        prometheus.wait_for(&all).await;
+        let directory = prometheus.directory.path();
+        write_rules(directory, &config, shortening);
+        std::fs::write(directory.join("prometheus.yml"), &config).unwrap();
+        signal(prometheus.peer.child.id().unwrap(), "HUP");
+        let loaded = format!(
+            "count(target_site:ccass2fa_probe_success:max) == {}",
+            exporters.len()
+        );
+        prometheus.wait_for(&loaded).await;
+        prometheus
+    }
+
+    /// Starts this version of Prometheus with nothing but this configuration.
     pub async fn bare(program: &str, config: &str) -> Self {
         let directory = tempfile::tempdir().unwrap();
         std::fs::write(directory.path().join("prometheus.yml"), config).unwrap();
         Self {
             peer: Self::run(program, directory.path()).await,
+            directory,
+        }
+    }
+
+    async fn start_in(directory: tempfile::TempDir, config: &str) -> Self {
+        std::fs::write(directory.path().join("prometheus.yml"), config).unwrap();
+        if !directory.path().join("targets.json").exists() {
+            write_targets(directory.path(), &[]);
+        }
+        Self {
+            peer: Self::run(PROMETHEUS, directory.path()).await,
             directory,
         }
     }
@@ -299,28 +413,18 @@ impl Prometheus {
         Peer::start(program, &arguments).await
     }
 
-    /// Stops it and starts it again on what it has stored.
+    /// Stops Prometheus and starts it again with its stored data.
     pub async fn restart(&mut self) {
         self.peer.terminate().await;
         self.peer = Self::run(PROMETHEUS, self.directory.path()).await;
     }
 
-    /// Scrapes these exporters, each at its site, and no others.
+    /// Replaces the targets: the site and the address of each exporter.
     pub fn scrape(&self, exporters: &[(&str, &str)]) {
-        let targets: Vec<serde_json::Value> = exporters
-            .iter()
-            .map(|(site, address)| {
-                serde_json::json!({"targets": [address], "labels": {"site": site}})
-            })
-            .collect();
-        // Renamed into its place, so that it is never read half written.
-        let file: PathBuf = self.directory.path().join("targets.json");
-        let new = file.with_extension("new");
-        std::fs::write(&new, serde_json::Value::from(targets).to_string()).unwrap();
-        std::fs::rename(new, file).unwrap();
+        write_targets(self.directory.path(), exporters);
     }
 
-    /// What an expression yields: the value of each series, and its labels.
+    /// The labels and the value of each series in the result of an instant query.
     pub async fn query(&self, expression: &str) -> Vec<(serde_json::Value, f64)> {
         let query: String = url::form_urlencoded::byte_serialize(expression.as_bytes()).collect();
         let answer = self.peer.get(&format!("/api/v1/query?query={query}")).await;
@@ -333,21 +437,47 @@ impl Prometheus {
             .collect()
     }
 
-    /// The value of an expression that has one.
+    /// The first value in the result of an instant query.
     pub async fn value(&self, expression: &str) -> Option<f64> {
         let result = self.query(expression).await;
         result.first().map(|(_, value)| *value)
     }
 
-    /// Waits until an expression has a value other than 0.
+    /// Waits until the first value of an expression is not 0.
+    pub async fn wait_for(&self, expression: &str) {
+        wait_until(&format!("Prometheus evaluates {expression}"), async || {
+            let value = self.value(expression).await.unwrap_or_default();
+            (value != 0.0).then_some(())
+        })
+        .await;
+    }
+
+    /// The former name of [`Self::wait_for`].
     pub async fn sees(&self, expression: &str) {
-        let seen = tokio::time::timeout(Duration::from_secs(120), async {
-            while self.value(expression).await.unwrap_or_default() == 0.0 {
-                tokio::time::sleep(Duration::from_millis(200)).await;
-            }
-        });
-        if seen.await.is_err() {
-            panic!("Prometheus never sees {expression}");
+        self.wait_for(expression).await;
+    }
+}
+
+/// Writes the rule files that the configuration lists.
+fn write_rules(directory: &Path, config: &str, shortening: Shortening) {
+    for line in config.lines() {
+        if let Some(file) = line.trim().strip_prefix("- ")
+            && file.ends_with(".yml")
+        {
+            let rules = shortening.apply(&documents::read(&format!("alerts/{file}")));
+            std::fs::write(directory.join(file), rules).unwrap();
         }
     }
+}
+
+fn write_targets(directory: &Path, exporters: &[(&str, &str)]) {
+    let targets: Vec<serde_json::Value> = exporters
+        .iter()
+        .map(|(site, address)| serde_json::json!({"targets": [address], "labels": {"site": site}}))
+        .collect();
+    // Renamed into place, so that Prometheus never reads a half-written file.
+    let file: PathBuf = directory.join("targets.json");
+    let new = file.with_extension("new");
+    std::fs::write(&new, serde_json::Value::from(targets).to_string()).unwrap();
+    std::fs::rename(new, file).unwrap();
 }

@@ -1,4 +1,4 @@
-//! A webhook as a pager has one: it takes what Alertmanager sends and keeps it.
+//! A webhook receiver that keeps the notifications that Alertmanager sends.
 
 use std::convert::Infallible;
 use std::time::Duration;
@@ -30,7 +30,7 @@ impl Webhook {
             let mut connections = JoinSet::new();
             while let Ok((stream, _)) = listener.accept().await {
                 let sender = sender.clone();
-                let service = service_fn(move |request| take(request, sender.clone()));
+                let service = service_fn(move |request| receive(request, sender.clone()));
                 connections.spawn(async move {
                     let _ = hyper::server::conn::http1::Builder::new()
                         .serve_connection(TokioIo::new(stream), service)
@@ -45,20 +45,16 @@ impl Webhook {
         }
     }
 
-    /// The next notification.
-    pub async fn next(&mut self) -> serde_json::Value {
-        self.next_within(Duration::from_secs(60)).await
+    /// Waits for the next notification; a failure names `awaited`.
+    pub async fn next(&mut self, awaited: &str, limit: Duration) -> serde_json::Value {
+        match tokio::time::timeout(limit, self.notifications.recv()).await {
+            Ok(notification) => notification.expect("the webhook runs"),
+            Err(_) => panic!("no notification within {} s: {awaited}", limit.as_secs()),
+        }
     }
 
-    pub async fn next_within(&mut self, patience: Duration) -> serde_json::Value {
-        tokio::time::timeout(patience, self.notifications.recv())
-            .await
-            .expect("a notification comes")
-            .expect("the webhook runs")
-    }
-
-    /// What has come and was not asked for yet.
-    pub fn now(&mut self) -> Vec<serde_json::Value> {
+    /// The notifications received and not yet returned.
+    pub fn drain(&mut self) -> Vec<serde_json::Value> {
         let mut all = Vec::new();
         while let Ok(one) = self.notifications.try_recv() {
             all.push(one);
@@ -67,7 +63,7 @@ impl Webhook {
     }
 }
 
-async fn take(
+async fn receive(
     request: Request<Incoming>,
     sender: mpsc::UnboundedSender<serde_json::Value>,
 ) -> Result<Response<Full<Bytes>>, Infallible> {

@@ -1,101 +1,94 @@
-//! `make rehearsal`: an outage goes by, from the probe to the page, within two minutes and on this
-//! machine's loopback alone. It needs neither a network nor root, and cleans up after itself.
+//! `make rehearsal`: an outage from the first failing probe to the notification and back, in about a
+//! minute and on loopback. It needs neither a network nor root, and cleans up after itself.
 //!
-//! With Prometheus and Alertmanager installed it goes all the way; without them it ends at the
-//! metrics, and says so. A step that does not come ends it with exit code 1.
+//! Without Prometheus and Alertmanager it ends at the exporter's metrics. A step that fails ends it
+//! with exit code 101.
 
 #![allow(
     clippy::disallowed_methods,
     reason = "a demonstration outside the exporter, with a clock of its own"
 )]
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use ccass_2fa_lab::{Lab, scenario};
 use harness::exporter::{ConfigFile, Exporter, run};
 use harness::prometheus::{
-    ALERTMANAGERS, Alertmanager, PROMETHEUS, Prometheus, QUICK, alertmanager_yml,
+    ALERTMANAGERS, Alertmanager, PROMETHEUS, Prometheus, QUICK, TIMEOUT, alertmanager_yml,
 };
 use harness::webhook::Webhook;
 
-const PATIENCE: Duration = Duration::from_secs(120);
 const ALERT: &str = "Ccass2faLoginUnreachable";
 
 #[tokio::main]
 async fn main() {
     let start = Instant::now();
     tokio::select! {
-        () = walk() => {}
+        () = rehearse() => {}
         _ = tokio::signal::ctrl_c() => {
-            say("Stopped. Everything that was started is ended.");
+            print_text("Interrupted. All programs that were started have been stopped.");
             std::process::exit(130);
         }
     }
-    let seconds = start.elapsed().as_secs();
-    say(&format!(
-        "That was it, in {seconds} s. Everything that was started is ended; nothing is left behind."
+    print_text(&format!(
+        "Finished in {} s. All programs that were started have been stopped.",
+        start.elapsed().as_secs()
     ));
 }
 
-async fn walk() {
-    say(
-        "A login server, a name server and a web filter of our own start, and the exporter with them.",
-    );
-    let lab = Lab::start().await.expect("a lab on loopback");
+async fn rehearse() {
+    print_text("Starting a test login server, a DNS server and the exporter on loopback.");
+    let lab = Lab::start().await.expect("the lab starts on loopback");
     let config = ConfigFile::new(&format!("site: rehearsal\n{}", lab.config()));
     let mut exporter = Exporter::start(&[&config.argument()]).await;
     exporter.first_probe().await;
-    let url = format!("http://{}", exporter.address);
-    look("the exporter", &format!("{url}/metrics"));
-    show(&exporter, &["probe_success", "probe_layer_success"]).await;
-    let mut pager = Pager::start(&exporter).await;
+    print_link("exporter", &format!("http://{}", exporter.address));
+    print_metrics(&exporter, &["probe_success", "probe_layer_success"]).await;
+    let mut alerting = Alerting::start(&exporter).await;
 
-    step(
-        "08:00  Somebody switches on TLS inspection, with an authority that this host does not know.",
-    );
-    let fault = scenario("tls-unknown-issuer").expect("a scenario of the lab");
-    lab.provoke(fault);
-    say("What `ccass-2fa-exporter verify` says to the engineer who is called:\n");
+    print_heading("08:00  TLS inspection is switched on, with a CA that this host does not trust.");
+    lab.provoke(scenario("tls-unknown-issuer").expect("a scenario of the lab"));
+    print_text("Output of `ccass-2fa-exporter verify`:\n");
     let output = run(&[&config.argument(), "verify"]).await;
     assert_eq!(
         output.status.code(),
         Some(1),
-        "the login page is not reached"
+        "verify reports that the login page is not reachable"
     );
-    println!("{}", indented(&String::from_utf8_lossy(&output.stdout)));
-    say("Within one interval (10 s here, a minute by default) the metrics say the same:");
+    for line in String::from_utf8_lossy(&output.stdout).lines() {
+        println!("      {line}");
+    }
+    println!();
+    print_text("Metrics after the next probe (every 10 s here, every minute by default):");
     exporter.line_with("message=\"the probe fails\"").await;
-    show(
-        &exporter,
-        &[
-            "probe_success",
-            "probe_failure_info",
-            "probe_failure_advice_info",
-        ],
-    )
-    .await;
-    if let Some(pager) = &mut pager {
-        pager.rings("firing").await;
+    let families = [
+        "probe_success",
+        "probe_failure_info",
+        "probe_failure_advice_info",
+    ];
+    print_metrics(&exporter, &families).await;
+    if let Some(alerting) = &mut alerting {
+        alerting.print_notification("firing").await;
     }
 
-    step("08:20: the login server is exempted from inspection.");
+    print_heading("08:20  The login server is exempted from TLS inspection.");
     lab.heal();
     exporter.line_with("message=\"the probe is good\"").await;
-    show(&exporter, &["probe_success", "probe_failure_info"]).await;
-    if let Some(pager) = &mut pager {
-        pager.rings("resolved").await;
+    print_metrics(&exporter, &["probe_success", "probe_failure_info"]).await;
+    if let Some(alerting) = &mut alerting {
+        alerting.print_notification("resolved").await;
     }
 }
 
-/// Prometheus, Alertmanager and a pager.
-struct Pager {
+/// Prometheus, Alertmanager and the webhook that receives the notifications.
+struct Alerting {
     prometheus: Prometheus,
     _alertmanager: Alertmanager,
     webhook: Webhook,
 }
 
-impl Pager {
-    /// `None` where the programs are not installed.
+impl Alerting {
+    /// `None` if the programs are not installed.
     async fn start(exporter: &Exporter) -> Option<Self> {
         let missing: Vec<&str> = [&[PROMETHEUS][..], &ALERTMANAGERS[..]]
             .into_iter()
@@ -103,24 +96,24 @@ impl Pager {
             .filter_map(|names| names.last().copied())
             .collect();
         if !missing.is_empty() {
-            let missing = missing.join(" and ");
-            say(&format!(
-                "Not installed here: {missing}. The rehearsal ends at the metrics. (On Debian: apt \
-                 install prometheus prometheus-alertmanager.)"
+            print_text(&format!(
+                "Not installed: {}. The rehearsal ends at the metrics. (On Debian: apt install \
+                 prometheus prometheus-alertmanager.)",
+                missing.join(" and ")
             ));
             return None;
         }
         let webhook = Webhook::start().await;
         let alertmanager = Alertmanager::start(&alertmanager_yml(&webhook.url)).await;
-        let prometheus = Prometheus::start(&[&alertmanager.peer.url], QUICK).await;
-        prometheus.scrape(&[("rehearsal", &exporter.address)]);
-        prometheus.sees("ccass2fa_probe_success").await;
-        say(
-            "Prometheus scrapes it with the shipped rules, Alertmanager takes the alerts with the \
-             shipped routes. Only their waits are shortened: minutes become seconds.",
+        let targets = [("rehearsal", exporter.address.as_str())];
+        let prometheus =
+            Prometheus::start_scraping(&targets, &[&alertmanager.peer.url], QUICK).await;
+        print_text(
+            "Prometheus runs with the shipped rules and Alertmanager with the shipped routes; only \
+             their durations are shorter.",
         );
-        look("Prometheus", &format!("{}/alerts", prometheus.peer.url));
-        look(
+        print_link("Prometheus", &format!("{}/alerts", prometheus.peer.url));
+        print_link(
             "Alertmanager",
             &format!("{}/#/alerts", alertmanager.peer.url),
         );
@@ -131,30 +124,33 @@ impl Pager {
         })
     }
 
-    /// Waits for the notification, and shows it.
-    async fn rings(&mut self, status: &str) {
+    /// Waits for the alert's notification with this status, and prints it.
+    async fn print_notification(&mut self, status: &str) {
         if status == "firing" {
             let alert = format!("ALERTS{{alertname=\"{ALERT}\",alertstate=\"firing\"}}");
-            self.prometheus.sees(&alert).await;
-            say(&format!("Prometheus: {ALERT} fires."));
+            self.prometheus.wait_for(&alert).await;
+            print_text(&format!("Prometheus: {ALERT} is firing."));
         }
         loop {
-            let told = self.webhook.next_within(PATIENCE).await;
-            if told["status"] != status || told["commonLabels"]["alertname"] != ALERT {
+            let awaited = format!("{ALERT} {status}");
+            let notification = self.webhook.next(&awaited, TIMEOUT).await;
+            if notification["status"] != status
+                || notification["commonLabels"]["alertname"] != ALERT
+            {
                 continue;
             }
-            say(&format!("The pager is told ({status}):"));
+            let receiver = notification["receiver"].as_str().unwrap_or_default();
+            print_text(&format!("Alertmanager notifies {receiver} ({status}):"));
             for part in ["summary", "description"] {
-                let text = told["commonAnnotations"][part].as_str().unwrap_or_default();
-                println!("      {text}");
+                let text = &notification["commonAnnotations"][part];
+                println!("      {}", text.as_str().unwrap_or_default());
             }
             return;
         }
     }
 }
 
-/// Prints what the exporter says in these families.
-async fn show(exporter: &Exporter, families: &[&str]) {
+async fn print_metrics(exporter: &Exporter, families: &[&str]) {
     let metrics = exporter.metrics().await;
     for family in families {
         for (series, value) in metrics.family(family) {
@@ -163,19 +159,14 @@ async fn show(exporter: &Exporter, families: &[&str]) {
     }
 }
 
-fn indented(text: &str) -> String {
-    let lines = text.lines().map(|line| format!("      {line}"));
-    lines.collect::<Vec<_>>().join("\n")
-}
-
-fn step(text: &str) {
+fn print_heading(text: &str) {
     println!("\n== {text}");
 }
 
-fn say(text: &str) {
+fn print_text(text: &str) {
     println!("   {text}");
 }
 
-fn look(what: &str, url: &str) {
-    println!("   Look at {what}: {url}");
+fn print_link(program: &str, url: &str) {
+    println!("   {program}: {url}");
 }
