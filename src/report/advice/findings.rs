@@ -8,6 +8,7 @@ use super::{Advice, Contact};
 pub(super) fn advice(finding: Finding, values: &Values) -> Advice {
     let Values {
         name,
+        resolver,
         issuer,
         connection,
         ..
@@ -49,7 +50,7 @@ pub(super) fn advice(finding: Finding, values: &Values) -> Advice {
         Finding::ResolverFailed => (
             "One of the resolvers gives no usable answer, while the login works through another.",
             Contact::Dns,
-            format!("Ask the DNS team to repair the resolver's answers for {name}."),
+            format!("Ask the DNS team why {resolver} gives no usable answer for {name}."),
         ),
         Finding::ResolversDisagree => (
             "The resolvers return different addresses for the name.",
