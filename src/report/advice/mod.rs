@@ -1,4 +1,4 @@
-//! Advice: what a failure or a finding means, whom to contact, and what to do.
+//! Advice: what a failure or a finding means, the team to contact, and what to do.
 //!
 //! Input is a [`Report`], or a bare [`Reason`] or [`Finding`], which gives the generic form with
 //! placeholders ("this host") that `docs/reasons.md` shows. The matches are exhaustive: a reason
@@ -69,7 +69,7 @@ pub fn of_report(report: &Report) -> Option<Advice> {
     ))
 }
 
-/// Whom [`of_report`] names.
+/// The contact that [`of_report`] names.
 pub fn contact(report: &Report) -> Option<Contact> {
     let reason = report.verdict.reason()?;
     Some(Contact::of(
