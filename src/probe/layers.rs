@@ -40,8 +40,8 @@ impl ProbeRun<'_> {
         }
     }
 
-    /// The tunnel for `url`, if it goes through a proxy. A target that must be unreachable is probed
-    /// directly: a proxy is always reachable.
+    /// The tunnel for `url`, if it goes through a proxy. A target that must be unreachable is
+    /// probed directly: a proxy is always reachable.
     fn tunnel(&self, url: &Url) -> Option<Tunnel> {
         if self.target.expect == Expectation::Unreachable {
             return None;

@@ -1,5 +1,5 @@
-//! Whether a redirect is followed, and to where: by GET and https only, to the same host or a listed
-//! one.
+//! Whether a redirect is followed, and to where: by GET and https only, to the same host or a
+//! listed one.
 
 use std::collections::BTreeSet;
 

@@ -1,9 +1,9 @@
 //! A cache of certificate signature checks.
 //!
-//! Every set of roots validates the same chains at each probe, and the signatures are what it costs.
-//! Whether a signature is good depends on the algorithm, the key, the message and the signature
-//! alone, never on dates, names or trust, so that a result holds for the life of the process.
-//! Handshake signatures differ each time and are not cached.
+//! Every set of roots validates the same chains at each probe, and the signatures are what it
+//! costs. Whether a signature is good depends on the algorithm, the key, the message and the
+//! signature alone, never on dates, names or trust, so that a result holds for the life of the
+//! process. Handshake signatures differ each time and are not cached.
 
 use std::fmt;
 

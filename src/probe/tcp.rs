@@ -60,8 +60,8 @@ fn route_source(address: SocketAddr, source: Option<IpAddr>) -> Option<IpAddr> {
     Some(socket.local_addr().ok()?.ip())
 }
 
-/// Linux reports a reject with "administratively prohibited" as EHOSTUNREACH over IPv4 and as EACCES
-/// over IPv6.
+/// Linux reports a reject with "administratively prohibited" as EHOSTUNREACH over IPv4 and as
+/// EACCES over IPv6.
 fn reason(error: &io::Error) -> Reason {
     match error.kind() {
         io::ErrorKind::ConnectionRefused => Reason::TcpRefused,

@@ -1,7 +1,8 @@
 //! Which sets of roots trust a presented chain, for which name, and what that means.
 //!
 //! Input is a chain and the module's policy; output is the verdict of each set of roots and the
-//! failure, if any. Every set validates by the same rules, so that only the roots make a difference.
+//! failure, if any. Every set validates by the same rules, so that only the roots make a
+//! difference.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -179,7 +180,7 @@ impl TrustAnchors {
         let failure = if let Some(error) = listed_error(&verdicts, policy) {
             let reason = chain_reason(error, &parsed);
             let dates = matches!(reason, Reason::TlsExpired | Reason::TlsNotYetValid);
-            // Dates are checked before the issuer, but an unknown issuer decides whom to contact.
+            // Dates are checked before the issuer, but an unknown issuer decides the contact.
             let was_trusted = |leaf: &Arc<ChainCertificate>| {
                 let mut listed = self
                     .stores

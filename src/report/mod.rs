@@ -1,7 +1,8 @@
 //! [`Report`], the one value that a probe returns and that everything renders, and its parts.
 //!
 //! It does not measure (`probe` does) and does not format (`render` does). The types enforce the
-//! order of the layers: each [`Hop`] has one of each, and a layer that was not reached has no facts.
+//! order of the layers: each [`Hop`] has one of each, and a layer that was not reached has no
+//! facts.
 
 pub mod advice;
 pub mod caveats;
@@ -29,7 +30,8 @@ pub use reason::{LayerName, Reason};
 pub use reject_reason::RejectReason;
 pub use stats::{DURATION_BUCKETS, DurationHistogram, MissReason, TargetStats};
 
-/// Whether a target is the login itself, or a control that shows whether a fault is local or remote.
+/// Whether a target is the login itself, or a control that shows whether a fault is local or
+/// remote.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, IntoStaticStr)]
 #[serde(rename_all = "snake_case")]
 #[strum(serialize_all = "snake_case", const_into_str)]
@@ -245,8 +247,8 @@ impl Report {
             .map_or(AnsweredBy::Unknown, |facts| facts.answered_by)
     }
 
-    /// Whether the verdict shows if the login page is reachable; that of a target that must be closed
-    /// does not.
+    /// Whether the verdict shows if the login page is reachable; that of a target that must be
+    /// closed does not.
     pub fn is_login(&self) -> bool {
         self.role == Role::Login && self.expect == Expectation::Reachable
     }

@@ -1,8 +1,8 @@
 //! The closed set of reasons for which a probe fails.
 //!
 //! Its code is a metric label, a JSON value and a documentation heading. A reason belongs to one
-//! [`LayerName`]; what to do about it is in [`super::advice`]. Reasons contain no text: what a server
-//! answered is a fact of the report.
+//! [`LayerName`]; what to do about it is in [`super::advice`]. Reasons contain no text: what a
+//! server answered is a fact of the report.
 
 use serde::{Deserialize, Serialize};
 use strum::{Display, IntoStaticStr, VariantArray};

@@ -95,8 +95,8 @@ async fn addresses(context: &ResolveContext<'_>, host: &str) -> Result<Vec<IpAdd
     }
 }
 
-/// A name with a dot is complete, so that a look-alike in the search list cannot answer; one without
-/// goes through the search list first.
+/// A name with a dot is complete, so that a look-alike in the search list cannot answer; one
+/// without goes through the search list first.
 fn candidates(host: &str, search: &[Name]) -> Result<Vec<Name>, LookupError> {
     let name = absolute_name(host)?;
     if host.contains('.') || name.is_localhost() {
@@ -137,7 +137,8 @@ fn special(names: &[Name], module: &ProbeModule) -> Option<Result<Vec<IpAddr>, L
 }
 
 /// Tries the name servers in their order, as a system's resolver does: an answer is final, and so
-/// is a name that does not exist; silence, an error or a refusal leads to the next, and round again.
+/// is a name that does not exist; silence, an error or a refusal leads to the next, and round
+/// again.
 async fn query_servers(
     context: &ResolveContext<'_>,
     names: &[Name],

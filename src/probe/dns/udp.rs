@@ -1,8 +1,8 @@
 //! One query and its answer over UDP, from a socket of its own.
 //!
 //! The socket is connected, so that "port unreachable" arrives as an error: that distinguishes
-//! `dns_unreachable` from `dns_timed_out`. Each query uses another source port, since some firewalls
-//! let only one answer through for each.
+//! `dns_unreachable` from `dns_timed_out`. Each query uses another source port, since some
+//! firewalls let only one answer through for each.
 
 use std::io;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -44,7 +44,8 @@ pub(super) async fn exchange(server: SocketAddr, query: &Message) -> Result<Mess
     }
 }
 
-/// Waits for an ICMP error. Such a socket becomes ready for errors only, which does not wake `recv`.
+/// Waits for an ICMP error. Such a socket becomes ready for errors only, which does not wake
+/// `recv`.
 async fn icmp_error(socket: &UdpSocket) -> io::Error {
     loop {
         if let Err(error) = socket.ready(Interest::ERROR).await {

@@ -26,9 +26,9 @@ pub(super) fn action(reason: Reason, intermediary: Intermediary, values: &Values
             direct_action(reason, values)
         ),
         (Intermediary::UnprovenPeer, Contact::Hkex) => format!(
-            "Ask the security team which device answered at {endpoint}: the certificate by {issuer} \
-             does not prove that it was the login server. Call the CCASS Hotline only if no device \
-             of yours is on the path."
+            "Ask the security team which device answered at {endpoint}: the certificate by \
+             {issuer} does not prove that it was the login server. Call the CCASS Hotline only if \
+             no device of yours is on the path."
         ),
         _ => direct_action(reason, values),
     }
@@ -55,8 +55,8 @@ fn direct_action(reason: Reason, values: &Values) -> String {
              Technical Guide 4.7-4.9. After the repair, the old answer stays in caches for its TTL."
         ),
         Reason::DnsNoData => format!(
-            "Ask the DNS team where {resolver} gets the zone of {name} from, and to add the missing \
-             record."
+            "Ask the DNS team where {resolver} gets the zone of {name} from, and to add the \
+             missing record."
         ),
         Reason::DnsServfail => format!(
             "Ask the DNS team whether the forwarders of {resolver} answer for the zone of {name}."
@@ -80,24 +80,24 @@ fn direct_action(reason: Reason, values: &Values) -> String {
             format!("Ask the DNS team to exempt {name} from the DNS filter on {resolver}.")
         }
         Reason::DnsTls => format!(
-            "Ask the DNS team to correct the certificate of {resolver}. If a web filter of your own \
-             issued it, ask for the resolver to be exempted from inspection."
+            "Ask the DNS team to correct the certificate of {resolver}. If a web filter of your \
+             own issued it, ask for the resolver to be exempted from inspection."
         ),
         Reason::TcpRefused => format!(
             "Ask the firewall team to allow {connection}. If they see the packets leave your \
              network, call the CCASS Hotline."
         ),
         Reason::TcpTimedOut => format!(
-            "Ask the firewall team to allow {connection}, and to check the route (Internet, SDNet/2 \
-             or HSN) and the address translation."
+            "Ask the firewall team to allow {connection}, and to check the route (Internet, \
+             SDNet/2 or HSN) and the address translation."
         ),
         Reason::TcpHostUnreachable => format!(
-            "Ask the firewall team to allow {connection} and to check the route. If both are right, \
-             ask the line vendor."
+            "Ask the firewall team to allow {connection} and to check the route. If both are \
+             right, ask the line vendor."
         ),
         Reason::TcpNetworkUnreachable => format!(
-            "Ask the firewall team to add a route from {source} to {destination} (Internet, SDNet/2 \
-             or HSN). For an IPv6 address, ask whether IPv6 is meant to work here."
+            "Ask the firewall team to add a route from {source} to {destination} (Internet, \
+             SDNet/2 or HSN). For an IPv6 address, ask whether IPv6 is meant to work here."
         ),
         Reason::TcpProhibited => format!("Ask the firewall team to allow {connection}."),
         Reason::TcpReset => format!(
@@ -109,8 +109,8 @@ fn direct_action(reason: Reason, values: &Values) -> String {
             .to_owned(),
         Reason::TcpUnexpectedlyOpen => format!("Ask the firewall team to block {connection}."),
         Reason::ProxyAuthRequired => format!(
-            "Ask the web-proxy team to exempt {name} from authentication on {proxy} for {source}, or \
-             to allow a bypass."
+            "Ask the web-proxy team to exempt {name} from authentication on {proxy} for {source}, \
+             or to allow a bypass."
         ),
         Reason::ProxyDenied => format!(
             "Ask the web-proxy team to allow {target} on {proxy}, or to allow a bypass: CCASS may \
@@ -124,8 +124,8 @@ fn direct_action(reason: Reason, values: &Values) -> String {
              this host's roots or to `tls.ca_file`."
         ),
         Reason::TlsTimedOut | Reason::TlsReset => format!(
-            "Ask the firewall team whether a filter between {source} and {destination} inspects the \
-             server name (SNI), and to exempt {name}."
+            "Ask the firewall team whether a filter between {source} and {destination} inspects \
+             the server name (SNI), and to exempt {name}."
         ),
         Reason::TlsClosed => format!(
             "Ask the firewall team whether a filter or a load balancer between {source} and \
@@ -133,8 +133,8 @@ fn direct_action(reason: Reason, values: &Values) -> String {
         ),
         Reason::TlsNotTls => format!("Ask the firewall team what listens on {endpoint}."),
         Reason::TlsVersion | Reason::TlsAlert => format!(
-            "Ask the security team whether a device inspects TLS between {source} and {destination}. \
-             If none does, call the CCASS Hotline."
+            "Ask the security team whether a device inspects TLS between {source} and \
+             {destination}. If none does, call the CCASS Hotline."
         ),
         Reason::TlsExpired => format!(
             "Check this host's clock first. If it is right, ask the CCASS Hotline to renew the \
@@ -160,8 +160,8 @@ fn direct_action(reason: Reason, values: &Values) -> String {
              explained."
         ),
         Reason::TlsPinMismatch => format!(
-            "Ask the security team whether {issuer} belongs to a device of your own. Compare with a \
-             host outside your network before you change the configured pins."
+            "Ask the security team whether {issuer} belongs to a device of your own. Compare with \
+             a host outside your network before you change the configured pins."
         ),
         Reason::TlsIntercepted => {
             format!("Ask the security team to exempt {name} from TLS inspection.")
@@ -199,17 +199,16 @@ fn direct_action(reason: Reason, values: &Values) -> String {
             "Open the page in a browser. If it is the right page, raise `max_body`.".to_owned()
         }
         Reason::PageMismatch => {
-            "Open the page in a browser. If the login page has changed, change \
-                                 the module's page checks; if it is not the login page, call the \
-                                 CCASS Hotline."
+            "Open the page in a browser. If the login page has changed, change the module's page \
+             checks; if it is not the login page, call the CCASS Hotline."
                 .to_owned()
         }
         Reason::PageBlockPage => {
             format!("Ask the security team to exempt {name} from the web filter.")
         }
         Reason::PageEmpty => {
-            "Open the page in a browser. If it is empty there too, call the CCASS \
-                              Hotline with the details."
+            "Open the page in a browser. If it is empty there too, call the CCASS Hotline with the \
+             details."
                 .to_owned()
         }
     }

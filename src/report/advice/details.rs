@@ -5,8 +5,8 @@ use std::net::SocketAddr;
 
 use serde::Serialize;
 
-use super::super::{DnsFacts, Handshake, Hop, HttpFacts, LayerName, PageFacts, Reason, Report};
-use super::values::{self, date, instant};
+use super::super::{DnsFacts, Handshake, Hop, HttpFacts, LayerName, PageFacts, Report};
+use super::values::{self, Advised, date, instant};
 
 /// One line of the block: `Source: 10.20.0.5`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -21,13 +21,20 @@ impl Display for Detail {
     }
 }
 
-/// What the contact needs to know of this report, ready to copy and send.
+/// What the contact needs to know of this report, ready to copy and send. Empty if the report has
+/// neither a failure nor a finding.
 pub fn details_to_send(report: &Report) -> Vec<Detail> {
     let reason = report.verdict.reason();
+    let finding = report.findings.first().map(|found| found.finding);
+    let advised = reason
+        .map(Advised::Reason)
+        .or(finding.map(Advised::Finding));
     let mut details = Details(Vec::new());
-    let hop = report.hops.last();
+    let (Some(advised), hop) = (advised, report.hops.last()) else {
+        return details.0;
+    };
     if let Some(hop) = hop {
-        details.connection(hop, reason);
+        details.connection(hop, advised);
     }
     details.add("URL", [&report.url]);
     details.add("Time", [instant(report.started)]);
@@ -51,7 +58,7 @@ pub fn details_to_send(report: &Report) -> Vec<Detail> {
                 facts.attempts.iter().filter_map(|one| one.detail.as_ref()),
             );
         }
-        if let Some(handshake) = values::handshake(hop, reason) {
+        if let Some(handshake) = values::handshake(hop, advised) {
             details.add("Server name", [&hop.host]);
             details.certificate(handshake);
         }
@@ -77,8 +84,8 @@ impl Details {
     }
 
     /// The connections that failed, else the one in use.
-    fn connection(&mut self, hop: &Hop, reason: Option<Reason>) {
-        let attempts = values::attempts(hop, reason);
+    fn connection(&mut self, hop: &Hop, advised: Advised) {
+        let attempts = values::attempts(hop, advised);
         let mut sources: Vec<_> = attempts.iter().filter_map(|one| one.source).collect();
         sources.dedup();
         self.add("Source", sources);

@@ -8,6 +8,7 @@ use super::{Advice, Contact};
 pub(super) fn advice(finding: Finding, values: &Values) -> Advice {
     let Values {
         name,
+        resolver,
         issuer,
         connection,
         ..
@@ -19,13 +20,13 @@ pub(super) fn advice(finding: Finding, values: &Values) -> Advice {
              expected ones. A device of your own probably inspects TLS; the login may still work.",
             Contact::Security,
             format!(
-                "Ask the security team whether {name} is meant to be inspected. If so, list {issuer} \
-                 under `accepted_interceptors`."
+                "Ask the security team whether {name} is meant to be inspected. If so, list \
+                 {issuer} under `accepted_interceptors`."
             ),
         ),
         Finding::PinMismatch => (
-            "None of the configured keys is in the chain. The server renewed its key, or a device on \
-             the path answers in its place.",
+            "None of the configured keys is in the chain. The server renewed its key, or a device \
+             on the path answers in its place.",
             Contact::Security,
             format!("Ask the security team whether {issuer} belongs to a device of your own."),
         ),
@@ -38,8 +39,8 @@ pub(super) fn advice(finding: Finding, values: &Values) -> Advice {
             ),
         ),
         Finding::AddressFailed => (
-            "One of the addresses of the name does not work, while another does. Browsers that pick \
-             the failed one are slow or fail.",
+            "One of the addresses of the name does not work, while another does. Browsers that \
+             pick the failed one are slow or fail.",
             Contact::Firewall,
             format!(
                 "Ask the firewall team to allow {connection}. If the rule is right, call the CCASS \
@@ -49,7 +50,7 @@ pub(super) fn advice(finding: Finding, values: &Values) -> Advice {
         Finding::ResolverFailed => (
             "One of the resolvers gives no usable answer, while the login works through another.",
             Contact::Dns,
-            format!("Ask the DNS team to repair the resolver's answers for {name}."),
+            format!("Ask the DNS team why {resolver} gives no usable answer for {name}."),
         ),
         Finding::ResolversDisagree => (
             "The resolvers return different addresses for the name.",
@@ -73,16 +74,16 @@ pub(super) fn advice(finding: Finding, values: &Values) -> Advice {
         Finding::PlatformRootsMissing => (
             "This host has no root certificates, so it cannot trust any server by itself.",
             Contact::Desk,
-            "Install the system's CA bundle (on Debian the package ca-certificates), or configure a \
-             `ca_file`."
+            "Install the system's CA bundle (on Debian the package ca-certificates), or configure \
+             a `ca_file`."
                 .to_owned(),
         ),
         Finding::CertificateWeak => (
             "A key or a signature in the chain is weaker than today's minimum.",
             Contact::Hkex,
             format!(
-                "Send the certificate's subject, key and signature to the CCASS Hotline. If {issuer} \
-                 is your own TLS inspection, tell the security team instead."
+                "Send the certificate's subject, key and signature to the CCASS Hotline. If \
+                 {issuer} is your own TLS inspection, tell the security team instead."
             ),
         ),
     };

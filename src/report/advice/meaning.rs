@@ -38,8 +38,8 @@ pub(super) fn meaning(reason: Reason, values: &Values) -> String {
              behind it cannot be reached, or DNSSEC validation fails there."
         ),
         Reason::DnsRefused => format!(
-            "{resolver} refused the query for {name}. Usually its access list does not contain this \
-             host's source address."
+            "{resolver} refused the query for {name}. Usually its access list does not contain \
+             this host's source address."
         ),
         Reason::DnsTimedOut => format!(
             "{resolver} did not answer the query for {name} in time{detail}. Usually a firewall \
@@ -100,9 +100,9 @@ pub(super) fn meaning(reason: Reason, values: &Values) -> String {
              unreachable. A firewall that should be closed is open."
         ),
         Reason::ProxyAuthRequired => format!(
-            "{proxy} requires credentials that it does not get, or rejects those it gets{auth}. The \
-             exporter sends Basic credentials from `proxy_credentials_file`; it does not support \
-             NTLM or Kerberos.",
+            "{proxy} requires credentials that it does not get, or rejects those it gets{auth}. \
+             The exporter sends Basic credentials from `proxy_credentials_file`; it does not \
+             support NTLM or Kerberos.",
             auth = values.auth_suffix
         ),
         Reason::ProxyDenied => format!(
@@ -131,8 +131,8 @@ pub(super) fn meaning(reason: Reason, values: &Values) -> String {
              Usually a filter or a load balancer does that."
         ),
         Reason::TlsNotTls => format!(
-            "{server} did not answer with TLS{detail}. Usually a captive portal or a proxy answers, \
-             or the port is wrong."
+            "{server} did not answer with TLS{detail}. Usually a captive portal or a proxy \
+             answers, or the port is wrong."
         ),
         Reason::TlsVersion => format!(
             "{server} supports only a TLS version or parameters that are no longer \
@@ -144,8 +144,8 @@ pub(super) fn meaning(reason: Reason, values: &Values) -> String {
              the connection as it was requested."
         ),
         Reason::TlsExpired => format!(
-            "{certificate}, presented by {server}, expired{expired}. If this host's clock is right, \
-             the server's owner must renew it.",
+            "{certificate}, presented by {server}, expired{expired}. If this host's clock is \
+             right, the server's owner must renew it.",
             expired = values.not_after_suffix
         ),
         Reason::TlsNotYetValid => format!(
@@ -155,16 +155,16 @@ pub(super) fn meaning(reason: Reason, values: &Values) -> String {
         ),
         Reason::TlsUnknownIssuer => format!(
             "This host does not trust {issuer} of the certificate presented by {server}. Usually a \
-             device of your own inspects TLS and signs with your firm's CA; the issuer's name \
-             shows it."
+             device of your own inspects TLS and signs with your firm's CA; the issuer's name shows \
+             it."
         ),
         Reason::TlsIncompleteChain => format!(
             "{server} sent its certificate without the intermediate certificate of {issuer}. \
              Browsers that fetch missing intermediates may still work."
         ),
         Reason::TlsNameMismatch => format!(
-            "The certificate presented by {server} is for {names}, not for {name}. Usually the name \
-             resolves to the wrong server, or a block page answers.",
+            "The certificate presented by {server} is for {names}, not for {name}. Usually the \
+             name resolves to the wrong server, or a block page answers.",
             names = values.certificate_names
         ),
         Reason::TlsBadSignature => format!(

@@ -12,14 +12,39 @@ use jiff::tz::Offset;
 use url::Url;
 
 use super::super::{
-    AddressAttempt, AnsweredBy, DnsFacts, Handshake, Hop, HttpFacts, LayerName, PageFacts, Reason,
-    Report,
+    AddressAttempt, AnsweredBy, DnsFacts, Finding, Handshake, Hop, HttpFacts, LayerName, PageFacts,
+    Reason, Report,
 };
 
 /// Hong Kong time: UTC+8 all year.
 const HONG_KONG: Offset = Offset::constant(8);
 /// More items than this are counted, not listed.
 const MAX_LISTED: usize = 4;
+
+/// What the advice is about.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Advised {
+    Reason(Reason),
+    Finding(Finding),
+}
+
+impl Advised {
+    fn layer(self) -> Option<LayerName> {
+        match self {
+            Self::Reason(reason) => Some(reason.layer()),
+            Self::Finding(_) => None,
+        }
+    }
+
+    /// Whether it is about this failure.
+    fn selects(self, failure: Option<Reason>) -> bool {
+        match self {
+            Self::Reason(reason) => failure == Some(reason),
+            Self::Finding(Finding::AddressFailed | Finding::ResolverFailed) => failure.is_some(),
+            Self::Finding(_) => false,
+        }
+    }
+}
 
 /// Phrases for the sentences of advice. A field that ends in `_suffix` is empty if not seen.
 pub(super) struct Values {
@@ -104,23 +129,24 @@ impl Default for Values {
 }
 
 impl Values {
-    /// What the last hop of `report` shows; of several addresses, those that failed with `reason`.
-    pub fn of(report: &Report, reason: Option<Reason>) -> Self {
+    /// The values of the hop with failures that `advised` selects, else of the last hop. Of several
+    /// addresses and resolvers, those that failed so.
+    pub fn of(report: &Report, advised: Advised) -> Self {
         let mut values = Self::default();
-        let Some(hop) = report.hops.last() else {
+        let mut hops = report.hops.iter().rev();
+        let failed = hops.find(|hop| !failed_attempts(hop, advised).is_empty());
+        let Some(hop) = failed.or(report.hops.last()) else {
             return values;
         };
-        let proxied = report.proxied();
-        if proxied && reason.is_some_and(|reason| reason.layer() == LayerName::Dns) {
+        values.set_name(hop);
+        if report.proxied() && advised.layer() == Some(LayerName::Dns) {
             // The report does not have it.
             values.name = "the web proxy's name".to_owned();
-        } else {
-            values.set_name(hop);
         }
         if let Some(facts) = hop.dns.facts() {
-            values.set_resolver(facts, reason);
+            values.set_resolver(facts, advised);
         }
-        values.set_connection(hop, reason);
+        values.set_connection(hop, advised);
         if let Some(facts) = hop.proxy.facts() {
             values.proxy = format!("the web proxy {}", facts.proxy);
             values.server = format!("the server behind {}", values.proxy);
@@ -132,7 +158,7 @@ impl Values {
                 }
             }
         }
-        if let Some(handshake) = handshake(hop, reason) {
+        if let Some(handshake) = handshake(hop, advised) {
             values.set_certificate(handshake);
         }
         if let Some(facts) = hop.http.facts() {
@@ -154,13 +180,13 @@ impl Values {
         }
     }
 
-    fn set_resolver(&mut self, facts: &DnsFacts, reason: Option<Reason>) {
-        match &resolvers(facts, reason)[..] {
+    fn set_resolver(&mut self, facts: &DnsFacts, advised: Advised) {
+        match &resolvers(facts, advised)[..] {
             [] => {}
             [one] => self.resolver = format!("the resolver {one}"),
             several => self.resolver = format!("the resolvers {}", listed(several, "and")),
         }
-        if let Some(ports) = resolvers(facts, reason).first().and_then(|one| ports(one)) {
+        if let Some(ports) = resolvers(facts, advised).first().and_then(|one| ports(one)) {
             self.resolver_ports = ports;
         }
         let mut types: Vec<&str> = facts.lookups.iter().map(|one| one.record.into()).collect();
@@ -175,8 +201,8 @@ impl Values {
         self.detail_suffix = suffix(facts.resolution.detail.as_ref());
     }
 
-    fn set_connection(&mut self, hop: &Hop, reason: Option<Reason>) {
-        let attempts = attempts(hop, reason);
+    fn set_connection(&mut self, hop: &Hop, advised: Advised) {
+        let attempts = attempts(hop, advised);
         let (Some(tcp), false) = (hop.tcp.facts(), attempts.is_empty()) else {
             return;
         };
@@ -236,58 +262,65 @@ impl Values {
     }
 }
 
-/// The connection attempts that failed with `reason`, in whichever layer; else the one that carried
-/// the request, else all of them.
-pub(super) fn attempts(hop: &Hop, reason: Option<Reason>) -> Vec<&AddressAttempt> {
-    let Some(tcp) = hop.tcp.facts() else {
-        return Vec::new();
-    };
-    let tunnels = hop.proxy.facts().map_or(&[][..], |facts| &facts.attempts);
-    let handshakes = hop.tls.facts().map_or(&[][..], |facts| &facts.handshakes);
-    let failures = |address: IpAddr| {
-        let tunnels = tunnels.iter().filter(move |one| one.address == address);
-        let handshakes = handshakes.iter().filter(move |one| one.address == address);
-        tunnels
-            .map(|one| one.failure)
-            .chain(handshakes.map(|one| one.failure))
-    };
-    let failed = |one: &&AddressAttempt| {
-        let mut failures = std::iter::once(one.failure).chain(failures(one.address));
-        reason.is_some() && failures.any(|failure| failure == reason)
+/// The connection attempts that failed in the selected way, in whichever layer; else the one that
+/// carried the request, else all of them.
+pub(super) fn attempts(hop: &Hop, advised: Advised) -> Vec<&AddressAttempt> {
+    let failed = failed_attempts(hop, advised);
+    let all = || {
+        hop.tcp
+            .facts()
+            .into_iter()
+            .flat_map(|facts| &facts.addresses)
     };
     let chosen = hop.tls.facts().and_then(|facts| facts.chosen);
-    let carried = |one: &&AddressAttempt| match chosen {
+    let carried = all().find(|one| match chosen {
         Some(chosen) => one.address == chosen,
         None => one.failure.is_none(),
-    };
-    let all: Vec<&AddressAttempt> = tcp.addresses.iter().collect();
-    let failed: Vec<_> = all.iter().copied().filter(failed).collect();
-    let carried = all.iter().copied().find(carried);
+    });
     match (failed.is_empty(), carried) {
         (false, _) => failed,
         (true, Some(carried)) => vec![carried],
-        (true, None) => all,
+        (true, None) => all().collect(),
     }
 }
 
-/// The handshake that failed with `reason`, else the representative one.
-pub(super) fn handshake(hop: &Hop, reason: Option<Reason>) -> Option<&Handshake> {
+fn failed_attempts(hop: &Hop, advised: Advised) -> Vec<&AddressAttempt> {
+    let tunnels = hop.proxy.facts().map_or(&[][..], |facts| &facts.attempts);
+    let handshakes = hop.tls.facts().map_or(&[][..], |facts| &facts.handshakes);
+    let tunnels = tunnels.iter().map(|one| (one.address, one.failure));
+    let handshakes = handshakes.iter().map(|one| (one.address, one.failure));
+    let later: Vec<_> = tunnels.chain(handshakes).collect();
+    let failed = |one: &&AddressAttempt| {
+        let later = later.iter().filter(|(address, _)| *address == one.address);
+        let mut failures = std::iter::once(one.failure).chain(later.map(|(_, failure)| *failure));
+        failures.any(|failure| advised.selects(failure))
+    };
+    let all = hop
+        .tcp
+        .facts()
+        .into_iter()
+        .flat_map(|facts| &facts.addresses);
+    all.filter(failed).collect()
+}
+
+/// The handshake that failed in the selected way, else the representative one.
+pub(super) fn handshake(hop: &Hop, advised: Advised) -> Option<&Handshake> {
     let tls = hop.tls.facts()?;
     let mut handshakes = tls.handshakes.iter();
-    let failed = handshakes.find(|one| one.failure.is_some() && one.failure == reason);
+    let failed = handshakes.find(|one| advised.selects(one.failure));
     failed.or_else(|| tls.representative())
 }
 
-/// The resolver that the connection relies on. On the system's route, those that failed with
-/// `reason`, else all.
-fn resolvers(facts: &DnsFacts, reason: Option<Reason>) -> Vec<&str> {
-    if facts.resolution.route != "system" {
+/// The resolver that the connection relies on. On the system's route, those that failed in the
+/// selected way, else all.
+fn resolvers(facts: &DnsFacts, advised: Advised) -> Vec<&str> {
+    let is_system = facts.resolution.route == "system";
+    if !is_system && advised != Advised::Finding(Finding::ResolverFailed) {
         return vec![&facts.resolution.route];
     }
-    let failed = |failure| reason.is_some() && failure == reason;
-    let some_failed = facts.lookups.iter().any(|one| failed(one.failure));
+    let some_failed = facts.lookups.iter().any(|one| advised.selects(one.failure));
     let lookups = facts.lookups.iter();
-    let lookups = lookups.filter(|one| !some_failed || failed(one.failure));
+    let lookups = lookups.filter(|one| !some_failed || advised.selects(one.failure));
     let mut resolvers: Vec<&str> = lookups.map(|one| one.resolver.as_str()).collect();
     resolvers.dedup();
     resolvers
