@@ -1,53 +1,53 @@
-//! The configuration file as the user wrote it: every key of it, nothing understood yet.
+//! The configuration file before validation: every key, as serde reads it.
 //!
-//! Values keep their place in the file, so that what is wrong with them can be said there. Unknown
-//! keys are errors of the YAML reader.
+//! Values keep their position in the file, so that a later error can name it. Unknown keys are errors
+//! of the YAML parser.
 
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_saphyr::Spanned;
 
-/// A key with nothing behind it, all its own keys commented out perhaps, is as good as none.
-fn or_default<'de, D, T>(deserializer: D) -> Result<T, D::Error>
-where
-    D: Deserializer<'de>,
-    T: Default + Deserialize<'de>,
-{
-    Option::deserialize(deserializer).map(Option::unwrap_or_default)
+use crate::diagnostics::Text;
+
+/// A key without a value counts as absent: all keys below it may be commented out.
+#[derive(Debug, Default, Serialize)]
+#[serde(transparent)]
+pub struct OrDefault<T>(T);
+
+impl<'de, T: Default + Deserialize<'de>> Deserialize<'de> for OrDefault<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Option::deserialize(deserializer).map(|value| Self(value.unwrap_or_default()))
+    }
 }
 
-pub type Text = Spanned<String>;
+impl<T> std::ops::Deref for OrDefault<T> {
+    type Target = T;
+
+    fn deref(&self) -> &T {
+        &self.0
+    }
+}
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
-pub struct Raw {
+pub struct RawConfig {
     pub site: Option<Text>,
     pub expected_sites: Option<Spanned<u32>>,
-    #[serde(deserialize_with = "or_default")]
-    pub contacts: Contacts,
+    pub contacts: OrDefault<Contacts>,
     pub data_directory: Option<Text>,
-    #[serde(deserialize_with = "or_default")]
-    pub probe: Probe,
-    /// A word, or a map; understood by hand, since either form may hold the mistake.
+    pub probe: OrDefault<Probe>,
+    /// A word or a map.
     pub service_hours: Option<Spanned<serde_json::Value>>,
-    #[serde(deserialize_with = "or_default")]
-    pub maintenance: Vec<Maintenance>,
-    #[serde(deserialize_with = "or_default")]
-    pub modules: BTreeMap<String, Option<Module>>,
+    pub maintenance: OrDefault<Vec<Maintenance>>,
+    pub modules: OrDefault<BTreeMap<String, OrDefault<Module>>>,
     pub targets: Option<Vec<Target>>,
-    #[serde(deserialize_with = "or_default")]
-    pub controls: Vec<Target>,
-    #[serde(deserialize_with = "or_default")]
-    pub probe_endpoint: ProbeEndpoint,
-    #[serde(deserialize_with = "or_default")]
-    pub timetable: Timetable,
-    #[serde(deserialize_with = "or_default")]
-    pub calendar: Calendar,
-    #[serde(deserialize_with = "or_default")]
-    pub readiness: Readiness,
-    #[serde(deserialize_with = "or_default")]
-    pub evidence: Evidence,
+    pub controls: OrDefault<Vec<Target>>,
+    pub probe_endpoint: OrDefault<ProbeEndpoint>,
+    pub timetable: OrDefault<Timetable>,
+    pub calendar: OrDefault<Calendar>,
+    pub readiness: OrDefault<Readiness>,
+    pub evidence: OrDefault<Evidence>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -74,7 +74,6 @@ pub struct Probe {
 pub struct Maintenance {
     pub from: Text,
     pub to: Text,
-    #[serde(default)]
     pub reference: Option<Text>,
 }
 
@@ -82,24 +81,18 @@ pub struct Maintenance {
 #[serde(deny_unknown_fields, default)]
 pub struct Module {
     pub timeout: Option<Text>,
-    #[serde(deserialize_with = "or_default")]
-    pub resolvers: Vec<Text>,
+    pub resolvers: OrDefault<Vec<Text>>,
     pub system_resolvers: Option<Text>,
     pub route: Option<Text>,
     pub ip_family: Option<Text>,
     pub source_address: Option<Text>,
     pub proxy: Option<Text>,
     pub proxy_credentials_file: Option<Text>,
-    #[serde(deserialize_with = "or_default")]
-    pub expected_addresses: Vec<Text>,
-    #[serde(deserialize_with = "or_default")]
-    pub sinkhole_addresses: Vec<Text>,
-    #[serde(deserialize_with = "or_default")]
-    pub tls: Tls,
-    #[serde(deserialize_with = "or_default")]
-    pub http: Http,
-    #[serde(deserialize_with = "or_default")]
-    pub page: Page,
+    pub expected_addresses: OrDefault<Vec<Text>>,
+    pub sinkhole_addresses: OrDefault<Vec<Text>>,
+    pub tls: OrDefault<Tls>,
+    pub http: OrDefault<Http>,
+    pub page: OrDefault<Page>,
 }
 
 #[derive(Debug, Default, Deserialize, Serialize)]
@@ -107,13 +100,10 @@ pub struct Module {
 pub struct Tls {
     pub roots: Option<Spanned<Vec<Text>>>,
     pub ca_file: Option<Text>,
-    #[serde(deserialize_with = "or_default")]
-    pub expected_issuers: Vec<String>,
-    #[serde(deserialize_with = "or_default")]
-    pub accepted_interceptors: Vec<String>,
+    pub expected_issuers: OrDefault<Vec<String>>,
+    pub accepted_interceptors: OrDefault<Vec<String>>,
     pub on_interception: Option<Text>,
-    #[serde(deserialize_with = "or_default")]
-    pub pins: Vec<Text>,
+    pub pins: OrDefault<Vec<Text>>,
     pub on_pin_mismatch: Option<Text>,
     pub min_version: Option<Text>,
 }
@@ -123,29 +113,22 @@ pub struct Tls {
 pub struct Http {
     pub valid_status: Option<Spanned<Vec<Spanned<u16>>>>,
     pub redirects: Option<Text>,
-    #[serde(deserialize_with = "or_default")]
-    pub allowed_hosts: Vec<Text>,
+    pub allowed_hosts: OrDefault<Vec<Text>>,
     pub max_redirects: Option<Spanned<u64>>,
     pub max_body: Option<Text>,
     pub user_agent: Option<Text>,
-    #[serde(deserialize_with = "or_default")]
-    pub headers: BTreeMap<String, Text>,
+    pub headers: OrDefault<BTreeMap<String, Text>>,
 }
 
 #[derive(Debug, Default, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Page {
     pub title: Option<String>,
-    #[serde(deserialize_with = "or_default")]
-    pub contains: Vec<Text>,
-    #[serde(deserialize_with = "or_default")]
-    pub not_contains: Vec<Text>,
-    #[serde(deserialize_with = "or_default")]
-    pub matches: Vec<Text>,
-    #[serde(deserialize_with = "or_default")]
-    pub form_fields: Vec<Text>,
-    #[serde(deserialize_with = "or_default")]
-    pub block_markers: Vec<Text>,
+    pub contains: OrDefault<Vec<Text>>,
+    pub not_contains: OrDefault<Vec<Text>>,
+    pub matches: OrDefault<Vec<Text>>,
+    pub form_fields: OrDefault<Vec<Text>>,
+    pub block_markers: OrDefault<Vec<Text>>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -153,11 +136,8 @@ pub struct Page {
 pub struct Target {
     pub name: Text,
     pub url: Text,
-    #[serde(default)]
     pub module: Option<Text>,
-    #[serde(default)]
     pub expect: Option<Text>,
-    #[serde(default)]
     pub group: Option<Text>,
     #[serde(default)]
     pub allow_http: bool,
@@ -166,30 +146,24 @@ pub struct Target {
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct ProbeEndpoint {
-    #[serde(deserialize_with = "or_default")]
-    pub allowed_hosts: Vec<Text>,
+    pub allowed_hosts: OrDefault<Vec<Text>>,
 }
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Timetable {
     pub file: Option<Text>,
-    #[serde(deserialize_with = "or_default")]
-    pub done: BTreeMap<String, Spanned<bool>>,
-    #[serde(deserialize_with = "or_default")]
-    pub actual: BTreeMap<String, Text>,
-    #[serde(deserialize_with = "or_default")]
-    pub attendees: BTreeMap<String, Spanned<u32>>,
+    pub done: OrDefault<BTreeMap<String, Spanned<bool>>>,
+    pub actual: OrDefault<BTreeMap<String, Text>>,
+    pub attendees: OrDefault<BTreeMap<String, Spanned<u32>>>,
 }
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Calendar {
     pub file: Option<Text>,
-    #[serde(deserialize_with = "or_default")]
-    pub extra_closed: Vec<Text>,
-    #[serde(deserialize_with = "or_default")]
-    pub extra_open: Vec<Text>,
+    pub extra_closed: OrDefault<Vec<Text>>,
+    pub extra_open: OrDefault<Vec<Text>>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -197,13 +171,11 @@ pub struct Calendar {
 pub struct Readiness {
     pub file: Option<Text>,
     pub max_age: Option<Text>,
-    #[serde(deserialize_with = "or_default")]
-    pub expected_total: BTreeMap<String, Spanned<u64>>,
+    pub expected_total: OrDefault<BTreeMap<String, Spanned<u64>>>,
 }
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Evidence {
-    #[serde(deserialize_with = "or_default")]
-    pub terminals: Vec<Text>,
+    pub terminals: OrDefault<Vec<Text>>,
 }
