@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::raw;
+use super::raw::RawContacts;
 use super::section::Section;
 use crate::report::advice::Contact;
 
@@ -20,7 +20,7 @@ impl Contacts {
         self.0.get(&contact).map(String::as_str)
     }
 
-    pub(super) fn validate(raw: &raw::Contacts, mut section: Section<'_>) -> Self {
+    pub(super) fn validate(raw: &RawContacts, mut section: Section<'_>) -> Self {
         let mut contacts = Self::default();
         for (contact, text) in [
             (Contact::Dns, &raw.dns),

@@ -8,7 +8,7 @@ use serde::Deserialize;
 use serde_json::Value;
 use serde_saphyr::Spanned;
 
-use super::raw::{self, RawConfig};
+use super::raw::{RawCalendar, RawConfig, RawMaintenance, RawTimetable};
 use super::section::Section;
 use crate::calendar::{Calendar, parse_date};
 use crate::diagnostics::Text;
@@ -16,7 +16,7 @@ use crate::label;
 use crate::service_hours::{Days, Hours, Maintenance, ServiceHours};
 use crate::timetable::{OverrideKey, Overrides, Timetable};
 
-pub(super) fn calendar(raw: &raw::Calendar, mut section: Section<'_>) -> Option<Calendar> {
+pub(super) fn calendar(raw: &RawCalendar, mut section: Section<'_>) -> Option<Calendar> {
     let mut calendar = match &raw.file {
         None => Some(Calendar::embedded()),
         Some(file) => section.read_file("file", file).and_then(|(path, text)| {
@@ -46,7 +46,7 @@ pub(super) fn calendar(raw: &raw::Calendar, mut section: Section<'_>) -> Option<
     calendar
 }
 
-pub(super) fn timetable(raw: &raw::Timetable, mut section: Section<'_>) -> Option<Timetable> {
+pub(super) fn timetable(raw: &RawTimetable, mut section: Section<'_>) -> Option<Timetable> {
     let timetable = match &raw.file {
         None => Timetable::embedded(),
         Some(file) => {
@@ -134,7 +134,7 @@ fn hours(value: &Value) -> Result<Hours, String> {
     }
 }
 
-fn maintenance(raw: &raw::Maintenance, mut section: Section<'_>) -> Option<Maintenance> {
+fn maintenance(raw: &RawMaintenance, mut section: Section<'_>) -> Option<Maintenance> {
     let mut instant = |key: &str, text: &Text| {
         section.parse(key, text, |text| {
             text.parse::<Timestamp>().map_err(|_| {

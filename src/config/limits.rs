@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::raw;
+use super::raw::RawProbe;
 use super::section::Section;
 use super::value::{duration, timeout};
 
@@ -34,7 +34,7 @@ impl Default for ProbeLimits {
 }
 
 impl ProbeLimits {
-    pub(super) fn validate(raw: &raw::Probe, mut section: Section<'_>) -> Self {
+    pub(super) fn validate(raw: &RawProbe, mut section: Section<'_>) -> Self {
         let mut limits = Self::default();
         if let Some(interval) = section.optional("interval", &raw.interval, interval) {
             limits.interval = interval;

@@ -1,8 +1,8 @@
 //! The configuration file: YAML in, a [`Config`] with valid values out, or [`Diagnostics`] that name
 //! file, line, column and key of every error.
 //!
-//! [`raw`] is the file as serde reads it; each other module validates one part of it through a
-//! [`Section`]. Nothing downstream checks a value again. The web configuration of the listener is a
+//! `raw` is the file as serde reads it; each other module validates one part of it through a
+//! `Section`. Nothing downstream checks a value again. The web configuration of the listener is a
 //! separate file ([`WebConfig`]).
 
 mod allowed_hosts;
@@ -43,7 +43,7 @@ pub use module::{
     Proxy, ProxyPolicy, ProxyScheme, Redirects, Resolver, Route, SystemResolvers, TlsPolicy,
     Transport,
 };
-use raw::RawConfig;
+use raw::{RawConfig, RawReadiness};
 use section::Section;
 pub use target::{LOGIN_MODULE, LOGIN_TARGET, LOGIN_URL, Scheme, Target, Targets};
 pub use value::duration;
@@ -176,7 +176,7 @@ fn modules(raw: &RawConfig, section: &mut Section<'_>) -> BTreeMap<String, Arc<P
 }
 
 /// The file itself is not part of the configuration: it changes while the exporter runs.
-fn readiness_source(raw: &raw::Readiness, mut section: Section<'_>) -> Option<readiness::Source> {
+fn readiness_source(raw: &RawReadiness, mut section: Section<'_>) -> Option<readiness::Source> {
     /// A working week.
     const DEFAULT_MAX_AGE: Duration = Duration::from_secs(5 * 24 * 3600);
     let kinds = readiness::Kind::ALL;

@@ -22,7 +22,7 @@ pub use self::page::PageChecks;
 pub use self::proxy::{Credentials, Proxy, ProxyPolicy, ProxyScheme};
 pub use self::resolver::{Resolver, Transport};
 pub use self::tls::{CaFile, MinVersion, PolicyAction, TlsPolicy};
-use super::raw;
+use super::raw::RawModule;
 use super::section::Section;
 use super::value::{network, timeout};
 use crate::diagnostics::Diagnostics;
@@ -85,7 +85,7 @@ impl ProbeModule {
         self.timeout.map_or(timeout, |own| own.min(timeout))
     }
 
-    pub(super) fn validate(name: &str, raw: &raw::Module, mut section: Section<'_>) -> Self {
+    pub(super) fn validate(name: &str, raw: &RawModule, mut section: Section<'_>) -> Self {
         let section = &mut section;
         check_addresses_and_proxy(raw, section);
         let ask = [
@@ -123,12 +123,12 @@ impl ProbeModule {
         let file = Path::new("built-in");
         let mut diagnostics = Diagnostics::new(file, "");
         let section = Section::of_file(file, &mut diagnostics);
-        Self::validate(name, &raw::Module::default(), section)
+        Self::validate(name, &RawModule::default(), section)
     }
 }
 
 /// A proxy resolves the target's name, so that its addresses are not known here.
-fn check_addresses_and_proxy(raw: &raw::Module, section: &mut Section<'_>) {
+fn check_addresses_and_proxy(raw: &RawModule, section: &mut Section<'_>) {
     if let (Some(first), Some(proxy)) = (raw.expected_addresses.first(), &raw.proxy)
         && proxy.value != "none"
     {
@@ -139,7 +139,7 @@ fn check_addresses_and_proxy(raw: &raw::Module, section: &mut Section<'_>) {
 }
 
 /// The keys that are set, with the value of every HTTP header hidden: it may be a secret.
-fn as_written(raw: &raw::Module) -> Value {
+fn as_written(raw: &RawModule) -> Value {
     let mut value = serde_json::to_value(raw).unwrap_or_default();
     if let Some(Value::Object(headers)) = value.pointer_mut("/http/headers") {
         for (_, value) in headers.iter_mut() {

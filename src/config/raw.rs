@@ -11,7 +11,7 @@ use serde_saphyr::Spanned;
 use crate::diagnostics::Text;
 
 /// A key without a value counts as absent: all keys below it may be commented out.
-#[derive(Debug, Default, Serialize)]
+#[derive(Debug, Default, PartialEq, Serialize)]
 #[serde(transparent)]
 pub struct OrDefault<T>(T);
 
@@ -34,25 +34,25 @@ impl<T> std::ops::Deref for OrDefault<T> {
 pub struct RawConfig {
     pub site: Option<Text>,
     pub expected_sites: Option<Spanned<u32>>,
-    pub contacts: OrDefault<Contacts>,
+    pub contacts: OrDefault<RawContacts>,
     pub data_directory: Option<Text>,
-    pub probe: OrDefault<Probe>,
+    pub probe: OrDefault<RawProbe>,
     /// A word or a map.
     pub service_hours: Option<Spanned<serde_json::Value>>,
-    pub maintenance: OrDefault<Vec<Maintenance>>,
-    pub modules: OrDefault<BTreeMap<String, OrDefault<Module>>>,
-    pub targets: Option<Vec<Target>>,
-    pub controls: OrDefault<Vec<Target>>,
-    pub probe_endpoint: OrDefault<ProbeEndpoint>,
-    pub timetable: OrDefault<Timetable>,
-    pub calendar: OrDefault<Calendar>,
-    pub readiness: OrDefault<Readiness>,
-    pub evidence: OrDefault<Evidence>,
+    pub maintenance: OrDefault<Vec<RawMaintenance>>,
+    pub modules: OrDefault<BTreeMap<String, OrDefault<RawModule>>>,
+    pub targets: Option<Vec<RawTarget>>,
+    pub controls: OrDefault<Vec<RawTarget>>,
+    pub probe_endpoint: OrDefault<RawProbeEndpoint>,
+    pub timetable: OrDefault<RawTimetable>,
+    pub calendar: OrDefault<RawCalendar>,
+    pub readiness: OrDefault<RawReadiness>,
+    pub evidence: OrDefault<RawEvidence>,
 }
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
-pub struct Contacts {
+pub struct RawContacts {
     pub dns: Option<Text>,
     pub firewall: Option<Text>,
     pub proxy: Option<Text>,
@@ -63,7 +63,7 @@ pub struct Contacts {
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
-pub struct Probe {
+pub struct RawProbe {
     pub interval: Option<Text>,
     pub timeout: Option<Text>,
     pub concurrency: Option<Spanned<u64>>,
@@ -71,7 +71,7 @@ pub struct Probe {
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Maintenance {
+pub struct RawMaintenance {
     pub from: Text,
     pub to: Text,
     pub reference: Option<Text>,
@@ -79,7 +79,7 @@ pub struct Maintenance {
 
 #[derive(Debug, Default, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
-pub struct Module {
+pub struct RawModule {
     pub timeout: Option<Text>,
     pub resolvers: OrDefault<Vec<Text>>,
     pub system_resolvers: Option<Text>,
@@ -90,14 +90,14 @@ pub struct Module {
     pub proxy_credentials_file: Option<Text>,
     pub expected_addresses: OrDefault<Vec<Text>>,
     pub sinkhole_addresses: OrDefault<Vec<Text>>,
-    pub tls: OrDefault<Tls>,
-    pub http: OrDefault<Http>,
-    pub page: OrDefault<Page>,
+    pub tls: OrDefault<RawTls>,
+    pub http: OrDefault<RawHttp>,
+    pub page: OrDefault<RawPage>,
 }
 
 #[derive(Debug, Default, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
-pub struct Tls {
+pub struct RawTls {
     pub roots: Option<Spanned<Vec<Text>>>,
     pub ca_file: Option<Text>,
     pub expected_issuers: OrDefault<Vec<String>>,
@@ -110,7 +110,7 @@ pub struct Tls {
 
 #[derive(Debug, Default, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
-pub struct Http {
+pub struct RawHttp {
     pub valid_status: Option<Spanned<Vec<Spanned<u16>>>>,
     pub redirects: Option<Text>,
     pub allowed_hosts: OrDefault<Vec<Text>>,
@@ -122,7 +122,7 @@ pub struct Http {
 
 #[derive(Debug, Default, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
-pub struct Page {
+pub struct RawPage {
     pub title: Option<String>,
     pub contains: OrDefault<Vec<Text>>,
     pub not_contains: OrDefault<Vec<Text>>,
@@ -133,7 +133,7 @@ pub struct Page {
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Target {
+pub struct RawTarget {
     pub name: Text,
     pub url: Text,
     pub module: Option<Text>,
@@ -145,13 +145,13 @@ pub struct Target {
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
-pub struct ProbeEndpoint {
+pub struct RawProbeEndpoint {
     pub allowed_hosts: OrDefault<Vec<Text>>,
 }
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
-pub struct Timetable {
+pub struct RawTimetable {
     pub file: Option<Text>,
     pub done: OrDefault<BTreeMap<String, Spanned<bool>>>,
     pub actual: OrDefault<BTreeMap<String, Text>>,
@@ -160,7 +160,7 @@ pub struct Timetable {
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
-pub struct Calendar {
+pub struct RawCalendar {
     pub file: Option<Text>,
     pub extra_closed: OrDefault<Vec<Text>>,
     pub extra_open: OrDefault<Vec<Text>>,
@@ -168,7 +168,7 @@ pub struct Calendar {
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
-pub struct Readiness {
+pub struct RawReadiness {
     pub file: Option<Text>,
     pub max_age: Option<Text>,
     pub expected_total: OrDefault<BTreeMap<String, Spanned<u64>>>,
@@ -176,6 +176,6 @@ pub struct Readiness {
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
-pub struct Evidence {
+pub struct RawEvidence {
     pub terminals: OrDefault<Vec<Text>>,
 }

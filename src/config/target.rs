@@ -8,7 +8,7 @@ use std::time::Duration;
 use url::Url;
 
 use super::module::ProbeModule;
-use super::raw::{self, RawConfig};
+use super::raw::{RawConfig, RawTarget};
 use super::section::Section;
 use crate::diagnostics::Text;
 use crate::label;
@@ -166,7 +166,7 @@ struct Context<'a> {
 impl Context<'_> {
     fn validate(
         &mut self,
-        raw: &raw::Target,
+        raw: &RawTarget,
         role: Role,
         mut section: Section<'_>,
     ) -> Option<Target> {

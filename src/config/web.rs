@@ -2,7 +2,7 @@
 //!
 //! The file has the form of the exporter-toolkit, so that one `web-config.yml` serves every exporter of
 //! a host: <https://github.com/prometheus/exporter-toolkit/blob/master/docs/web-configuration.md>.
-//! [`raw`] is the file as serde reads it. The listener makes the handshakes, checks the passwords and
+//! `raw` is the file as serde reads it. The listener makes the handshakes, checks the passwords and
 //! applies the rate limit.
 
 mod client_auth;
@@ -24,7 +24,7 @@ use super::value::{duration, header_value};
 use super::{ConfigError, read_file};
 use crate::diagnostics::{Diagnostics, unknown_value};
 pub use client_auth::ClientCertificate;
-use raw::RawWebConfig;
+use raw::{RawRateLimit, RawWebConfig};
 pub use tls::ListenerTls;
 
 /// How the listener is protected; by default, it is not.
@@ -89,28 +89,23 @@ impl WebConfig {
         mut files: Vec<FileSnapshot>,
         section: &mut Section<'_>,
     ) -> Self {
-        let http = raw.http_server_config.as_ref();
-        let protocols = match http.and_then(|http| http.http2) {
+        let http = &raw.http_server_config;
+        let protocols = match http.http2 {
             None | Some(true) => tls::HTTP2_AND_1,
             Some(false) => tls::HTTP1,
         };
         let tls = raw.tls_server_config.as_ref();
-        let headers = http.and_then(|http| http.headers.as_ref());
-        let limit = raw.rate_limit.as_ref();
+        let headers = http.headers.iter();
+        let users = raw.basic_auth_users.iter();
         Self {
             tls: tls.and_then(|raw| ListenerTls::validate(raw, protocols, &mut files, section)),
             headers: headers
-                .into_iter()
-                .flatten()
                 .filter_map(|(name, value)| header(name, value, section))
                 .collect(),
-            users: raw
-                .basic_auth_users
-                .iter()
-                .flatten()
+            users: users
                 .map(|(name, hash)| user(name, hash, section))
                 .collect(),
-            rate_limit: limit.and_then(|raw| rate_limit(raw, section.below("rate_limit"))),
+            rate_limit: rate_limit(&raw.rate_limit, section.below("rate_limit")),
             files,
         }
     }
@@ -133,7 +128,7 @@ fn hide_secrets(raw: &RawWebConfig, diagnostics: &mut Diagnostics) {
     if let Some(key) = tls.and_then(|tls| tls.value.as_ref()?.key.as_ref()) {
         diagnostics.hide(key);
     }
-    for hash in raw.basic_auth_users.iter().flat_map(BTreeMap::values) {
+    for hash in raw.basic_auth_users.values() {
         diagnostics.hide(hash);
     }
 }
@@ -208,7 +203,7 @@ fn check_bcrypt(text: &str) -> Result<(), &'static str> {
     }
 }
 
-fn rate_limit(raw: &raw::RateLimit, mut section: Section<'_>) -> Option<RateLimit> {
+fn rate_limit(raw: &RawRateLimit, mut section: Section<'_>) -> Option<RateLimit> {
     let Some(interval) = &raw.interval else {
         if let Some(burst) = &raw.burst {
             let message = "has no effect without an interval; \
@@ -224,20 +219,16 @@ fn rate_limit(raw: &raw::RateLimit, mut section: Section<'_>) -> Option<RateLimi
     if parsed.is_zero() {
         return None;
     }
-    let burst = raw.burst.as_ref().map_or(0, |burst| burst.value);
+    let (burst, location) = match &raw.burst {
+        Some(burst) => (burst.value, burst.referenced),
+        None => (0, interval.referenced),
+    };
     if burst == 0 {
-        let location = raw
-            .burst
-            .as_ref()
-            .map_or(interval.referenced, |burst| burst.referenced);
         let message = "must be at least 1: otherwise every request would be rejected";
         section.error_at(Some(location), "burst", message);
-        return None;
     }
-    Some(RateLimit {
-        interval: parsed,
-        burst,
-    })
+    let interval = parsed;
+    (burst > 0).then_some(RateLimit { interval, burst })
 }
 
 #[cfg(test)]

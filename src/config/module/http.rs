@@ -2,7 +2,7 @@
 
 use hyper::header::{HeaderName, HeaderValue};
 
-use crate::config::raw;
+use crate::config::raw::RawHttp;
 use crate::config::section::Section;
 use crate::config::value::{header_value, size};
 use crate::diagnostics::Text;
@@ -42,7 +42,7 @@ pub enum Redirects {
 }
 
 impl HttpPolicy {
-    pub(super) fn validate(raw: &raw::Http, mut section: Section<'_>) -> Self {
+    pub(super) fn validate(raw: &RawHttp, mut section: Section<'_>) -> Self {
         let section = &mut section;
         let redirects = [
             ("same_host", Redirects::SameHost),
@@ -68,7 +68,7 @@ impl HttpPolicy {
     }
 }
 
-fn valid_status(raw: &raw::Http, section: &mut Section<'_>) -> Vec<u16> {
+fn valid_status(raw: &RawHttp, section: &mut Section<'_>) -> Vec<u16> {
     let Some(list) = &raw.valid_status else {
         return vec![200];
     };
@@ -85,7 +85,7 @@ fn valid_status(raw: &raw::Http, section: &mut Section<'_>) -> Vec<u16> {
     list.value.iter().map(|status| status.value).collect()
 }
 
-fn max_redirects(raw: &raw::Http, section: &mut Section<'_>) -> usize {
+fn max_redirects(raw: &RawHttp, section: &mut Section<'_>) -> usize {
     let Some(count) = &raw.max_redirects else {
         return DEFAULT_MAX_REDIRECTS;
     };

@@ -2,7 +2,7 @@
 
 use regex::bytes::Regex;
 
-use crate::config::raw;
+use crate::config::raw::RawPage;
 use crate::config::section::Section;
 use crate::config::value::pattern;
 
@@ -27,7 +27,7 @@ impl PageChecks {
             && self.block_markers.is_empty()
     }
 
-    pub(super) fn validate(raw: &raw::Page, mut section: Section<'_>) -> Self {
+    pub(super) fn validate(raw: &RawPage, mut section: Section<'_>) -> Self {
         let text = |text: &str| match text {
             "" => Err("the text is empty: every page would contain it"),
             text => Ok(text.to_owned()),

@@ -10,7 +10,7 @@ use strum::IntoStaticStr;
 use url::{Host, Url};
 
 use super::resolver::explicit_port;
-use crate::config::raw;
+use crate::config::raw::RawModule;
 use crate::config::section::{Section, cannot_read};
 
 /// Which proxy a request goes through.
@@ -73,7 +73,7 @@ const FORMS: &str = "use none, system, http://10.0.0.1:3128, https://proxy.examp
                      socks5://10.0.0.1:1080";
 
 impl ProxyPolicy {
-    pub(super) fn validate(raw: &raw::Module, section: &mut Section<'_>) -> Self {
+    pub(super) fn validate(raw: &RawModule, section: &mut Section<'_>) -> Self {
         if let Some(text) = &raw.proxy
             && text.value.contains('@')
         {

@@ -8,7 +8,7 @@ use rustls::RootCertStore;
 use rustls::pki_types::{CertificateDer, pem::PemObject};
 use serde_saphyr::Spanned;
 
-use crate::config::raw;
+use crate::config::raw::RawTls;
 use crate::config::section::{Section, cannot_read, one_of};
 use crate::diagnostics::Text;
 use crate::report::RootSet;
@@ -53,7 +53,7 @@ pub enum MinVersion {
 }
 
 impl TlsPolicy {
-    pub(super) fn validate(raw: &raw::Tls, mut section: Section<'_>) -> Self {
+    pub(super) fn validate(raw: &RawTls, mut section: Section<'_>) -> Self {
         let section = &mut section;
         let actions = [("warn", PolicyAction::Warn), ("fail", PolicyAction::Fail)];
         let versions = [("1.2", MinVersion::Tls12), ("1.3", MinVersion::Tls13)];

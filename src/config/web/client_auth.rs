@@ -18,7 +18,7 @@ use x509_parser::prelude::FromDer;
 
 use self::ClientCertificate::{Optional, Required};
 use super::pem::PemSource;
-use super::raw::TlsServer;
+use super::raw::RawTlsServer;
 use crate::config::section::{Section, one_of};
 
 /// Whether a client must present a certificate.
@@ -48,7 +48,7 @@ const CLIENT_AUTH: &[(&str, ClientAuth)] = &[
 
 /// The verifier of client certificates; `ca` is `client_ca_file` or `client_ca`.
 pub(super) fn verifier(
-    raw: &Spanned<&TlsServer>,
+    raw: &Spanned<&RawTlsServer>,
     ca: Option<&PemSource<'_>>,
     provider: &Arc<CryptoProvider>,
     section: &mut Section<'_>,

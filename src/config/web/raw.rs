@@ -8,21 +8,22 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Deserializer};
 use serde_saphyr::Spanned;
 
+use crate::config::raw::OrDefault;
 use crate::diagnostics::Text;
 
 #[derive(Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct RawWebConfig {
     #[serde(deserialize_with = "with_position")]
-    pub tls_server_config: Option<Spanned<Option<TlsServer>>>,
-    pub http_server_config: Option<HttpServer>,
-    pub basic_auth_users: Option<BTreeMap<String, Spanned<Option<String>>>>,
-    pub rate_limit: Option<RateLimit>,
+    pub tls_server_config: Option<Spanned<Option<RawTlsServer>>>,
+    pub http_server_config: OrDefault<RawHttpServer>,
+    pub basic_auth_users: OrDefault<BTreeMap<String, Spanned<Option<String>>>>,
+    pub rate_limit: OrDefault<RawRateLimit>,
 }
 
 #[derive(Default, Deserialize, PartialEq)]
 #[serde(deny_unknown_fields, default)]
-pub struct TlsServer {
+pub struct RawTlsServer {
     pub cert: Option<Text>,
     pub key: Option<Text>,
     pub client_ca: Option<Text>,
@@ -35,19 +36,19 @@ pub struct TlsServer {
     pub max_version: Option<Text>,
     pub cipher_suites: Option<Spanned<Vec<Text>>>,
     pub prefer_server_cipher_suites: Option<bool>,
-    pub curve_preferences: Option<Vec<Text>>,
+    pub curve_preferences: OrDefault<Vec<Text>>,
 }
 
 #[derive(Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
-pub struct HttpServer {
+pub struct RawHttpServer {
     pub http2: Option<bool>,
-    pub headers: Option<BTreeMap<String, Spanned<Option<String>>>>,
+    pub headers: OrDefault<BTreeMap<String, Spanned<Option<String>>>>,
 }
 
 #[derive(Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
-pub struct RateLimit {
+pub struct RawRateLimit {
     pub interval: Option<Text>,
     pub burst: Option<Spanned<u32>>,
 }

@@ -14,7 +14,7 @@ use serde_saphyr::Spanned;
 
 use super::client_auth::{self, ClientCertificate};
 use super::pem::{PemSource, reason};
-use super::raw::TlsServer;
+use super::raw::RawTlsServer;
 use crate::config::FileSnapshot;
 use crate::config::section::{Section, one_of};
 use crate::diagnostics::Text;
@@ -41,11 +41,8 @@ const HTTP2_SUITES: [&str; 2] = [
     "TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256",
 ];
 
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-enum Version {
-    Tls12,
-    Tls13,
-}
+static VERSIONS: [&SupportedProtocolVersion; 2] =
+    [&rustls::version::TLS12, &rustls::version::TLS13];
 
 /// The TLS configuration of the listener.
 #[derive(Clone)]
@@ -57,12 +54,12 @@ pub struct ListenerTls {
 impl ListenerTls {
     /// Adds the files that it reads to `files`.
     pub(super) fn validate(
-        raw: &Spanned<Option<TlsServer>>,
+        raw: &Spanned<Option<RawTlsServer>>,
         protocols: &[&[u8]],
         files: &mut Vec<FileSnapshot>,
         section: &mut Section<'_>,
     ) -> Option<Self> {
-        let nothing = TlsServer::default();
+        let nothing = RawTlsServer::default();
         let tls = raw.value.as_ref().unwrap_or(&nothing);
         if *tls == nothing {
             let message = "the section is empty: the listener would serve plain HTTP; \
@@ -83,7 +80,7 @@ impl ListenerTls {
         let ca = PemSource::find("client_ca", file, text, files, section);
         let verifier = client_auth::verifier(raw, ca.as_ref(), &provider, section);
         let builder = ServerConfig::builder_with_provider(provider)
-            .with_protocol_versions(&versions?)
+            .with_protocol_versions(versions?)
             .map_err(|error| {
                 let message = format!(
                     "{}: min_version, max_version, cipher_suites and curve_preferences have \
@@ -111,28 +108,26 @@ impl ListenerTls {
     }
 }
 
-fn version(text: &str) -> Result<Version, String> {
+/// The index in [`VERSIONS`].
+fn version(text: &str) -> Result<usize, String> {
     if let "TLS10" | "TLS11" = text {
         return Err(format!(
             "{text} is not supported by rustls; use TLS12 or TLS13"
         ));
     }
-    one_of(
-        text,
-        &[("TLS12", Version::Tls12), ("TLS13", Version::Tls13)],
-    )
+    one_of(text, &[("TLS12", 0), ("TLS13", 1)])
 }
 
 fn versions(
-    raw: &TlsServer,
+    raw: &RawTlsServer,
     section: &mut Section<'_>,
-) -> Option<Vec<&'static SupportedProtocolVersion>> {
+) -> Option<&'static [&'static SupportedProtocolVersion]> {
     let mut bound = |key, text: &Option<Text>, default| match text {
         None => Some(default),
         Some(text) => section.parse(key, text, version),
     };
-    let min = bound("min_version", &raw.min_version, Version::Tls12);
-    let max = bound("max_version", &raw.max_version, Version::Tls13);
+    let min = bound("min_version", &raw.min_version, 0);
+    let max = bound("max_version", &raw.max_version, 1);
     let (min, max) = (min?, max?);
     if min > max
         && let Some(text) = &raw.min_version
@@ -141,20 +136,13 @@ fn versions(
         section.error(text, "min_version", message);
         return None;
     }
-    let supported = [
-        (Version::Tls12, &rustls::version::TLS12),
-        (Version::Tls13, &rustls::version::TLS13),
-    ];
-    let allowed = supported
-        .into_iter()
-        .filter(|(version, _)| (min..=max).contains(version));
-    Some(allowed.map(|(_, version)| version).collect())
+    VERSIONS.get(min..=max)
 }
 
 /// The listed suites and those of TLS 1.3, which are always enabled: in Go, the list is for versions up
 /// to 1.2.
 fn cipher_suites(
-    raw: &TlsServer,
+    raw: &RawTlsServer,
     protocols: &[&[u8]],
     section: &mut Section<'_>,
 ) -> Vec<SupportedCipherSuite> {
@@ -195,7 +183,7 @@ fn cipher_suites(
     suites
 }
 
-fn curves(raw: &TlsServer, section: &mut Section<'_>) -> Vec<&'static dyn SupportedKxGroup> {
+fn curves(raw: &RawTlsServer, section: &mut Section<'_>) -> Vec<&'static dyn SupportedKxGroup> {
     let group_of = |curve: &NamedGroup| {
         let mut groups = aws_lc_rs::ALL_KX_GROUPS.iter().copied();
         groups.find(|group| group.name() == *curve)
@@ -204,7 +192,7 @@ fn curves(raw: &TlsServer, section: &mut Section<'_>) -> Vec<&'static dyn Suppor
         .iter()
         .filter_map(|(name, curve)| Some((*name, group_of(curve)?)))
         .collect();
-    let list = raw.curve_preferences.as_deref().unwrap_or_default();
+    let list = &raw.curve_preferences;
     let groups = section.list("curve_preferences", list, |text| one_of(text, &known));
     if groups.is_empty() {
         aws_lc_rs::default_provider().kx_groups
@@ -215,7 +203,7 @@ fn curves(raw: &TlsServer, section: &mut Section<'_>) -> Vec<&'static dyn Suppor
 
 /// The server's certificate and key.
 fn identity(
-    raw: &Spanned<&TlsServer>,
+    raw: &Spanned<&RawTlsServer>,
     provider: &CryptoProvider,
     files: &mut Vec<FileSnapshot>,
     section: &mut Section<'_>,
