@@ -102,7 +102,7 @@ impl Conversion<'_> {
         match raw.prober.as_deref() {
             Some("http") => {}
             Some(prober) => {
-                let message = format!("prober {prober} is not supported: {}", alternative(prober));
+                let message = format!("{prober} is not supported: {}", alternative(prober));
                 self.unsupported("prober", message);
                 return false;
             }

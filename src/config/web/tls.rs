@@ -111,9 +111,7 @@ impl ListenerTls {
 /// The index in [`VERSIONS`].
 fn version(text: &str) -> Result<usize, String> {
     if let "TLS10" | "TLS11" = text {
-        return Err(format!(
-            "{text} is not supported by rustls; use TLS12 or TLS13"
-        ));
+        return Err(format!("{text} is not supported; use TLS12 or TLS13"));
     }
     one_of(text, &[("TLS12", 0), ("TLS13", 1)])
 }
