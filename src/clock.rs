@@ -1,22 +1,25 @@
-//! The only place that asks the system for the time.
+//! The only module that reads the system's clocks.
 //!
-//! [`Clock`] gives the civil time and can be set, so that any day can be replayed; [`Stopwatch`]
-//! and [`TimeLimit`] measure by the monotonic clock.
+//! [`Clock`] returns the civil time and can be fixed, so that any day can be replayed. [`Stopwatch`] and
+//! [`TimeLimit`] use the monotonic clock.
 
 use std::time::Duration;
 
 use jiff::Timestamp;
 
-/// Where the civil time comes from.
+/// The source of the civil time.
 #[derive(Clone, Copy, Debug)]
 pub enum Clock {
     System,
-    /// It is always this instant.
+    /// Always the same instant.
     Fixed(Timestamp),
 }
 
 impl Clock {
-    #[expect(clippy::disallowed_methods, reason = "this is the place")]
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "the only module that reads clocks"
+    )]
     pub fn now(&self) -> Timestamp {
         match self {
             Self::System => Timestamp::now(),
@@ -30,7 +33,10 @@ impl Clock {
 pub struct Stopwatch(tokio::time::Instant);
 
 impl Stopwatch {
-    #[expect(clippy::disallowed_methods, reason = "this is the place")]
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "the only module that reads clocks"
+    )]
     pub fn start() -> Self {
         Self(tokio::time::Instant::now())
     }
@@ -40,7 +46,7 @@ impl Stopwatch {
     }
 }
 
-/// The one limit that a whole probe shares.
+/// The timeout of a probe, which all its layers share.
 #[derive(Clone, Copy, Debug)]
 pub struct TimeLimit {
     started: Stopwatch,
@@ -67,14 +73,17 @@ impl TimeLimit {
         self.total.saturating_sub(self.elapsed())
     }
 
-    /// What may be spent on a part: at most `share`, and never more than what is left.
+    /// The time for one step: `share`, or the remaining time if that is shorter.
     pub fn at_most(&self, share: Duration) -> Duration {
         self.remaining().min(share)
     }
 }
 
-/// A monotonic instant of the next tick, for schedules.
-#[expect(clippy::disallowed_methods, reason = "this is the place")]
+/// The current monotonic instant, for schedules.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the only module that reads clocks"
+)]
 pub fn monotonic_now() -> tokio::time::Instant {
     tokio::time::Instant::now()
 }

@@ -1,75 +1,71 @@
-//! When an outage is a page and when it can wait: the firm's service hours and announced maintenance.
+//! Service hours and announced maintenance: when an outage pages, and when it can wait.
 //!
-//! In: what the configuration says, an instant, the calendar. Out: open or not. What is done about it
-//! is left to the alert rules.
+//! This module only computes whether the service is open at an instant; the alert rules decide what
+//! follows from it.
 
 use jiff::Timestamp;
 use jiff::civil::{Date, Time, Weekday};
+use serde::Deserialize;
 
 use crate::calendar::{Calendar, HKT};
 
-/// Hours of each week in Hong Kong time, less announced maintenance.
+/// Daily hours in Hong Kong time, minus announced maintenance.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ServiceHours {
     pub hours: Hours,
     pub maintenance: Vec<Maintenance>,
 }
 
-/// The hours of service.
+/// The daily hours.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Hours {
     #[default]
     Always,
-    /// From `from` up to, and without, `to` on the days that count.
+    /// From `from` to just before `to`.
     Daily { days: Days, from: Time, to: Time },
 }
 
-/// The days that count.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// The days with service.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Days {
-    /// Hong Kong business days; Monday to Friday beyond the calendar's end, since an outage that
-    /// pages in vain costs less than one that does not.
+    /// Hong Kong business days. Outside the years of the calendar, Monday to Friday: an unnecessary page
+    /// costs less than a missing one.
     Business,
     Every,
 }
 
-/// Announced maintenance: from `from` up to, and without, `to`.
+/// Announced maintenance, from `from` to just before `to`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Maintenance {
     pub from: Timestamp,
     pub to: Timestamp,
-    /// A ticket or a circular.
+    /// The ticket or circular that announced it.
     pub reference: Option<String>,
 }
 
 impl ServiceHours {
-    /// Whether `at` lies inside the hours and outside maintenance.
+    /// Whether `at` is within the daily hours and not during maintenance.
     pub fn open(&self, at: Timestamp, calendar: &Calendar) -> bool {
-        let in_maintenance = |one: &Maintenance| one.from <= at && at < one.to;
+        let in_maintenance = |it: &Maintenance| it.from <= at && at < it.to;
         self.hours.contain(at, calendar) && !self.maintenance.iter().any(in_maintenance)
     }
 }
 
 impl Hours {
-    fn contain(&self, at: Timestamp, calendar: &Calendar) -> bool {
-        match self {
-            Self::Always => true,
-            Self::Daily { days, from, to } => {
-                let local = HKT.to_datetime(at);
-                (*from..*to).contains(&local.time()) && days.count(local.date(), calendar)
-            }
-        }
+    fn contain(self, at: Timestamp, calendar: &Calendar) -> bool {
+        let Self::Daily { days, from, to } = self else {
+            return true;
+        };
+        let local = HKT.to_datetime(at);
+        (from..to).contains(&local.time()) && days.contain(local.date(), calendar)
     }
 }
 
 impl Days {
-    fn count(self, date: Date, calendar: &Calendar) -> bool {
-        match self {
-            Self::Every => true,
-            Self::Business => calendar
-                .is_business_day(date)
-                .unwrap_or_else(|| !matches!(date.weekday(), Weekday::Saturday | Weekday::Sunday)),
-        }
+    fn contain(self, date: Date, calendar: &Calendar) -> bool {
+        let is_weekend = matches!(date.weekday(), Weekday::Saturday | Weekday::Sunday);
+        self == Self::Every || calendar.is_business_day(date).unwrap_or(!is_weekend)
     }
 }
 
@@ -95,7 +91,7 @@ mod tests {
     }
 
     #[test]
-    fn business_hours_begin_and_end_on_the_minute_in_hong_kong() {
+    fn business_hours_start_and_end_exactly_in_hong_kong_time() {
         let hours = business();
         // Monday 23 November 2026.
         assert!(!open(&hours, "2026-11-22T22:59:59Z"));
@@ -105,7 +101,7 @@ mod tests {
     }
 
     #[test]
-    fn weekends_and_general_holidays_are_closed_and_beyond_the_calendar_weekdays_count() {
+    fn business_days_exclude_holidays_and_outside_the_calendar_only_weekends() {
         let hours = business();
         assert!(!open(&hours, "2026-11-22T10:00:00+08:00"), "a Sunday");
         assert!(
@@ -123,7 +119,7 @@ mod tests {
     }
 
     #[test]
-    fn maintenance_closes_even_what_is_always_open() {
+    fn maintenance_closes_a_service_that_is_always_open() {
         let hours = ServiceHours {
             hours: Hours::Always,
             maintenance: vec![Maintenance {

@@ -6,16 +6,17 @@ use anyhow::Context;
 use jiff::Timestamp;
 
 use super::{ExitStatus, configuration, write_output};
-use crate::calendar::{day_end, exact_date, midnight};
+use crate::calendar::{day_end, midnight, parse_date};
 use crate::cli::{
     EvidenceArgs, EvidenceCommand, EvidenceFormat, EvidencePlace, EvidenceSelection, Flags,
     RecordArgs, Recording,
 };
 use crate::clock::Clock;
-use crate::config::{Config, label};
+use crate::config::Config;
 use crate::evidence::{
     Audit, ChainedRecord, Content, KnownHashes, Ledger, Receipt, Reference, TerminalCheck,
 };
+use crate::label;
 use crate::redact::print_error;
 use crate::render::evidence::{self as render, Selected};
 
@@ -192,7 +193,7 @@ impl<'a> EvidenceQuery<'a> {
             EvidenceCommand::Check { head, place } => (place, None, head.as_deref()),
         };
         let of = selection.and_then(|selection| selection.of.as_deref());
-        if let Some(Err(message)) = of.map(label) {
+        if let Some(Err(message)) = of.map(label::check) {
             return Err(format!("--of: {message}"));
         }
         let after = place.after.as_deref();
@@ -238,7 +239,7 @@ fn ledger(config: &Config, place: &EvidencePlace, clock: Clock) -> Result<Ledger
 /// From the first instant of a Hong Kong day to the end of another.
 fn period(selection: &EvidenceSelection) -> Result<Range<Timestamp>, String> {
     let day = |flag: &str, text: &Option<String>| {
-        let date = text.as_deref().map(|text| exact_date(text).ok_or(()));
+        let date = text.as_deref().map(|text| parse_date(text).map_err(|_| ()));
         date.transpose()
             .map_err(|()| format!("{flag}: write a date, for example 2023-04-27"))
     };

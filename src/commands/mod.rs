@@ -14,7 +14,7 @@ use anyhow::Context;
 
 use crate::cli::{Check, DrillArgs, Flags};
 use crate::clock::Clock;
-use crate::config::{Config, ConfigError, WebConfig, blackbox, duration};
+use crate::config::{Config, WebConfig, blackbox, duration, read_file};
 use crate::drill::{self, Access, Drill};
 use crate::evidence::{self as kept, Content, DrillOutcome};
 use crate::readiness::Readiness;
@@ -80,17 +80,14 @@ pub fn check(flags: &Flags, args: &Check, clock: Clock) -> anyhow::Result<ExitSt
 
 /// Modules on standard output, so that they can go into a file; what is left on standard error.
 fn convert(path: &Path) -> anyhow::Result<ExitStatus> {
-    let text = fs::read_to_string(path).map_err(|source| ConfigError::Unreadable {
-        path: path.to_owned(),
-        source,
-    });
-    match text.and_then(|text| blackbox::convert(&text, path)) {
+    let converted = read_file(path).and_then(|text| blackbox::convert(&text, path));
+    match converted {
         Err(diagnostics) => {
             print_error(diagnostics);
             Ok(ExitStatus::UsageError)
         }
         Ok(converted) => {
-            for left in &converted.left {
+            for left in &converted.unsupported {
                 print_error(format!("{}: {}: {}", left.module, left.key, left.message));
             }
             write_output(&converted.modules, None)?;

@@ -11,7 +11,7 @@ use tracing::{error, info};
 use super::ExitStatus;
 use crate::cli::Flags;
 use crate::clock::Clock;
-use crate::config::{Clients, WebConfig};
+use crate::config::{ClientCertificate, WebConfig};
 use crate::evidence::Ledger;
 use crate::redact::print_error;
 use crate::serve::{self as service, Files, Prefix, ReloadRequest, Service};
@@ -180,7 +180,7 @@ pub async fn healthcheck(flags: &Flags) -> anyhow::Result<ExitStatus> {
         Some(_) | None => address.to_owned(),
     };
     let answered = match &web.tls {
-        Some(tls) if tls.clients == Clients::NeedACertificate => {
+        Some(tls) if tls.client_certificate == ClientCertificate::Required => {
             let connected = tokio::net::TcpStream::connect(&authority);
             match tokio::time::timeout(HEALTH_LIMIT, connected).await {
                 Ok(connected) => connected.map(drop).map_err(anyhow::Error::from),

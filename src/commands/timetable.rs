@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 
 use super::{ExitStatus, configuration, write_output};
-use crate::calendar::{exact_date, midnight};
+use crate::calendar::{midnight, parse_date};
 use crate::cli::{Flags, TimetableArgs, TimetableFormat};
 use crate::clock::Clock;
 use crate::config::Config;
@@ -30,7 +30,7 @@ pub fn timetable(flags: &Flags, args: &TimetableArgs, clock: Clock) -> anyhow::R
         }
     };
     let dates = with_evidence(&config, at, clock);
-    let standing = dates.standing(at, &config.calendar);
+    let standing = dates.status_at(at, &config.calendar);
     let text = match args.format {
         TimetableFormat::Text => {
             let explain = if args.explain {
@@ -44,7 +44,7 @@ pub fn timetable(flags: &Flags, args: &TimetableArgs, clock: Clock) -> anyhow::R
             let value = render::timetable::json(&dates, &standing);
             format!("{value:#}\n")
         }
-        TimetableFormat::Yaml => dates.written().to_owned(),
+        TimetableFormat::Yaml => dates.source().to_owned(),
         TimetableFormat::Ics => render::timetable::ics(&dates, &standing, &config.calendar),
         TimetableFormat::Alertmanager => match years(&args.year, &standing, &config) {
             Ok(years) => render::timetable::alertmanager(&config.calendar, &years),
@@ -101,7 +101,7 @@ fn instant(text: &str) -> Result<Timestamp, String> {
     if let Ok(instant) = text.parse::<Timestamp>() {
         return Ok(instant);
     }
-    exact_date(text).map(midnight).ok_or_else(|| {
+    parse_date(text).map(midnight).map_err(|_| {
         format!(
             "{text:?} is neither a date (2023-04-27) nor an instant (2023-04-27T08:05:00+08:00)"
         )

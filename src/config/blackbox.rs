@@ -1,7 +1,7 @@
-//! From a `blackbox.yml` of blackbox_exporter to modules of ours.
+//! Converts a `blackbox.yml` of blackbox_exporter to `modules` of this exporter.
 //!
-//! In: its text. Out: what `modules:` is to say here, and each thing that could not be carried over,
-//! with what to do instead. Every key of its HTTP prober is known, so that none is lost in silence.
+//! Every key of blackbox_exporter's HTTP prober is known, so that nothing is lost silently: what cannot
+//! be converted is returned with what to do instead.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -11,118 +11,124 @@ use serde_json::{Map, Value, json};
 use url::Url;
 
 use super::ConfigError;
-use super::diagnostic::Diagnostics;
 use super::value::{duration, pattern};
+use crate::diagnostics::Diagnostics;
 
-/// What became of a `blackbox.yml`.
+/// The result of a conversion.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Converted {
-    /// `modules:` in YAML, to be put into a configuration.
+    /// `modules:` in YAML, for a configuration.
     pub modules: String,
-    pub left: Vec<Left>,
+    pub unsupported: Vec<Unsupported>,
 }
 
-/// What could not be carried over.
+/// A key that could not be converted.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Left {
+pub struct Unsupported {
     pub module: String,
-    /// In the file's own words, for example `http.basic_auth`.
+    /// The path in `blackbox.yml`, for example `http.basic_auth`.
     pub key: String,
     /// Why, and what to do instead.
     pub message: String,
 }
 
 #[derive(Deserialize)]
-struct Raw {
+struct RawBlackboxConfig {
     #[serde(default)]
-    modules: BTreeMap<String, Option<Module>>,
+    modules: BTreeMap<String, Option<BlackboxModule>>,
 }
 
 #[derive(Deserialize)]
-struct Module {
-    #[serde(default)]
+struct BlackboxModule {
     prober: Option<String>,
-    #[serde(default)]
     timeout: Option<Value>,
-    #[serde(default)]
     http: Option<Map<String, Value>>,
     #[serde(flatten)]
     others: BTreeMap<String, Value>,
 }
 
-/// Converts `text`, which stands in `path`.
+/// Converts the text of `path`.
 ///
 /// # Errors
-/// The text is no YAML, or not of that form.
+/// The text is not YAML, or not a `blackbox.yml`.
 pub fn convert(text: &str, path: &Path) -> Result<Converted, ConfigError> {
-    let raw: Raw = serde_saphyr::from_str(text).map_err(|error| {
-        let mut diagnostics = Diagnostics::of(path, text);
-        diagnostics.syntax(&error);
-        ConfigError::Mistaken(diagnostics)
-    })?;
-    let mut left = Vec::new();
+    let mut diagnostics = Diagnostics::new(path, text);
+    let options = serde_saphyr::options! { with_snippet: false };
+    let raw = diagnostics.parse_yaml(options);
+    let raw: RawBlackboxConfig = diagnostics.finish(raw)?;
+    let mut unsupported = Vec::new();
     let mut modules = Map::new();
     for (name, module) in &raw.modules {
+        let Some(module) = module else { continue };
         let mut conversion = Conversion {
-            module: name,
-            ours: Map::new(),
-            left: &mut left,
+            name,
+            module: Value::Null,
+            unsupported: &mut unsupported,
         };
-        if let Some(module) = module
-            && conversion.convert(module)
-        {
-            modules.insert(name.clone(), Value::Object(conversion.ours));
+        if conversion.convert(module) {
+            modules.insert(name.clone(), conversion.module);
         }
     }
     let document = json!({ "modules": modules });
-    let modules = serde_saphyr::to_string(&document).unwrap_or_default();
-    Ok(Converted { modules, left })
+    Ok(Converted {
+        modules: serde_saphyr::to_string(&document).unwrap_or_default(),
+        unsupported,
+    })
 }
 
-/// One module on its way.
+/// The conversion of one module.
 struct Conversion<'a> {
-    module: &'a str,
-    ours: Map<String, Value>,
-    left: &'a mut Vec<Left>,
+    name: &'a str,
+    /// The module of this exporter; indexing with a key adds it.
+    module: Value,
+    unsupported: &'a mut Vec<Unsupported>,
 }
 
-/// blackbox_exporter follows so many.
+/// How many redirects blackbox_exporter follows.
 const MAX_REDIRECTS: u32 = 10;
-/// What a module of ours may ask for.
-const MOST_BODY: u64 = 64 << 20;
-const LOGS_IN: &str = "this program never logs in and sends no credentials";
+/// The largest `max_body` of this exporter.
+const MAX_BODY: u64 = 64 << 20;
+const NO_CREDENTIALS: &str = "this program never logs in and sends no credentials";
+const NO_SERVER_NAME: &str = "put the name into the target's URL, and its address into route or a \
+                              hosts file";
 
+#[expect(
+    clippy::indexing_slicing,
+    reason = "the indexed JSON values are objects or null, to which a missing key is added"
+)]
 impl Conversion<'_> {
-    /// Whether there is something of it here.
-    fn convert(&mut self, module: &Module) -> bool {
-        match module.prober.as_deref() {
+    /// Returns false if nothing of the module can be converted.
+    fn convert(&mut self, raw: &BlackboxModule) -> bool {
+        match raw.prober.as_deref() {
             Some("http") => {}
             Some(prober) => {
-                self.leave("prober", other_prober(prober));
+                let message = format!("{prober} is not supported: {}", alternative(prober));
+                self.unsupported("prober", message);
                 return false;
             }
             None => {
-                self.leave("prober", "it names no prober, so that it probes nothing");
+                self.unsupported("prober", "missing: the module probes nothing");
                 return false;
             }
         }
-        match module.timeout.as_ref().map(Value::as_str) {
+        match raw.timeout.as_ref().map(Value::as_str) {
             None => {}
-            Some(Some(text)) if duration(text).is_ok() => self.set(&["timeout"], json!(text)),
-            Some(_) => self.leave("timeout", "it is not a duration; write for example 5s"),
+            Some(Some(text)) if duration(text).is_ok() => self.module["timeout"] = json!(text),
+            Some(_) => self.unsupported("timeout", "not a duration; use for example 5s"),
         }
-        for key in module.others.keys() {
-            match key.as_str() {
+        for key in raw.others.keys() {
+            let message = match key.as_str() {
                 "tcp" | "icmp" | "dns" | "grpc" | "unix" | "websocket" => {
-                    self.leave(key, "the prober is http, so that it says nothing");
+                    "has no effect: the prober is http"
                 }
-                _ => self.leave(key, "it is not known"),
-            }
+                _ => "unknown key",
+            };
+            self.unsupported(key, message);
         }
         let nothing = Map::new();
-        let http = module.http.as_ref().unwrap_or(&nothing);
+        let http = raw.http.as_ref().unwrap_or(&nothing);
         for (key, value) in http {
-            self.key(key, value);
+            self.http_key(key, value);
         }
         self.addresses(http);
         self.status(http);
@@ -130,135 +136,110 @@ impl Conversion<'_> {
         true
     }
 
-    fn key(&mut self, key: &str, value: &Value) {
+    fn http_key(&mut self, key: &str, value: &Value) {
         let at = format!("http.{key}");
         let is_on = value.as_bool() == Some(true);
-        match key {
-            // Understood together below.
+        let message = match key {
+            // Converted together, by the methods below.
             "preferred_ip_protocol"
             | "ip_protocol_fallback"
             | "valid_status_codes"
             | "follow_redirects"
-            | "no_follow_redirects" => {}
-            // It is so here anyway: a proxy resolves the name, what the server announces is
-            // decoded, and https alone is asked for.
-            "skip_resolve_phase_with_proxy" | "compression" | "fail_if_not_ssl" => {}
-            "source_ip_address" => self.carry(&["source_address"], value),
-            "headers" => self.headers(&at, value),
-            "body_size_limit" => self.body_size(&at, value),
-            "fail_if_body_not_matches_regexp" => self.wanted(&at, value),
-            "fail_if_body_matches_regexp" => self.unwanted(&at, value),
-            "tls_config" => self.tls(&at, value),
-            "proxy_url" => self.proxy(&at, value),
-            "proxy_from_environment" => {
-                if is_on {
-                    self.set(&["proxy"], json!("system"));
-                }
-            }
-            "method" => {
+            | "no_follow_redirects" => return,
+            // Always so here: a proxy resolves the name, responses are decoded as announced, and only
+            // https is requested.
+            "skip_resolve_phase_with_proxy" | "compression" | "fail_if_not_ssl" => return,
+            "enable_http2" if is_on => return,
+            "enable_http3" | "fail_if_ssl" | "proxy_from_environment" if !is_on => return,
+            "method"
                 if value
                     .as_str()
-                    .is_some_and(|method| !method.eq_ignore_ascii_case("get"))
-                {
-                    self.leave(&at, "this program sends GET alone");
-                }
+                    .is_none_or(|it| it.eq_ignore_ascii_case("get")) =>
+            {
+                return;
             }
-            "body" | "body_file" => self.leave(&at, "this program sends GET alone, without a body"),
+
+            "source_ip_address" => return self.module["source_address"] = as_text(value),
+            "proxy_from_environment" => return self.module["proxy"] = json!("system"),
+            "headers" => return self.headers(&at, value),
+            "body_size_limit" => return self.body_size(&at, value),
+            "fail_if_body_not_matches_regexp" => return self.required_patterns(&at, value),
+            "fail_if_body_matches_regexp" => return self.forbidden_texts(&at, value),
+            "tls_config" => return self.tls(&at, value),
+            "proxy_url" => return self.proxy(&at, value),
+
+            "method" => "only GET is supported",
+            "body" | "body_file" => "only GET is supported, without a body",
             "basic_auth" | "authorization" | "oauth2" | "bearer_token" | "bearer_token_file" => {
-                self.leave(&at, LOGS_IN);
+                NO_CREDENTIALS
             }
-            "http_headers" => self.leave(
-                &at,
-                "headers go into http.headers of the module, credentials excepted",
-            ),
-            "no_proxy" | "proxy_connect_header" => self.leave(
-                &at,
-                "a module's proxy is for all of its targets: give the others a module without one",
-            ),
-            "enable_http2" => {
-                if !is_on {
-                    self.leave(&at, "what the server prefers of HTTP/2 and 1.1 is spoken");
-                }
+            "http_headers" => "move the headers to http.headers of the module, except credentials",
+            "no_proxy" | "proxy_connect_header" => {
+                "a module's proxy applies to all its targets; use a module without a proxy for the others"
             }
-            "enable_http3" => {
-                if is_on {
-                    self.leave(&at, "HTTP/3 is not spoken");
-                }
-            }
-            "valid_http_versions" => {
-                self.leave(&at, "write an alert on probe_http_version, which is told")
-            }
+            "enable_http2" => "HTTP/2 is always offered, and the server chooses",
+            "enable_http3" => "HTTP/3 is not supported",
+            "valid_http_versions" => "use an alert on the metric probe_http_version",
             "fail_if_ssl" => {
-                if is_on {
-                    self.leave(
-                        &at,
-                        "https is asked for; plain http needs a target with allow_http",
-                    );
-                }
+                "https is requested; plain http requires a target with allow_http: true"
             }
             "fail_if_header_matches" | "fail_if_header_not_matches" => {
-                self.leave(&at, "headers are not judged; judge the page, or the status");
+                "headers are not checked; check the page or the status"
             }
             "fail_if_body_json_matches_cel" | "fail_if_body_json_not_matches_cel" => {
-                self.leave(
-                    &at,
-                    "there is no CEL; write a regular expression into page.matches",
-                );
+                "CEL is not supported; use a regular expression in page.matches"
             }
-            _ => self.leave(&at, "it is not known"),
-        }
+            _ => "unknown key",
+        };
+        self.unsupported(&at, message);
     }
 
-    /// One family without the other is a choice; with it, it is a preference that is not needed,
-    /// since every address is tried.
+    /// An IP protocol without fallback is a choice. With fallback it is a preference, which has no
+    /// equivalent here, since every address is tried.
     fn addresses(&mut self, http: &Map<String, Value>) {
-        let falls_back = http.get("ip_protocol_fallback").and_then(Value::as_bool);
+        let fallback = http.get("ip_protocol_fallback").and_then(Value::as_bool);
         let preferred = http.get("preferred_ip_protocol").and_then(Value::as_str);
-        if falls_back == Some(false) {
-            let family = if preferred == Some("ip4") { 4 } else { 6 };
-            self.set(&["ip_family"], json!(family.to_string()));
+        if fallback == Some(false) {
+            let family = if preferred == Some("ip4") { "4" } else { "6" };
+            self.module["ip_family"] = json!(family);
         }
     }
 
     fn status(&mut self, http: &Map<String, Value>) {
         let codes = http.get("valid_status_codes").and_then(Value::as_array);
-        match codes.filter(|codes| !codes.is_empty()) {
-            Some(codes) => self.set(&["http", "valid_status"], json!(codes)),
-            None => {
-                let codes: Vec<u16> = (200..=206).collect();
-                self.set(&["http", "valid_status"], json!(codes));
-            }
-        }
+        self.module["http"]["valid_status"] = match codes {
+            Some(codes) if !codes.is_empty() => json!(codes),
+            _ => json!([200, 201, 202, 203, 204, 205, 206]),
+        };
     }
 
     fn redirects(&mut self, http: &Map<String, Value>) {
-        let flag = |key: &str| http.get(key).and_then(Value::as_bool);
-        let stays =
-            flag("follow_redirects") == Some(false) || flag("no_follow_redirects") == Some(true);
-        if stays {
-            self.set(&["http", "redirects"], json!("none"))
+        let is = |key: &str, value| http.get(key) == Some(&Value::Bool(value));
+        if is("follow_redirects", false) || is("no_follow_redirects", true) {
+            self.module["http"]["redirects"] = json!("none");
         } else {
-            self.set(&["http", "max_redirects"], json!(MAX_REDIRECTS))
+            self.module["http"]["max_redirects"] = json!(MAX_REDIRECTS);
         }
     }
 
     fn headers(&mut self, at: &str, value: &Value) {
         for (name, value) in value.as_object().into_iter().flatten() {
-            match name.to_ascii_lowercase().as_str() {
-                "authorization" | "proxy-authorization" | "cookie" => {
-                    self.leave(&format!("{at}.{name}"), LOGS_IN);
-                }
-                "host" => self.leave(
-                    &format!("{at}.{name}"),
-                    "write the name into the target's address, and where it lies into route or a \
-                     hosts file",
-                ),
+            let message = match name.to_ascii_lowercase().as_str() {
+                "authorization" | "proxy-authorization" | "cookie" => NO_CREDENTIALS,
+                "host" => NO_SERVER_NAME,
                 "content-length" | "transfer-encoding" | "connection" | "upgrade" => {
-                    self.leave(&format!("{at}.{name}"), "the program sets it itself");
+                    "the program sets this header itself"
                 }
-                "user-agent" => self.carry(&["http", "user_agent"], value),
-                _ => self.carry(&["http", "headers", name], value),
-            }
+                "user-agent" => {
+                    self.module["http"]["user_agent"] = as_text(value);
+                    continue;
+                }
+                _ => {
+                    self.module["http"]["headers"][name.as_str()] = as_text(value);
+                    continue;
+                }
+            };
+            self.unsupported(&format!("{at}.{name}"), message);
         }
     }
 
@@ -270,166 +251,138 @@ impl Conversion<'_> {
         };
         match bytes {
             Some(0) => {}
-            Some(bytes) if bytes > MOST_BODY => {
-                self.leave(at, "a body's bound is at most 64MiB");
-                self.set(&["http", "max_body"], json!("64MiB"));
+            Some(bytes) if bytes <= MAX_BODY => {
+                self.module["http"]["max_body"] = json!(format!("{bytes}B"));
             }
-            Some(bytes) => self.set(&["http", "max_body"], json!(format!("{bytes}B"))),
-            None => self.leave(
-                at,
-                "it is not a size; write for example 1MiB into http.max_body",
-            ),
+            Some(_) => {
+                self.unsupported(at, "the maximum is 64MiB, which is used instead");
+                self.module["http"]["max_body"] = json!("64MiB");
+            }
+            None => self.unsupported(at, "not a size; set http.max_body, for example to 1MiB"),
         }
     }
 
-    fn wanted(&mut self, at: &str, value: &Value) {
+    fn required_patterns(&mut self, at: &str, value: &Value) {
         for text in texts(value) {
             match pattern(text) {
-                Ok(_) => self.push(&["page", "matches"], json!(text)),
-                Err(message) => self.leave(at, format!("{text:?}: {message}")),
+                Ok(_) => self.add_to_page("matches", text),
+                Err(message) => self.unsupported(at, format!("{text:?}: {message}")),
             }
         }
     }
 
-    fn unwanted(&mut self, at: &str, value: &Value) {
+    fn forbidden_texts(&mut self, at: &str, value: &Value) {
         for text in texts(value) {
             let is_literal = !text.is_empty() && regex::escape(text) == text;
             if is_literal {
-                self.push(&["page", "not_contains"], json!(text))
+                self.add_to_page("not_contains", text);
             } else {
-                self.leave(
-                    at,
-                    format!(
-                        "{text:?}: what must not be there is a plain text here; write it into \
-                     page.not_contains"
-                    ),
-                )
+                let message = format!(
+                    "{text:?}: only plain text can be forbidden; add the text to page.not_contains"
+                );
+                self.unsupported(at, message);
             }
         }
     }
 
     fn tls(&mut self, at: &str, value: &Value) {
         for (key, value) in value.as_object().into_iter().flatten() {
-            let at = format!("{at}.{key}");
-            match (key.as_str(), value.as_str()) {
-                ("ca_file", Some(_)) => self.carry(&["tls", "ca_file"], value),
-                ("min_version", Some("TLS12")) => self.set(&["tls", "min_version"], json!("1.2")),
-                ("min_version", Some("TLS13")) => self.set(&["tls", "min_version"], json!("1.3")),
-                ("min_version", _) => self.leave(&at, "nothing below TLS 1.2 is spoken"),
-                ("max_version", _) => {
-                    self.leave(&at, "the newest version that both have is spoken")
+            let message = match (key.as_str(), value.as_str()) {
+                ("insecure_skip_verify", _) if value.as_bool() != Some(true) => continue,
+                ("ca_file", Some(file)) => {
+                    self.module["tls"]["ca_file"] = json!(file);
+                    continue;
                 }
+                ("min_version", Some(version @ ("TLS12" | "TLS13"))) => {
+                    let version = if version == "TLS12" { "1.2" } else { "1.3" };
+                    self.module["tls"]["min_version"] = json!(version);
+                    continue;
+                }
+                ("min_version", _) => "versions before TLS 1.2 are not supported",
+                ("max_version", _) => "the newest version that both sides support is used",
                 ("insecure_skip_verify", _) => {
-                    if value.as_bool() == Some(true) {
-                        let message = "a certificate is always verified: name its authority in \
-                                       tls.ca_file; its facts are told whatever the verdict";
-                        self.leave(&at, message);
-                    }
+                    "certificates are always verified; set tls.ca_file to their CA. Certificate \
+                     metrics are exported even if the verification fails"
                 }
-                ("server_name", _) => self.leave(
-                    &at,
-                    "write the name into the target's address, and where it lies into route or a \
-                     hosts file",
-                ),
+                ("server_name", _) => NO_SERVER_NAME,
                 ("cert" | "cert_file" | "key" | "key_file" | "cert_ref" | "key_ref", _) => {
-                    self.leave(&at, LOGS_IN);
+                    NO_CREDENTIALS
                 }
                 ("ca" | "ca_ref", _) => {
-                    self.leave(&at, "put it into a file, and name that in tls.ca_file")
+                    "put the certificate into a file, and set tls.ca_file to it"
                 }
-                _ => self.leave(&at, "it is not known"),
-            }
+                _ => "unknown key",
+            };
+            self.unsupported(&format!("{at}.{key}"), message);
         }
     }
 
     fn proxy(&mut self, at: &str, value: &Value) {
         let url = value.as_str().and_then(|text| Url::parse(text).ok());
         let Some(mut url) = url else {
-            self.leave(at, "it is not an address");
-            return;
+            return self.unsupported(at, "not a URL");
         };
         if !url.username().is_empty() || url.password().is_some() {
-            let message = "its password goes into a file: proxy_credentials_file";
-            self.leave(at, message);
+            let message = "put user and password into a file, and set proxy_credentials_file to it";
+            self.unsupported(at, message);
             let _ = url.set_username("");
             let _ = url.set_password(None);
         }
-        let text = url.as_str().trim_end_matches('/');
         match url.scheme() {
-            "http" | "https" | "socks5" => self.set(&["proxy"], json!(text)),
-            other => self.leave(
-                at,
-                format!("{other} is not spoken; http, https and socks5 are"),
-            ),
+            "http" | "https" | "socks5" => {
+                self.module["proxy"] = json!(url.as_str().trim_end_matches('/'));
+            }
+            other => {
+                let message = format!("scheme {other} is not supported; use http, https or socks5");
+                self.unsupported(at, message);
+            }
         }
     }
 
-    fn leave(&mut self, key: &str, message: impl Into<String>) {
-        self.left.push(Left {
-            module: self.module.to_owned(),
+    fn add_to_page(&mut self, key: &str, text: &str) {
+        match &mut self.module["page"][key] {
+            Value::Array(list) => list.push(json!(text)),
+            absent => *absent = json!([text]),
+        }
+    }
+
+    fn unsupported(&mut self, key: &str, message: impl Into<String>) {
+        self.unsupported.push(Unsupported {
+            module: self.name.to_owned(),
             key: key.to_owned(),
             message: message.into(),
         });
     }
+}
 
-    fn carry(&mut self, path: &[&str], value: &Value) {
-        match value {
-            Value::String(_) => self.set(path, value.clone()),
-            other => self.set(path, json!(other.to_string())),
+fn alternative(prober: &str) -> &'static str {
+    match prober {
+        "dns" => {
+            "the dns layer of every target queries each resolver separately, including resolvers"
         }
-    }
-
-    fn push(&mut self, path: &[&str], value: Value) {
-        if let Some(Value::Array(list)) = self.spot(path) {
-            list.push(value);
-        } else {
-            self.set(path, json!([value]));
-        }
-    }
-
-    fn set(&mut self, path: &[&str], value: Value) {
-        if let Some(spot) = self.spot(path) {
-            *spot = value;
-        }
-    }
-
-    /// Where `path` leads; what is missing on the way is made.
-    fn spot(&mut self, path: &[&str]) -> Option<&mut Value> {
-        let (last, way) = path.split_last()?;
-        let mut map = &mut self.ours;
-        for key in way {
-            let next = map.entry(*key).or_insert_with(|| json!({}));
-            map = next.as_object_mut()?;
-        }
-        Some(map.entry(*last).or_insert(Value::Null))
+        "tcp" => "the tcp and tls layers of a target report the same about its port",
+        "icmp" => "a ping does not prove that a login is possible",
+        _ => "keep blackbox_exporter for it",
     }
 }
 
-fn other_prober(prober: &str) -> String {
-    let instead = match prober {
-        "dns" => "a target's dns layer asks each resolver by itself, also those under resolvers",
-        "tcp" => "a target's tcp and tls layers tell the same of its port",
-        "icmp" => "an answer to ping says nothing of the way that a login takes",
-        _ => "keep blackbox_exporter for it",
-    };
-    format!("{prober} is not probed by itself: {instead}")
+fn as_text(value: &Value) -> Value {
+    match value {
+        Value::String(_) => value.clone(),
+        other => json!(other.to_string()),
+    }
 }
 
 fn texts(value: &Value) -> impl Iterator<Item = &str> {
-    value
-        .as_array()
-        .into_iter()
-        .flatten()
-        .filter_map(Value::as_str)
+    let list = value.as_array().into_iter().flatten();
+    list.filter_map(Value::as_str)
 }
 
-/// A size in Go's units, in which each is a power of two.
+/// A size in Go's units, which are all powers of two.
 fn bytes(text: &str) -> Option<u64> {
     let text = text.trim();
-    let split = text
-        .find(|c: char| !c.is_ascii_digit())
-        .unwrap_or(text.len());
-    let (number, unit) = text.split_at(split);
+    let digits = text.find(|c: char| !c.is_ascii_digit());
+    let (number, unit) = text.split_at(digits.unwrap_or(text.len()));
     let factor = match unit.trim() {
         "" | "B" => 1,
         "K" | "KB" | "KiB" => 1 << 10,

@@ -1,257 +1,152 @@
-//! The keys that speak of time: calendar, timetable, service hours, maintenance.
+//! The keys about dates and times: `calendar`, `timetable`, `service_hours`, `maintenance`.
 
-use std::fs;
-use std::path::{Path, PathBuf};
+use std::collections::BTreeMap;
 
 use jiff::Timestamp;
-use jiff::civil::{Date, Time};
+use jiff::civil::Time;
+use serde::Deserialize;
+use serde_json::Value;
 use serde_saphyr::Spanned;
 
-use super::diagnostic::Diagnostics;
-use super::raw::{self, Raw, Text};
-use crate::calendar::{Calendar, exact_date};
-use crate::evidence::Reference;
+use super::raw::{RawCalendar, RawConfig, RawMaintenance, RawTimetable};
+use super::section::Section;
+use crate::calendar::{Calendar, parse_date};
+use crate::diagnostics::Text;
+use crate::label;
 use crate::service_hours::{Days, Hours, Maintenance, ServiceHours};
-use crate::timetable::{Answers, Timetable};
+use crate::timetable::{OverrideKey, Overrides, Timetable};
 
-fn read_beside(
-    file: &Text,
-    key: &str,
-    directory: &Path,
-    diagnostics: &mut Diagnostics,
-) -> Option<(PathBuf, String)> {
-    let path = directory.join(&file.value);
-    fs::read_to_string(&path)
-        .map_err(|error| {
-            diagnostics.at(
-                file,
-                key,
-                format!("cannot read {}: {error}", path.display()),
-            )
-        })
-        .ok()
-        .map(|text| (path, text))
-}
-
-pub(super) fn calendar(
-    raw: &raw::Calendar,
-    directory: &Path,
-    diagnostics: &mut Diagnostics,
-) -> Option<Calendar> {
-    let mut dates = |key: &str, list: &[Text]| -> Vec<Date> {
-        let mut dates = Vec::with_capacity(list.len());
-        for (index, text) in list.iter().enumerate() {
-            match date(&text.value) {
-                Ok(date) => dates.push(date),
-                Err(message) => diagnostics.at(text, format!("calendar.{key}[{index}]"), message),
-            }
-        }
-        dates
-    };
-    let closed = dates("extra_closed", &raw.extra_closed);
-    let open = dates("extra_open", &raw.extra_open);
+pub(super) fn calendar(raw: &RawCalendar, mut section: Section<'_>) -> Option<Calendar> {
     let mut calendar = match &raw.file {
-        None => Calendar::embedded(),
-        Some(file) => {
-            let (path, text) = read_beside(file, "calendar.file", directory, diagnostics)?;
-            Calendar::parse(&text)
-                .map_err(|error| {
-                    diagnostics.at(
-                        file,
-                        "calendar.file",
-                        format!("{}: {error}", path.display()),
-                    );
-                })
-                .ok()?
-        }
+        None => Some(Calendar::embedded()),
+        Some(file) => section.read_file("file", file).and_then(|(path, text)| {
+            section.parse("file", file, |_| {
+                Calendar::parse(&text).map_err(|error| format!("{}: {error}", path.display()))
+            })
+        }),
     };
-    // Each exception is tried by itself, so that a mistake is told of the line it stands in.
-    for (key, list, dates, is_open) in [
-        ("extra_closed", &raw.extra_closed, &closed, false),
-        ("extra_open", &raw.extra_open, &open, true),
+    // One date at a time, so that an error is reported at its own position.
+    for (key, list) in [
+        ("extra_closed", &raw.extra_closed),
+        ("extra_open", &raw.extra_open),
     ] {
-        for (index, (text, date)) in list.iter().zip(dates).enumerate() {
-            let (closed, open) = if is_open {
-                (None, Some(*date))
-            } else {
-                (Some(*date), None)
+        section.list(key, list, |text| {
+            let date = parse_date(text)?;
+            let (closed, open) = match key {
+                "extra_closed" => (Some(date), None),
+                _ => (None, Some(date)),
             };
-            match calendar.clone().with_overrides(closed, open) {
-                Ok(with) => calendar = with,
-                Err(error) => {
-                    diagnostics.at(text, format!("calendar.{key}[{index}]"), error.to_string());
-                }
+            if let Some(known) = &mut calendar {
+                let with = known.clone().with_overrides(closed, open);
+                *known = with.map_err(|error| error.to_string())?;
             }
-        }
+            Ok::<_, String>(())
+        });
     }
-    Some(calendar)
+    calendar
 }
 
-pub(super) fn timetable(
-    raw: &raw::Timetable,
-    directory: &Path,
-    diagnostics: &mut Diagnostics,
-) -> Option<Timetable> {
+pub(super) fn timetable(raw: &RawTimetable, mut section: Section<'_>) -> Option<Timetable> {
     let timetable = match &raw.file {
         None => Timetable::embedded(),
         Some(file) => {
-            let (path, text) = read_beside(file, "timetable.file", directory, diagnostics)?;
-            Timetable::parse(&text)
-                .map_err(|errors| {
-                    for error in errors {
-                        let message = format!("{}: {error}", path.display());
-                        diagnostics.at(file, "timetable.file", message);
-                    }
-                })
+            let (path, text) = section.read_file("file", file)?;
+            Timetable::parse(&text, &path)
+                .map_err(|diagnostics| section.include(diagnostics))
                 .ok()?
         }
     };
-    let mut answers = Answers::default();
-    // Each answer is tried by itself, so that a mistake is told of the line it stands in.
-    for (id, done) in &raw.done {
-        let mut one = Answers::default();
-        one.done.insert(id.clone(), done.value);
-        if answered(
-            &timetable,
-            &one,
-            done,
-            &format!("timetable.done.{id}"),
-            diagnostics,
-        ) {
-            answers.done.insert(id.clone(), done.value);
-        }
+    let mut actual = BTreeMap::new();
+    for (id, text) in raw.actual.iter() {
+        let date = section.parse(&format!("actual.{id}"), text, parse_date);
+        actual.extend(date.map(|date| (id.clone(), date)));
     }
-    for (id, text) in &raw.actual {
-        let key = format!("timetable.actual.{id}");
-        match date(&text.value) {
-            Err(message) => diagnostics.at(text, key, message),
-            Ok(date) => {
-                let mut one = Answers::default();
-                one.actual.insert(id.clone(), date);
-                if answered(&timetable, &one, text, &key, diagnostics) {
-                    answers.actual.insert(id.clone(), date);
-                }
-            }
-        }
+    let overrides = Overrides {
+        done: values(&raw.done),
+        actual,
+        attendees: values(&raw.attendees),
+    };
+    let errors = match timetable.with_overrides(&overrides) {
+        Ok(timetable) => return Some(timetable),
+        Err(errors) => errors,
+    };
+    for error in errors {
+        let id = &error.id;
+        let location = match error.key {
+            OverrideKey::Done => raw.done.get(id).map(|value| value.referenced),
+            OverrideKey::Actual => raw.actual.get(id).map(|value| value.referenced),
+            OverrideKey::Attendees => raw.attendees.get(id).map(|value| value.referenced),
+        };
+        let key = format!("{}.{id}", error.key.into_str());
+        section.error_at(location, &key, error.message);
     }
-    for (id, count) in &raw.attendees {
-        let mut one = Answers::default();
-        one.attendees.insert(id.clone(), count.value);
-        if answered(
-            &timetable,
-            &one,
-            count,
-            &format!("timetable.attendees.{id}"),
-            diagnostics,
-        ) {
-            answers.attendees.insert(id.clone(), count.value);
-        }
-    }
-    timetable.with_answers(&answers).ok()
+    None
 }
 
-fn answered<T>(
-    timetable: &Timetable,
-    answer: &Answers,
-    value: &Spanned<T>,
-    key: &str,
-    diagnostics: &mut Diagnostics,
-) -> bool {
-    match timetable.clone().with_answers(answer) {
-        Ok(_) => true,
-        Err(error) => {
-            diagnostics.at(value, key, error.to_string());
-            false
-        }
-    }
+fn values<T: Copy>(raw: &BTreeMap<String, Spanned<T>>) -> BTreeMap<String, T> {
+    let values = raw.iter().map(|(id, value)| (id.clone(), value.value));
+    values.collect()
 }
 
-fn date(text: &str) -> Result<Date, String> {
-    exact_date(text).ok_or_else(|| format!("{text:?} is not a date; write for example 2023-05-22"))
-}
-
-pub(super) fn service_hours(raw: &Raw, diagnostics: &mut Diagnostics) -> ServiceHours {
+pub(super) fn service_hours(raw: &RawConfig, section: &mut Section<'_>) -> ServiceHours {
     let hours = raw.service_hours.as_ref().and_then(|value| {
         hours(&value.value)
-            .map_err(|message| diagnostics.at(value, "service_hours", message))
+            .map_err(|message| section.error(value, "service_hours", message))
             .ok()
     });
     let windows = raw.maintenance.iter().enumerate();
-    let maintenance = windows.filter_map(|(index, one)| maintenance(index, one, diagnostics));
+    let maintenance = windows.filter_map(|(index, window)| {
+        maintenance(window, section.below(&format!("maintenance[{index}]")))
+    });
     ServiceHours {
         maintenance: maintenance.collect(),
         hours: hours.unwrap_or_default(),
     }
 }
 
-const HOURS_FORMS: &str =
-    "write always, or {days: business, from: \"07:00\", to: \"20:00\"} (days: business or every)";
-
-fn hours(value: &serde_json::Value) -> Result<Hours, String> {
-    let map = match value {
-        serde_json::Value::Null => return Ok(Hours::Always),
-        serde_json::Value::String(word) if word == "always" => return Ok(Hours::Always),
-        serde_json::Value::Object(map) => map,
-        _ => return Err(HOURS_FORMS.to_owned()),
-    };
-    if let Some(key) = map
-        .keys()
-        .find(|key| !["days", "from", "to"].contains(&key.as_str()))
-    {
-        return Err(format!("unknown field `{key}`; {HOURS_FORMS}"));
+fn hours(value: &Value) -> Result<Hours, String> {
+    const FORMS: &str = "use always, or {days: business, from: \"07:00\", to: \"20:00\"} (days: \
+                         business or every)";
+    #[derive(Deserialize)]
+    #[serde(deny_unknown_fields)]
+    struct Daily {
+        days: Days,
+        from: String,
+        to: String,
     }
-    let text = |key: &str| {
-        map.get(key)
-            .and_then(serde_json::Value::as_str)
-            .unwrap_or_default()
+    match value {
+        Value::Null => return Ok(Hours::Always),
+        Value::String(word) if word == "always" => return Ok(Hours::Always),
+        Value::Object(_) => {}
+        _ => return Err(format!("invalid service hours; {FORMS}")),
+    }
+    let Daily { days, from, to } =
+        Daily::deserialize(value).map_err(|error| format!("{error}; {FORMS}"))?;
+    let time = |text: &str| {
+        text.parse::<Time>()
+            .map_err(|_| format!("invalid time {text:?}; {FORMS}"))
     };
-    let time = |key: &str| {
-        text(key)
-            .parse::<Time>()
-            .map_err(|_| format!("{key} is not a time of day; {HOURS_FORMS}"))
-    };
-    let days = match text("days") {
-        "business" => Days::Business,
-        "every" => Days::Every,
-        _ => return Err(HOURS_FORMS.to_owned()),
-    };
-    let (from, to) = (time("from")?, time("to")?);
+    let (from, to) = (time(&from)?, time(&to)?);
     if from < to {
         Ok(Hours::Daily { days, from, to })
     } else {
-        Err("the hours end before they begin".to_owned())
+        Err(format!("the hours end at {to}, before they begin"))
     }
 }
 
-fn maintenance(
-    index: usize,
-    raw: &raw::Maintenance,
-    diagnostics: &mut Diagnostics,
-) -> Option<Maintenance> {
-    let mut instant = |text: &Text, key: &str| {
-        let instant = text.value.parse::<Timestamp>().map_err(|_| {
-            let message = format!(
-                "{:?} is not an instant with its offset; write for example 2026-12-05T08:00+08:00",
-                text.value
-            );
-            diagnostics.at(text, format!("maintenance[{index}].{key}"), message);
-        });
-        instant.ok()
+fn maintenance(raw: &RawMaintenance, mut section: Section<'_>) -> Option<Maintenance> {
+    let mut instant = |key: &str, text: &Text| {
+        section.parse(key, text, |text| {
+            text.parse::<Timestamp>().map_err(|_| {
+                format!("invalid time {text:?}; add the offset, for example 2026-12-05T08:00+08:00")
+            })
+        })
     };
-    let (from, to) = (instant(&raw.from, "from"), instant(&raw.to, "to"));
+    let (from, to) = (instant("from", &raw.from), instant("to", &raw.to));
+    section.optional("reference", &raw.reference, label::check_reference);
     let (from, to) = (from?, to?);
     if to <= from {
-        let key = format!("maintenance[{index}].to");
-        diagnostics.at(&raw.to, key, "it ends before it begins");
-    }
-    if let Some(reference) = &raw.reference
-        && let Err(message) = Reference::try_from(reference.value.clone())
-    {
-        diagnostics.at(
-            reference,
-            format!("maintenance[{index}].reference"),
-            message,
-        );
+        section.error(&raw.to, "to", "the maintenance ends before it begins");
     }
     Some(Maintenance {
         from,

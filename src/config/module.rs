@@ -1,42 +1,49 @@
-//! A module as it is meant: how a target is probed.
+//! The key `modules`: how a target is probed.
 //!
-//! `reader` builds it from what is written, every mistake noted with its place. Nothing downstream
-//! checks a value of these again.
+//! Each submodule holds the types of one part, and validates it. Nothing downstream checks these values
+//! again.
 
+mod http;
+mod page;
 mod proxy;
-mod reader;
 mod resolver;
+mod tls;
 
 use std::fmt;
 use std::net::IpAddr;
-use std::path::PathBuf;
+use std::path::Path;
 use std::time::Duration;
 
-use hyper::header::{HeaderName, HeaderValue};
 use ipnet::IpNet;
-use regex::bytes::Regex;
-use rustls::pki_types::CertificateDer;
+use serde_json::Value;
 
+pub use self::http::{HttpPolicy, Redirects};
+pub use self::page::PageChecks;
 pub use self::proxy::{Credentials, Proxy, ProxyPolicy, ProxyScheme};
 pub use self::resolver::{Resolver, Transport};
-use crate::report::{AddressFamily, RootSet};
+pub use self::tls::{CaFile, MinVersion, PolicyAction, TlsPolicy};
+use super::raw::RawModule;
+use super::section::Section;
+use super::value::{network, timeout};
+use crate::diagnostics::Diagnostics;
+use crate::report::AddressFamily;
 
 /// How a target is probed.
 #[derive(Clone, Debug)]
 pub struct ProbeModule {
     pub name: String,
     pub as_written: AsWritten,
-    /// Shortens the limit of a probe.
+    /// Shortens the timeout of a probe.
     pub timeout: Option<Duration>,
-    /// Asked by themselves, beside the system's.
+    /// Queried separately, in addition to the system's.
     pub resolvers: Vec<Resolver>,
     pub system_resolvers: SystemResolvers,
     pub route: Route,
-    /// `None` takes both.
+    /// `None` uses both.
     pub family: Option<AddressFamily>,
     pub source_address: Option<IpAddr>,
     pub proxy: ProxyPolicy,
-    /// Empty where any address will do.
+    /// Empty if any address is expected.
     pub expected_addresses: Vec<IpNet>,
     pub sinkhole_addresses: Vec<IpNet>,
     pub tls: TlsPolicy,
@@ -44,25 +51,18 @@ pub struct ProbeModule {
     pub page: PageChecks,
 }
 
-impl ProbeModule {
-    /// What a probe by this module may take of a limit.
-    pub fn limit(&self, at_most: Duration) -> Duration {
-        self.timeout.map_or(at_most, |own| own.min(at_most))
-    }
-}
-
-/// The keys of a module that were written, for people; without what headers say.
+/// The configured keys of a module, for display; without the values of HTTP headers.
 #[derive(Clone)]
-pub struct AsWritten(pub serde_json::Value);
+pub struct AsWritten(pub Value);
 
-/// How it was written is no part of what it means.
 impl fmt::Debug for AsWritten {
+    /// Always the same: two modules with the same meaning are equal.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("…")
     }
 }
 
-/// Whether the name servers of the system's configuration are asked by themselves too.
+/// Whether the name servers of the system's configuration are also queried separately.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum SystemResolvers {
     #[default]
@@ -70,95 +70,108 @@ pub enum SystemResolvers {
     Ignore,
 }
 
-/// Whose answer the connection follows.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// Which resolution supplies the addresses to connect to.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum Route {
-    /// The system's own resolution, hosts file included.
+    /// The system's, including the hosts file.
+    #[default]
     System,
     Resolver(Resolver),
 }
 
-/// What a TLS session must be.
-#[derive(Clone, Debug)]
-pub struct TlsPolicy {
-    /// A chain is good if any of these trusts it.
-    pub roots: Vec<RootSet>,
-    pub ca_file: Option<CaFile>,
-    /// Compared with the common name and organisation of each presented issuer.
-    pub expected_issuers: Vec<String>,
-    pub accepted_interceptors: Vec<String>,
-    pub on_interception: Severity,
-    /// `sha256/BASE64` of a public key in the chain.
-    pub pins: Vec<String>,
-    pub on_pin_mismatch: Severity,
-    pub min_version: MinVersion,
-}
-
-/// A file of root certificates, read.
-#[derive(Clone, Debug)]
-pub struct CaFile {
-    pub path: PathBuf,
-    pub certificates: Vec<CertificateDer<'static>>,
-}
-
-/// Whether something is told or fails the probe.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Severity {
-    #[default]
-    Warn,
-    Fail,
-}
-
-/// The oldest TLS version that is accepted.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum MinVersion {
-    #[default]
-    Tls12,
-    Tls13,
-}
-
-/// What a response must be.
-#[derive(Clone, Debug)]
-pub struct HttpPolicy {
-    pub valid_status: Vec<u16>,
-    pub redirects: Redirects,
-    /// Lower case.
-    pub allowed_hosts: Vec<String>,
-    pub max_redirects: usize,
-    /// Bytes, on the wire and decoded.
-    pub max_body: usize,
-    pub user_agent: HeaderValue,
-    pub headers: Vec<(HeaderName, HeaderValue)>,
-}
-
-/// Which redirects are followed.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Redirects {
-    /// A redirect is the answer.
-    None,
-    /// To the same host, and to the allowed hosts.
-    #[default]
-    SameHost,
-}
-
-/// What the page must be. Without any, the page is not judged.
-#[derive(Clone, Debug, Default)]
-pub struct PageChecks {
-    pub title: Option<String>,
-    pub contains: Vec<String>,
-    pub not_contains: Vec<String>,
-    pub matches: Vec<Regex>,
-    pub form_fields: Vec<String>,
-    pub block_markers: Vec<String>,
-}
-
-impl PageChecks {
-    pub fn is_empty(&self) -> bool {
-        self.title.is_none()
-            && self.contains.is_empty()
-            && self.not_contains.is_empty()
-            && self.matches.is_empty()
-            && self.form_fields.is_empty()
-            && self.block_markers.is_empty()
+impl ProbeModule {
+    /// The shorter of `timeout` and the module's own.
+    pub fn timeout_within(&self, timeout: Duration) -> Duration {
+        self.timeout.map_or(timeout, |own| own.min(timeout))
     }
+
+    pub(super) fn validate(name: &str, raw: &RawModule, mut section: Section<'_>) -> Self {
+        let section = &mut section;
+        check_addresses_and_proxy(raw, section);
+        let ask = [
+            ("ask", SystemResolvers::Ask),
+            ("ignore", SystemResolvers::Ignore),
+        ];
+        let families = [
+            ("any", None),
+            ("4", Some(AddressFamily::V4)),
+            ("6", Some(AddressFamily::V6)),
+        ];
+        let (expected, sinkholes) = (&raw.expected_addresses, &raw.sinkhole_addresses);
+        Self {
+            name: name.to_owned(),
+            as_written: AsWritten(as_written(raw)),
+            timeout: section.optional("timeout", &raw.timeout, timeout),
+            resolvers: section.list("resolvers", &raw.resolvers, Resolver::parse),
+            system_resolvers: section.choice("system_resolvers", &raw.system_resolvers, &ask),
+            route: section
+                .optional("route", &raw.route, route)
+                .unwrap_or_default(),
+            family: section.choice("ip_family", &raw.ip_family, &families),
+            source_address: section.optional("source_address", &raw.source_address, ip_address),
+            proxy: ProxyPolicy::validate(raw, section),
+            expected_addresses: section.list("expected_addresses", expected, network),
+            sinkhole_addresses: section.list("sinkhole_addresses", sinkholes, network),
+            tls: TlsPolicy::validate(&raw.tls, section.below("tls")),
+            http: HttpPolicy::validate(&raw.http, section.below("http")),
+            page: PageChecks::validate(&raw.page, section.below("page")),
+        }
+    }
+
+    /// The module that exists without any configuration.
+    pub(super) fn built_in(name: &str) -> Self {
+        let file = Path::new("built-in");
+        let mut diagnostics = Diagnostics::new(file, "");
+        let section = Section::of_file(file, &mut diagnostics);
+        Self::validate(name, &RawModule::default(), section)
+    }
+}
+
+/// A proxy resolves the target's name, so that its addresses are not known here.
+fn check_addresses_and_proxy(raw: &RawModule, section: &mut Section<'_>) {
+    if let (Some(first), Some(proxy)) = (raw.expected_addresses.first(), &raw.proxy)
+        && proxy.value != "none"
+    {
+        let message = "cannot be checked through a proxy, which resolves the name itself; \
+                       remove expected_addresses or proxy";
+        section.error(first, "expected_addresses", message);
+    }
+}
+
+/// The keys that are set, with the value of every HTTP header hidden: it may be a secret.
+fn as_written(raw: &RawModule) -> Value {
+    let mut value = serde_json::to_value(raw).unwrap_or_default();
+    if let Some(Value::Object(headers)) = value.pointer_mut("/http/headers") {
+        for (_, value) in headers.iter_mut() {
+            *value = Value::from("<hidden>");
+        }
+    }
+    remove_empty(&mut value);
+    value
+}
+
+fn remove_empty(value: &mut Value) {
+    if let Value::Object(map) = value {
+        map.values_mut().for_each(remove_empty);
+        map.retain(|_, value| match value {
+            Value::Null => false,
+            Value::Array(list) => !list.is_empty(),
+            Value::Object(map) => !map.is_empty(),
+            Value::Bool(_) | Value::Number(_) | Value::String(_) => true,
+        });
+    }
+}
+
+fn route(text: &str) -> Result<Route, String> {
+    match text {
+        "system" => Ok(Route::System),
+        other => Resolver::parse(other)
+            .map(Route::Resolver)
+            .map_err(|error| format!("{error}, or system")),
+    }
+}
+
+fn ip_address(text: &str) -> Result<IpAddr, String> {
+    text.parse()
+        .map_err(|_| format!("invalid IP address {text:?}; use an address of this host"))
 }

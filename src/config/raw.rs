@@ -1,58 +1,58 @@
-//! The configuration file as the user wrote it: every key of it, nothing understood yet.
+//! The configuration file before validation: every key, as serde reads it.
 //!
-//! Values keep their place in the file, so that what is wrong with them can be said there. Unknown
-//! keys are errors of the YAML reader.
+//! Values keep their position in the file, so that a later error can name it. Unknown keys are errors
+//! of the YAML parser.
 
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_saphyr::Spanned;
 
-/// A key with nothing behind it, all its own keys commented out perhaps, is as good as none.
-fn or_default<'de, D, T>(deserializer: D) -> Result<T, D::Error>
-where
-    D: Deserializer<'de>,
-    T: Default + Deserialize<'de>,
-{
-    Option::deserialize(deserializer).map(Option::unwrap_or_default)
+use crate::diagnostics::Text;
+
+/// A key without a value counts as absent: all keys below it may be commented out.
+#[derive(Debug, Default, PartialEq, Serialize)]
+#[serde(transparent)]
+pub struct OrDefault<T>(T);
+
+impl<'de, T: Default + Deserialize<'de>> Deserialize<'de> for OrDefault<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Option::deserialize(deserializer).map(|value| Self(value.unwrap_or_default()))
+    }
 }
 
-pub type Text = Spanned<String>;
+impl<T> std::ops::Deref for OrDefault<T> {
+    type Target = T;
+
+    fn deref(&self) -> &T {
+        &self.0
+    }
+}
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
-pub struct Raw {
+pub struct RawConfig {
     pub site: Option<Text>,
     pub expected_sites: Option<Spanned<u32>>,
-    #[serde(deserialize_with = "or_default")]
-    pub contacts: Contacts,
+    pub contacts: OrDefault<RawContacts>,
     pub data_directory: Option<Text>,
-    #[serde(deserialize_with = "or_default")]
-    pub probe: Probe,
-    /// A word, or a map; understood by hand, since either form may hold the mistake.
+    pub probe: OrDefault<RawProbe>,
+    /// A word or a map.
     pub service_hours: Option<Spanned<serde_json::Value>>,
-    #[serde(deserialize_with = "or_default")]
-    pub maintenance: Vec<Maintenance>,
-    #[serde(deserialize_with = "or_default")]
-    pub modules: BTreeMap<String, Option<Module>>,
-    pub targets: Option<Vec<Target>>,
-    #[serde(deserialize_with = "or_default")]
-    pub controls: Vec<Target>,
-    #[serde(deserialize_with = "or_default")]
-    pub probe_endpoint: ProbeEndpoint,
-    #[serde(deserialize_with = "or_default")]
-    pub timetable: Timetable,
-    #[serde(deserialize_with = "or_default")]
-    pub calendar: Calendar,
-    #[serde(deserialize_with = "or_default")]
-    pub readiness: Readiness,
-    #[serde(deserialize_with = "or_default")]
-    pub evidence: Evidence,
+    pub maintenance: OrDefault<Vec<RawMaintenance>>,
+    pub modules: OrDefault<BTreeMap<String, OrDefault<RawModule>>>,
+    pub targets: Option<Vec<RawTarget>>,
+    pub controls: OrDefault<Vec<RawTarget>>,
+    pub probe_endpoint: OrDefault<RawProbeEndpoint>,
+    pub timetable: OrDefault<RawTimetable>,
+    pub calendar: OrDefault<RawCalendar>,
+    pub readiness: OrDefault<RawReadiness>,
+    pub evidence: OrDefault<RawEvidence>,
 }
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
-pub struct Contacts {
+pub struct RawContacts {
     pub dns: Option<Text>,
     pub firewall: Option<Text>,
     pub proxy: Option<Text>,
@@ -63,7 +63,7 @@ pub struct Contacts {
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
-pub struct Probe {
+pub struct RawProbe {
     pub interval: Option<Text>,
     pub timeout: Option<Text>,
     pub concurrency: Option<Spanned<u64>>,
@@ -71,93 +71,73 @@ pub struct Probe {
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Maintenance {
+pub struct RawMaintenance {
     pub from: Text,
     pub to: Text,
-    #[serde(default)]
     pub reference: Option<Text>,
 }
 
 #[derive(Debug, Default, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
-pub struct Module {
+pub struct RawModule {
     pub timeout: Option<Text>,
-    #[serde(deserialize_with = "or_default")]
-    pub resolvers: Vec<Text>,
+    pub resolvers: OrDefault<Vec<Text>>,
     pub system_resolvers: Option<Text>,
     pub route: Option<Text>,
     pub ip_family: Option<Text>,
     pub source_address: Option<Text>,
     pub proxy: Option<Text>,
     pub proxy_credentials_file: Option<Text>,
-    #[serde(deserialize_with = "or_default")]
-    pub expected_addresses: Vec<Text>,
-    #[serde(deserialize_with = "or_default")]
-    pub sinkhole_addresses: Vec<Text>,
-    #[serde(deserialize_with = "or_default")]
-    pub tls: Tls,
-    #[serde(deserialize_with = "or_default")]
-    pub http: Http,
-    #[serde(deserialize_with = "or_default")]
-    pub page: Page,
+    pub expected_addresses: OrDefault<Vec<Text>>,
+    pub sinkhole_addresses: OrDefault<Vec<Text>>,
+    pub tls: OrDefault<RawTls>,
+    pub http: OrDefault<RawHttp>,
+    pub page: OrDefault<RawPage>,
 }
 
 #[derive(Debug, Default, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
-pub struct Tls {
+pub struct RawTls {
     pub roots: Option<Spanned<Vec<Text>>>,
     pub ca_file: Option<Text>,
-    #[serde(deserialize_with = "or_default")]
-    pub expected_issuers: Vec<String>,
-    #[serde(deserialize_with = "or_default")]
-    pub accepted_interceptors: Vec<String>,
+    pub expected_issuers: OrDefault<Vec<String>>,
+    pub accepted_interceptors: OrDefault<Vec<String>>,
     pub on_interception: Option<Text>,
-    #[serde(deserialize_with = "or_default")]
-    pub pins: Vec<Text>,
+    pub pins: OrDefault<Vec<Text>>,
     pub on_pin_mismatch: Option<Text>,
     pub min_version: Option<Text>,
 }
 
 #[derive(Debug, Default, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
-pub struct Http {
+pub struct RawHttp {
     pub valid_status: Option<Spanned<Vec<Spanned<u16>>>>,
     pub redirects: Option<Text>,
-    #[serde(deserialize_with = "or_default")]
-    pub allowed_hosts: Vec<Text>,
+    pub allowed_hosts: OrDefault<Vec<Text>>,
     pub max_redirects: Option<Spanned<u64>>,
     pub max_body: Option<Text>,
     pub user_agent: Option<Text>,
-    #[serde(deserialize_with = "or_default")]
-    pub headers: BTreeMap<String, Text>,
+    pub headers: OrDefault<BTreeMap<String, Text>>,
 }
 
 #[derive(Debug, Default, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
-pub struct Page {
+pub struct RawPage {
     pub title: Option<String>,
-    #[serde(deserialize_with = "or_default")]
-    pub contains: Vec<Text>,
-    #[serde(deserialize_with = "or_default")]
-    pub not_contains: Vec<Text>,
-    #[serde(deserialize_with = "or_default")]
-    pub matches: Vec<Text>,
-    #[serde(deserialize_with = "or_default")]
-    pub form_fields: Vec<Text>,
-    #[serde(deserialize_with = "or_default")]
-    pub block_markers: Vec<Text>,
+    pub contains: OrDefault<Vec<Text>>,
+    pub not_contains: OrDefault<Vec<Text>>,
+    pub matches: OrDefault<Vec<Text>>,
+    pub form_fields: OrDefault<Vec<Text>>,
+    pub block_markers: OrDefault<Vec<Text>>,
 }
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Target {
+pub struct RawTarget {
     pub name: Text,
     pub url: Text,
-    #[serde(default)]
     pub module: Option<Text>,
-    #[serde(default)]
     pub expect: Option<Text>,
-    #[serde(default)]
     pub group: Option<Text>,
     #[serde(default)]
     pub allow_http: bool,
@@ -165,45 +145,37 @@ pub struct Target {
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
-pub struct ProbeEndpoint {
-    #[serde(deserialize_with = "or_default")]
-    pub allowed_hosts: Vec<Text>,
+pub struct RawProbeEndpoint {
+    pub allowed_hosts: OrDefault<Vec<Text>>,
 }
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
-pub struct Timetable {
+pub struct RawTimetable {
     pub file: Option<Text>,
-    #[serde(deserialize_with = "or_default")]
-    pub done: BTreeMap<String, Spanned<bool>>,
-    #[serde(deserialize_with = "or_default")]
-    pub actual: BTreeMap<String, Text>,
-    #[serde(deserialize_with = "or_default")]
-    pub attendees: BTreeMap<String, Spanned<u32>>,
+    pub done: OrDefault<BTreeMap<String, Spanned<bool>>>,
+    pub actual: OrDefault<BTreeMap<String, Text>>,
+    pub attendees: OrDefault<BTreeMap<String, Spanned<u32>>>,
 }
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
-pub struct Calendar {
+pub struct RawCalendar {
     pub file: Option<Text>,
-    #[serde(deserialize_with = "or_default")]
-    pub extra_closed: Vec<Text>,
-    #[serde(deserialize_with = "or_default")]
-    pub extra_open: Vec<Text>,
+    pub extra_closed: OrDefault<Vec<Text>>,
+    pub extra_open: OrDefault<Vec<Text>>,
 }
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
-pub struct Readiness {
+pub struct RawReadiness {
     pub file: Option<Text>,
     pub max_age: Option<Text>,
-    #[serde(deserialize_with = "or_default")]
-    pub expected_total: BTreeMap<String, Spanned<u64>>,
+    pub expected_total: OrDefault<BTreeMap<String, Spanned<u64>>>,
 }
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
-pub struct Evidence {
-    #[serde(deserialize_with = "or_default")]
-    pub terminals: Vec<Text>,
+pub struct RawEvidence {
+    pub terminals: OrDefault<Vec<Text>>,
 }

@@ -1,4 +1,4 @@
-//! A target as it is meant: what is probed, by which module, and what should be seen there.
+//! The keys `targets` and `controls`: what is probed, with which module, and what is expected.
 
 use std::collections::{BTreeMap, HashMap};
 use std::ops::Deref;
@@ -7,32 +7,34 @@ use std::time::Duration;
 
 use url::Url;
 
-use super::diagnostic::Diagnostics;
 use super::module::ProbeModule;
-use super::raw;
+use super::raw::{RawConfig, RawTarget};
+use super::section::Section;
+use crate::diagnostics::Text;
+use crate::label;
 use crate::redact;
 use crate::report::{Expectation, Role};
 
-/// The login server that the circular names (CD/OES/CCASS/013/2023, Appendix, step 1).
+/// The login page of the circular (CD/OES/CCASS/013/2023, Appendix, step 1).
 pub const LOGIN_URL: &str = "https://sso.hkexposttrade.com.hk/sso";
 /// The built-in target's name.
 pub const LOGIN_TARGET: &str = "sso";
 /// The built-in module's name.
 pub const LOGIN_MODULE: &str = "login_page";
 
-/// What is probed.
+/// A URL to probe.
 #[derive(Clone, Debug)]
 pub struct Target {
     pub name: String,
-    /// https, or http where the target allows it; without credentials.
+    /// `https`, or `http` if [`Self::scheme`] allows it; without credentials.
     pub url: Url,
     pub role: Role,
     pub module: Arc<ProbeModule>,
     pub expect: Expectation,
-    /// Targets of one group are ways to one page.
+    /// Targets of one group are paths to the same page.
     pub group: Option<String>,
     pub scheme: Scheme,
-    /// The limit that one probe shares among its layers.
+    /// Shared by all layers of one probe.
     pub timeout: Duration,
 }
 
@@ -45,16 +47,16 @@ pub enum Scheme {
 }
 
 impl Target {
-    /// A target that stands in no file: a URL given on the command line.
+    /// A target that is not configured, such as a URL on the command line.
     ///
     /// # Errors
-    /// What is wrong with the URL.
+    /// The URL is invalid, not `https`, or holds credentials or an e-mail address.
     pub fn ad_hoc(url: &str, module: Arc<ProbeModule>, timeout: Duration) -> Result<Self, String> {
         Ok(Self {
             name: url.to_owned(),
             url: probe_url(url, Scheme::HttpsOnly)?,
             role: Role::Login,
-            timeout: module.limit(timeout),
+            timeout: module.timeout_within(timeout),
             module,
             expect: Expectation::Reachable,
             group: None,
@@ -62,7 +64,7 @@ impl Target {
         })
     }
 
-    /// Whether it says if the login page is reached: a target that must be closed does not.
+    /// Whether a successful probe proves that the login page is reachable.
     pub fn is_login(&self) -> bool {
         self.role == Role::Login && self.expect == Expectation::Reachable
     }
@@ -81,17 +83,16 @@ impl Target {
 pub struct Targets {
     all: Vec<Arc<Target>>,
     by_name: HashMap<String, usize>,
-    /// The first of each address.
+    /// The first target of each URL.
     by_url: HashMap<Url, usize>,
 }
 
 impl Targets {
-    /// The target of that name.
     pub fn named(&self, name: &str) -> Option<&Arc<Target>> {
         self.all.get(*self.by_name.get(name)?)
     }
 
-    /// The first target of that address.
+    /// The first target with that URL.
     pub fn at(&self, url: &Url) -> Option<&Arc<Target>> {
         self.all.get(*self.by_url.get(url)?)
     }
@@ -99,13 +100,13 @@ impl Targets {
 
 impl FromIterator<Target> for Targets {
     fn from_iter<I: IntoIterator<Item = Target>>(targets: I) -> Self {
-        let mut targets: Self = Self {
+        let mut targets = Self {
             all: targets.into_iter().map(Arc::new).collect(),
             ..Self::default()
         };
-        for (place, target) in targets.all.iter().enumerate() {
-            targets.by_name.insert(target.name.clone(), place);
-            targets.by_url.entry(target.url.clone()).or_insert(place);
+        for (index, target) in targets.all.iter().enumerate() {
+            targets.by_name.insert(target.name.clone(), index);
+            targets.by_url.entry(target.url.clone()).or_insert(index);
         }
         targets
     }
@@ -119,131 +120,134 @@ impl Deref for Targets {
     }
 }
 
-/// What all targets of a file share.
-pub(super) struct TargetContext<'a> {
-    pub modules: &'a BTreeMap<String, Arc<ProbeModule>>,
-    pub timeout: Duration,
-}
-
-/// The targets of one list of the file.
+/// The targets and controls of the file; without `targets`, the built-in target.
 pub(super) fn validate(
-    list: &[raw::Target],
-    role: Role,
-    context: &TargetContext<'_>,
-    diagnostics: &mut Diagnostics,
-) -> Vec<Target> {
-    let key = match role {
-        Role::Login => "targets",
-        Role::Control => "controls",
+    raw: &RawConfig,
+    modules: &BTreeMap<String, Arc<ProbeModule>>,
+    timeout: Duration,
+    section: &mut Section<'_>,
+) -> Targets {
+    let mut context = Context {
+        modules,
+        timeout,
+        lines: BTreeMap::new(),
     };
-    list.iter()
-        .enumerate()
-        .filter_map(|(index, one)| {
-            validate_one(&format!("{key}[{index}]"), one, role, context, diagnostics)
-        })
-        .collect()
+    let mut targets = Vec::new();
+    if raw.targets.is_none() {
+        context.lines.insert(LOGIN_TARGET.to_owned(), None);
+        let module = modules.get(LOGIN_MODULE).cloned();
+        targets.extend(module.and_then(|module| Target::built_in(module, timeout).ok()));
+    }
+    let lists = [
+        (
+            "targets",
+            Role::Login,
+            raw.targets.as_deref().unwrap_or_default(),
+        ),
+        ("controls", Role::Control, &raw.controls),
+    ];
+    for (list, role, raw) in lists {
+        for (index, raw) in raw.iter().enumerate() {
+            let section = section.below(&format!("{list}[{index}]"));
+            targets.extend(context.validate(raw, role, section));
+        }
+    }
+    targets.into_iter().collect()
 }
 
-fn validate_one(
-    key: &str,
-    raw: &raw::Target,
-    role: Role,
-    context: &TargetContext<'_>,
-    diagnostics: &mut Diagnostics,
-) -> Option<Target> {
-    let label = |text: &raw::Text, key: String, diagnostics: &mut Diagnostics| {
-        if let Err(message) = super::value::label(&text.value) {
-            diagnostics.at(text, key, message);
+/// What the targets of a file share.
+struct Context<'a> {
+    modules: &'a BTreeMap<String, Arc<ProbeModule>>,
+    timeout: Duration,
+    /// The line of each name so far; `None` for the built-in target.
+    lines: BTreeMap<String, Option<u64>>,
+}
+
+impl Context<'_> {
+    fn validate(
+        &mut self,
+        raw: &RawTarget,
+        role: Role,
+        mut section: Section<'_>,
+    ) -> Option<Target> {
+        section.parse("name", &raw.name, label::check);
+        self.check_duplicate(&raw.name, &mut section);
+        section.optional("group", &raw.group, label::check);
+        if raw.url.value.contains('@') {
+            section.hide(&raw.url);
         }
-    };
-    label(&raw.name, format!("{key}.name"), diagnostics);
-    if let Some(group) = &raw.group {
-        label(group, format!("{key}.group"), diagnostics);
-    }
-    let scheme = if raw.allow_http {
-        Scheme::HttpAllowed
-    } else {
-        Scheme::HttpsOnly
-    };
-    let url = probe_url(&raw.url.value, scheme)
-        .map_err(|message| {
-            if raw.url.value.contains('@') {
-                diagnostics.at_secret(&raw.url, format!("{key}.url"), message)
-            } else {
-                diagnostics.at(&raw.url, format!("{key}.url"), message)
-            }
+        let scheme = if raw.allow_http {
+            Scheme::HttpAllowed
+        } else {
+            Scheme::HttpsOnly
+        };
+        let url = section.parse("url", &raw.url, |text| probe_url(text, scheme));
+        let module = match &raw.module {
+            None => self.modules.get(LOGIN_MODULE).cloned(),
+            Some(name) => section.parse("module", name, |name| self.module(name)),
+        };
+        let expectations = [
+            ("reachable", Expectation::Reachable),
+            ("unreachable", Expectation::Unreachable),
+        ];
+        let module = module?;
+        Some(Target {
+            name: raw.name.value.clone(),
+            url: url?,
+            role,
+            timeout: module.timeout_within(self.timeout),
+            module,
+            expect: section.choice("expect", &raw.expect, &expectations),
+            group: raw.group.as_ref().map(|group| group.value.clone()),
+            scheme,
         })
-        .ok();
-    let module = match &raw.module {
-        None => context.modules.get(LOGIN_MODULE).cloned(),
-        Some(name) => {
-            let module = context.modules.get(&name.value).cloned();
-            if module.is_none() {
-                let known: Vec<_> = context.modules.keys().cloned().collect();
-                diagnostics.at(
-                    name,
-                    format!("{key}.module"),
-                    format!(
-                        "there is no module {:?}; there are {}",
-                        name.value,
-                        known.join(", ")
-                    ),
-                );
-            }
-            module
-        }
-    };
-    let expect = match raw.expect.as_ref().map(|text| (text, text.value.as_str())) {
-        None | Some((_, "reachable")) => Expectation::Reachable,
-        Some((_, "unreachable")) => Expectation::Unreachable,
-        Some((text, _)) => {
-            diagnostics.at(
-                text,
-                format!("{key}.expect"),
-                "write one of reachable, unreachable",
-            );
-            Expectation::Reachable
-        }
-    };
-    let module = module?;
-    Some(Target {
-        name: raw.name.value.clone(),
-        url: url?,
-        role,
-        timeout: module.limit(context.timeout),
-        module,
-        expect,
-        group: raw.group.as_ref().map(|group| group.value.clone()),
-        scheme,
-    })
+    }
+
+    fn check_duplicate(&mut self, name: &Text, section: &mut Section<'_>) {
+        let line = Some(name.referenced.line());
+        let message = match self.lines.insert(name.value.clone(), line) {
+            None => return,
+            Some(None) => format!(
+                "{:?} is the built-in target; choose another name",
+                name.value
+            ),
+            Some(Some(first)) => format!(
+                "duplicate target {:?}, first on line {first}; choose another name",
+                name.value
+            ),
+        };
+        section.error(name, "name", message);
+    }
+
+    fn module(&self, name: &str) -> Result<Arc<ProbeModule>, String> {
+        self.modules.get(name).cloned().ok_or_else(|| {
+            let known: Vec<_> = self.modules.keys().map(String::as_str).collect();
+            format!(
+                "unknown module {name:?}; configured modules: {}",
+                known.join(", ")
+            )
+        })
+    }
 }
 
 fn probe_url(text: &str, scheme: Scheme) -> Result<Url, String> {
     let url = Url::parse(text)
-        .map_err(|error| format!("not an address ({error}); write for example {LOGIN_URL}"))?;
+        .map_err(|error| format!("invalid URL ({error}); use for example {LOGIN_URL}"))?;
     if !url.username().is_empty() || url.password().is_some() {
-        return Err(
-            "credentials in the address are refused: this program never logs in".to_owned(),
-        );
+        return Err("remove the credentials from the URL: this program never logs in".to_owned());
     }
     if redact::contains_email(text) {
-        return Err("an e-mail address stands in it; the address of a page holds none".to_owned());
+        return Err("remove the e-mail address from the URL".to_owned());
     }
     match (url.scheme(), scheme) {
         ("https", _) | ("http", Scheme::HttpAllowed) => {}
         ("http", Scheme::HttpsOnly) => {
-            return Err(
-                "plain http is refused; a target may ask for it with allow_http: true".to_owned(),
-            );
+            return Err("http is not allowed; use https, or set allow_http: true".to_owned());
         }
-        (other, _) => {
-            return Err(format!(
-                "{other} is refused; the address begins with https://"
-            ));
-        }
+        (other, _) => return Err(format!("scheme {other:?} is not supported; use https")),
     }
     if url.host().is_none() {
-        return Err("the address names no host".to_owned());
+        return Err("the URL has no host".to_owned());
     }
     Ok(url)
 }

@@ -1,123 +1,106 @@
-//! Single values as they are written: durations, sizes, patterns, names.
+//! Single values of the configuration: durations, sizes, networks, header values and patterns.
 
+use std::net::IpAddr;
+use std::sync::LazyLock;
 use std::time::Duration;
 
+use hyper::header::HeaderValue;
+use ipnet::IpNet;
 use jiff::SignedDuration;
+use regex::Captures;
 use regex::bytes::Regex;
 
-/// A span of time such as `60s`, `1m 30s` or `500ms`.
+use super::limits::MIN_TIMEOUT;
+
+/// A duration such as `60s`, `1m 30s` or `500ms`.
 ///
 /// # Errors
-/// What would be right.
+/// The text is not a duration, has no unit, or is negative.
 pub fn duration(text: &str) -> Result<Duration, String> {
     text.parse::<SignedDuration>()
         .ok()
-        .and_then(|span| Duration::try_from(span).ok())
-        .ok_or_else(|| {
-            format!("{text:?} is not a duration; write it with its unit, for example 60s or 5m")
-        })
+        .and_then(|duration| Duration::try_from(duration).ok())
+        .ok_or_else(|| format!("invalid duration {text:?}; add a unit, for example 60s or 5m"))
 }
 
-/// A span of time that may be days, such as `5d` or `36h`.
+/// The timeout of a probe.
+pub(super) fn timeout(text: &str) -> Result<Duration, String> {
+    match duration(text)? {
+        timeout if timeout < MIN_TIMEOUT => Err(format!(
+            "{text} is too short; the minimum is {MIN_TIMEOUT:?}"
+        )),
+        timeout => Ok(timeout),
+    }
+}
+
+/// A duration that may be in days, such as `5d` or `36h`.
 pub(super) fn age(text: &str) -> Result<Duration, String> {
     let days = text
         .strip_suffix('d')
-        .and_then(|days| days.trim().parse::<u32>().ok());
+        .and_then(|days| days.parse::<u32>().ok());
     match days {
         Some(days) => Ok(Duration::from_secs(u64::from(days) * 24 * 3600)),
-        None => duration(text).map_err(|_| {
-            format!("{text:?} is no span of time; write it with its unit, for example 5d or 36h")
-        }),
+        None => duration(text)
+            .map_err(|_| format!("invalid duration {text:?}; add a unit, for example 5d or 36h")),
     }
 }
 
 /// A number of bytes such as `1MiB`, `512KiB` or `100B`.
 pub(super) fn size(text: &str) -> Result<usize, String> {
-    let wrong = || format!("{text:?} is not a size; write it with its unit: B, KiB or MiB");
-    let (number, factor) = [("MiB", 1024 * 1024), ("KiB", 1024), ("B", 1)]
+    [("MiB", 1024 * 1024), ("KiB", 1024), ("B", 1)]
         .into_iter()
         .find_map(|(unit, factor)| Some((text.strip_suffix(unit)?, factor)))
-        .ok_or_else(wrong)?;
-    number
-        .trim()
-        .parse::<usize>()
-        .ok()
-        .and_then(|number| number.checked_mul(factor))
-        .ok_or_else(wrong)
+        .and_then(|(number, factor)| number.trim().parse::<usize>().ok()?.checked_mul(factor))
+        .ok_or_else(|| format!("invalid size {text:?}; add a unit: B, KiB or MiB"))
 }
 
-/// A name that may become a metric label: short, and free of anything that could be personal data.
-///
-/// # Errors
-/// What would be right.
-pub fn label(text: &str) -> Result<(), String> {
-    let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.');
-    if text.is_empty() || text.len() > 64 || !text.chars().all(allowed) {
-        return Err("a name has 1 to 64 letters, digits, dots, dashes and underscores".to_owned());
-    }
-    Ok(())
+/// A network such as `10.1.0.0/16`, or a single address.
+pub(super) fn network(text: &str) -> Result<IpNet, String> {
+    text.parse::<IpNet>()
+        .or_else(|_| text.parse::<IpAddr>().map(IpNet::from))
+        .map(|network| network.trunc())
+        .map_err(|_| format!("invalid network {text:?}; use for example 10.1.0.0/16"))
 }
 
-/// A pattern over the page. People write them as Go's `regexp` takes them, where a brace that
-/// begins no repetition stands for itself; it does here too.
+/// The value of an HTTP header.
+pub(super) fn header_value(text: &str) -> Result<HeaderValue, &'static str> {
+    HeaderValue::from_str(text).map_err(|_| "invalid header value; use one line of visible text")
+}
+
+/// A regular expression for the page. As in Go's `regexp`, a brace that does not begin a repetition
+/// is a literal brace.
 pub(super) fn pattern(text: &str) -> Result<Regex, String> {
-    Regex::new(&with_literal_braces(text)).map_err(|error| {
+    let text = GO_SYNTAX.replace_all(text, |part: &Captures<'_>| {
+        let part = part.get_match().as_str();
+        if part == "{" { r"\{" } else { part }.to_owned()
+    });
+    Regex::new(&text).map_err(|error| {
         let reason = error.to_string();
         let last = reason.lines().last().unwrap_or_default();
         format!(
-            "the pattern does not compile: {}",
+            "invalid regular expression: {}",
             last.trim_start_matches("error: ")
         )
     })
 }
 
-/// Escapes each `{` that begins neither a repetition (`{2}`, `{2,}`, `{2,5}`) nor a class or code
-/// (`\p{..}`, `\x{..}`).
-fn with_literal_braces(pattern: &str) -> String {
-    let mut out = String::with_capacity(pattern.len() + 8);
-    let mut rest = pattern;
-    let mut in_class = false;
-    while let Some(c) = rest.chars().next() {
-        let mut taken = c.len_utf8();
-        match c {
-            '\\' => {
-                let escaped = rest.chars().nth(1);
-                taken += escaped.map_or(0, char::len_utf8);
-                let braced = matches!(escaped, Some('p' | 'P' | 'x' | 'u' | 'U'))
-                    && rest.get(taken..).is_some_and(|tail| tail.starts_with('{'));
-                if braced {
-                    taken = rest.find('}').map_or(rest.len(), |end| end + 1);
-                }
-            }
-            '[' => in_class = true,
-            ']' => in_class = false,
-            '{' if !in_class && !begins_repetition(rest) => out.push('\\'),
-            _ => {}
-        }
-        let (piece, tail) = rest.split_at(taken);
-        out.push_str(piece);
-        rest = tail;
-    }
-    out
-}
-
-fn begins_repetition(rest: &str) -> bool {
-    let Some((inside, _)) = rest.strip_prefix('{').and_then(|rest| rest.split_once('}')) else {
-        return false;
-    };
-    let digits = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit());
-    match inside.split_once(',') {
-        None => !inside.is_empty() && digits(inside),
-        Some((least, most)) => !least.is_empty() && digits(least) && digits(most),
-    }
-}
+/// The parts of a pattern in which a brace has a meaning (`\p{Lu}`, an escape, a class, `{2,5}`), or a
+/// brace without one.
+#[expect(
+    clippy::expect_used,
+    reason = "the pattern is a constant that a test compiles"
+)]
+static GO_SYNTAX: LazyLock<regex::Regex> = LazyLock::new(|| {
+    regex::Regex::new(r"(?s)\\[pPxuU]\{[^}]*\}|\\.|\[(?:\\.|[^\]\\])*|\{\d+(?:,\d*)?\}|\{")
+        .expect("a valid pattern")
+});
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn a_brace_that_begins_no_repetition_stands_for_itself_as_in_go() {
+    fn braces_outside_repetitions_are_literal_as_in_go() {
         for (pattern, text) in [
             (r#"{"status":"ok"}"#, r#"{"status":"ok"}"#),
             (r"a{2}", "aa"),
@@ -133,7 +116,7 @@ mod tests {
     }
 
     #[test]
-    fn sizes_and_durations_want_their_unit() {
+    fn sizes_and_durations_need_a_unit() {
         assert_eq!(size("1MiB"), Ok(1024 * 1024));
         assert!(size("1024").is_err());
         assert_eq!(duration("1m 30s"), Ok(Duration::from_secs(90)));

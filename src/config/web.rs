@@ -1,121 +1,118 @@
-//! How the listener is protected: Prometheus's web configuration file and what it means.
+//! The web configuration file, which protects the listener with TLS and passwords.
 //!
-//! In: a file in the form of the exporter-toolkit, so that one `web-config.yml` serves every
-//! exporter of a host. Out: a [`WebConfig`] whose values cannot be wrong, or [`Mistakes`]. `written`
-//! is the file as it stands; `tls` makes its TLS part what rustls takes, `clients` judges clients'
-//! certificates where rustls's own rules are not all. Left to the listener: the handshake, the
-//! passwords, the counting of requests.
-//!
-//! The form: <https://github.com/prometheus/exporter-toolkit/blob/master/docs/web-configuration.md>.
+//! The file has the form of the exporter-toolkit, so that one `web-config.yml` serves every exporter of
+//! a host: <https://github.com/prometheus/exporter-toolkit/blob/master/docs/web-configuration.md>.
+//! `raw` is the file as serde reads it. The listener makes the handshakes, checks the passwords and
+//! applies the rate limit.
 
-mod clients;
+mod client_auth;
+mod pem;
 mod raw;
 mod tls;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::fmt;
-use std::fs;
 use std::path::Path;
-use std::sync::Arc;
 use std::time::Duration;
 
 use hyper::header::{HeaderName, HeaderValue};
-use rustls::ServerConfig;
-use serde_saphyr::{Location, Spanned};
+use serde_saphyr::Spanned;
 
-use super::ConfigError;
-use super::diagnostic::Diagnostics;
 use super::file_snapshot::FileSnapshot;
-use super::raw::Text;
-use super::value::duration;
-use raw::Raw;
+use super::section::Section;
+use super::value::{duration, header_value};
+use super::{ConfigError, read_file};
+use crate::diagnostics::{Diagnostics, unknown_value};
+pub use client_auth::ClientCertificate;
+use raw::{RawRateLimit, RawWebConfig};
+pub use tls::ListenerTls;
 
-/// How the listener is protected; by default not at all.
+/// How the listener is protected; by default, it is not.
 #[derive(Clone, Default)]
 pub struct WebConfig {
-    /// Without it the listener speaks plain HTTP.
-    pub tls: Option<Tls>,
-    /// Added to every answer.
+    /// Without it, the listener serves plain HTTP.
+    pub tls: Option<ListenerTls>,
+    /// Added to every response.
     pub headers: Vec<(HeaderName, HeaderValue)>,
-    /// The bcrypt hash of each user's password; empty where none is asked for.
+    /// The bcrypt hash of each user's password; empty if no password is required.
     pub users: BTreeMap<String, String>,
     pub rate_limit: Option<RateLimit>,
-    /// What was read, so that a change is seen.
+    /// The files that were read, to detect changes.
     pub files: Vec<FileSnapshot>,
 }
 
-/// How sessions are made.
-#[derive(Clone)]
-pub struct Tls {
-    pub server: Arc<ServerConfig>,
-    pub clients: Clients,
-}
-
-/// Whether a client must show a certificate.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Clients {
-    NeedNoCertificate,
-    NeedACertificate,
-}
-
-/// A bucket of requests.
+/// A token bucket for requests.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RateLimit {
-    /// How long until one more request is let through; never zero.
+    /// The time after which one more request is allowed; never zero.
     pub interval: Duration,
-    /// How many are let through at once; at least one.
+    /// How many requests are allowed at once; at least one.
     pub burst: u32,
 }
 
 impl WebConfig {
-    /// Reads `path`, or protects nothing where there is none.
+    /// Reads `path`, or protects nothing if there is none.
     ///
     /// # Errors
-    /// The file cannot be read, or holds mistakes: all of them, except that a file whose form is
-    /// wrong yields the first alone.
+    /// The file cannot be read or is invalid. All errors are reported, except that a syntax error ends
+    /// the parsing.
     pub fn load(path: Option<&Path>) -> Result<Self, ConfigError> {
         let Some(path) = path else {
             return Ok(Self::default());
         };
-        // Before it is read: a change meanwhile is then seen afterwards.
-        let file = FileSnapshot::take(path.to_owned());
-        let text = fs::read_to_string(path).map_err(|source| ConfigError::Unreadable {
-            path: path.to_owned(),
-            source,
-        })?;
-        Self::parse(&text, file)
+        // Taken first, so that a change during the reading is detected afterwards.
+        let snapshot = FileSnapshot::take(path.to_owned());
+        Self::parse(&read_file(path)?, snapshot)
     }
 
-    /// Reads `text`, which stands in `file`; certificates and keys are sought beside it.
     fn parse(text: &str, file: FileSnapshot) -> Result<Self, ConfigError> {
-        let path = &file.path.clone();
-        let mut diagnostics = Diagnostics::of(path, text);
-        // Not strict: `yes` and `on` are booleans to the toolkit too.
-        let config = match serde_saphyr::from_str::<Raw>(text) {
-            Ok(raw) => {
-                let mut reader = Reader {
-                    directory: path.parent().unwrap_or(Path::new("")),
-                    secret_lines: secret_lines(&raw),
-                    files: vec![file],
-                    diagnostics: &mut diagnostics,
-                };
-                reader.web(&raw)
+        let path = file.path.clone();
+        let mut diagnostics = Diagnostics::new(&path, text);
+        // Not strict: the exporter-toolkit accepts `yes` and `on` as booleans.
+        let options = serde_saphyr::options! { with_snippet: false };
+        let config = match diagnostics.parse_yaml::<RawWebConfig>(options) {
+            None => {
+                diagnostics.hide_all();
+                None
             }
-            Err(error) => {
-                syntax(&error, &mut diagnostics);
-                Self::default()
+            Some(raw) => {
+                hide_secrets(&raw, &mut diagnostics);
+                let section = &mut Section::of_file(&path, &mut diagnostics);
+                Some(Self::validate(&raw, vec![file], section))
             }
         };
-        if diagnostics.is_empty() {
-            Ok(config)
-        } else {
-            Err(ConfigError::Mistaken(diagnostics))
+        Ok(diagnostics.finish(config)?)
+    }
+
+    fn validate(
+        raw: &RawWebConfig,
+        mut files: Vec<FileSnapshot>,
+        section: &mut Section<'_>,
+    ) -> Self {
+        let http = &raw.http_server_config;
+        let protocols = match http.http2 {
+            None | Some(true) => tls::HTTP2_AND_1,
+            Some(false) => tls::HTTP1,
+        };
+        let tls = raw.tls_server_config.as_ref();
+        let headers = http.headers.iter();
+        let users = raw.basic_auth_users.iter();
+        Self {
+            tls: tls.and_then(|raw| ListenerTls::validate(raw, protocols, &mut files, section)),
+            headers: headers
+                .filter_map(|(name, value)| header(name, value, section))
+                .collect(),
+            users: users
+                .map(|(name, hash)| user(name, hash, section))
+                .collect(),
+            rate_limit: rate_limit(&raw.rate_limit, section.below("rate_limit")),
+            files,
         }
     }
 }
 
 impl fmt::Debug for WebConfig {
-    /// Without the hashes and the key: what is printed ends in logs.
+    /// Without the hashes and the key, since the output may be logged.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("WebConfig")
             .field("tls", &self.tls.is_some())
@@ -126,44 +123,18 @@ impl fmt::Debug for WebConfig {
     }
 }
 
-/// Notes what the YAML reader found, without the line: a secret may stand in it.
-fn syntax(error: &serde_saphyr::Error, diagnostics: &mut Diagnostics) {
-    let place = error.location().unwrap_or(Location::UNKNOWN);
-    let told = error.without_snippet().to_string();
-    let tail = format!(" at line {}, column {}", place.line(), place.column());
-    let message = told.strip_suffix(&tail).unwrap_or(&told);
-    diagnostics.at_secret(&Spanned::new((), place, place), "", message);
+fn hide_secrets(raw: &RawWebConfig, diagnostics: &mut Diagnostics) {
+    let tls = raw.tls_server_config.as_ref();
+    if let Some(key) = tls.and_then(|tls| tls.value.as_ref()?.key.as_ref()) {
+        diagnostics.hide(key);
+    }
+    for hash in raw.basic_auth_users.values() {
+        diagnostics.hide(hash);
+    }
 }
 
-/// The lines on which a hash or a key begins.
-fn secret_lines(raw: &Raw) -> BTreeSet<u64> {
-    let key = raw
-        .tls_server_config
-        .iter()
-        .filter_map(|section| section.value.as_ref()?.key.as_ref())
-        .flat_map(|text| [text.referenced, text.defined]);
-    let hashes = raw
-        .basic_auth_users
-        .iter()
-        .flat_map(|users| users.values())
-        .flat_map(|hash| [hash.referenced, hash.defined]);
-    key.chain(hashes).map(|place| place.line()).collect()
-}
-
-/// Reads the keys of one file.
-struct Reader<'a> {
-    directory: &'a Path,
-    secret_lines: BTreeSet<u64>,
-    files: Vec<FileSnapshot>,
-    diagnostics: &'a mut Diagnostics,
-}
-
-/// In the order in which they are preferred.
-const HTTP2_AND_1: &[&[u8]] = &[tls::H2, b"http/1.1"];
-const HTTP1: &[&[u8]] = &[b"http/1.1"];
-
-/// The headers that may be set, and their values where only some are right. The set is closed in
-/// the toolkit (`web/handler.go`), and here.
+/// The headers that can be set, with their valid values where not all are valid: those of the
+/// exporter-toolkit (`web/handler.go`).
 const HEADERS: &[(&str, &[&str])] = &[
     ("Content-Security-Policy", &[]),
     ("X-Frame-Options", &["deny", "sameorigin"]),
@@ -172,160 +143,92 @@ const HEADERS: &[(&str, &[&str])] = &[
     ("Strict-Transport-Security", &[]),
 ];
 
-impl Reader<'_> {
-    /// Notes a mistake; its line is not shown where a secret stands in it.
-    fn at<T>(&mut self, value: &Spanned<T>, key: &str, message: impl Into<String>) {
-        if self.secret_lines.contains(&value.referenced.line()) {
-            self.diagnostics.at_secret(value, key, message)
-        } else {
-            self.diagnostics.at(value, key, message)
-        }
-    }
-
-    fn web(&mut self, raw: &Raw) -> WebConfig {
-        let http = raw.http_server_config.as_ref();
-        let protocols = match http.and_then(|http| http.http2) {
-            None | Some(true) => HTTP2_AND_1,
-            Some(false) => HTTP1,
-        };
-        let tls = raw.tls_server_config.as_ref();
-        WebConfig {
-            tls: tls.and_then(|section| self.tls(section, protocols)),
-            headers: http
-                .and_then(|http| http.headers.as_ref())
-                .map(|headers| self.headers(headers))
-                .unwrap_or_default(),
-            users: raw
-                .basic_auth_users
-                .as_ref()
-                .map(|users| self.users(users))
-                .unwrap_or_default(),
-            rate_limit: raw
-                .rate_limit
-                .as_ref()
-                .and_then(|limit| self.rate_limit(limit)),
-            files: std::mem::take(&mut self.files),
-        }
-    }
-
-    fn allowed_sans(&mut self, raw: &Spanned<Vec<Text>>) -> Vec<String> {
-        if raw.value.is_empty() {
-            let message = "the list is empty, and no client could come in; \
-                           write the names of the clients that may, or leave it out";
-            self.at(raw, "tls_server_config.client_allowed_sans", message);
-        }
-        raw.value.iter().map(|san| san.value.clone()).collect()
-    }
-
-    fn headers(
-        &mut self,
-        raw: &BTreeMap<String, Spanned<Option<String>>>,
-    ) -> Vec<(HeaderName, HeaderValue)> {
-        raw.iter()
-            .filter_map(|(name, value)| self.header(name, value))
-            .collect()
-    }
-
-    /// `None` where the value is blank, as the toolkit documents it.
-    fn header(
-        &mut self,
-        name: &str,
-        raw: &Spanned<Option<String>>,
-    ) -> Option<(HeaderName, HeaderValue)> {
-        let key = format!("http_server_config.headers.{name}");
-        let Some((_, values)) = HEADERS.iter().find(|(known, _)| *known == name) else {
+/// `None` for an empty value, as documented by the exporter-toolkit.
+fn header(
+    name: &str,
+    raw: &Spanned<Option<String>>,
+    section: &mut Section<'_>,
+) -> Option<(HeaderName, HeaderValue)> {
+    let key = format!("http_server_config.headers.{name}");
+    let known = HEADERS.iter().find(|(known, _)| *known == name);
+    let text = raw.value.as_deref().filter(|text| !text.is_empty());
+    let message = match (known, text) {
+        (None, _) => {
             let names: Vec<_> = HEADERS.iter().map(|(name, _)| *name).collect();
-            let message = format!("cannot be set; these can: {}", names.join(", "));
-            self.at(raw, &key, message);
-            return None;
-        };
-        let text = raw.value.as_deref().filter(|text| !text.is_empty())?;
-        if !values.is_empty() && !values.contains(&text) {
-            let message = format!("{text:?} is not known; write {}", values.join(" or "));
-            self.at(raw, &key, message);
-            return None;
+            format!("cannot be set; headers that can: {}", names.join(", "))
         }
-        let Ok(value) = HeaderValue::from_str(text) else {
-            self.at(raw, &key, "a header's value is one line of visible text");
-            return None;
-        };
-        Some((HeaderName::try_from(name).ok()?, value))
-    }
-
-    fn users(
-        &mut self,
-        raw: &BTreeMap<String, Spanned<Option<String>>>,
-    ) -> BTreeMap<String, String> {
-        let mut users = BTreeMap::new();
-        for (name, raw) in raw {
-            let key = format!("basic_auth_users.{name}");
-            if name.contains(':') {
-                let message = "a name with a colon cannot be sent by a client (RFC 7617, 2)";
-                self.at(raw, &key, message);
-            }
-            let hash = raw.value.as_deref().unwrap_or_default();
-            if let Err(message) = bcrypt(hash) {
-                self.at(raw, &key, message);
-            }
-            users.insert(name.clone(), hash.to_owned());
+        (Some(_), None) => return None,
+        (Some((_, values)), Some(text)) if !values.is_empty() && !values.contains(&text) => {
+            unknown_value(text, values.iter().copied())
         }
-        users
-    }
-
-    fn rate_limit(&mut self, raw: &raw::RateLimit) -> Option<RateLimit> {
-        let Some(text) = &raw.interval else {
-            if let Some(burst) = &raw.burst {
-                let message = "limits nothing without an interval; \
-                               write rate_limit.interval, for example 100ms";
-                self.at(burst, "rate_limit.burst", message);
-            }
-            return None;
-        };
-        let interval = match text.value.as_str() {
-            "0" => Duration::ZERO,
-            other => duration(other)
-                .map_err(|message| self.at(text, "rate_limit.interval", message))
-                .ok()?,
-        };
-        if interval.is_zero() {
-            return None;
-        }
-        let message = "no request would ever be let through; write a number from 1 on";
-        match &raw.burst {
-            Some(burst) if burst.value > 0 => Some(RateLimit {
-                interval,
-                burst: burst.value,
-            }),
-            Some(burst) => {
-                self.at(burst, "rate_limit.burst", message);
-                None
-            }
-            None => {
-                self.at(text, "rate_limit.burst", message);
-                None
-            }
-        }
-    }
+        (Some(_), Some(text)) => match header_value(text) {
+            Ok(value) => return Some((HeaderName::try_from(name).ok()?, value)),
+            Err(message) => message.to_owned(),
+        },
+    };
+    section.error(raw, &key, message);
+    None
 }
 
-/// Whether that is `$2b$`, two digits of cost, and 53 characters of salt and hash.
-fn bcrypt(text: &str) -> Result<(), &'static str> {
-    let form = "is not a bcrypt hash ($2a$, $2b$ or $2y$); \
-                make one with: htpasswd -nBC 10 \"\" | tr -d ':\\n'";
+fn user(name: &str, raw: &Spanned<Option<String>>, section: &mut Section<'_>) -> (String, String) {
+    let key = format!("basic_auth_users.{name}");
+    if name.contains(':') {
+        let message = "a user name cannot contain a colon (RFC 7617, 2)";
+        section.error(raw, &key, message);
+    }
+    let hash = raw.value.as_deref().unwrap_or_default();
+    if let Err(message) = check_bcrypt(hash) {
+        section.error(raw, &key, message);
+    }
+    (name.to_owned(), hash.to_owned())
+}
+
+/// Whether `text` is `$2b$`, two digits of cost, and 53 characters of salt and hash.
+fn check_bcrypt(text: &str) -> Result<(), &'static str> {
+    const INVALID: &str = "not a bcrypt hash ($2a$, $2b$ or $2y$); \
+                           generate one with: htpasswd -nBC 10 \"\" | tr -d ':\\n'";
     let rest = ["$2a$", "$2b$", "$2y$"]
         .iter()
         .find_map(|version| text.strip_prefix(version))
-        .ok_or(form)?;
-    let (cost, hash) = rest.split_once('$').ok_or(form)?;
+        .ok_or(INVALID)?;
+    let (cost, hash) = rest.split_once('$').ok_or(INVALID)?;
     let in_hash = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'/');
     let is_cost = cost.len() == 2 && cost.bytes().all(|byte| byte.is_ascii_digit());
     if !is_cost || hash.len() != 53 || !hash.bytes().all(in_hash) {
-        return Err(form);
+        return Err(INVALID);
     }
     match cost.parse::<u8>() {
         Ok(4..=31) => Ok(()),
-        _ => Err("the cost of a bcrypt hash lies between 04 and 31; 10 is usual"),
+        _ => Err("invalid cost of a bcrypt hash; use 04 to 31 (usually 10)"),
     }
+}
+
+fn rate_limit(raw: &RawRateLimit, mut section: Section<'_>) -> Option<RateLimit> {
+    let Some(interval) = &raw.interval else {
+        if let Some(burst) = &raw.burst {
+            let message = "has no effect without an interval; \
+                           set rate_limit.interval, for example 100ms";
+            section.error(burst, "burst", message);
+        }
+        return None;
+    };
+    let parsed = section.parse("interval", interval, |text| match text {
+        "0" => Ok(Duration::ZERO),
+        other => duration(other),
+    })?;
+    if parsed.is_zero() {
+        return None;
+    }
+    let (burst, location) = match &raw.burst {
+        Some(burst) => (burst.value, burst.referenced),
+        None => (0, interval.referenced),
+    };
+    if burst == 0 {
+        let message = "must be at least 1: otherwise every request would be rejected";
+        section.error_at(Some(location), "burst", message);
+    }
+    let interval = parsed;
+    (burst > 0).then_some(RateLimit { interval, burst })
 }
 
 #[cfg(test)]
@@ -351,7 +254,7 @@ mod tests {
     }
 
     #[test]
-    fn no_hash_is_printed() {
+    fn debug_output_has_no_hashes() {
         let text = format!("basic_auth_users: {{alice: \"{HASH}\"}}\n");
         let config = parse(&text).unwrap();
         assert_eq!(config.users.get("alice").map(String::as_str), Some(HASH));
@@ -363,7 +266,7 @@ mod tests {
     }
 
     #[test]
-    fn no_line_with_a_secret_is_shown_whatever_is_wrong_in_it() {
+    fn lines_with_secrets_are_never_printed() {
         for text in [
             "basic_auth_users: {alice: hunter2}\n",
             "basic_auth_users: hunter2\n",
@@ -374,14 +277,14 @@ mod tests {
             "{rate_limit: {interval: 60}, tls_server_config: {key: hunter2}}\n",
             "basic_auth_users: {alice: \"hunter2\n",
         ] {
-            let told = parse(text).unwrap_err().to_string();
-            assert!(!told.contains("hunter2"), "{told}");
+            let message = parse(text).unwrap_err().to_string();
+            assert!(!message.contains("hunter2"), "{message}");
         }
     }
 
     #[test]
-    fn a_hash_has_its_form_and_a_cost_that_bcrypt_knows() {
-        assert_eq!(bcrypt(HASH), Ok(()));
+    fn hashes_need_a_valid_form_and_cost() {
+        assert_eq!(check_bcrypt(HASH), Ok(()));
         for (from, to) in [
             ("$2y$", "$2x$"),
             ("$10$", "$+9$"),
@@ -391,12 +294,12 @@ mod tests {
             ("$10$", "$03$"),
             ("$10$", "$32$"),
         ] {
-            assert!(bcrypt(&HASH.replace(from, to)).is_err(), "{to}");
+            assert!(check_bcrypt(&HASH.replace(from, to)).is_err(), "{to}");
         }
     }
 
     #[test]
-    fn an_interval_of_zero_limits_nothing() {
+    fn an_interval_of_zero_disables_the_rate_limit() {
         for interval in ["0", "0s"] {
             let text = format!("rate_limit: {{interval: {interval}, burst: 0}}\n");
             assert_eq!(parse(&text).unwrap().rate_limit, None);

@@ -9,6 +9,7 @@ use serde_json::value::RawValue;
 use strum::IntoStaticStr;
 
 use super::verification::Verification;
+use crate::label;
 use crate::report::{LayerName, Reason, Verdict};
 
 /// One thing that happened.
@@ -95,13 +96,8 @@ impl TryFrom<String> for Reference {
     type Error = &'static str;
 
     fn try_from(text: String) -> Result<Self, Self::Error> {
-        let allowed =
-            |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.' | '/' | '#');
-        if (1..=64).contains(&text.len()) && text.chars().all(allowed) {
-            Ok(Self(text))
-        } else {
-            Err("a reference has 1 to 64 letters, digits and . - _ / #")
-        }
+        label::check_reference(&text)?;
+        Ok(Self(text))
     }
 }
 

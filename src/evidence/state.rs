@@ -19,7 +19,7 @@ use super::record::{Content, Outage, TerminalOutcome};
 use super::verification::{Origin, Outcome};
 use crate::calendar::date_at;
 use crate::config::Target;
-use crate::timetable::{Answers, Timetable};
+use crate::timetable::{Overrides, Timetable};
 
 /// The deadline that records answer to (CD/OES/CCASS/013/2023: verify the connection by the Appendix).
 pub const VERIFICATION: &str = "connection_verification";
@@ -246,10 +246,10 @@ impl EvidenceState {
         if deadline.done || !is_verified {
             return timetable.clone();
         }
-        let mut answers = Answers::default();
-        answers.done.insert(VERIFICATION.to_owned(), true);
-        let laid = timetable.clone().with_answers(&answers);
-        laid.unwrap_or_else(|_| timetable.clone())
+        let mut overrides = Overrides::default();
+        overrides.done.insert(VERIFICATION.to_owned(), true);
+        let verified = timetable.clone().with_overrides(&overrides);
+        verified.unwrap_or_else(|_| timetable.clone())
     }
 }
 

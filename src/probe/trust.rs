@@ -18,7 +18,7 @@ use rustls::{CertificateError, Error as TlsError, RootCertStore};
 use super::certificate::{self, CertificateCache, ChainCertificate};
 use super::signature_cache::SignatureCache;
 use super::{MAX_CHAIN, bounded};
-use crate::config::{ProbeModule, Severity, TlsPolicy};
+use crate::config::{PolicyAction, ProbeModule, TlsPolicy};
 use crate::report::{Certificate, Interception, Reason, RootSet, Trust};
 
 /// The roots that every target shares.
@@ -197,10 +197,10 @@ impl TrustAnchors {
         } else if let Some(error) = name_error(chain, host) {
             Some((Reason::TlsNameMismatch, Some(error.to_string())))
         } else if interception == Interception::Suspected
-            && policy.on_interception == Severity::Fail
+            && policy.on_interception == PolicyAction::Fail
         {
             Some((Reason::TlsIntercepted, None))
-        } else if pin_matched == Some(false) && policy.on_pin_mismatch == Severity::Fail {
+        } else if pin_matched == Some(false) && policy.on_pin_mismatch == PolicyAction::Fail {
             Some((Reason::TlsPinMismatch, None))
         } else {
             None

@@ -1,11 +1,7 @@
-//! Readiness: how many of a firm's accounts have their e-mail address registered.
+//! The readiness file: how many of a firm's accounts have a registered e-mail address.
 //!
-//! In: a CSV of rows or of counts, as spreadsheets write it. Out: counts, or what is wrong and in
-//! which line. It never holds a name or an address, and never repeats a cell: what stands in one by
-//! mistake may be either.
-//!
-//! * `sheet`: the file's forms and columns
-//! * `slip`: what can be wrong with it
+//! A CSV file of rows or counts in, counts or errors with their lines out. The counts hold no names and
+//! no addresses, and an error never quotes a cell, which may hold either by mistake.
 
 mod csv_file;
 mod row_error;
@@ -21,19 +17,19 @@ use strum::IntoStaticStr;
 pub use csv_file::parse;
 pub use row_error::{ReadinessError, RowError, RowErrorKind};
 
-/// An account of the clearing system (CD/OES/CCASS/013/2023, 2.1 and 2.2).
+/// The kind of an account in CCASS (CD/OES/CCASS/013/2023, 2.1 and 2.2).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, IntoStaticStr)]
 #[strum(serialize_all = "snake_case", const_into_str)]
 pub enum Kind {
     User,
-    /// A Delegated Administrator, who registers the users.
+    /// A Delegated Administrator, who registers users.
     DelegatedAdmin,
 }
 
 impl Kind {
     pub const ALL: [Self; 2] = [Self::User, Self::DelegatedAdmin];
 
-    /// The deadline by which it is to have an address.
+    /// The id of the deadline by which it must have an address.
     pub fn deadline(self) -> &'static str {
         match self {
             Self::User => "email_registration_users",
@@ -42,7 +38,7 @@ impl Kind {
     }
 }
 
-/// How far its registration is. Submitted is not confirmed: HKSCC processes forms for weeks.
+/// The state of the registration. Submitted is not confirmed: HKSCC takes weeks to process a form.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, IntoStaticStr)]
 #[strum(serialize_all = "snake_case", const_into_str)]
 pub enum Email {
@@ -55,13 +51,13 @@ impl Email {
     pub const ALL: [Self; 3] = [Self::Missing, Self::Submitted, Self::Confirmed];
 }
 
-/// `readiness:` of the configuration.
+/// The key `readiness` of the configuration.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Source {
     pub path: PathBuf,
-    /// How old the data may be.
+    /// The maximum age of the file.
     pub max_age: Duration,
-    /// How many accounts there are, by the firm's own count.
+    /// How many accounts the firm has, as configured.
     pub expected_total: BTreeMap<Kind, u64>,
 }
 
@@ -70,8 +66,8 @@ pub struct Source {
 pub struct Accounts {
     counts: BTreeMap<(Kind, Email), u64>,
     after_launch: BTreeMap<Kind, u64>,
-    /// Whether the file says which accounts were created after the launch.
-    pub tells_after_launch: bool,
+    /// Whether the file has the column `created_after_launch`.
+    pub has_after_launch: bool,
 }
 
 impl Accounts {
@@ -80,19 +76,16 @@ impl Accounts {
     }
 
     pub fn total(&self, kind: Kind) -> u64 {
-        Email::ALL
-            .iter()
-            .map(|email| self.count(kind, *email))
-            .sum()
+        Email::ALL.map(|email| self.count(kind, email)).iter().sum()
     }
 
-    /// They have no smartcard to fall back to.
+    /// Accounts without a smartcard to fall back to.
     pub fn created_after_launch(&self, kind: Kind) -> u64 {
         self.after_launch.get(&kind).copied().unwrap_or_default()
     }
 
-    /// What cannot be true together: a kind whose deadline is marked as done while accounts of it
-    /// are missing, and one with more or fewer accounts than expected.
+    /// Kinds whose deadline is marked as done while accounts are missing, and kinds with more or fewer
+    /// accounts than expected.
     pub fn contradictions(
         &self,
         expected_total: &BTreeMap<Kind, u64>,
@@ -119,7 +112,7 @@ impl Accounts {
     }
 }
 
-/// What the file and the configuration say differently.
+/// A contradiction between the file and the configuration.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Contradiction {
     DoneButMissing {
@@ -133,10 +126,11 @@ pub enum Contradiction {
     },
 }
 
-/// The counts with the age of their data: when the file was written.
+/// The counts and their age.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Readiness {
     pub accounts: Accounts,
+    /// When the file was modified.
     pub updated: Timestamp,
 }
 
@@ -146,7 +140,7 @@ impl Readiness {
     /// Reads `path`.
     ///
     /// # Errors
-    /// What is wrong with it.
+    /// The file cannot be read, is too large or is invalid.
     pub fn read(path: &Path) -> Result<Self, ReadinessError> {
         let metadata = fs::metadata(path)?;
         if metadata.len() > MAX_BYTES {
@@ -165,7 +159,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_file_and_a_configuration_can_contradict_each_other() {
+    fn contradictions_between_file_and_configuration_are_found() {
         let accounts =
             parse(b"kind,email,count\nuser,missing,2\nuser,confirmed,8\nda,confirmed,2\n").unwrap();
         let expected = BTreeMap::from([(Kind::User, 10), (Kind::DelegatedAdmin, 3)]);

@@ -1,4 +1,4 @@
-//! What can be wrong with a readiness file, said without repeating a cell.
+//! Errors in a readiness file. They never quote a cell, which may hold personal data.
 
 use std::io;
 
@@ -6,89 +6,83 @@ use thiserror::Error;
 
 use super::MAX_BYTES;
 
-/// That many are told at once.
+/// How many errors are reported at once.
 pub(super) const MAX_ERRORS: usize = 20;
 
-/// What is wrong with a file. It never repeats a cell.
+/// Why a readiness file cannot be used.
 #[derive(Debug, Error)]
 pub enum ReadinessError {
     #[error("cannot be read: {0}")]
     Unreadable(#[from] io::Error),
     #[error("is larger than {} MiB", MAX_BYTES >> 20)]
     TooLarge,
-    #[error("is empty; its first line is kind,email,created_after_launch")]
+    #[error("is empty; the first line must be kind,email,created_after_launch")]
     Empty,
-    #[error(
-        "is an Excel workbook; save it as CSV (in Excel: Save As, CSV UTF-8), or give the name of the CSV"
-    )]
+    #[error("is an Excel workbook; save it as CSV (in Excel: Save As, CSV UTF-8)")]
     Workbook,
-    #[error("is UTF-16 without a mark; save it as CSV UTF-8")]
+    #[error("is UTF-16 without a byte order mark; save it as CSV UTF-8")]
     Utf16,
-    /// At least one, at most [`MOST_MISTAKES`].
-    #[error("{}", told(.0))]
-    Lines(Vec<RowError>),
+    /// At least one, at most [`MAX_ERRORS`].
+    #[error("{}", join(.0))]
+    Rows(Vec<RowError>),
 }
 
-/// A mistake in one line.
+/// An error in one row.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
-#[error("line {line}: {what}")]
+#[error("line {line}: {kind}")]
 pub struct RowError {
     pub line: u64,
-    pub what: RowErrorKind,
+    pub kind: RowErrorKind,
 }
 
-fn told(errors: &[RowError]) -> String {
-    let errors: Vec<String> = errors.iter().map(ToString::to_string).collect();
-    let more = match errors.len() {
-        MAX_ERRORS => "; and perhaps more",
-        _ => "",
-    };
-    format!("{}{more}", errors.join("; "))
-}
-
-/// What is wrong in one line.
+/// What is wrong in a row.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 pub enum RowErrorKind {
+    #[error("no header; the first line must be kind,email,created_after_launch")]
+    NoHeader,
     #[error(
-        "these are no column heads; the first line is kind,email,created_after_launch, in these words"
-    )]
-    Heads,
-    #[error(
-        "column {} is none of kind, email, created_after_launch, count; names and addresses do not \
-         belong into this file: counts and states are all it needs",
+        "column {} is not one of kind, email, created_after_launch, count; remove it: the file needs \
+         no names and no addresses",
         column(*.0)
     )]
-    Column(usize),
-    #[error("column {} is there twice", column(*.0))]
-    Twice(usize),
-    #[error("the column {0} is missing; the first line is kind,email,created_after_launch")]
-    NoColumn(&'static str),
+    UnknownColumn(usize),
+    #[error("column {} is a duplicate; remove it", column(*.0))]
+    DuplicateColumn(usize),
+    #[error("missing column {0}; the first line must be kind,email,created_after_launch")]
+    MissingColumn(&'static str),
     #[error(
-        "it has {found} cells, and the first line {wanted}: is a separator missing, or a cell with one in \
-         it not in quotes?"
+        "{found} cells instead of {expected}; add the missing separator, or quote the cell that \
+         contains one"
     )]
-    Cells { found: usize, wanted: usize },
-    #[error("kind is one of user, delegated_admin")]
+    CellCount { found: usize, expected: usize },
+    #[error("invalid kind; use user or delegated_admin")]
     Kind,
-    #[error("email is one of missing, submitted, confirmed")]
+    #[error("invalid email; use missing, submitted or confirmed")]
     Email,
-    #[error("an address stands in it: email is one of missing, submitted, confirmed")]
-    Address,
-    #[error("created_after_launch is yes or no")]
+    #[error("email contains an address; use missing, submitted or confirmed")]
+    EmailAddress,
+    #[error("invalid created_after_launch; use yes or no")]
     AfterLaunch,
-    #[error("count is a number from 0 to 1000000")]
+    #[error("invalid count; use a number from 0 to 1000000")]
     Count,
-    #[error("it cannot be read as CSV: is a quote open?")]
-    Form,
+    #[error("invalid CSV; is a quotation mark not closed?")]
+    NotCsv,
 }
 
-/// A column by its number, and as a spreadsheet heads it.
+fn join(errors: &[RowError]) -> String {
+    let messages: Vec<String> = errors.iter().map(ToString::to_string).collect();
+    let more = if errors.len() < MAX_ERRORS {
+        ""
+    } else {
+        "; further errors may follow"
+    };
+    format!("{}{more}", messages.join("; "))
+}
+
+/// A column by its number and by the letter that a spreadsheet shows.
 fn column(number: usize) -> String {
-    let letter = u8::try_from(number)
-        .ok()
-        .filter(|number| (1..=26).contains(number));
-    match letter {
-        Some(number) => format!("{number} ({})", char::from(b'A' + number - 1)),
-        None => number.to_string(),
+    match u8::try_from(number) {
+        Ok(index @ 1..=26) => format!("{number} ({})", char::from(b'A' + index - 1)),
+        _ => number.to_string(),
     }
 }

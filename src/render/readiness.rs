@@ -25,7 +25,7 @@ pub(super) fn lines(accounts: &Accounts) -> Vec<String> {
 /// What the file does not contain although a reader may assume it.
 pub(super) fn remark(accounts: &Accounts) -> Option<&'static str> {
     let all: u64 = Kind::ALL.map(|kind| accounts.total(kind)).iter().sum();
-    match (all, accounts.tells_after_launch) {
+    match (all, accounts.has_after_launch) {
         (0, _) => Some("the file contains no accounts"),
         (_, false) => Some(
             "the file has no column created_after_launch: every account is assumed to have a smartcard",

@@ -236,7 +236,7 @@ fn parse_request(
     };
     let module = module.unwrap_or_else(|| Arc::clone(&target.module));
     // A configured target's limit holds here too: what is joined ends by it.
-    let limit = module.limit(match allowed {
+    let limit = module.timeout_within(match allowed {
         None => limit.min(config.probe.timeout),
         Some(_) => limit,
     });

@@ -1,8 +1,5 @@
-//! What a timetable consists of: deadlines, which a firm must meet, and events,
-//! which happen (appointments, milestones awaited, starts of phases).
-//!
-//! In: what the circular says, already read. Out: plain fields. How an entry
-//! stands at an instant is left to [`super::Standing`].
+//! The entries of a timetable: deadlines, which a firm must meet, and events (appointments, milestones,
+//! starts of phases).
 
 use jiff::Timestamp;
 use jiff::civil::Date;
@@ -12,43 +9,44 @@ use strum::IntoStaticStr;
 use super::form::{Form, Interval, Precision};
 use crate::calendar::{day_end, midnight};
 
-/// A dated statement of the circular: its words, and the form we read in them.
+/// A dated statement of the circular, quoted, and the form in which it is interpreted.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Statement {
     pub form: Form,
-    /// The circular's exact words for the date.
+    /// The exact words for the date.
     pub words: String,
-    /// The circular's exact sentences.
+    /// The exact sentences.
     pub sentences: Vec<String>,
 }
 
-/// A duty of the firm.
+/// A date by which the firm must have done something.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Deadline {
     pub id: String,
     pub title: String,
     pub status: Status,
-    /// When the duty can first be done: where the circular says nothing, its issue.
+    /// From when on it can be done; by default, from the circular's issue.
     pub opens: Timestamp,
     pub opens_said: Option<Statement>,
-    /// Due by the earliest reading of what the circular says: this one counts.
+    /// When it is due by the earliest interpretation, which counts.
     pub strict: Timestamp,
-    /// Due by the latest reading; equal to `strict` where there is one reading.
+    /// When it is due by the latest interpretation; equal to `strict` if there is only one.
     pub outer: Timestamp,
-    /// Everything that the circular says about when it is due; never empty.
+    /// All statements about when it is due; never empty.
     pub due: Vec<Statement>,
     pub recommended: Option<Recommendation>,
-    /// What the circular says follows when the deadline is missed.
+    /// The consequence of missing it, according to the circular.
     pub impact: Option<String>,
     pub note: Option<String>,
-    /// When alerts about it fall silent, done or not.
+    /// When its alerts end, whether it is done or not.
     pub alert_until: Timestamp,
+    /// The event at whose end the alerts end.
     pub(super) alert_until_end_of: Option<String>,
-    /// As the firm answered; evidence may be laid over it the same way.
+    /// Set by the firm or by evidence.
     pub done: bool,
 }
 
-/// A second, softer date for the same duty: before an event starts.
+/// A recommended date for a deadline: before an event starts.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Recommendation {
     pub before_start_of: String,
@@ -58,7 +56,7 @@ pub struct Recommendation {
     pub sentences: Vec<String>,
 }
 
-/// Something that happens at a time which others set.
+/// Something that happens at a time set by others.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Event {
     pub id: String,
@@ -66,10 +64,10 @@ pub struct Event {
     pub kind: EventKind,
     pub said: Statement,
     pub note: Option<String>,
-    /// As the circular announced it.
+    /// According to the circular.
     pub announced: Interval,
     pub(super) announced_status: Status,
-    /// The day on which it really happened or will, by the firm's answer.
+    /// The actual day, set by the firm.
     pub actual: Option<Date>,
 }
 
@@ -81,19 +79,20 @@ pub enum EventKind {
     PhaseStart { begins: Phase },
 }
 
-/// What people attend.
+/// An event that people attend.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Appointment {
+    /// When the doors open.
     pub doors: Option<Timestamp>,
     pub place: Option<String>,
     pub language: Option<String>,
-    /// At most so many from one firm.
+    /// The maximum of one firm.
     pub attendees_at_most: Option<u32>,
-    /// How many the firm sends, by its answer.
+    /// How many the firm sends, set by the firm.
     pub attendees: Option<u32>,
 }
 
-/// Whether a date may still move.
+/// Whether a date can still change.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, IntoStaticStr)]
 #[serde(rename_all = "snake_case")]
 #[strum(serialize_all = "snake_case", const_into_str)]
@@ -102,15 +101,14 @@ pub enum Status {
     Confirmed,
 }
 
-/// The stages of the change, in their order.
+/// The phases of the change, in order.
 #[derive(
     Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, IntoStaticStr,
 )]
+#[serde(rename_all = "snake_case")]
 #[strum(serialize_all = "snake_case", const_into_str)]
 pub enum Phase {
-    #[serde(rename = "preparation")]
     Preparation,
-    #[serde(rename = "parallel_run")]
     ParallelRun,
     #[serde(rename = "sole_2fa")]
     #[strum(serialize = "sole_2fa")]
@@ -118,7 +116,7 @@ pub enum Phase {
 }
 
 impl Event {
-    /// When it happens: the actual day where it is known, else as announced.
+    /// When it happens: the actual day if it is known, otherwise as announced.
     pub fn interval(&self) -> Interval {
         self.actual.map_or(self.announced, |day| Interval {
             start: midnight(day),
@@ -126,7 +124,7 @@ impl Event {
         })
     }
 
-    /// How exactly that is known.
+    /// The precision of [`Self::interval`].
     pub fn precision(&self) -> Precision {
         match (&self.kind, self.actual) {
             (_, Some(_)) => Precision::Day,
@@ -135,16 +133,13 @@ impl Event {
         }
     }
 
-    /// Whether that may still move: an actual day no longer does.
+    /// Whether the interval can still change; an actual day cannot.
     pub fn status(&self) -> Status {
-        match self.actual {
-            Some(_) => Status::Confirmed,
-            None => self.announced_status,
-        }
+        self.actual
+            .map_or(self.announced_status, |_| Status::Confirmed)
     }
 }
 
 impl Phase {
-    /// All phases, for a state set.
     pub const ALL: [Self; 3] = [Self::Preparation, Self::ParallelRun, Self::Sole2fa];
 }

@@ -1,9 +1,6 @@
-//! The forms in which a circular gives a date, and how each is read.
+//! The forms in which a circular states a date, and their interpretation in Hong Kong time.
 //!
-//! In: a form with its civil dates. Out: the interval or the two bounds that it
-//! means, as instants of Hong Kong time. Every interval is half-open: its end is
-//! the first instant that no longer belongs to it. Which form the circular used
-//! is left to the timetable's file; how it is told, to the renderers.
+//! Every interval is half-open: its end is the first instant after it.
 
 use jiff::civil::Date;
 use jiff::{Timestamp, ToSpan};
@@ -12,7 +9,7 @@ use strum::IntoStaticStr;
 
 use crate::calendar::{day_end, midnight};
 
-/// A date as a circular writes it. Month forms hold the first day of the month.
+/// A date as stated by a circular. Forms about a month hold its first day.
 #[derive(Clone, Debug, PartialEq, Eq, IntoStaticStr)]
 #[strum(serialize_all = "snake_case", const_into_str)]
 pub enum Form {
@@ -34,12 +31,12 @@ pub struct Interval {
     pub end: Timestamp,
 }
 
-/// How exactly a date is known.
+/// The precision of a date.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, IntoStaticStr)]
 #[serde(rename_all = "snake_case")]
 #[strum(serialize_all = "snake_case", const_into_str)]
 pub enum Precision {
-    /// To the minute: a day with its times.
+    /// A day with times.
     Minute,
     Day,
     /// Early, mid or late in a month.
@@ -58,25 +55,23 @@ impl Form {
         }
     }
 
-    /// First and last day of something that happens "on", "early in" and so on.
-    /// Early, mid and late are days 1-10, 11-20 and 21-end: our reading, since no
-    /// circular defines them. Absent for `before` and `by`, which have no first day.
+    /// The first and the last day of an event; `None` for `before` and `by`, which have no first day.
+    /// Early, mid and late mean days 1-10, 11-20 and 21-end: our interpretation, since no circular
+    /// defines them.
     pub fn days(&self) -> Option<(Date, Date)> {
-        match self {
-            Self::Before(_) | Self::By(_) => None,
-            Self::On(day) | Self::From(day) => Some((*day, *day)),
-            Self::Early(month) => Some((*month, month.saturating_add(9.days()))),
-            Self::Mid(month) => Some((
-                month.saturating_add(10.days()),
-                month.saturating_add(19.days()),
-            )),
-            Self::Late(month) => Some((month.saturating_add(20.days()), month.last_of_month())),
-            Self::Month(month) => Some((*month, month.last_of_month())),
-            Self::Range(from, to) => Some((from.days()?.0, to.days()?.1)),
-        }
+        let day = |month: &Date, index: i32| month.saturating_add(index.days());
+        Some(match self {
+            Self::Before(_) | Self::By(_) => return None,
+            Self::On(day) | Self::From(day) => (*day, *day),
+            Self::Early(month) => (*month, day(month, 9)),
+            Self::Mid(month) => (day(month, 10), day(month, 19)),
+            Self::Late(month) => (day(month, 20), month.last_of_month()),
+            Self::Month(month) => (*month, month.last_of_month()),
+            Self::Range(from, to) => (from.days()?.0, to.days()?.1),
+        })
     }
 
-    /// The interval of something that happens; absent as for [`Form::days`].
+    /// The interval of an event; `None` as for [`Form::days`].
     pub fn interval(&self) -> Option<Interval> {
         self.days().map(|(first, last)| Interval {
             start: midnight(first),
@@ -84,14 +79,14 @@ impl Form {
         })
     }
 
-    /// The earliest and the latest instant at which a duty so dated may be meant
-    /// to be due: "before D" when D begins, "by D" and "deadline D" when D is
-    /// over, a vague date anywhere in it. Absent for `from`, which dates no duty.
+    /// The earliest and the latest instant at which a deadline can be due: "before D" when D begins,
+    /// "by D" and "on D" when D is over, a vague date anywhere in it. `None` for `from`, which states no
+    /// deadline.
     pub fn due(&self) -> Option<Interval> {
-        let exactly = |at| Some(Interval { start: at, end: at });
+        let instant = |at| Some(Interval { start: at, end: at });
         match self {
-            Self::Before(day) => exactly(midnight(*day)),
-            Self::By(day) | Self::On(day) => exactly(day_end(*day)),
+            Self::Before(day) => instant(midnight(*day)),
+            Self::By(day) | Self::On(day) => instant(day_end(*day)),
             Self::From(_) => None,
             Self::Early(_) | Self::Mid(_) | Self::Late(_) | Self::Month(_) | Self::Range(..) => {
                 self.interval()
@@ -100,7 +95,7 @@ impl Form {
     }
 }
 
-/// A form is told apart by its name; its dates are told by what they mean.
+/// Only the name: the dates are serialized as the instants that they mean.
 impl Serialize for Form {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.serialize_str(self.into_str())

@@ -1,64 +1,60 @@
-//! The circular's timetable as data.
+//! The circular's timetable: deadlines and events with exact instants, and their status at any instant.
 //!
-//! In: a YAML file (the embedded one of circular CD/OES/CCASS/013/2023, or a
-//! later circular's in the same form) and what the firm answered to it. Out: a
-//! [`Timetable`] of deadlines and events with exact instants, and its
-//! [`Standing`] at any instant. It never asks for the time, counts business
-//! days with the [`Calendar`](crate::calendar::Calendar) it is handed, knows
-//! nothing of probes, and leaves all wording and formats to the renderers.
+//! This file is the whole interface; the submodules are private. A timetable is read from YAML: the
+//! embedded one of circular CD/OES/CCASS/013/2023, or a later circular's in the same form. The module
+//! reads no clock, knows nothing of probes, and leaves texts and formats to `render`.
 
-mod answers;
 mod entry;
-mod error;
 mod form;
+mod overrides;
 mod raw;
 mod status;
-mod value;
 
+use std::path::Path;
 use std::sync::Arc;
 
 use jiff::Timestamp;
 use jiff::civil::Date;
 use serde::Serialize;
-use sha2::{Digest, Sha256};
 
-pub use answers::{Answers, AnswersError};
+use crate::calendar::midnight;
+use crate::diagnostics::Diagnostics;
 pub use entry::{
     Appointment, Deadline, Event, EventKind, Phase, Recommendation, Statement, Status,
 };
-pub use error::TimetableError;
 pub use form::{Form, Interval, Precision};
+pub use overrides::{OverrideError, OverrideKey, Overrides};
 pub use status::{DeadlineState, DeadlineStatus, EventState, EventStatus, TimetableStatus};
 
 const EMBEDDED: &str = include_str!("ccass-013-2023.yaml");
 
-/// A circular's dates.
+/// The dates of a circular.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Timetable {
     pub header: Header,
-    /// In the file's order.
+    /// In the order of the file.
     pub deadlines: Vec<Deadline>,
-    /// Appointments, milestones, then starts of phases, each in the file's order.
+    /// Appointments, milestones, then phases, each in the order of the file.
     pub events: Vec<Event>,
-    written: Arc<str>,
+    source: Arc<str>,
 }
 
-/// What the circular is.
+/// The circular itself.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Header {
     pub reference: String,
     pub issuer: String,
     pub issued: Date,
-    /// Whether the circular calls its schedule as a whole tentative.
+    /// Whether the circular calls its whole schedule tentative.
     pub status: Status,
     pub subject: String,
     /// The reference of the circular that this one replaces.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub supersedes: Option<String>,
-    /// Whom the circular tells its readers to ask.
+    /// The contact that the circular names for questions.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub enquiry: Option<String>,
-    /// The circular's sentence on which language prevails.
+    /// The circular's sentence about the language that prevails.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub language_note: Option<String>,
     pub phase_at_issue: Phase,
@@ -73,34 +69,35 @@ impl Timetable {
         reason = "the embedded timetable is a constant that tests parse"
     )]
     pub fn embedded() -> Self {
-        Self::parse(EMBEDDED).expect("the embedded timetable is valid")
+        Self::parse(EMBEDDED, Path::new("built-in")).expect("the embedded timetable is valid")
     }
 
-    /// Reads a timetable's file.
+    /// Parses the text of `path`.
     ///
     /// # Errors
-    /// The mistakes, at least one, in the order of the file: a date that does not
-    /// exist, an id of other characters than a-z, 0-9 and _ or given twice, a
-    /// reference to an unknown event, phases out of order, alerts that would end
-    /// before their deadline. What is no YAML, or lacks a key, is told alone.
-    pub fn parse(text: &str) -> Result<Self, Vec<TimetableError>> {
+    /// A date does not exist, an id has other characters than a-z, 0-9 and _ or is a duplicate, a
+    /// referenced event does not exist, the phases are not in order, or alerts end before their deadline.
+    /// All errors are reported, except that a syntax error ends the parsing.
+    pub fn parse(text: &str, path: &Path) -> Result<Self, Diagnostics> {
+        let mut diagnostics = Diagnostics::new(path, text);
         let options = serde_saphyr::options! { strict_booleans: true, with_snippet: false };
-        serde_saphyr::from_str_with_options::<raw::RawTimetable>(text, options)
-            .map_err(|error| vec![TimetableError::from_yaml(&error, text)])?
-            .validate(text)
+        let timetable = diagnostics
+            .parse_yaml::<raw::RawTimetable>(options)
+            .and_then(|raw| raw.validate(text, &mut diagnostics));
+        diagnostics.finish(timetable)
     }
 
-    /// The file as it is written.
-    pub fn written(&self) -> &str {
-        &self.written
+    /// The text of the file.
+    pub fn source(&self) -> &str {
+        &self.source
     }
 
-    /// The file's hash, by which two sites see whether they hold the same dates.
+    /// The hash of the file, by which two sites compare their timetables.
     pub fn hash(&self) -> &str {
         &self.header.hash
     }
 
-    /// Whether the firm says that it has done what is due by that deadline.
+    /// Whether the deadline is marked as done.
     pub fn is_done(&self, id: &str) -> bool {
         self.deadline(id).is_some_and(|deadline| deadline.done)
     }
@@ -113,20 +110,19 @@ impl Timetable {
         self.events.iter().find(|event| event.id == id)
     }
 
-    /// The instant from which every date in it is past: nothing is left to come.
+    /// The instant from which all dates are past.
     pub fn ends(&self) -> Timestamp {
         let deadlines = self.deadlines.iter().map(|deadline| deadline.outer);
         let events = self.events.iter().map(|event| event.interval().end);
-        let issued = crate::calendar::midnight(self.header.issued);
+        let issued = midnight(self.header.issued);
         deadlines.chain(events).fold(issued, Timestamp::max)
     }
-}
 
-fn short_hash(text: &str) -> String {
-    let digest = Sha256::digest(text);
-    digest
-        .iter()
-        .take(6)
-        .map(|byte| format!("{byte:02x}"))
-        .collect()
+    /// The phases with the events that begin them.
+    fn phase_starts(&self) -> impl Iterator<Item = (&Event, Phase)> {
+        self.events.iter().filter_map(|event| match event.kind {
+            EventKind::PhaseStart { begins } => Some((event, begins)),
+            EventKind::Appointment(_) | EventKind::Milestone { .. } => None,
+        })
+    }
 }

@@ -1,27 +1,24 @@
-//! The timetable's file as it is written (YAML), and what is meant by it.
+//! The timetable's file before validation, and its validation.
 //!
-//! In: the file's text. Out: a [`Timetable`] in which every date is real, every
-//! id unique and every reference kept, or the mistakes, each with its line, its
-//! key and what would be right. Unknown keys are mistakes. Who the firm is and
-//! what it has done is left to [`super::Answers`].
+//! In a valid timetable every date exists, every id is unique and every referenced event exists. Unknown
+//! keys are errors. The submodules validate one kind of entry each.
 
 mod deadline;
 mod event;
 mod statement;
+mod value;
 
 use std::collections::BTreeMap;
 
 use serde::Deserialize;
 use serde_saphyr::Spanned;
+use sha2::{Digest, Sha256};
 
+use self::value::{below, date, enquiry, id, label, optional, text};
 use super::entry::{Event, Phase, Status};
-use super::error::TimetableError;
 use super::form::Interval;
-use super::value::{date, enquiry, id, label, optional, text};
-use super::{Header, Timetable, short_hash};
-
-type Read<T> = Result<T, TimetableError>;
-pub(super) type Text = Spanned<String>;
+use super::{Header, Timetable};
+use crate::diagnostics::{Diagnostic, Diagnostics, Text};
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -58,15 +55,15 @@ struct RawDeadline {
     status: Status,
     opens: Option<RawStatement>,
     due: Vec<RawStatement>,
-    recommended: Option<RawRecommended>,
+    recommended: Option<RawRecommendation>,
     impact: Option<Text>,
     note: Option<Text>,
-    alert_until: RawUntil,
+    alert_until: RawAlertEnd,
 }
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct RawRecommended {
+struct RawRecommendation {
     before_start_of: Text,
     words: Text,
     sentences: Vec<Text>,
@@ -74,7 +71,7 @@ struct RawRecommended {
 
 #[derive(Deserialize)]
 #[serde(rename_all = "snake_case")]
-enum RawUntil {
+enum RawAlertEnd {
     EndOf(Text),
     On(Text),
 }
@@ -142,63 +139,42 @@ enum RawForm {
     },
 }
 
-/// Mistakes as they are found: reading goes on, so that all are told at once.
-#[derive(Default)]
-struct Diagnostics(Vec<TimetableError>);
-
-impl Diagnostics {
-    fn keep<T>(&mut self, read: Read<T>) -> Option<T> {
-        read.map_err(|diagnostic| self.0.push(diagnostic)).ok()
-    }
-}
-
 impl RawTimetable {
-    /// The timetable, or what is wrong in its header and in each of its entries: of one entry the first
-    /// mistake.
-    pub(super) fn validate(self, written: &str) -> Result<Timetable, Vec<TimetableError>> {
-        let mut diagnostics = Diagnostics::default();
-        let header = self.header(short_hash(written), &mut diagnostics);
-        self.check_duplicates(&mut diagnostics);
-        let events = self.events(&mut diagnostics);
+    /// Reports every error of the header, and the first one of each entry.
+    pub(super) fn validate(self, source: &str, diagnostics: &mut Diagnostics) -> Option<Timetable> {
+        let header = self.header(source, diagnostics);
+        self.check_ids(diagnostics);
+        let events = self.events(diagnostics);
+        let header = header?;
         let mut deadlines = Vec::new();
-        if let Some(header) = &header {
-            // What refers to an entry that cannot be read waits until that can.
-            let known = |of: &Text| events.iter().any(|event| event.id == of.value);
-            let is_waiting = |deadline: &&RawDeadline| {
-                let mut refers = deadline.refers_to();
-                refers.any(|of| !known(of) && self.ids().any(|id| id.value == of.value))
+        for raw in &self.deadlines {
+            // An event that is itself invalid is reported once, not for each deadline.
+            let is_invalid = |id: &Text| {
+                let exists = self.ids().any(|known| known.value == id.value);
+                exists && !events.iter().any(|event| event.id == id.value)
             };
-            for written in &self.deadlines {
-                if !is_waiting(&written) {
-                    deadlines.extend(diagnostics.keep(written.validate(header.issued, &events)));
-                }
+            if !raw.referenced_events().any(is_invalid) {
+                let deadline = raw.validate(header.issued, &events);
+                deadlines.extend(diagnostics.ok(below("deadlines", &raw.id, deadline)));
             }
         }
-        match header {
-            Some(header) if diagnostics.0.is_empty() => Ok(Timetable {
-                header,
-                deadlines,
-                events,
-                written: written.into(),
-            }),
-            _ => {
-                diagnostics
-                    .0
-                    .sort_by_key(|diagnostic| (diagnostic.line, diagnostic.column));
-                Err(diagnostics.0)
-            }
-        }
+        Some(Timetable {
+            header,
+            deadlines,
+            events,
+            source: source.into(),
+        })
     }
 
-    fn header(&self, hash: String, diagnostics: &mut Diagnostics) -> Option<Header> {
-        let reference = diagnostics.keep(label(&self.reference, "reference"));
-        let issuer = diagnostics.keep(label(&self.issuer, "issuer"));
-        let issued = diagnostics.keep(date(&self.issued, "issued"));
-        let subject = diagnostics.keep(text(&self.subject, "subject"));
-        let supersedes = diagnostics.keep(optional(self.supersedes.as_ref(), "supersedes", label));
-        let asked = diagnostics.keep(optional(self.enquiry.as_ref(), "enquiry", enquiry));
-        let note = self.language_note.as_ref();
-        let language_note = diagnostics.keep(optional(note, "language_note", text));
+    fn header(&self, source: &str, diagnostics: &mut Diagnostics) -> Option<Header> {
+        let reference = diagnostics.ok(label(&self.reference, "reference"));
+        let issuer = diagnostics.ok(label(&self.issuer, "issuer"));
+        let issued = diagnostics.ok(date(&self.issued, "issued"));
+        let subject = diagnostics.ok(text(&self.subject, "subject"));
+        let supersedes = diagnostics.ok(optional(&self.supersedes, "supersedes", label));
+        let enquiry = diagnostics.ok(optional(&self.enquiry, "enquiry", enquiry));
+        let language_note = diagnostics.ok(optional(&self.language_note, "language_note", text));
+        let hash = Sha256::digest(source);
         Some(Header {
             reference: reference?,
             issuer: issuer?,
@@ -206,45 +182,46 @@ impl RawTimetable {
             status: self.status,
             subject: subject?,
             supersedes: supersedes?,
-            enquiry: asked?,
+            enquiry: enquiry?,
             language_note: language_note?,
             phase_at_issue: self.phase_at_issue,
-            hash,
+            hash: hash
+                .iter()
+                .take(6)
+                .map(|byte| format!("{byte:02x}"))
+                .collect(),
         })
     }
 
-    /// Appointments, milestones and starts of phases, as far as they can be read.
+    /// The valid events: appointments, milestones and starts of phases.
     fn events(&self, diagnostics: &mut Diagnostics) -> Vec<Event> {
         let mut events = Vec::new();
-        for written in &self.events {
-            events.extend(diagnostics.keep(written.validate()));
+        for raw in &self.events {
+            events.extend(diagnostics.ok(below("events", &raw.id, raw.validate())));
         }
-        for written in &self.milestones {
-            events.extend(diagnostics.keep(written.validate()));
+        for raw in &self.milestones {
+            events.extend(diagnostics.ok(below("milestones", &raw.id, raw.validate())));
         }
-        let mut phase = (self.phase_at_issue, None::<Interval>);
-        for written in &self.phases {
-            let Some(event) = diagnostics.keep(written.validate()) else {
+        let mut earlier = (self.phase_at_issue, None::<Interval>);
+        for raw in &self.phases {
+            let Some(event) = diagnostics.ok(below("phases", &raw.id, raw.validate())) else {
                 continue;
             };
-            let follows = written.begins.value > phase.0
-                && phase
-                    .1
-                    .is_none_or(|earlier| event.announced.start >= earlier.end);
-            if !follows {
+            let (phase, interval) = earlier;
+            let starts_after = |earlier: Interval| event.announced.start >= earlier.end;
+            if raw.begins.value <= phase || !interval.is_none_or(starts_after) {
+                let message = "the phases must be in order: preparation, parallel_run, sole_2fa, each \
+                               later than the one before and after `phase_at_issue`";
                 let key = format!("phases.{}.begins", event.id);
-                let problem = "phases must follow one another: preparation, parallel_run, sole_2fa, \
-                               each later than the one before and after `phase_at_issue`";
-                let diagnostic = TimetableError::at(&written.begins, key, problem);
-                diagnostics.0.push(diagnostic);
+                diagnostics.push(Diagnostic::at(&raw.begins, key, message));
             }
-            phase = (written.begins.value, Some(event.announced));
+            earlier = (raw.begins.value, Some(event.announced));
             events.push(event);
         }
         events
     }
 
-    /// Every id, in the file's order.
+    /// Every id, in the order of the file.
     fn ids(&self) -> impl Iterator<Item = &Text> {
         let deadlines = self.deadlines.iter().map(|entry| &entry.id);
         let events = self.events.iter().map(|entry| &entry.id);
@@ -253,34 +230,19 @@ impl RawTimetable {
         deadlines.chain(events).chain(milestones).chain(phases)
     }
 
-    /// Ids are of the allowed characters and each is given once.
-    fn check_duplicates(&self, diagnostics: &mut Diagnostics) {
+    fn check_ids(&self, diagnostics: &mut Diagnostics) {
         let mut lines: BTreeMap<&str, u64> = BTreeMap::new();
         for entry in self.ids() {
-            if diagnostics.keep(id(entry)).is_none() {
+            if diagnostics.ok(id(entry)).is_none() {
                 continue;
             }
             if let Some(line) = lines.insert(&entry.value, entry.referenced.line()) {
-                let problem = format!(
-                    "`{}` is the id of line {line} already; ids must be unique",
+                let message = format!(
+                    "duplicate id `{}`, first on line {line}; choose another",
                     entry.value
                 );
-                diagnostics.0.push(TimetableError::at(entry, "id", problem));
+                diagnostics.push(Diagnostic::at(entry, "id", message));
             }
         }
-    }
-}
-
-impl RawDeadline {
-    /// The events that it hangs on.
-    fn refers_to(&self) -> impl Iterator<Item = &Text> {
-        let until = match &self.alert_until {
-            RawUntil::EndOf(of) => Some(of),
-            RawUntil::On(_) => None,
-        };
-        let recommended = self.recommended.as_ref();
-        until
-            .into_iter()
-            .chain(recommended.map(|written| &written.before_start_of))
     }
 }

@@ -1,8 +1,5 @@
-//! How a timetable stands at an instant.
-//!
-//! In: a timetable, an instant, a calendar. Out: one serialisable value from
-//! which metrics, the status page and `timetable` are rendered. It decides
-//! nothing about alerts: their thresholds are rules elsewhere.
+//! The status of a timetable at an instant: one serializable value, which metrics, the status page and
+//! the `timetable` command render. The thresholds of alerts are in the alert rules.
 
 use jiff::civil::Date;
 use jiff::{Timestamp, ToSpan};
@@ -14,18 +11,18 @@ use super::form::Precision;
 use super::{Appointment, Timetable};
 use crate::calendar::{Calendar, date_at};
 
-/// Deadlines and events as they stand `at` an instant.
+/// The status of all deadlines and events at an instant.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct TimetableStatus {
     pub at: Timestamp,
     /// The date in Hong Kong at that instant.
     pub today: Date,
-    /// The later phase from its earliest start, or from its actual day.
+    /// A phase begins at its earliest start, or on its actual day.
     pub phase: Phase,
-    /// False between a tentative start's earliest and latest instant, unless the
-    /// actual day is known: then the later, graver phase is assumed.
+    /// False between the earliest and the latest instant of a tentative start whose actual day is not
+    /// known; the later phase is then assumed.
     pub phase_certain: bool,
-    /// Whether every date of the timetable is past.
+    /// Whether all dates are past.
     pub historical: bool,
     /// In the timetable's order.
     pub deadlines: Vec<DeadlineStatus>,
@@ -33,7 +30,7 @@ pub struct TimetableStatus {
     pub events: Vec<EventStatus>,
 }
 
-/// One deadline's standing.
+/// The status of a deadline.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct DeadlineStatus {
     pub id: String,
@@ -42,30 +39,29 @@ pub struct DeadlineStatus {
     pub done: bool,
     pub status: Status,
     pub opens: Timestamp,
-    /// The bound that counts; due by the earliest reading.
+    /// When it is due by the earliest interpretation, which counts.
     pub strict: Timestamp,
-    /// Due by the latest reading.
+    /// When it is due by the latest interpretation.
     pub outer: Timestamp,
-    /// Start of the event before which the circular recommends it to be done.
+    /// The start of the event before which the circular recommends to be done.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub recommended_before: Option<Timestamp>,
     pub alert_until: Timestamp,
-    /// The last business day before the strict bound. A deadline on a holiday
-    /// never rolls forward; the last day to act rolls back.
+    /// The last business day before `strict`. A deadline on a holiday does not move to a later day.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub last_day_to_act: Option<Date>,
-    /// Business days from today to the last day to act, both included; 0 once
-    /// that is past, absent where today or the bound is outside the calendar.
+    /// Business days from today to the last day to act, both included; 0 once that is past, `None` if
+    /// today or the deadline is outside the calendar.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub business_days_left: Option<u32>,
-    /// Business days from the day it opens to the last day to act.
+    /// Business days from the day on which it opens to the last day to act.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub business_days: Option<u32>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub impact: Option<String>,
 }
 
-/// One event's standing.
+/// The status of an event.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct EventStatus {
     pub id: String,
@@ -77,11 +73,11 @@ pub struct EventStatus {
     pub end: Timestamp,
     pub precision: Precision,
     pub status: Status,
-    /// Business days from today to the day before it starts, both included; 0
-    /// from the day of its start on, absent outside the calendar.
+    /// Business days from today to the day before it starts, both included; 0 from the day of its start
+    /// on, `None` outside the calendar.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub business_days_left: Option<u32>,
-    /// Business days that it touches, first and last included.
+    /// Its business days, first and last included.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub business_days: Option<u32>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -96,10 +92,10 @@ pub struct EventStatus {
 pub enum DeadlineState {
     NotOpen,
     Open,
-    /// Past by the strict reading, not yet by the outer one.
+    /// Past by the strict interpretation, but not by the outer one.
     Disputed,
     Passed,
-    /// The firm has done it, whatever the time.
+    /// Marked as done, at any time.
     Done,
 }
 
@@ -108,40 +104,40 @@ pub enum DeadlineState {
 #[strum(serialize_all = "snake_case", const_into_str)]
 pub enum EventState {
     Upcoming,
-    /// Within its interval: happening, or to be expected any day.
+    /// Within its interval: happening, or expected any day.
     UnderWay,
     Past,
 }
 
 impl Timetable {
-    /// The standing at an instant, business days counted by this calendar.
-    pub fn standing(&self, at: Timestamp, calendar: &Calendar) -> TimetableStatus {
+    /// The status at an instant, with business days of `calendar`.
+    pub fn status_at(&self, at: Timestamp, calendar: &Calendar) -> TimetableStatus {
         let today = date_at(at);
         let begun = self
             .phase_starts()
             .filter(|(event, _)| event.interval().start <= at);
         let deadlines = self.deadlines.iter();
         let events = self.events.iter();
+        let is_uncertain =
+            |event: &Event| event.status() == Status::Tentative && event.interval().contains(at);
         TimetableStatus {
             at,
             today,
             phase: begun
                 .last()
                 .map_or(self.header.phase_at_issue, |(_, phase)| phase),
-            phase_certain: !self.phase_starts().any(|(event, _)| {
-                event.status() == Status::Tentative && event.interval().contains(at)
-            }),
+            phase_certain: !self.phase_starts().any(|(event, _)| is_uncertain(event)),
             historical: self.ends() <= at,
             deadlines: deadlines
-                .map(|deadline| deadline.standing(at, calendar))
+                .map(|deadline| deadline.status_at(at, calendar))
                 .collect(),
-            events: events.map(|event| event.standing(at, calendar)).collect(),
+            events: events.map(|event| event.status_at(at, calendar)).collect(),
         }
     }
 }
 
 impl Deadline {
-    fn standing(&self, at: Timestamp, calendar: &Calendar) -> DeadlineStatus {
+    fn status_at(&self, at: Timestamp, calendar: &Calendar) -> DeadlineStatus {
         let due_date = date_at(self.strict);
         DeadlineStatus {
             id: self.id.clone(),
@@ -152,10 +148,7 @@ impl Deadline {
             opens: self.opens,
             strict: self.strict,
             outer: self.outer,
-            recommended_before: self
-                .recommended
-                .as_ref()
-                .map(|recommended| recommended.before),
+            recommended_before: self.recommended.as_ref().map(|it| it.before),
             alert_until: self.alert_until,
             last_day_to_act: calendar.last_business_day_before(due_date),
             business_days_left: business_days_before(due_date, date_at(at), calendar),
@@ -180,15 +173,11 @@ impl Deadline {
 }
 
 impl Event {
-    fn standing(&self, at: Timestamp, calendar: &Calendar) -> EventStatus {
+    fn status_at(&self, at: Timestamp, calendar: &Calendar) -> EventStatus {
         let interval = self.interval();
         let first = date_at(interval.start);
-        let last = date_at(
-            interval
-                .end
-                .saturating_sub(1.nanosecond())
-                .unwrap_or(interval.end),
-        );
+        let last = interval.end.saturating_sub(1.nanosecond());
+        let last = date_at(last.unwrap_or(interval.end));
         EventStatus {
             id: self.id.clone(),
             title: self.title.clone(),
@@ -215,8 +204,7 @@ impl Event {
     }
 }
 
-/// Business days from `today` up to, not including, a date: the days on which a
-/// firm can still act before it.
+/// Business days from `today` to the day before `date`, both included: the days that remain to act.
 fn business_days_before(date: Date, today: Date, calendar: &Calendar) -> Option<u32> {
     calendar.business_days(today, date.yesterday().ok()?)
 }

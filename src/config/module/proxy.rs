@@ -1,4 +1,4 @@
-//! The way out: directly, or through a web proxy.
+//! The key `proxy` of a module: whether targets are reached directly or through a web proxy.
 
 use std::fmt;
 use std::path::Path;
@@ -9,28 +9,18 @@ use hyper_util::client::proxy::matcher::Matcher;
 use strum::IntoStaticStr;
 use url::{Host, Url};
 
-use super::resolver::port_written;
+use super::resolver::explicit_port;
+use crate::config::raw::RawModule;
+use crate::config::section::{Section, cannot_read};
 
 /// Which proxy a request goes through.
 #[derive(Clone, Debug, Default)]
 pub enum ProxyPolicy {
     #[default]
     Direct,
-    /// As the environment says for each address: `HTTPS_PROXY`, `HTTP_PROXY`, `ALL_PROXY`,
-    /// `NO_PROXY`.
-    System(Environment),
+    /// As configured in the environment: `HTTPS_PROXY`, `HTTP_PROXY`, `ALL_PROXY`, `NO_PROXY`.
+    System(Arc<Matcher>),
     Always(Arc<Proxy>),
-}
-
-/// The environment's proxies, read at the start.
-#[derive(Clone)]
-pub struct Environment(Arc<Matcher>);
-
-impl fmt::Debug for Environment {
-    /// Without what may hold credentials.
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Environment")
-    }
 }
 
 /// A web proxy.
@@ -42,18 +32,18 @@ pub struct Proxy {
     pub credentials: Option<Credentials>,
 }
 
-/// How a proxy is spoken to.
+/// The protocol of a proxy.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, IntoStaticStr)]
 #[strum(serialize_all = "snake_case", const_into_str)]
 pub enum ProxyScheme {
-    /// CONNECT in the clear.
+    /// CONNECT over plain TCP.
     Http,
     /// CONNECT over TLS to the proxy.
     Https,
     Socks5,
 }
 
-/// A name and a password for a proxy, never for a target.
+/// User and password for a proxy, never for a target.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Credentials {
     pub user: String,
@@ -61,14 +51,13 @@ pub struct Credentials {
 }
 
 impl fmt::Debug for Credentials {
-    /// Shows neither.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Credentials(..)")
     }
 }
 
 impl fmt::Display for Proxy {
-    /// As it is written in the configuration, without credentials.
+    /// The form used in the configuration, without credentials.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             f,
@@ -80,25 +69,52 @@ impl fmt::Display for Proxy {
     }
 }
 
-const FORMS: &str = "write none, system, http://10.0.0.1:3128, https://proxy.example:443 or \
+const FORMS: &str = "use none, system, http://10.0.0.1:3128, https://proxy.example:443 or \
                      socks5://10.0.0.1:1080";
 
 impl ProxyPolicy {
-    /// Reads what stands under `proxy`.
-    pub(super) fn parse(text: &str) -> Result<Self, String> {
+    pub(super) fn validate(raw: &RawModule, section: &mut Section<'_>) -> Self {
+        if let Some(text) = &raw.proxy
+            && text.value.contains('@')
+        {
+            section.hide(text);
+        }
+        let policy = section.optional("proxy", &raw.proxy, Self::parse);
+        let policy = policy.unwrap_or_default();
+        let Some(file) = &raw.proxy_credentials_file else {
+            return policy;
+        };
+        let path = section.path(file);
+        let key = "proxy_credentials_file";
+        let credentials = section.parse(key, file, |_| Credentials::read(&path));
+        match (policy, credentials) {
+            (Self::Always(proxy), credentials @ Some(_)) => Self::Always(Arc::new(Proxy {
+                credentials,
+                ..Proxy::clone(&proxy)
+            })),
+            (policy @ (Self::Direct | Self::System(_)), Some(_)) => {
+                let message = "the credentials belong to one proxy; set its URL as proxy";
+                section.error(file, key, message);
+                policy
+            }
+            (policy, None) => policy,
+        }
+    }
+
+    fn parse(text: &str) -> Result<Self, String> {
         match text {
             "none" => Ok(Self::Direct),
-            "system" => Ok(Self::System(Environment(Arc::new(Matcher::from_env())))),
+            "system" => Ok(Self::System(Arc::new(Matcher::from_env()))),
             url => Proxy::parse(url).map(|proxy| Self::Always(Arc::new(proxy))),
         }
     }
 
-    /// The proxy for `url`; `None` is the direct way.
+    /// The proxy for `url`; `None` for a direct connection.
     pub fn of(&self, url: &Url) -> Option<Arc<Proxy>> {
         match self {
             Self::Direct => None,
             Self::Always(proxy) => Some(Arc::clone(proxy)),
-            Self::System(Environment(matcher)) => {
+            Self::System(matcher) => {
                 let uri: Uri = url.as_str().parse().ok()?;
                 let found = matcher.intercept(&uri)?;
                 let mut proxy = Proxy::parse(&without_credentials(found.uri())).ok()?;
@@ -116,8 +132,7 @@ impl ProxyPolicy {
     }
 }
 
-/// `socks5h`, by which other programs ask for names to be resolved at the proxy, is what `socks5`
-/// does here.
+/// `socks5h`, which in other programs means that the proxy resolves names, is what `socks5` means here.
 fn without_credentials(uri: &Uri) -> String {
     let scheme = match uri.scheme_str() {
         Some("socks5h") => "socks5",
@@ -135,27 +150,27 @@ impl Proxy {
     fn parse(text: &str) -> Result<Self, String> {
         let (scheme, rest) = text
             .split_once("://")
-            .ok_or_else(|| format!("not a proxy; {FORMS}"))?;
+            .ok_or_else(|| format!("invalid proxy; {FORMS}"))?;
         let (scheme, port) = match scheme {
             "http" => (ProxyScheme::Http, 80),
             "https" => (ProxyScheme::Https, 443),
             "socks5" => (ProxyScheme::Socks5, 1080),
             "pac" | "pac+http" | "pac+https" => {
-                return Err(format!("PAC files are not evaluated; {FORMS}"));
+                return Err(format!("PAC files are not supported; {FORMS}"));
             }
-            _ => return Err(format!("{scheme} is no way to speak to a proxy; {FORMS}")),
+            _ => return Err(format!("scheme {scheme:?} is not supported; {FORMS}")),
         };
         if rest.contains('@') {
             return Err(
-                "credentials stand in a file of their own, proxy_credentials_file".to_owned(),
+                "remove the credentials; put them into a proxy_credentials_file".to_owned(),
             );
         }
-        // Parsed as an address of the web, whose rules for names and ports are the same.
+        // Names and ports have the same form as in an http URL.
         let url = Url::parse(&format!("http://{rest}"))
-            .map_err(|error| format!("not a proxy ({error}); {FORMS}"))?;
+            .map_err(|error| format!("invalid proxy ({error}); {FORMS}"))?;
         if url.path() != "/" || url.query().is_some() || url.fragment().is_some() {
             return Err(format!(
-                "a proxy has no path, and PAC files are not evaluated; {FORMS}"
+                "a proxy has no path, and PAC files are not supported; {FORMS}"
             ));
         }
         let host = url
@@ -164,29 +179,25 @@ impl Proxy {
         Ok(Self {
             scheme,
             host: host.to_owned(),
-            port: port_written(rest).unwrap_or(port),
+            port: explicit_port(rest).unwrap_or(port),
             credentials: None,
         })
     }
 }
 
 impl Credentials {
-    /// Reads `user:password` from the one line of a file.
-    pub(super) fn read(path: &Path) -> Result<Self, String> {
-        let text = std::fs::read_to_string(path)
-            .map_err(|error| format!("cannot read {}: {error}", path.display()))?;
+    /// Reads a file with one line, `user:password`.
+    fn read(path: &Path) -> Result<Self, String> {
+        let text = std::fs::read_to_string(path).map_err(|error| cannot_read(path, &error))?;
         let line = text.trim_end_matches(['\r', '\n']);
-        let form = || format!("{} must hold one line, user:password", path.display());
-        if line.contains(char::is_control) {
-            return Err(form());
-        }
+        let form = || format!("{} must contain one line, user:password", path.display());
         let (user, password) = line.split_once(':').ok_or_else(form)?;
-        if user.is_empty() {
+        if user.is_empty() || line.contains(char::is_control) {
             return Err(form());
         }
         if user.contains('\\') {
             return Err(format!(
-                "{} names a Windows domain: NTLM and Kerberos are not spoken, only basic \
+                "{} names a Windows domain; NTLM and Kerberos are not supported, only basic \
                  credentials",
                 path.display()
             ));
@@ -217,25 +228,25 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_proxy_is_shown_as_it_is_written_and_without_credentials() {
-        for (raw, shown) in [
+    fn proxies_are_displayed_as_configured_and_without_credentials() {
+        for (raw, displayed) in [
             ("http://10.0.0.1:3128", "http://10.0.0.1:3128"),
             ("http://proxy.example", "http://proxy.example:80"),
             ("https://proxy.example", "https://proxy.example:443"),
             ("https://proxy.example:80", "https://proxy.example:80"),
             ("socks5://[2001:db8::1]", "socks5://[2001:db8::1]:1080"),
         ] {
-            assert_eq!(Proxy::parse(raw).unwrap().to_string(), shown);
+            assert_eq!(Proxy::parse(raw).unwrap().to_string(), displayed);
         }
         let mut proxy = Proxy::parse("http://10.0.0.1:3128").unwrap();
         proxy.credentials = Some(Credentials {
             user: "clerk".to_owned(),
             password: "secret".to_owned(),
         });
-        let told = format!("{proxy} {proxy:?}");
+        let displayed = format!("{proxy} {proxy:?}");
         assert!(
-            !told.contains("secret") && !told.contains("clerk"),
-            "{told}"
+            !displayed.contains("secret") && !displayed.contains("clerk"),
+            "{displayed}"
         );
     }
 }

@@ -1,4 +1,4 @@
-//! A name server and how it is spoken to.
+//! The forms in which a module names a DNS resolver.
 
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
@@ -6,31 +6,31 @@ use std::net::{IpAddr, SocketAddr};
 use rustls::pki_types::ServerName;
 use url::{Host, Url};
 
-/// A name server.
+/// A DNS resolver.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Resolver {
     pub transport: Transport,
     pub address: SocketAddr,
 }
 
-/// How a name server is spoken to.
+/// The protocol of a resolver.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Transport {
-    /// With TCP when the answer is cut.
+    /// With TCP if the response is truncated.
     Udp,
     Tcp,
     /// DNS over TLS (RFC 7858).
-    Tls(Named),
-    /// DNS over HTTPS (RFC 8484), asked for at this path.
-    Https(Named, String),
+    Tls(ResolverName),
+    /// DNS over HTTPS (RFC 8484) at this path.
+    Https(ResolverName, String),
 }
 
-/// Whom the certificate of an encrypted name server must name.
+/// The name that the certificate of an encrypted resolver must be valid for.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Named {
-    pub certified: ServerName<'static>,
-    /// As it is written before the address; `None` where the certificate is for the address.
-    raw: Option<String>,
+pub struct ResolverName {
+    pub server_name: ServerName<'static>,
+    /// The name in front of the address; `None` if the certificate is for the address.
+    prefix: Option<String>,
 }
 
 impl fmt::Display for Resolver {
@@ -40,25 +40,25 @@ impl fmt::Display for Resolver {
         match &self.transport {
             Transport::Udp => write!(f, "udp://{address}"),
             Transport::Tcp => write!(f, "tcp://{address}"),
-            Transport::Tls(named) => write!(f, "tls://{named}{address}"),
-            Transport::Https(named, path) => write!(f, "https://{named}{address}{path}"),
+            Transport::Tls(name) => write!(f, "tls://{name}{address}"),
+            Transport::Https(name, path) => write!(f, "https://{name}{address}{path}"),
         }
     }
 }
 
-impl fmt::Display for Named {
+impl fmt::Display for ResolverName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.raw {
+        match &self.prefix {
             Some(name) => write!(f, "{name}@"),
             None => Ok(()),
         }
     }
 }
 
-const FORMS: &str = "write 10.1.2.3, 10.1.2.3:5353, [2001:db8::1]:53, tcp://10.1.2.3, \
+const FORMS: &str = "use 10.1.2.3, 10.1.2.3:5353, [2001:db8::1]:53, tcp://10.1.2.3, \
                      tls://dns.example@10.1.2.3 or https://dns.example@10.1.2.3/dns-query";
 
-/// Where most servers of DNS over HTTPS answer (RFC 8484, 4.1).
+/// The usual path of DNS over HTTPS (RFC 8484, 4.1).
 const DOH_PATH: &str = "/dns-query";
 
 impl Resolver {
@@ -67,15 +67,15 @@ impl Resolver {
             None => Self::plain(Transport::Udp, text),
             Some(("udp", rest)) => Self::plain(Transport::Udp, rest),
             Some(("tcp", rest)) => Self::plain(Transport::Tcp, rest),
-            Some(("tls", rest)) => Self::encrypted(rest, 853, |named, path| match path {
-                "/" => Ok(Transport::Tls(named)),
-                _ => Err("DNS over TLS has no path; DNS over HTTPS is https://".to_owned()),
+            Some(("tls", rest)) => Self::encrypted(rest, 853, |name, path| match path {
+                "/" => Ok(Transport::Tls(name)),
+                _ => Err("DNS over TLS has no path; use https:// for DNS over HTTPS".to_owned()),
             }),
-            Some(("https", rest)) => Self::encrypted(rest, 443, |named, path| {
+            Some(("https", rest)) => Self::encrypted(rest, 443, |name, path| {
                 let path = if path == "/" { DOH_PATH } else { path };
-                Ok(Transport::Https(named, path.to_owned()))
+                Ok(Transport::Https(name, path.to_owned()))
             }),
-            Some(_) => Err(format!("{text:?} is not a resolver; {FORMS}")),
+            Some(_) => Err(format!("invalid resolver {text:?}; {FORMS}")),
         }
     }
 
@@ -87,18 +87,18 @@ impl Resolver {
                     .parse::<IpAddr>()
                     .map(|ip| SocketAddr::new(ip, 53))
             })
-            .map_err(|_| format!("{text:?} is not a resolver; {FORMS}"))?;
+            .map_err(|_| format!("invalid resolver {text:?}; {FORMS}"))?;
         Ok(Self { transport, address })
     }
 
     fn encrypted(
         rest: &str,
         port: u16,
-        transport: impl Fn(Named, &str) -> Result<Transport, String>,
+        transport: impl Fn(ResolverName, &str) -> Result<Transport, String>,
     ) -> Result<Self, String> {
-        // Parsed as an address of the web, whose rules for names and ports are the same.
+        // Names and ports have the same form as in an http URL.
         let url = Url::parse(&format!("http://{rest}"))
-            .map_err(|error| format!("not a resolver ({error}); {FORMS}"))?;
+            .map_err(|error| format!("invalid resolver ({error}); {FORMS}"))?;
         if url.password().is_some() || url.query().is_some() || url.fragment().is_some() {
             return Err(format!("a resolver has no password and no query; {FORMS}"));
         }
@@ -107,29 +107,30 @@ impl Resolver {
             Some(Host::Ipv6(ip)) => ip.into(),
             Some(Host::Domain(name)) => {
                 return Err(format!(
-                    "a resolver's own name is not looked up; write its address after the name, \
-                     {name}@10.1.2.3"
+                    "the resolver's name is not looked up; add its address, {name}@10.1.2.3"
                 ));
             }
             None => return Err(format!("the resolver has no address; {FORMS}")),
         };
-        let raw = Some(url.username().to_owned()).filter(|name| !name.is_empty());
-        let certified = match &raw {
+        let prefix = Some(url.username().to_owned()).filter(|name| !name.is_empty());
+        let server_name = match &prefix {
             Some(name) => ServerName::try_from(name.clone())
-                .map_err(|_| format!("{name:?} is no name that a certificate can be for"))?,
+                .map_err(|_| format!("invalid server name {name:?}"))?,
             None => ServerName::from(ip),
         };
-        let port = port_written(rest).unwrap_or(port);
-        let named = Named { certified, raw };
+        let name = ResolverName {
+            server_name,
+            prefix,
+        };
         Ok(Self {
-            transport: transport(named, url.path())?,
-            address: SocketAddr::new(ip, port),
+            transport: transport(name, url.path())?,
+            address: SocketAddr::new(ip, explicit_port(rest).unwrap_or(port)),
         })
     }
 }
 
-/// The port in `authority/path`, where one is written.
-pub(super) fn port_written(rest: &str) -> Option<u16> {
+/// The port in `authority/path`, if there is one: `Url` drops port 80.
+pub(super) fn explicit_port(rest: &str) -> Option<u16> {
     let authority = rest.split('/').next()?;
     authority.rsplit_once(':')?.1.parse().ok()
 }
@@ -139,8 +140,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_resolver_is_shown_in_its_whole_form() {
-        for (raw, shown) in [
+    fn resolvers_are_displayed_with_scheme_port_and_path() {
+        for (raw, displayed) in [
             ("10.1.2.3", "udp://10.1.2.3:53"),
             ("udp://10.1.2.3:5353", "udp://10.1.2.3:5353"),
             ("tcp://[2001:db8::1]", "tcp://[2001:db8::1]:53"),
@@ -157,21 +158,21 @@ mod tests {
                 "https://dns.example@10.1.2.3:8443/ask",
             ),
         ] {
-            assert_eq!(Resolver::parse(raw).unwrap().to_string(), shown);
+            assert_eq!(Resolver::parse(raw).unwrap().to_string(), displayed);
         }
     }
 
     #[test]
-    fn what_is_no_resolver_says_what_to_write() {
-        for (raw, says) in [
-            ("dns.example", "write 10.1.2.3"),
-            ("quic://10.1.2.3", "write 10.1.2.3"),
+    fn invalid_resolvers_are_reported_with_the_valid_forms() {
+        for (raw, expected) in [
+            ("dns.example", "use 10.1.2.3"),
+            ("quic://10.1.2.3", "use 10.1.2.3"),
             ("https://dns.example/dns-query", "dns.example@10.1.2.3"),
             ("tls://10.1.2.3/dns-query", "https://"),
             ("tls://a:b@10.1.2.3", "no password"),
         ] {
-            let told = Resolver::parse(raw).unwrap_err();
-            assert!(told.contains(says), "{raw}: {told}");
+            let message = Resolver::parse(raw).unwrap_err();
+            assert!(message.contains(expected), "{raw}: {message}");
         }
     }
 }

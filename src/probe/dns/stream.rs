@@ -49,14 +49,14 @@ pub(super) async fn exchange(
     match &request.resolver.transport {
         Transport::Udp | Transport::Tcp => over_tcp(stream, &query).await,
         Transport::Tls(named) => {
-            let peer = peer(&named.certified, &[b"dot"]);
+            let peer = peer(&named.server_name, &[b"dot"]);
             let stream = encrypt(stream, &request.client, &peer, time, session).await?;
             over_tcp(stream, &query).await
         }
         Transport::Https(named, path) => {
-            let peer = peer(&named.certified, &[b"h2"]);
+            let peer = peer(&named.server_name, &[b"h2"]);
             let stream = encrypt(stream, &request.client, &peer, time, session).await?;
-            let authority = match &named.certified {
+            let authority = match &named.server_name {
                 ServerName::DnsName(name) => format!("{}:{}", name.as_ref(), address.port()),
                 _ => address.to_string(),
             };

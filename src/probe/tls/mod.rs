@@ -25,7 +25,7 @@ use super::bounded;
 use super::proxy::TransportStream;
 use super::trust::{Roots, TrustAnchors};
 use crate::clock::{Clock, Stopwatch, TimeLimit};
-use crate::config::{MinVersion, ProbeModule, Severity, TlsPolicy};
+use crate::config::{MinVersion, PolicyAction, ProbeModule, TlsPolicy};
 use crate::report::{Handshake, Reason};
 use chain_recorder::{ChainRecorder, Presented};
 use error::HandshakeError;
@@ -80,7 +80,7 @@ impl TlsClient {
     pub fn for_resolvers(&self) -> Self {
         let policy = TlsPolicy {
             expected_issuers: Vec::new(),
-            on_interception: Severity::Warn,
+            on_interception: PolicyAction::Warn,
             pins: Vec::new(),
             ..self.policy.clone()
         };

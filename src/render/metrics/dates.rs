@@ -9,7 +9,7 @@ use crate::timetable::{DeadlineStatus, EventStatus, Phase, Timetable};
 pub(super) fn add(families: &mut Families, exposition: &Snapshot<'_>) {
     let (config, now) = (exposition.config, exposition.now);
     let timetable = exposition.evidence.with_evidence(config);
-    let standing = timetable.standing(now, &config.calendar);
+    let standing = timetable.status_at(now, &config.calendar);
     header(families, &timetable);
     for one in &standing.deadlines {
         deadline(families, one);

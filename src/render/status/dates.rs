@@ -9,7 +9,7 @@ impl StatusPage<'_> {
     /// Deadlines and events with business days left; collapsed once all are past.
     pub(super) fn dates(&self) -> Markup {
         let timetable = &self.evidence.with_evidence(self.config);
-        let standing = timetable.standing(self.now, &self.config.calendar);
+        let standing = timetable.status_at(self.now, &self.config.calendar);
         let header = &timetable.header;
         html! {
             details.card id="dates" open[!standing.historical] {

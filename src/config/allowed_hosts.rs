@@ -1,7 +1,7 @@
-//! Where `/probe` may go beside the configured targets.
+//! The key `probe_endpoint.allowed_hosts`: what `/probe` may connect to in addition to the targets.
 //!
-//! An address is judged twice: by its text, before anything is asked, and by the addresses that its
-//! name has, before anything is connected to.
+//! A URL is checked twice: as text, before its name is resolved, and by its addresses, before a
+//! connection is made.
 
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -9,19 +9,17 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use ipnet::IpNet;
 use url::{Host, Url};
 
+use super::section::Section;
+use super::value::network;
+use crate::diagnostics::Text;
 use crate::report::RejectReason;
 
-/// `probe_endpoint.allowed_hosts`.
+/// Hosts, addresses and networks with the allowed ports.
 #[derive(Clone, Debug, Default)]
 pub struct AllowedHosts {
-    /// By the name in lower case, as a URL has it.
+    /// By the name in lower case, as in a parsed URL.
     names: HashMap<String, Vec<AllowedPort>>,
     networks: Vec<(IpNet, AllowedPort)>,
-}
-
-enum AllowedHost {
-    Name(String),
-    Network(IpNet),
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,29 +29,59 @@ enum AllowedPort {
 }
 
 impl AllowedPort {
-    fn admits(self, port: u16) -> bool {
-        match self {
-            Self::Any => true,
-            Self::One(one) => one == port,
-        }
+    fn contains(self, port: u16) -> bool {
+        self == Self::Any || self == Self::One(port)
     }
 }
 
 impl AllowedHosts {
-    /// Adds `host`, `host:port` or `host:*`, where the host is a name, an address or a network; an
-    /// IPv6 one stands in brackets where a port follows. Without a port it is https's.
-    pub(super) fn add(&mut self, text: &str) -> Result<(), String> {
-        match parse(text)? {
-            (AllowedHost::Name(name), port) => self.names.entry(name).or_default().push(port),
-            (AllowedHost::Network(network), port) => self.networks.push((network, port)),
-        }
-        Ok(())
+    pub(super) fn validate(list: &[Text], mut section: Section<'_>) -> Self {
+        let mut hosts = Self::default();
+        section.list("allowed_hosts", list, |text| hosts.add(text));
+        hosts
     }
 
-    /// Judges `url` by its text.
+    /// Adds `host`, `host:port` or `host:*`. The host is a name, an address or a network; an IPv6
+    /// address in front of a port is in brackets. Without a port, only 443 is allowed.
+    fn add(&mut self, text: &str) -> Result<(), String> {
+        self.try_add(text).ok_or_else(|| {
+            format!(
+                "invalid host {text:?}; use for example login.example.com, login.example.com:8443, \
+                 10.1.0.0/16:* or [2001:db8::1]:443"
+            )
+        })
+    }
+
+    fn try_add(&mut self, text: &str) -> Option<()> {
+        if let Ok(network) = network(text) {
+            self.networks.push((network, AllowedPort::One(443)));
+            return Some(());
+        }
+        let (host, port) = match text.rsplit_once(':') {
+            None => (text, AllowedPort::One(443)),
+            Some((host, "*")) => (host, AllowedPort::Any),
+            Some((host, port)) => (host, AllowedPort::One(port.parse().ok()?)),
+        };
+        let in_brackets = host
+            .strip_prefix('[')
+            .and_then(|host| host.strip_suffix(']'));
+        if let Ok(network) = network(in_brackets.unwrap_or(host)) {
+            self.networks.push((network, port));
+            return Some(());
+        }
+        match Host::parse(host).ok()? {
+            Host::Domain(name) if !name.contains('*') && !name.ends_with('.') => {
+                self.names.entry(name).or_default().push(port);
+                Some(())
+            }
+            _ => None,
+        }
+    }
+
+    /// Checks the text of `url`.
     ///
     /// # Errors
-    /// Why it is not probed.
+    /// The scheme, host or port is not allowed, or there are credentials.
     pub fn check(&self, url: &Url) -> Result<(), RejectReason> {
         if url.scheme() != "https" {
             return Err(RejectReason::Scheme);
@@ -68,79 +96,43 @@ impl AllowedHosts {
             Some(Host::Ipv6(address)) => self.ports_of(address.into()).collect(),
             None => Vec::new(),
         };
-        match ports.iter().any(|allowed| allowed.admits(port)) {
-            true => Ok(()),
-            false if ports.is_empty() => Err(RejectReason::Host),
-            false => Err(RejectReason::Port),
+        if ports.is_empty() {
+            Err(RejectReason::Host)
+        } else if ports.iter().any(|allowed| allowed.contains(port)) {
+            Ok(())
+        } else {
+            Err(RejectReason::Port)
         }
+    }
+
+    /// The first of `addresses` that must not be connected to on `port`: a loopback, link-local or
+    /// multicast address that is not itself listed. Private networks are allowed.
+    pub fn forbidden(&self, addresses: &[IpAddr], port: u16) -> Option<IpAddr> {
+        let is_listed = |address| self.ports_of(address).any(|allowed| allowed.contains(port));
+        let is_forbidden = |address: &IpAddr| is_special(*address) && !is_listed(*address);
+        addresses.iter().copied().find(is_forbidden)
     }
 
     fn ports_of(&self, address: IpAddr) -> impl Iterator<Item = AllowedPort> {
         let address = address.to_canonical();
-        let of_it = self
-            .networks
+        self.networks
             .iter()
-            .filter(move |(network, _)| network.contains(&address));
-        of_it.map(|(_, port)| *port)
-    }
-
-    /// The first of `addresses` that may not be connected to on `port`: loopback, link-local and
-    /// multicast ones, unless they themselves are listed. A firm's private networks are fine.
-    pub fn forbidden(&self, addresses: &[IpAddr], port: u16) -> Option<IpAddr> {
-        let listed = |address: &IpAddr| self.ports_of(*address).any(|one| one.admits(port));
-        let forbidden = |address: &&IpAddr| is_special(**address) && !listed(address);
-        addresses.iter().find(forbidden).copied()
+            .filter(move |(network, _)| network.contains(&address))
+            .map(|(_, port)| *port)
     }
 }
 
-fn parse(text: &str) -> Result<(AllowedHost, AllowedPort), String> {
-    let wrong = || {
-        format!(
-            "{text:?} is not a host; write for example login.example.com, login.example.com:8443, \
-             10.1.0.0/16:* or [2001:db8::1]:443"
-        )
-    };
-    if let Ok(network) = network(text) {
-        return Ok((AllowedHost::Network(network), AllowedPort::One(443)));
-    }
-    let (host, port) = match text.rsplit_once(':') {
-        None => (text, AllowedPort::One(443)),
-        Some((host, "*")) => (host, AllowedPort::Any),
-        Some((host, port)) => (host, AllowedPort::One(port.parse().map_err(|_| wrong())?)),
-    };
-    let inside = host
-        .strip_prefix('[')
-        .and_then(|host| host.strip_suffix(']'));
-    if let Ok(network) = network(inside.unwrap_or(host)) {
-        return Ok((AllowedHost::Network(network), port));
-    }
-    match Host::parse(host) {
-        Ok(Host::Domain(name)) if !name.contains('*') && !name.ends_with('.') => {
-            Ok((AllowedHost::Name(name), port))
-        }
-        _ => Err(wrong()),
-    }
-}
-
-fn network(text: &str) -> Result<IpNet, ()> {
-    let network = text
-        .parse::<IpNet>()
-        .or_else(|_| text.parse::<IpAddr>().map(IpNet::from));
-    network.map(|network| network.trunc()).map_err(|_| ())
-}
-
-/// Addresses that mean this host, its link or a group, in whatever form they come (RFC 6890, and for
-/// the forms that carry an IPv4 address RFC 4291 2.5.5 and RFC 6052).
+/// Whether the address means this host, its link or a group, in any form (RFC 6890; for the forms that
+/// contain an IPv4 address, RFC 4291 2.5.5 and RFC 6052).
 fn is_special(address: IpAddr) -> bool {
     match address.to_canonical() {
         IpAddr::V4(address) => is_special_v4(address),
         IpAddr::V6(address) => {
-            let unicast_link_local = address.segments()[0] & 0xffc0 == 0xfe80;
             address.is_loopback()
                 || address.is_unspecified()
                 || address.is_multicast()
-                || unicast_link_local
-                || carried(address).is_some_and(is_special_v4)
+                || address.is_unicast_link_local()
+                || embedded_v4(address).is_some_and(is_special_v4)
         }
     }
 }
@@ -153,8 +145,8 @@ fn is_special_v4(address: Ipv4Addr) -> bool {
         || address.is_broadcast()
 }
 
-/// The IPv4 address in a compatible (`::a.b.c.d`) or translated (`64:ff9b::a.b.c.d`) one.
-fn carried(address: Ipv6Addr) -> Option<Ipv4Addr> {
+/// The IPv4 address in a compatible (`::a.b.c.d`) or translated (`64:ff9b::a.b.c.d`) address.
+fn embedded_v4(address: Ipv6Addr) -> Option<Ipv4Addr> {
     match address.segments() {
         [0, 0, 0, 0, 0, 0, high, low] | [0x64, 0xff9b, 0, 0, 0, 0, high, low] => {
             Some(Ipv4Addr::from((u32::from(high) << 16) | u32::from(low)))
@@ -176,9 +168,9 @@ mod tests {
     }
 
     #[test]
-    fn a_host_without_a_port_is_allowed_on_https_port_alone() {
+    fn hosts_without_a_port_are_allowed_on_port_443_only() {
         let hosts = allowed(&["Login.Example.com", "other.example:8443", "any.example:*"]);
-        for (url, verdict) in [
+        for (url, expected) in [
             ("https://login.example.com/", Ok(())),
             ("https://LOGIN.example.com:443/x?y", Ok(())),
             ("https://login.example.com:8443/", Err(RejectReason::Port)),
@@ -193,14 +185,14 @@ mod tests {
                 Err(RejectReason::Credentials),
             ),
         ] {
-            assert_eq!(hosts.check(&Url::parse(url).unwrap()), verdict, "{url}");
+            assert_eq!(hosts.check(&Url::parse(url).unwrap()), expected, "{url}");
         }
     }
 
     #[test]
-    fn an_address_is_allowed_in_any_form_or_none() {
+    fn addresses_match_in_every_notation() {
         let hosts = allowed(&["10.1.0.0/16", "[2001:db8::1]:8443", "2001:db8::2"]);
-        for (url, verdict) in [
+        for (url, expected) in [
             ("https://10.1.2.3/", Ok(())),
             ("https://0x0a010203/", Ok(())),
             ("https://[::ffff:10.1.2.3]/", Ok(())),
@@ -210,12 +202,12 @@ mod tests {
             ("https://[2001:db8::1]/", Err(RejectReason::Port)),
             ("https://[2001:db8::2]/", Ok(())),
         ] {
-            assert_eq!(hosts.check(&Url::parse(url).unwrap()), verdict, "{url}");
+            assert_eq!(hosts.check(&Url::parse(url).unwrap()), expected, "{url}");
         }
     }
 
     #[test]
-    fn this_host_its_link_and_groups_are_forbidden_unless_they_are_listed() {
+    fn loopback_link_local_and_multicast_are_forbidden_unless_listed() {
         let none = allowed(&["login.example.com"]);
         for address in [
             "127.0.0.1",
@@ -252,7 +244,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_host_is_told() {
+    fn invalid_hosts_are_rejected() {
         for text in [
             "",
             "*.example.com",
