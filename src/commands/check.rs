@@ -1,0 +1,59 @@
+//! `check`: validates every configuration file, or converts one of blackbox_exporter.
+
+use std::fs;
+use std::path::Path;
+
+use super::{ExitStatus, usage_error, write_output};
+use crate::cli::{CheckArgs, Flags};
+use crate::clock::Clock;
+use crate::config::{Config, ConfigError, WebConfig, blackbox};
+use crate::readiness::Readiness;
+use crate::redact::print_error;
+use crate::render;
+
+/// Prints a summary of the configuration.
+///
+/// # Errors
+/// The errors of all files, or the output cannot be written.
+pub fn run(flags: &Flags, args: &CheckArgs, clock: Clock) -> anyhow::Result<ExitStatus> {
+    if let Some(path) = &args.from_blackbox {
+        return convert(path);
+    }
+    let mut errors = Vec::new();
+    let config = Config::load(flags.config_file.as_deref())
+        .map_err(|error| errors.push(error.to_string()))
+        .ok();
+    if let Err(error) = WebConfig::load(flags.web_config_file.as_deref()) {
+        errors.push(error.to_string());
+    }
+    let source = config.as_ref().and_then(|config| config.readiness.as_ref());
+    let readiness = source.and_then(|source| {
+        Readiness::read(&source.path)
+            .map_err(|error| errors.push(format!("{}: {error}", source.path.display())))
+            .ok()
+    });
+    match config {
+        Some(config) if errors.is_empty() => {
+            let summary = render::summary::of(&config, readiness.as_ref(), clock.now());
+            write_output(&summary, None)?;
+            Ok(ExitStatus::Success)
+        }
+        _ => Err(usage_error(errors.join("\n"))),
+    }
+}
+
+/// Prints the converted modules to standard output, and unsupported keys to standard error.
+fn convert(path: &Path) -> anyhow::Result<ExitStatus> {
+    let text = fs::read_to_string(path).map_err(|source| ConfigError::Unreadable {
+        path: path.to_owned(),
+        source,
+    });
+    let converted = text
+        .and_then(|text| blackbox::convert(&text, path))
+        .map_err(usage_error)?;
+    for left in &converted.left {
+        print_error(format!("{}: {}: {}", left.module, left.key, left.message));
+    }
+    write_output(&converted.modules, None)?;
+    Ok(ExitStatus::Success)
+}
