@@ -6,7 +6,9 @@ use std::borrow::Borrow;
 use std::collections::HashMap;
 use std::fmt;
 use std::hash::Hash;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::Mutex;
+
+use crate::lock::lock;
 
 /// At most `max_entries` values, by key.
 pub struct BoundedCache<K, V> {
@@ -35,11 +37,11 @@ impl<K: Eq + Hash, V: Clone> BoundedCache<K, V> {
         K: Borrow<Q>,
         Q: Eq + Hash + ?Sized,
     {
-        self.lock().get(key).cloned()
+        lock(&self.entries).get(key).cloned()
     }
 
     pub fn insert(&self, key: K, value: V) {
-        let mut entries = self.lock();
+        let mut entries = lock(&self.entries);
         if entries.len() >= self.max_entries {
             entries.retain(|_, value| (self.keep)(value));
         }
@@ -47,10 +49,6 @@ impl<K: Eq + Hash, V: Clone> BoundedCache<K, V> {
             entries.clear();
         }
         entries.insert(key, value);
-    }
-
-    fn lock(&self) -> MutexGuard<'_, HashMap<K, V>> {
-        self.entries.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

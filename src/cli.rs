@@ -1,23 +1,30 @@
-//! Flags as they are typed. What they mean is decided behind the doors.
+//! The command line. Values that depend on the configuration are validated in `commands`, and so are
+//! those that may be personal: clap would quote an invalid one.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
+use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use jiff::Timestamp;
+use jiff::civil::Date;
 use strum::IntoStaticStr;
+use tracing::level_filters::LevelFilter;
+use url::Url;
 
+use crate::calendar::{midnight, parse_date};
+use crate::config::duration;
 use crate::evidence::TerminalOutcome;
 
-/// Tells whether the CCASS 2FA login server can be reached from here, and if not, which layer fails,
-/// why, and whom to ask. It never logs in.
-///
-/// Without a command it serves. Exit codes: 0 good, 1 the answer is no, 2 usage or configuration,
-/// 3 a failure of its own.
+/// Prometheus exporter that probes the CCASS 2FA login server and reports which layer fails, why, and
+/// whom to contact; it never logs in
 #[derive(Debug, Parser)]
 #[command(
     name = "ccass-2fa-exporter",
     version,
     propagate_version = true,
-    max_term_width = 100
+    max_term_width = 100,
+    after_help = "Exit codes: 0 success, 1 check failed, 2 usage or configuration error, 3 internal error"
 )]
 pub struct Cli {
     #[command(subcommand)]
@@ -26,10 +33,11 @@ pub struct Cli {
     pub flags: Flags,
 }
 
-/// Flags that every command takes, in Prometheus's style.
+/// Flags of every command, named as in Prometheus.
 #[derive(Debug, Args)]
+#[command(next_help_heading = "Global options")]
 pub struct Flags {
-    /// The configuration; without it the built-in one.
+    /// Configuration file; the built-in configuration by default
     #[arg(
         long = "config.file",
         env = "CCASS2FA_CONFIG_FILE",
@@ -37,7 +45,7 @@ pub struct Flags {
         value_name = "FILE"
     )]
     pub config_file: Option<PathBuf>,
-    /// Where to listen; repeat it for several, or separate them by commas.
+    /// Address to listen on; repeat the flag or separate addresses with commas
     #[arg(
         long = "web.listen-address",
         env = "CCASS2FA_WEB_LISTEN_ADDRESS",
@@ -47,8 +55,7 @@ pub struct Flags {
         default_value = DEFAULT_LISTEN_ADDRESS
     )]
     pub web_listen_address: Vec<String>,
-    /// How the listener is protected: TLS, passwords, a rate limit; in the form that Prometheus's own
-    /// exporters take.
+    /// Web configuration file in Prometheus's format: TLS, basic authentication, rate limit
     #[arg(
         long = "web.config.file",
         env = "CCASS2FA_WEB_CONFIG_FILE",
@@ -56,7 +63,7 @@ pub struct Flags {
         value_name = "FILE"
     )]
     pub web_config_file: Option<PathBuf>,
-    /// The address by which others know this exporter, where it lies behind a proxy.
+    /// URL under which the exporter is reachable from outside, for example behind a reverse proxy
     #[arg(
         long = "web.external-url",
         env = "CCASS2FA_WEB_EXTERNAL_URL",
@@ -64,7 +71,7 @@ pub struct Flags {
         value_name = "URL"
     )]
     pub web_external_url: Option<String>,
-    /// The path that every address here begins with; the external URL's by default.
+    /// Path prefix of all HTTP routes; the path of --web.external-url by default
     #[arg(
         long = "web.route-prefix",
         env = "CCASS2FA_WEB_ROUTE_PREFIX",
@@ -72,16 +79,18 @@ pub struct Flags {
         value_name = "PATH"
     )]
     pub web_route_prefix: Option<String>,
-    /// How much to log.
+    /// Minimum severity of log messages
     #[arg(
         long = "log.level",
         env = "CCASS2FA_LOG_LEVEL",
         global = true,
         value_name = "LEVEL",
-        default_value = "info"
+        default_value = "info",
+        value_parser = PossibleValuesParser::new(["error", "warn", "info", "debug"])
+            .try_map(|level| level.parse::<LevelFilter>())
     )]
-    pub log_level: LogLevel,
-    /// The form of the log, which goes to standard error.
+    pub log_level: LevelFilter,
+    /// Format of log messages, which go to standard error
     #[arg(
         long = "log.format",
         env = "CCASS2FA_LOG_FORMAT",
@@ -96,14 +105,6 @@ pub struct Flags {
 pub const DEFAULT_LISTEN_ADDRESS: &str = ":10762";
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum LogLevel {
-    Error,
-    Warn,
-    Info,
-    Debug,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum LogFormat {
     Logfmt,
     Json,
@@ -111,44 +112,46 @@ pub enum LogFormat {
 
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Probes on schedule and serves /metrics (the default).
+    /// Probe on schedule and serve metrics and the status page (default)
     Serve,
-    /// Probes once now and tells what was seen, layer by layer, and whom to ask.
-    Verify(Verify),
-    /// The circular's dates and where they stand.
+    /// Probe once and print the result, layer by layer
+    Verify(VerifyArgs),
+    /// Print the circular's dates and their status
     Timetable(TimetableArgs),
-    /// Reads every file and says each mistake in it, and what the configuration will do.
-    Check(Check),
-    /// Records that somebody looked at the login page in Edge on a CCASS Terminal.
+    /// Validate the configuration and print a summary of it
+    Check(CheckArgs),
+    /// Record a manual check of the login page at a CCASS Terminal
     Record(RecordArgs),
-    /// What was verified, when, from where and with what outcome: read, checked, told.
-    Evidence(EvidenceArgs),
-    /// Sends a labelled test alert the real way, sees it in Alertmanager, and resolves it.
+    /// List, verify or report the recorded evidence
+    #[command(subcommand)]
+    Evidence(EvidenceCommand),
+    /// Send a test alert to Alertmanager end to end
     Drill(DrillArgs),
-    /// Asks the exporter on this host whether it is alive.
+    /// Query the exporter on this host
     Healthcheck,
 }
 
 #[derive(Debug, Args)]
-pub struct Verify {
-    /// A configured target's name, or an https address; without it every configured target.
+pub struct VerifyArgs {
+    /// Name of a configured target, or an https URL; all configured targets by default
     pub target: Option<String>,
+    /// Output format; html is a self-contained page to print or to send to another team
     #[arg(long, value_name = "FORMAT", default_value = "text")]
     pub format: VerifyFormat,
-    /// Write there instead of to standard output.
+    /// Write to a file instead of standard output
     #[arg(long, value_name = "FILE")]
     pub output: Option<PathBuf>,
     #[command(flatten)]
-    pub recording: Recording,
+    pub evidence: EvidenceFlags,
 }
 
-/// Whether what a command saw becomes evidence.
+/// Whether a command adds its result to the evidence.
 #[derive(Debug, Args)]
-pub struct Recording {
-    /// Add the outcome, whatever it is, to the evidence in the data directory.
+pub struct EvidenceFlags {
+    /// Add the result to the evidence in the data directory
     #[arg(long)]
     pub record: bool,
-    /// The ticket that it belongs to: letters, digits and . - _ / #
+    /// Ticket to record with the result: letters, digits and . - _ / #
     #[arg(long, value_name = "TICKET", requires = "record")]
     pub reference: Option<String>,
 }
@@ -157,47 +160,40 @@ pub struct Recording {
 pub enum VerifyFormat {
     Text,
     Json,
-    /// One self-contained page, to be printed or handed to a firewall team or to the Hotline.
     Html,
 }
 
 #[derive(Debug, Args)]
 pub struct RecordArgs {
-    /// One of the configuration's evidence.terminals.
+    /// Terminal, one of evidence.terminals in the configuration
     #[arg(long, value_name = "TERMINAL")]
     pub terminal: String,
-    /// Whether the login page was seen there in MS Edge.
+    /// Whether MS Edge showed the login page
     #[arg(long, value_name = "OUTCOME")]
     pub outcome: TerminalOutcome,
-    /// The ticket that it belongs to: letters, digits and . - _ / #
+    /// Ticket to record with the check: letters, digits and . - _ / #
     #[arg(long, value_name = "TICKET")]
     pub reference: Option<String>,
 }
 
-#[derive(Debug, Args)]
-pub struct EvidenceArgs {
-    #[command(subcommand)]
-    pub command: EvidenceCommand,
-}
-
 #[derive(Debug, Subcommand)]
 pub enum EvidenceCommand {
-    /// Every record in a line.
+    /// List records, one per line
     List(EvidenceSelection),
-    /// Reads every line, and names each that is torn, altered, missing or out of its order.
+    /// Verify the hash chain and print every line that is incomplete, altered, missing or out of order
     Check {
-        /// The hash of a record that is known from elsewhere (Prometheus, a filed report): it must be
-        /// there.
-        #[arg(long, value_name = "HASH")]
+        /// Hash of a record known from elsewhere, for example from Prometheus, that must be present
+        #[arg(long, value_name = "HASH", value_parser = hash)]
         head: Option<String>,
         #[command(flatten)]
-        place: EvidencePlace,
+        source: EvidenceSource,
     },
-    /// What was verified, to be filed.
+    /// Print a report of the verification to be filed
     Report {
+        /// Output format; html is a self-contained page that prints on A4
         #[arg(long, value_name = "FORMAT", default_value = "html")]
         format: EvidenceFormat,
-        /// Write there instead of to standard output.
+        /// Write to a file instead of standard output
         #[arg(long, value_name = "FILE")]
         output: Option<PathBuf>,
         #[command(flatten)]
@@ -205,75 +201,73 @@ pub enum EvidenceCommand {
     },
 }
 
-/// Which records.
+/// Which records to include.
 #[derive(Debug, Args)]
 pub struct EvidenceSelection {
-    /// From this Hong Kong day on.
-    #[arg(long, value_name = "DATE")]
-    pub from: Option<String>,
-    /// Up to and with this Hong Kong day.
-    #[arg(long, value_name = "DATE")]
-    pub to: Option<String>,
-    /// Of this target or terminal alone.
+    /// First day to include (Hong Kong time)
+    #[arg(long, value_name = "DATE", value_parser = parse_date)]
+    pub from: Option<Date>,
+    /// Last day to include (Hong Kong time)
+    #[arg(long, value_name = "DATE", value_parser = parse_date)]
+    pub to: Option<Date>,
+    /// Only records of this target or terminal
     #[arg(long, value_name = "NAME")]
     pub of: Option<String>,
     #[command(flatten)]
-    pub place: EvidencePlace,
+    pub source: EvidenceSource,
 }
 
 #[derive(Debug, Args)]
-pub struct EvidencePlace {
-    /// The data directory, a copy of it, or the files alone, instead of the configured one.
+pub struct EvidenceSource {
+    /// Data directory, a copy of it, or a directory of evidence files; the configured one by default
     #[arg(long, value_name = "DIRECTORY")]
     pub data_directory: Option<PathBuf>,
-    /// Earlier years were moved away: the hash of the last record among them.
-    #[arg(long, value_name = "HASH")]
+    /// Hash of the last record of earlier years that were moved away
+    #[arg(long, value_name = "HASH", value_parser = hash)]
     pub after: Option<String>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum EvidenceFormat {
-    /// One self-contained page that prints on A4.
     Html,
     Json,
     Csv,
 }
 
 #[derive(Debug, Args)]
-pub struct Check {
-    /// Read a configuration of blackbox_exporter instead, print modules of ours that do the same, and
-    /// name what cannot be carried over.
+pub struct CheckArgs {
+    /// Convert modules of a blackbox_exporter configuration and list the keys it cannot convert
     #[arg(long, value_name = "FILE")]
     pub from_blackbox: Option<PathBuf>,
 }
 
 #[derive(Debug, Args)]
 pub struct DrillArgs {
-    /// Alertmanager's address.
-    #[arg(long, value_name = "URL")]
-    pub alertmanager: String,
-    /// How grave: critical rehearses the pager itself.
+    /// URL of Alertmanager
+    #[arg(long, value_name = "URL", value_parser = url)]
+    pub alertmanager: Url,
+    /// Severity of the test alert; critical tests the pager itself
     #[arg(long, value_name = "SEVERITY", default_value = "critical")]
-    pub severity: Severity,
-    /// How long the alert stands: longer than the route's group_wait.
-    #[arg(long, value_name = "DURATION", default_value = "60s")]
-    pub hold: String,
-    /// For basic authentication at Alertmanager.
+    pub severity: DrillSeverity,
+    /// How long the alert fires; longer than the route's group_wait
+    #[arg(long, value_name = "DURATION", default_value = "60s", value_parser = duration)]
+    pub hold: Duration,
+    /// User name for basic authentication at Alertmanager
     #[arg(long, value_name = "NAME", requires = "password_file")]
     pub username: Option<String>,
-    /// A file that holds the password.
+    /// File that contains the password
     #[arg(long, value_name = "FILE", requires = "username")]
     pub password_file: Option<PathBuf>,
-    /// A CA that Alertmanager's certificate is of, beside those of this host.
+    /// PEM file of CA certificates to trust in addition to the system's
     #[arg(long, value_name = "FILE")]
     pub ca_file: Option<PathBuf>,
     #[command(flatten)]
-    pub recording: Recording,
+    pub evidence: EvidenceFlags,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, IntoStaticStr)]
 #[strum(serialize_all = "snake_case", const_into_str)]
-pub enum Severity {
+pub enum DrillSeverity {
     Critical,
     Warning,
     Info,
@@ -281,27 +275,48 @@ pub enum Severity {
 
 #[derive(Debug, Args)]
 pub struct TimetableArgs {
+    /// Output format
     #[arg(long, value_name = "FORMAT", default_value = "text")]
     pub format: TimetableFormat,
-    /// Show the circular's sentence and what is read in it.
+    /// Quote the circular for each date and explain how the date follows from it
     #[arg(long)]
     pub explain: bool,
-    /// Of which years the holidays are wanted (alertmanager); this one and the next by default.
+    /// Years of holidays to print (alertmanager format); this year and the next by default
     #[arg(long, value_name = "YEAR")]
     pub year: Vec<i16>,
-    /// As of a date (00:00 in Hong Kong) or an instant (RFC 3339), instead of now.
-    #[arg(long, value_name = "DATE")]
-    pub at: Option<String>,
+    /// Date (00:00 in Hong Kong) or RFC 3339 time to evaluate the timetable at; now by default
+    #[arg(long, value_name = "DATE", value_parser = instant)]
+    pub at: Option<Timestamp>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum TimetableFormat {
     Text,
     Json,
-    /// The file itself, from which the next circular's can be made.
+    /// The built-in or configured timetable file, as a template for the next circular
     Yaml,
-    /// For a calendar program: Outlook, Apple's, Google's.
+    /// Calendar file for Outlook, Apple Calendar or Google Calendar
     Ics,
-    /// Time intervals for Alertmanager: business hours and general holidays.
+    /// Alertmanager time intervals: business hours and general holidays
     Alertmanager,
+}
+
+fn url(text: &str) -> Result<Url, String> {
+    text.parse()
+        .map_err(|error| format!("{error}; write for example http://localhost:9093"))
+}
+
+/// A date is its first instant in Hong Kong.
+fn instant(text: &str) -> Result<Timestamp, &'static str> {
+    let date = parse_date(text).map(midnight);
+    date.or_else(|_| text.parse())
+        .ok()
+        .ok_or("neither a date (2023-04-27) nor an RFC 3339 time (2023-04-27T08:05:00+08:00)")
+}
+
+fn hash(text: &str) -> Result<String, &'static str> {
+    if text.len() == 64 && text.bytes().all(|c| c.is_ascii_hexdigit()) {
+        return Ok(text.to_owned());
+    }
+    Err("a hash has 64 hexadecimal digits; metrics, reports and `evidence check` show it")
 }

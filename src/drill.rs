@@ -1,80 +1,80 @@
-//! A rehearsal of the alarm: a labelled test alert goes the real way to Alertmanager, is seen there,
-//! and is resolved.
+//! Sends a test alert to Alertmanager end to end: fires it, waits until Alertmanager shows it,
+//! resolves it, and waits until it is gone.
 //!
-//! In: where Alertmanager is and how grave the drill is to be. Out: what it said, step by step. It
-//! knows nothing of probes. What rings is for a person to see: the steps say what to look for.
+//! Whether the notification arrives is for the operator to check; the printed steps say how.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context, bail};
 use jiff::{SignedDuration, Timestamp};
-use reqwest::{Certificate, Client, RequestBuilder, Url};
-use serde::{Deserialize, Serialize};
+use reqwest::{Certificate, RequestBuilder, Url};
+use serde::Deserialize;
+use serde_json::json;
 
 use crate::clock::{Clock, Stopwatch};
 
-/// The drill's alert, which routes and silences can tell from a real one.
+/// The name of the test alert, on which routes and silences can match.
 pub const ALERT_NAME: &str = "Ccass2faDrill";
 
-/// How long Alertmanager may take to answer, and to show what it took.
-const PATIENCE: Duration = Duration::from_secs(10);
-const BETWEEN_LOOKS: Duration = Duration::from_millis(250);
-/// An alert that this program could not resolve ends by itself after this.
-const AT_MOST: SignedDuration = SignedDuration::from_mins(15);
+/// For one response of Alertmanager, and for an alert to appear or disappear.
+const TIMEOUT: Duration = Duration::from_secs(10);
+const POLL_INTERVAL: Duration = Duration::from_millis(250);
+/// When the alert ends by itself, in case it cannot be resolved.
+const MAX_ALERT_DURATION: SignedDuration = SignedDuration::from_mins(15);
 
-/// What to rehearse, and with whom.
 #[derive(Clone, Debug)]
-pub struct Drill {
-    /// Alertmanager's address, with its path prefix if it has one.
+pub struct DrillOptions {
+    /// The URL of Alertmanager, including its path prefix.
     pub alertmanager: Url,
-    pub severity: String,
+    pub severity: &'static str,
     pub site: Option<String>,
-    /// How long the alert stands before it is resolved: longer than the route's `group_wait`.
+    /// How long the alert fires; it should be longer than the route's `group_wait`.
     pub hold: Duration,
-    pub access: Access,
-}
-
-/// How to get at an Alertmanager that wants more than an address.
-#[derive(Clone, Debug, Default)]
-pub struct Access {
     pub username: Option<String>,
     pub password_file: Option<PathBuf>,
     pub ca_file: Option<PathBuf>,
 }
 
-#[derive(Debug, Serialize)]
-#[serde(rename_all = "camelCase")]
-struct Alert<'a> {
-    labels: Labels<'a>,
-    annotations: Annotations,
-    starts_at: Timestamp,
-    ends_at: Timestamp,
+/// Runs the drill and passes each completed step to `print`.
+///
+/// # Errors
+/// Alertmanager is unreachable, rejects the alert, or does not show the expected state within
+/// [`TIMEOUT`]. An accepted alert is resolved in any case.
+pub async fn run(options: &DrillOptions, clock: Clock, print: impl Fn(&str)) -> anyhow::Result<()> {
+    let client = Client::new(options)?;
+    let started = clock.now();
+    client.post(started, started + MAX_ALERT_DURATION).await?;
+    print(&format!(
+        "sent       {ALERT_NAME}, severity {}",
+        options.severity
+    ));
+    let shown = client.wait_until(|alert| alert.is_some()).await;
+    if let Ok(Some(alert)) = &shown {
+        print(&alert.summary());
+        print(&format!(
+            "firing     for {:.0} s: check that a notification that begins with DRILL arrives",
+            options.hold.as_secs_f64()
+        ));
+        tokio::time::sleep(options.hold).await;
+    }
+    client.post(started, clock.now()).await?;
+    shown?;
+    client
+        .wait_until(|alert| alert.is_none())
+        .await
+        .context("Alertmanager still shows the alert; it ends by itself after 15 minutes")?;
+    print("resolved   receivers with send_resolved send another notification");
+    Ok(())
 }
 
-#[derive(Debug, Serialize)]
-struct Labels<'a> {
-    alertname: &'static str,
-    severity: &'a str,
-    service: &'static str,
-    category: &'static str,
-    target: &'static str,
-    drill: &'static str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    site: Option<&'a str>,
-}
-
-#[derive(Debug, Serialize)]
-struct Annotations {
-    summary: &'static str,
-    description: &'static str,
-}
-
+/// An alert as Alertmanager's API shows it.
 #[derive(Debug, Deserialize)]
-struct Shown {
+struct ShownAlert {
     #[serde(default)]
     receivers: Vec<Receiver>,
-    status: Status,
+    status: AlertStatus,
 }
 
 #[derive(Debug, Deserialize)]
@@ -84,7 +84,7 @@ struct Receiver {
 
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct Status {
+struct AlertStatus {
     state: String,
     #[serde(default)]
     silenced_by: Vec<String>,
@@ -92,176 +92,133 @@ struct Status {
     inhibited_by: Vec<String>,
 }
 
-/// Runs the drill; `tell` gets each step as it is done.
-///
-/// # Errors
-/// Alertmanager cannot be reached, does not take the alert or does not show it in time. The alert is
-/// resolved in any case where it was taken.
-pub async fn run(drill: &Drill, clock: Clock, tell: impl Fn(&str)) -> anyhow::Result<()> {
-    let client = client(drill.access.ca_file.as_deref())?;
-    let password = match &drill.access.password_file {
-        Some(path) => Some(secret(path)?),
-        None => None,
-    };
-    let line = Line {
-        drill,
-        client,
-        password,
-    };
-    let started = clock.now();
-    line.post(started, started + AT_MOST).await?;
-    tell(&format!(
-        "sent       {ALERT_NAME}, severity {}",
-        drill.severity
-    ));
-    let seen = line.wait_until(|shown| shown.is_some()).await;
-    if let Ok(Some(shown)) = &seen {
-        tell(&told(shown));
-        tell(&format!(
-            "look       the notification begins with DRILL; it stands for {:.0} s",
-            drill.hold.as_secs_f64()
-        ));
-        tokio::time::sleep(drill.hold).await;
+impl ShownAlert {
+    fn summary(&self) -> String {
+        let receivers: Vec<&str> = self.receivers.iter().map(|r| r.name.as_str()).collect();
+        let mut text = format!(
+            "accepted   {}, routed to {}",
+            self.status.state,
+            receivers.join(", ")
+        );
+        if !self.status.silenced_by.is_empty() {
+            text.push_str("; suppressed by a silence");
+        }
+        if !self.status.inhibited_by.is_empty() {
+            text.push_str("; inhibited by another alert");
+        }
+        text
     }
-    line.post(started, clock.now()).await?;
-    seen?;
-    line.wait_until(|shown| shown.is_none())
-        .await
-        .context("Alertmanager still shows the drill; it ends by itself in 15 minutes")?;
-    tell("resolved   a notification of that follows where the receiver sends them");
-    Ok(())
 }
 
-fn told(shown: &Shown) -> String {
-    let receivers: Vec<_> = shown
-        .receivers
-        .iter()
-        .map(|one| one.name.as_str())
-        .collect();
-    let mut text = format!(
-        "accepted   {}, routed to {}",
-        shown.status.state,
-        receivers.join(", ")
-    );
-    if !shown.status.silenced_by.is_empty() {
-        text.push_str("; a silence keeps it from being sent");
-    }
-    if !shown.status.inhibited_by.is_empty() {
-        text.push_str("; another alert inhibits it");
-    }
-    text
-}
-
-/// The line to one Alertmanager.
-struct Line<'a> {
-    drill: &'a Drill,
-    client: Client,
+struct Client<'a> {
+    options: &'a DrillOptions,
+    http: reqwest::Client,
     password: Option<String>,
 }
 
-impl Line<'_> {
-    async fn post(&self, starts_at: Timestamp, ends_at: Timestamp) -> anyhow::Result<()> {
-        let alert = Alert {
-            labels: Labels {
-                alertname: ALERT_NAME,
-                severity: &self.drill.severity,
-                service: "ccass2fa",
-                category: "reachability",
-                target: "drill",
-                drill: "true",
-                site: self.drill.site.as_deref(),
-            },
-            annotations: Annotations {
-                summary: "DRILL: this is a rehearsal of the CCASS 2FA alarm. Nothing is wrong.",
-                description: "DRILL. Somebody is trying out whether this page arrives. Acknowledge \
-                              it as you would a real one; there is nothing else to do.",
-            },
-            starts_at,
-            ends_at,
+impl<'a> Client<'a> {
+    fn new(options: &'a DrillOptions) -> anyhow::Result<Self> {
+        let mut builder = reqwest::Client::builder().timeout(TIMEOUT);
+        if let Some(path) = &options.ca_file {
+            let certificates = Certificate::from_pem_bundle(&read(path)?)
+                .with_context(|| format!("{} contains no certificate", path.display()))?;
+            builder = builder.tls_certs_merge(certificates);
+        }
+        let password = match &options.password_file {
+            Some(path) => {
+                let text = String::from_utf8(read(path)?)
+                    .with_context(|| format!("{} is not UTF-8", path.display()))?;
+                Some(text.trim_end_matches(['\r', '\n']).to_owned())
+            }
+            None => None,
         };
-        let url = self.url("api/v2/alerts")?;
-        let answer = self
-            .with_access(self.client.post(url))
-            .json(&[alert])
-            .send()
-            .await;
-        let answer = answer.context("cannot reach Alertmanager")?;
-        let status = answer.status();
+        Ok(Self {
+            options,
+            http: builder.build()?,
+            password,
+        })
+    }
+
+    async fn post(&self, starts_at: Timestamp, ends_at: Timestamp) -> anyhow::Result<()> {
+        let mut labels = BTreeMap::from([
+            ("alertname", ALERT_NAME),
+            ("severity", self.options.severity),
+            ("service", "ccass2fa"),
+            ("category", "reachability"),
+            ("target", "drill"),
+            ("drill", "true"),
+        ]);
+        labels.extend(self.options.site.as_deref().map(|site| ("site", site)));
+        let alerts = json!([{
+            "labels": labels,
+            "annotations": {
+                "summary": "DRILL: this is a test of the CCASS 2FA alerts. Nothing is wrong.",
+                "description": "DRILL. Someone is testing whether this alert arrives. Acknowledge it as \
+                                you would a real one; no other action is needed.",
+            },
+            "startsAt": starts_at,
+            "endsAt": ends_at,
+        }]);
+        let request = self.http.post(self.alerts_url()?).json(&alerts);
+        let response = self.send(request).await?;
+        let status = response.status();
         if !status.is_success() {
-            let text: String = answer
-                .text()
-                .await
-                .unwrap_or_default()
-                .chars()
-                .take(200)
-                .collect();
+            let body = response.text().await.unwrap_or_default();
+            let excerpt: String = body.chars().take(200).collect();
             bail!(
-                "Alertmanager refuses the alert with {status}: {}",
-                text.trim()
+                "Alertmanager rejected the alert with {status}: {}",
+                excerpt.trim()
             );
         }
         Ok(())
     }
 
-    /// Looks until `enough`, but not for long.
+    /// Polls the alert until `condition` holds, for at most [`TIMEOUT`].
     async fn wait_until(
         &self,
-        enough: impl Fn(Option<&Shown>) -> bool,
-    ) -> anyhow::Result<Option<Shown>> {
-        let watch = Stopwatch::start();
+        condition: impl Fn(Option<&ShownAlert>) -> bool,
+    ) -> anyhow::Result<Option<ShownAlert>> {
+        let stopwatch = Stopwatch::start();
         loop {
-            let shown = self.look().await?;
-            if enough(shown.as_ref()) {
-                return Ok(shown);
+            let alert = self.get().await?;
+            if condition(alert.as_ref()) {
+                return Ok(alert);
             }
-            if watch.elapsed() > PATIENCE {
-                bail!("Alertmanager took the alert but does not show it as expected");
+            if stopwatch.elapsed() > TIMEOUT {
+                bail!("Alertmanager accepted the alert but does not show the expected state");
             }
-            tokio::time::sleep(BETWEEN_LOOKS).await;
+            tokio::time::sleep(POLL_INTERVAL).await;
         }
     }
 
-    async fn look(&self) -> anyhow::Result<Option<Shown>> {
-        let mut url = self.url("api/v2/alerts")?;
+    async fn get(&self) -> anyhow::Result<Option<ShownAlert>> {
+        let mut url = self.alerts_url()?;
         url.query_pairs_mut()
             .append_pair("filter", &format!("alertname=\"{ALERT_NAME}\""));
-        let answer = self.with_access(self.client.get(url)).send().await;
-        let answer = answer.and_then(reqwest::Response::error_for_status);
-        let shown: Vec<Shown> = answer
-            .context("cannot ask Alertmanager")?
+        let response = self.send(self.http.get(url)).await?;
+        let alerts: Vec<ShownAlert> = response
+            .error_for_status()
+            .context("Alertmanager rejected the query")?
             .json()
             .await
-            .context("Alertmanager's answer cannot be read")?;
-        Ok(shown.into_iter().next())
+            .context("cannot decode the response of Alertmanager")?;
+        Ok(alerts.into_iter().next())
     }
 
-    fn with_access(&self, request: RequestBuilder) -> RequestBuilder {
-        match &self.drill.access.username {
+    async fn send(&self, request: RequestBuilder) -> anyhow::Result<reqwest::Response> {
+        let request = match &self.options.username {
             Some(username) => request.basic_auth(username, self.password.as_deref()),
             None => request,
-        }
+        };
+        request.send().await.context("cannot reach Alertmanager")
     }
 
-    fn url(&self, path: &str) -> anyhow::Result<Url> {
-        let base = self.drill.alertmanager.as_str().trim_end_matches('/');
-        Ok(Url::parse(&format!("{base}/{path}"))?)
+    fn alerts_url(&self) -> anyhow::Result<Url> {
+        let base = self.options.alertmanager.as_str().trim_end_matches('/');
+        Ok(Url::parse(&format!("{base}/api/v2/alerts"))?)
     }
 }
 
-fn secret(path: &Path) -> anyhow::Result<String> {
-    let text =
-        std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
-    Ok(text.trim_end_matches(['\r', '\n']).to_owned())
-}
-
-/// A client that trusts this host's roots, and the CA file's where one is named.
-fn client(ca_file: Option<&Path>) -> anyhow::Result<Client> {
-    let mut builder = Client::builder().timeout(PATIENCE);
-    if let Some(path) = ca_file {
-        let pem = std::fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
-        let certificates = Certificate::from_pem_bundle(&pem)
-            .with_context(|| format!("{} holds no certificate", path.display()))?;
-        builder = builder.tls_certs_merge(certificates);
-    }
-    Ok(builder.build()?)
+fn read(path: &Path) -> anyhow::Result<Vec<u8>> {
+    std::fs::read(path).with_context(|| format!("cannot read {}", path.display()))
 }

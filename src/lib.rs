@@ -1,26 +1,29 @@
 //! Prometheus exporter for the CCASS 2FA login server.
 //!
-//! The layout, in the order in which data flows:
+//! The modules, in the order of the data flow:
 //!
-//! * [`config`]: what was asked; files become types that cannot be wrong
-//! * [`probe`]: what happened; one engine, which knows none of its doors
-//! * [`report`]: what is known; the one value that everything renders
-//! * [`render`]: how it is said; metrics, text, JSON
-//! * [`serve`]: the scheduler, the board of latest reports, the listener
-//! * [`evidence`]: what was verified, kept so that it can be shown years later
-//! * [`memory`]: the file that keeps what is remembered of the targets
-//! * [`doors`]: what each command does
-//! * [`timetable`], [`calendar`]: the circular's dates and Hong Kong's business days; they know
-//!   nothing of the probe
-//! * [`readiness`]: how many accounts have their e-mail address registered; counts only
-//! * [`service_hours`]: when an outage is a page and when it can wait
-//! * [`drill`]: a rehearsal of the alarm, to Alertmanager and back
-//! * [`cli`]: flags as they are typed
-//! * [`bounded_cache`]: a map with a bound, for results that are expensive to compute again
-//! * [`clock`]: the only place that asks for the time
-//! * [`personal`]: e-mail addresses are not repeated in errors, logs and answers
+//! * [`cli`]: the command line as typed.
+//! * [`commands`]: one module per command: parse, call, render, exit status.
+//! * [`config`]: the configuration files, validated into types that cannot hold an invalid value.
+//! * [`probe`]: the engine. Probes one target, layer by layer, and returns a [`report::Report`].
+//! * [`report`]: the result of a probe, with its reasons, findings, advice and history.
+//! * [`render`]: everything that is printed: metrics, status page, text, HTML, JSON.
+//! * [`serve`]: the long-running service: scheduler, reload, latest reports, HTTP listener.
+//! * [`state_file`]: each target's history, saved across restarts.
+//! * [`evidence`]: the hash-chained ledger of what was verified.
+//! * [`readiness`]: how many accounts have a registered e-mail address; counts only.
+//! * [`timetable`], [`calendar`]: the circular's dates and Hong Kong's business days; independent of
+//!   probing.
+//! * [`service_hours`]: when an outage pages and when it waits for working hours.
+//! * [`drill`]: the Alertmanager client of the `drill` command.
+//! * [`bounded_cache`]: a map with a maximum size, for results that are expensive to compute.
+//! * [`clock`]: the only module that reads the time.
+//! * [`diagnostics`]: errors of YAML files with line, column and key.
+//! * [`label`]: the character rules of names and labels.
+//! * [`lock`]: mutex locking that ignores poisoning.
+//! * [`redact`]: removes e-mail addresses from errors, logs and responses.
 
-// Nothing panics here; an exception is #[expect(.., reason = "..")] with its invariant.
+// Nothing panics outside tests; an exception is #[expect(.., reason = "..")] with its invariant.
 #![cfg_attr(
     not(test),
     deny(
@@ -42,6 +45,7 @@ pub mod diagnostics;
 pub mod drill;
 pub mod evidence;
 pub mod label;
+pub mod lock;
 pub mod probe;
 pub mod readiness;
 pub mod redact;

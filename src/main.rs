@@ -1,11 +1,11 @@
-//! The door of the program: reads the command line, starts a runtime, and turns the end into an
-//! exit code.
+//! Parses the command line, starts the runtime and converts the result into an exit code.
 
 use std::process::ExitCode;
 
-use ccass_2fa_exporter::cli::{Cli, Command, Flags, LogFormat, LogLevel};
+use anyhow::Context;
+use ccass_2fa_exporter::cli::{Cli, Flags, LogFormat};
 use ccass_2fa_exporter::clock::Clock;
-use ccass_2fa_exporter::commands::{self, ExitStatus};
+use ccass_2fa_exporter::commands::{self, ExitStatus, UsageError};
 use ccass_2fa_exporter::redact::{RedactingStderr, print_error};
 use clap::Parser;
 use tokio::runtime::Builder;
@@ -15,8 +15,8 @@ use tracing_subscriber::prelude::*;
 fn main() -> ExitCode {
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
-        Err(mistake) if mistake.use_stderr() => {
-            print_error(mistake.render().to_string().trim_end());
+        Err(error) if error.use_stderr() => {
+            print_error(error.render().to_string().trim_end());
             return ExitStatus::UsageError.into();
         }
         Err(help) => {
@@ -24,75 +24,54 @@ fn main() -> ExitCode {
             return ExitStatus::Success.into();
         }
     };
-    log_to_standard_error(&cli.flags);
-    // A probe is mostly waiting: a second thread would cost each of them its wake-ups. What takes long,
-    // as a scrape of many targets does, leaves this one (serve/routes.rs). Built for debugging, all takes
-    // several times as long, and one is not enough.
+    init_logging(&cli.flags);
+    let status = run(cli).unwrap_or_else(|error| {
+        print_error(format!("{error:#}"));
+        if error.is::<UsageError>() {
+            ExitStatus::UsageError
+        } else {
+            ExitStatus::InternalError
+        }
+    });
+    status.into()
+}
+
+fn run(cli: Cli) -> anyhow::Result<ExitStatus> {
+    // A probe mostly waits: on a second thread each probe would pay for wake-ups. Long computations,
+    // such as a scrape of many targets, run on the blocking pool. A debug build is several times
+    // slower and needs a second thread.
     let mut builder = if cfg!(debug_assertions) {
         Builder::new_multi_thread()
     } else {
         Builder::new_current_thread()
     };
-    let runtime = match builder.worker_threads(2).enable_all().build() {
-        Ok(runtime) => runtime,
-        Err(error) => {
-            print_error(format!("cannot start: {error}"));
-            return ExitStatus::InternalError.into();
-        }
-    };
-    let ending = runtime.block_on(run(cli));
-    // What is still under way has had its time.
+    let runtime = builder.worker_threads(2).enable_all().build();
+    let runtime = runtime.context("cannot start the async runtime")?;
+    let result = runtime.block_on(commands::run(cli, Clock::System));
+    // Do not wait for blocking tasks: their shutdown timeouts have passed.
     runtime.shutdown_background();
-    match ending {
-        Ok(ending) => ending.into(),
-        Err(error) => {
-            print_error(format!("{error:#}"));
-            ExitStatus::InternalError.into()
-        }
-    }
+    result
 }
 
-async fn run(cli: Cli) -> anyhow::Result<ExitStatus> {
-    let flags = &cli.flags;
-    match cli.command.unwrap_or(Command::Serve) {
-        Command::Serve => commands::serve(flags, Clock::System).await,
-        Command::Verify(verify) => commands::verify(flags, &verify, Clock::System).await,
-        Command::Timetable(timetable) => commands::timetable(flags, &timetable, Clock::System),
-        Command::Check(check) => commands::check(flags, &check, Clock::System),
-        Command::Record(record) => commands::record(flags, &record, Clock::System),
-        Command::Evidence(evidence) => commands::evidence(flags, &evidence, Clock::System),
-        Command::Drill(drill) => commands::drill(flags, &drill, Clock::System).await,
-        Command::Healthcheck => commands::healthcheck(flags).await,
-    }
-}
-
-fn log_to_standard_error(flags: &Flags) {
-    let level = match flags.log_level {
-        LogLevel::Error => LevelFilter::ERROR,
-        LogLevel::Warn => LevelFilter::WARN,
-        LogLevel::Info => LevelFilter::INFO,
-        LogLevel::Debug => LevelFilter::DEBUG,
-    };
-    // The libraries below speak of every packet.
-    let ours = tracing_subscriber::filter::Targets::new()
+fn init_logging(flags: &Flags) {
+    let level = flags.log_level;
+    // Libraries log every packet at lower levels.
+    let filter = tracing_subscriber::filter::Targets::new()
         .with_target("ccass_2fa_exporter", level)
         .with_default(level.min(LevelFilter::ERROR));
-    let registry = tracing_subscriber::registry().with(ours);
-    match flags.log_format {
-        LogFormat::Logfmt => registry
-            .with(
-                tracing_logfmt::builder()
-                    .with_target(false)
-                    .layer()
-                    .with_writer(|| RedactingStderr),
-            )
-            .init(),
-        LogFormat::Json => registry
-            .with(
-                tracing_subscriber::fmt::layer()
-                    .json()
-                    .with_writer(|| RedactingStderr),
-            )
-            .init(),
-    }
+    let layer = match flags.log_format {
+        LogFormat::Logfmt => tracing_logfmt::builder()
+            .with_target(false)
+            .layer()
+            .with_writer(|| RedactingStderr)
+            .boxed(),
+        LogFormat::Json => tracing_subscriber::fmt::layer()
+            .json()
+            .with_writer(|| RedactingStderr)
+            .boxed(),
+    };
+    tracing_subscriber::registry()
+        .with(filter)
+        .with(layer)
+        .init();
 }

@@ -1,8 +1,8 @@
-//! What may be personal is not repeated: an e-mail address that somebody put where none belongs is
-//! withheld from every error, log line and answer.
+//! Removes e-mail addresses from errors, logs and responses, which may quote what somebody typed or
+//! put into a file by mistake.
 //!
-//! In: a text that may quote what was typed or read. Out: the same without addresses. Texts that are
-//! meant to hold one (the configuration's contacts, a circular's enquiry line) do not come through here.
+//! Texts that contain an address on purpose (contacts, the circular's enquiry line) do not pass
+//! through this module.
 
 use std::borrow::Cow;
 use std::io::{self, Write};
@@ -10,8 +10,8 @@ use std::sync::LazyLock;
 
 use regex::Regex;
 
-/// Something, an at sign or its form in an address bar, and a host name that ends in letters. A
-/// resolver written as `tls://name@10.1.2.3` is none.
+/// A local part, `@` or its URL encoding, and a host name that ends in letters. A resolver such as
+/// `tls://name@10.1.2.3` does not match.
 #[expect(
     clippy::expect_used,
     reason = "the pattern is a constant that a test compiles"
@@ -21,10 +21,8 @@ static EMAIL: LazyLock<Regex> = LazyLock::new(|| {
         .expect("a pattern")
 });
 
-/// Stands where an address stood.
 const PLACEHOLDER: &str = "(e-mail address withheld)";
 
-/// The text without e-mail addresses.
 pub fn redact_emails(text: &str) -> Cow<'_, str> {
     if text.contains('@') || text.contains("%40") {
         EMAIL.replace_all(text, PLACEHOLDER)
@@ -33,19 +31,18 @@ pub fn redact_emails(text: &str) -> Cow<'_, str> {
     }
 }
 
-/// Whether an e-mail address stands in it.
 pub fn contains_email(text: &str) -> bool {
     EMAIL.is_match(text)
 }
 
-/// Says an error to whoever runs a command.
-pub fn print_error(text: impl std::fmt::Display) {
-    let text = format!("{text}\n");
-    // There is nobody left to tell.
+/// Prints a message and a newline to standard error.
+pub fn print_error(message: impl std::fmt::Display) {
+    let text = format!("{message}\n");
+    // Standard error is closed: there is nowhere to report that.
     let _ = anstream::stderr().write_all(redact_emails(&text).as_bytes());
 }
 
-/// Standard error, for the log: what is written in one piece is looked at in one piece.
+/// Standard error for the log. Each `write` must be a whole log line, or an address could span two.
 #[derive(Clone, Copy, Debug)]
 pub struct RedactingStderr;
 
@@ -66,8 +63,8 @@ mod tests {
     use super::redact_emails;
 
     #[test]
-    fn an_address_is_withheld_in_whatever_it_stands_in() {
-        for (text, told) in [
+    fn email_addresses_are_redacted_in_any_context() {
+        for (text, expected) in [
             (
                 "site: chan@broker.example",
                 "site: (e-mail address withheld)",
@@ -82,12 +79,12 @@ mod tests {
             ),
             ("陳@例子.公司", "(e-mail address withheld)"),
         ] {
-            assert_eq!(redact_emails(text), told);
+            assert_eq!(redact_emails(text), expected);
         }
     }
 
     #[test]
-    fn what_is_no_address_stays_as_it_is() {
+    fn other_text_is_unchanged() {
         for text in [
             "tls://dns.example@10.1.2.3",
             "tls://dns.example@[2001:db8::1]:853",

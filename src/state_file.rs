@@ -1,7 +1,7 @@
-//! The memory's file: read at the start, replaced as a whole, never half written.
+//! The state file: each target's history, saved in the data directory across restarts.
 //!
-//! In: the data directory. Out: a [`Memory`], or an empty one; a file that cannot be read is set aside
-//! with a warning, for a person to look at, and is never fatal.
+//! It is read at startup and replaced atomically. An unreadable file is moved aside with a warning
+//! and the service starts without history.
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
@@ -14,65 +14,80 @@ use tracing::warn;
 
 use crate::report::history::{SavedState, TargetHistory};
 
-const NAME: &str = "memory.json";
-/// Raised when the file changes its meaning; another number is not understood.
+const NAME: &str = "state.json";
+/// Incremented when the meaning of the file changes; a file of another version is not read.
 const SCHEMA: u32 = 1;
 
 #[derive(Serialize, Deserialize)]
-struct Document<Targets> {
+struct Contents<Targets> {
     schema: u32,
     targets: Targets,
 }
 
-/// Where the memory is kept.
 #[derive(Clone, Debug)]
 pub struct StateFile {
     path: PathBuf,
 }
 
 impl StateFile {
-    /// In `directory`, which is made if it is not there.
-    ///
-    /// # Errors
-    /// The directory cannot be made, or nothing can be written into it.
-    pub fn open(directory: &Path) -> io::Result<Self> {
-        fs::create_dir_all(directory)?;
-        let file = Self::beside(directory);
-        // Better now than at the first outage.
-        File::create(file.with_ending("try"))?;
-        fs::remove_file(file.with_ending("try"))?;
-        Ok(file)
-    }
-
-    /// In `directory`, to be read only.
-    pub fn beside(directory: &Path) -> Self {
+    /// The file in `directory`, without access to either.
+    pub fn in_directory(directory: &Path) -> Self {
         Self {
             path: directory.join(NAME),
         }
     }
 
-    /// Reads it; a file that is not there is an empty memory.
+    /// Creates the directory, and a file in it and removes it again.
+    ///
+    /// # Errors
+    /// The directory cannot be created or written to.
+    pub fn check_writable(&self) -> io::Result<()> {
+        if let Some(directory) = self.path.parent() {
+            fs::create_dir_all(directory)?;
+        }
+        let probe = self.with_suffix("try");
+        File::create(&probe)?;
+        fs::remove_file(probe)
+    }
+
+    /// Reads the file. A missing file is an empty state; an unreadable one too, with a warning.
     pub fn load(&self) -> SavedState {
         self.read().unwrap_or_else(|error| {
-            warn!(file = %self.path.display(), %error, "the memory cannot be read");
+            warn!(file = %self.path.display(), %error, "cannot read the state file");
             SavedState::default()
         })
     }
 
-    /// Reads it, and sets aside what cannot be read.
+    /// Reads the file as [`Self::load`] does, but renames an unreadable file to `*.corrupt`.
     pub fn load_or_quarantine(&self) -> SavedState {
         self.read().unwrap_or_else(|error| {
-            let aside = self.with_ending("corrupt");
-            let moved = fs::rename(&self.path, &aside);
+            let moved_to = self.with_suffix("corrupt");
+            let renamed = fs::rename(&self.path, &moved_to).is_ok();
             warn!(
                 file = %self.path.display(),
-                aside = %aside.display(),
-                moved = moved.is_ok(),
+                moved_to = %moved_to.display(),
+                renamed,
                 %error,
-                "the memory cannot be read and is set aside: what was last good is forgotten"
+                "cannot read the state file, starting without history"
             );
             SavedState::default()
         })
+    }
+
+    /// Replaces the file atomically: a reader sees the old or the new contents.
+    ///
+    /// # Errors
+    /// The new file cannot be written or renamed; the old one is unchanged.
+    pub fn save(&self, state: &SavedState) -> io::Result<()> {
+        let new = self.with_suffix("new");
+        let contents = Contents {
+            schema: SCHEMA,
+            targets: &state.targets,
+        };
+        let mut file = File::create(&new)?;
+        file.write_all(&serde_json::to_vec(&contents)?)?;
+        file.sync_all()?;
+        fs::rename(&new, &self.path)
     }
 
     fn read(&self) -> io::Result<SavedState> {
@@ -82,34 +97,18 @@ impl StateFile {
             }
             other => other?,
         };
-        let document: Document<BTreeMap<String, Arc<TargetHistory>>> =
+        let contents: Contents<BTreeMap<String, Arc<TargetHistory>>> =
             serde_json::from_slice(&text)?;
-        if document.schema != SCHEMA {
-            let text = format!("its schema is {}, not {SCHEMA}", document.schema);
-            return Err(io::Error::other(text));
+        if contents.schema != SCHEMA {
+            let message = format!("schema {} is not {SCHEMA}", contents.schema);
+            return Err(io::Error::other(message));
         }
         Ok(SavedState {
-            targets: document.targets,
+            targets: contents.targets,
         })
     }
 
-    /// Replaces the file: whoever reads it sees the old or the new one, whatever happens meanwhile.
-    ///
-    /// # Errors
-    /// The new file cannot be written or put into place; the old one is then as it was.
-    pub fn save(&self, memory: &SavedState) -> io::Result<()> {
-        let new = self.with_ending("new");
-        let document = Document {
-            schema: SCHEMA,
-            targets: &memory.targets,
-        };
-        let mut file = File::create(&new)?;
-        file.write_all(&serde_json::to_vec(&document)?)?;
-        file.sync_all()?;
-        fs::rename(&new, &self.path)
-    }
-
-    fn with_ending(&self, ending: &str) -> PathBuf {
-        self.path.with_extension(format!("json.{ending}"))
+    fn with_suffix(&self, suffix: &str) -> PathBuf {
+        self.path.with_extension(format!("json.{suffix}"))
     }
 }

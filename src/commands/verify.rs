@@ -1,118 +1,91 @@
-//! `verify`: one probe now, for a person.
+//! `verify`: probes once and prints the result.
 
 use std::sync::Arc;
 
 use futures_util::stream::{self, StreamExt};
 
-use super::evidence::Recorder;
-use super::{ExitStatus, configuration, write_output};
-use crate::cli::{Flags, Verify, VerifyFormat};
+use super::evidence::Recording;
+use super::{ExitStatus, load_config, usage_error, write_output};
+use crate::cli::{Flags, VerifyArgs, VerifyFormat};
 use crate::clock::Clock;
 use crate::config::{Config, LOGIN_MODULE, Target};
 use crate::evidence::{Content, Origin, Verification};
 use crate::probe::{Engine, Roots};
-use crate::redact::print_error;
 use crate::render;
 use crate::report::{Report, Role};
 use crate::state_file::StateFile;
 
-/// Probes once and tells.
+/// Probes the selected targets once and prints their reports.
 ///
 /// # Errors
-/// The output cannot be written, or the outcome not recorded.
-pub async fn verify(flags: &Flags, args: &Verify, clock: Clock) -> anyhow::Result<ExitStatus> {
-    let Some(config) = configuration(flags) else {
-        return Ok(ExitStatus::UsageError);
-    };
-    let targets = match select_targets(&config, args.target.as_deref()) {
-        Ok(targets) => targets,
-        Err(message) => {
-            print_error(&message);
-            return Ok(ExitStatus::UsageError);
-        }
-    };
-    let recorder = match Recorder::from_args(&args.recording, &config, clock) {
-        Ok(recorder) => recorder,
-        Err(message) => {
-            print_error(&message);
-            return Ok(ExitStatus::UsageError);
-        }
-    };
-    let roots = Roots::load();
-    let engine = Engine::new(&config.modules, &roots, config.site.clone(), clock);
-    let reports = probe_all(&engine, &targets, config.probe.concurrency).await;
-    let memory = config.data_directory.as_deref();
-    let memory = memory.map(|directory| StateFile::beside(directory).load());
-    let memory = memory.unwrap_or_default();
-    let recorded = match &recorder {
+/// The arguments or the configuration are invalid, or the result cannot be written or recorded.
+pub async fn run(flags: &Flags, args: &VerifyArgs, clock: Clock) -> anyhow::Result<ExitStatus> {
+    let config = load_config(flags)?;
+    let targets = select_targets(&config, args.target.as_deref()).map_err(usage_error)?;
+    let recording = Recording::from_flags(&args.evidence, &config, clock)?;
+    let engine = Engine::new(&config.modules, &Roots::load(), config.site.clone(), clock);
+    let probes = targets.iter().map(|target| engine.probe(target));
+    let probes = stream::iter(probes).buffered(config.probe.concurrency);
+    let reports: Vec<Report> = probes.collect().await;
+    let directory = config.data_directory.as_deref();
+    let state = directory.map(|directory| StateFile::in_directory(directory).load());
+    let state = state.unwrap_or_default();
+    let recorded = match &recording {
         None => Ok(Vec::new()),
-        Some(recorder) => recorder.record(&verifications(&reports, recorder)),
+        Some(recording) => recording.append(&verifications(&reports, recording)),
     };
     let receipts = recorded.as_deref().unwrap_or_default();
     let contacts = &config.contacts;
-    let told: Vec<&Report> = reports.iter().collect();
+    let reports: Vec<&Report> = reports.iter().collect();
     let now = clock.now();
     let text = match args.format {
-        VerifyFormat::Text => render::text::reports(&told, contacts, &memory),
-        VerifyFormat::Json => render::json::reports(&told, contacts, &memory, now)?,
-        VerifyFormat::Html => render::html::reports(&told, contacts, &memory, receipts, now),
+        VerifyFormat::Text => render::text::reports(&reports, contacts, &state),
+        VerifyFormat::Json => render::json::reports(&reports, contacts, &state, now)?,
+        VerifyFormat::Html => render::html::reports(&reports, contacts, &state, receipts, now),
     };
+    // The reports are printed even if they could not be recorded.
     write_output(&text, args.output.as_deref())?;
-    // What was seen is told, whether it could be recorded or not.
     recorded?;
-    // A control that fails is no answer to whether the login works, unless it was asked for.
-    let decides = |report: &&Report| report.role == Role::Login || args.target.is_some();
-    let mut deciding = reports.iter().filter(decides);
-    Ok(if deciding.all(|report| report.verdict.is_good()) {
+    // A failing control does not affect the exit status, unless it was named on the command line.
+    let counts = |report: &&&Report| report.role == Role::Login || args.target.is_some();
+    let mut counting = reports.iter().filter(counts);
+    Ok(if counting.all(|report| report.verdict.is_good()) {
         ExitStatus::Success
     } else {
-        ExitStatus::Negative
+        ExitStatus::CheckFailed
     })
 }
 
-fn verifications(reports: &[Report], recorder: &Recorder) -> Vec<Content> {
+fn verifications(reports: &[Report], recording: &Recording) -> Vec<Content> {
     let verification = |report| {
-        let reference = recorder.reference.clone();
+        let reference = recording.reference.clone();
         let verification = Verification::of(report, Origin::Verify, reference);
         Content::Verification(Box::new(verification))
     };
     reports.iter().map(verification).collect()
 }
 
-/// The targets that the argument means.
+/// The target with that name, or an ad hoc target for a URL; all configured ones by default.
 fn select_targets(config: &Config, argument: Option<&str>) -> Result<Vec<Arc<Target>>, String> {
+    let targets = &config.targets;
     let Some(argument) = argument else {
-        return if !config.targets.is_empty() {
-            Ok(config.targets.to_vec())
+        return if targets.is_empty() {
+            Err("no target is configured; name an https URL".to_owned())
         } else {
-            Err("no target is configured; name an https address".to_owned())
+            Ok(targets.to_vec())
         };
     };
-    if let Some(target) = config.targets.named(argument) {
+    if let Some(target) = targets.named(argument) {
         return Ok(vec![Arc::clone(target)]);
     }
-    let names: Vec<_> = config
-        .targets
-        .iter()
-        .map(|target| target.name.as_str())
-        .collect();
-    let unknown = || {
-        format!(
-            "{argument:?} is neither a configured target ({}) nor an https address",
+    let module = config.modules.get(LOGIN_MODULE);
+    let Some(module) = module.filter(|_| argument.contains("://")) else {
+        let names: Vec<&str> = targets.iter().map(|target| target.name.as_str()).collect();
+        return Err(format!(
+            "{argument:?} is neither a configured target ({}) nor an https URL",
             names.join(", ")
-        )
+        ));
     };
-    let module = config
-        .modules
-        .get(LOGIN_MODULE)
-        .filter(|_| argument.contains("://"));
-    let module = module.ok_or_else(unknown)?;
     let target = Target::ad_hoc(argument, Arc::clone(module), config.probe.timeout)?;
     Ok(vec![Arc::new(target)])
-}
-
-/// In the order of the targets, so many at a time.
-async fn probe_all(engine: &Engine, targets: &[Arc<Target>], concurrency: usize) -> Vec<Report> {
-    let probes = targets.iter().map(|target| engine.probe(target));
-    stream::iter(probes).buffered(concurrency).collect().await
 }

@@ -17,6 +17,7 @@ mod chain;
 mod ledger;
 mod record;
 mod state;
+mod status;
 mod verification;
 
 pub use audit::{Audit, Fault, KnownHashes};
@@ -27,6 +28,7 @@ pub use record::{
     TerminalOutcome,
 };
 pub use state::{EvidenceState, VERIFICATION};
+pub use status::LedgerStatus;
 pub use verification::{
     CertificateSeen, Check, LayerSeen, LayerState, Origin, Outcome, Verification,
 };

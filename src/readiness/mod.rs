@@ -134,6 +134,15 @@ pub struct Readiness {
     pub updated: Timestamp,
 }
 
+/// The readiness file as the service last read it.
+#[derive(Clone, Debug, Default)]
+pub struct ReadinessState {
+    /// The last valid counts; absent until the file could be read once.
+    pub readiness: Option<Readiness>,
+    /// Whether the file is readable and valid now.
+    pub is_readable: bool,
+}
+
 const MAX_BYTES: u64 = 64 << 20;
 
 impl Readiness {

@@ -1,4 +1,5 @@
-//! The listener: connections in, responses out, and no client can hold it for long.
+//! Accepts connections and serves HTTP/1.1 and HTTP/2 over them, with or without TLS. Every wait for a
+//! client has a timeout, and the number of connections is limited.
 
 use std::collections::VecDeque;
 use std::convert::Infallible;
@@ -6,18 +7,16 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
+use anyhow::Context;
 use bytes::Bytes;
 use http_body_util::Full;
 use hyper::body::Incoming;
-use hyper::header::{HeaderValue, WWW_AUTHENTICATE};
 use hyper::server::conn::{http1, http2};
 use hyper::service::{HttpService, service_fn};
-use hyper::{Request, Response, StatusCode};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::graceful::{GracefulShutdown, Watcher};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::watch;
 use tokio::task::{AbortHandle, JoinSet};
 use tokio::time::timeout;
 use tokio_io_timeout::TimeoutStream;
@@ -26,95 +25,61 @@ use tokio_rustls::rustls::ServerConfig;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
 
-use super::auth::{Auth, AuthError};
-use super::routes::{Routes, text_response};
-use crate::config::WebConfig;
+use super::routes::Routes;
 
-/// Of one listener.
+/// Per listener.
 const MAX_CONNECTIONS: usize = 256;
-/// For a request's head, and for a handshake; a connection without a request is closed after it too.
+/// For request headers and for a TLS handshake; also closes a connection without a request.
 const HEADER_READ_TIMEOUT: Duration = Duration::from_secs(10);
-/// For a client to take what it asked for.
+/// For a client to read the response.
 const WRITE_TIMEOUT: Duration = Duration::from_secs(10);
-/// For a connection as a whole: a scraper just opens another.
+/// For a whole connection; scrapers reconnect.
 const CONNECTION_TIMEOUT: Duration = Duration::from_secs(15 * 60);
 const MAX_HEADER_BYTES: usize = 16 * 1024;
-/// Of one HTTP/2 connection: a scraper has one.
+/// Per HTTP/2 connection; a scraper uses one stream.
 const MAX_STREAMS: u32 = 8;
-/// How long responses under way may take after the stop.
+/// For responses in flight at the stop.
 const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(2);
-/// A pause when the system has no descriptor left for another connection.
+/// After an error of `accept`, for example when no file descriptor is left.
 const ACCEPT_RETRY_DELAY: Duration = Duration::from_millis(100);
 
-/// What every connection is served by.
-pub struct HttpContext {
-    pub routes: Arc<Routes>,
-    pub auth: Auth,
-    pub web: watch::Receiver<Arc<WebConfig>>,
-}
-
-impl HttpContext {
-    async fn answer(
-        &self,
-        request: Request<Incoming>,
-        scheme: &str,
-    ) -> Result<Response<Full<Bytes>>, Infallible> {
-        let web = Arc::clone(&self.web.borrow());
-        let mut answer = match self.auth.authorize(&web, request.headers()).await {
-            Ok(()) => self.routes.answer(request, scheme).await,
-            Err(refused) => refusal(refused),
-        };
-        for (name, value) in &web.headers {
-            let headers = answer.headers_mut();
-            if !headers.contains_key(name) {
-                headers.insert(name.clone(), value.clone());
+/// Binds `host:port`, or `:port` on every address of this host.
+///
+/// # Errors
+/// The address is invalid or cannot be bound.
+pub async fn bind(address: &str) -> io::Result<TcpListener> {
+    match address.strip_prefix(':') {
+        // An IPv6 socket accepts IPv4 too, but the host may have no IPv6.
+        Some(port) => match TcpListener::bind(format!("[::]:{port}")).await {
+            Err(error) if error.kind() != io::ErrorKind::AddrInUse => {
+                TcpListener::bind(format!("0.0.0.0:{port}")).await
             }
-        }
-        Ok(answer)
+            result => result,
+        },
+        None => TcpListener::bind(address).await,
     }
 }
 
-fn refusal(refused: AuthError) -> Response<Full<Bytes>> {
-    let (status, text) = match refused {
-        AuthError::RateLimited => (StatusCode::TOO_MANY_REQUESTS, "Too many requests.\n"),
-        AuthError::Unauthorized => (
-            StatusCode::UNAUTHORIZED,
-            "A name and a password are wanted.\n",
-        ),
-    };
-    let mut answer = text_response(status, text).map(Full::new);
-    if refused == AuthError::Unauthorized {
-        let realm =
-            HeaderValue::from_static("Basic realm=\"ccass-2fa-exporter\", charset=\"UTF-8\"");
-        answer.headers_mut().insert(WWW_AUTHENTICATE, realm);
-    }
-    answer
-}
-
-/// Serves on every listener until `stop`, then lets responses under way end, but not for long.
-pub async fn run(listeners: Vec<TcpListener>, site: Arc<HttpContext>, stop: CancellationToken) {
-    let mut loops = JoinSet::new();
+/// Serves on every listener until `stop`, and then completes responses in flight for at most
+/// [`SHUTDOWN_TIMEOUT`].
+pub async fn run(listeners: Vec<TcpListener>, routes: Arc<Routes>, stop: CancellationToken) {
+    let mut tasks = JoinSet::new();
     for listener in listeners {
-        loops.spawn(accept(listener, Arc::clone(&site), stop.clone()));
+        tasks.spawn(accept(listener, Arc::clone(&routes), stop.clone()));
     }
-    while loops.join_next().await.is_some() {}
+    while tasks.join_next().await.is_some() {}
 }
 
-async fn accept(listener: TcpListener, site: Arc<HttpContext>, stop: CancellationToken) {
+async fn accept(listener: TcpListener, routes: Arc<Routes>, stop: CancellationToken) {
     let graceful = GracefulShutdown::new();
     let mut connections = Connections::default();
-    loop {
-        let accepted = tokio::select! {
-            accepted = listener.accept() => accepted,
-            () = stop.cancelled() => break,
-        };
+    while let Some(accepted) = stop.run_until_cancelled(listener.accept()).await {
         match accepted {
             Ok((stream, _)) => {
-                let connection = connection(stream, Arc::clone(&site), graceful.watcher());
+                let connection = serve(stream, Arc::clone(&routes), graceful.watcher());
                 connections.add(async move {
-                    match timeout(CONNECTION_TIMEOUT, connection).await {
-                        Ok(Ok(())) | Err(_) => {}
-                        Ok(Err(error)) => debug!(error, "a client's connection ended badly"),
+                    if let Ok(Err(error)) = timeout(CONNECTION_TIMEOUT, connection).await {
+                        debug!(error = format!("{error:#}"), "connection failed");
                     }
                 });
             }
@@ -125,116 +90,92 @@ async fn accept(listener: TcpListener, site: Arc<HttpContext>, stop: Cancellatio
         }
     }
     drop(listener);
-    if timeout(SHUTDOWN_TIMEOUT, graceful.shutdown())
-        .await
-        .is_err()
-    {
-        debug!("abandoned responses that were under way");
+    let shutdown = timeout(SHUTDOWN_TIMEOUT, graceful.shutdown()).await;
+    if shutdown.is_err() {
+        debug!("aborted responses in flight at shutdown");
     }
 }
 
-/// One connection to its end.
-async fn connection(
-    stream: TcpStream,
-    site: Arc<HttpContext>,
-    watcher: Watcher,
-) -> Result<(), String> {
+async fn serve(stream: TcpStream, routes: Arc<Routes>, watcher: Watcher) -> anyhow::Result<()> {
     let mut stream = TimeoutStream::new(stream);
     stream.set_write_timeout(Some(WRITE_TIMEOUT));
     let stream = Box::pin(stream);
-    let tls = site
-        .web
-        .borrow()
-        .tls
-        .as_ref()
-        .map(|tls| Arc::clone(&tls.server));
-    let Some(tls) = tls else {
-        return http1(stream, site, "http", watcher).await;
-    };
-    // In a box, since a scraper may keep a connection for each target: without TLS they are small.
-    Box::pin(over_tls(stream, tls, site, watcher)).await
-}
-
-async fn over_tls<S>(
-    stream: S,
-    tls: Arc<ServerConfig>,
-    site: Arc<HttpContext>,
-    watcher: Watcher,
-) -> Result<(), String>
-where
-    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
-{
-    let handshake = timeout(HEADER_READ_TIMEOUT, TlsAcceptor::from(tls).accept(stream)).await;
-    let session = handshake
-        .map_err(|_| "no handshake in time".to_owned())?
-        .map_err(|error| error.to_string())?;
-    match session.get_ref().1.alpn_protocol() {
-        Some(b"h2") => http2(session, site, watcher).await,
-        _ => http1(session, site, "https", watcher).await,
+    let web = Arc::clone(&routes.state.web.borrow());
+    match &web.tls {
+        None => http1(stream, routes, "http", watcher).await,
+        // Boxed, to keep the future of a plain connection small: a scraper may hold one per target.
+        Some(tls) => Box::pin(serve_tls(stream, Arc::clone(&tls.server), routes, watcher)).await,
     }
 }
 
-async fn http1<S>(
-    stream: S,
-    site: Arc<HttpContext>,
+async fn serve_tls(
+    stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    tls: Arc<ServerConfig>,
+    routes: Arc<Routes>,
+    watcher: Watcher,
+) -> anyhow::Result<()> {
+    let handshake = timeout(HEADER_READ_TIMEOUT, TlsAcceptor::from(tls).accept(stream)).await;
+    let session = handshake.context("TLS handshake timed out")??;
+    match session.get_ref().1.alpn_protocol() {
+        Some(b"h2") => http2(session, routes, watcher).await,
+        _ => http1(session, routes, "https", watcher).await,
+    }
+}
+
+async fn http1(
+    stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    routes: Arc<Routes>,
     scheme: &'static str,
     watcher: Watcher,
-) -> Result<(), String>
-where
-    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
-{
+) -> anyhow::Result<()> {
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(HEADER_READ_TIMEOUT)
         .max_buf_size(MAX_HEADER_BYTES)
-        .serve_connection(TokioIo::new(stream), service(site, scheme));
-    watcher
-        .watch(connection)
-        .await
-        .map_err(|error| error.to_string())
+        .serve_connection(TokioIo::new(stream), service(routes, scheme));
+    Ok(watcher.watch(connection).await?)
 }
 
-async fn http2<S>(stream: S, site: Arc<HttpContext>, watcher: Watcher) -> Result<(), String>
-where
-    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
-{
+async fn http2(
+    stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    routes: Arc<Routes>,
+    watcher: Watcher,
+) -> anyhow::Result<()> {
     let connection = http2::Builder::new(TokioExecutor::new())
         .timer(TokioTimer::new())
         .max_concurrent_streams(MAX_STREAMS)
         .max_header_list_size(MAX_HEADER_BYTES as u32)
         .keep_alive_interval(HEADER_READ_TIMEOUT)
         .keep_alive_timeout(HEADER_READ_TIMEOUT)
-        .serve_connection(TokioIo::new(stream), service(site, "https"));
-    watcher
-        .watch(connection)
-        .await
-        .map_err(|error| error.to_string())
+        .serve_connection(TokioIo::new(stream), service(routes, "https"));
+    Ok(watcher.watch(connection).await?)
 }
 
 fn service(
-    site: Arc<HttpContext>,
+    routes: Arc<Routes>,
     scheme: &'static str,
 ) -> impl HttpService<Incoming, ResBody = Full<Bytes>, Error = Infallible, Future: Send + 'static> {
     service_fn(move |request| {
-        let site = Arc::clone(&site);
-        async move { site.answer(request, scheme).await }
+        let routes = Arc::clone(&routes);
+        async move { Ok(routes.respond(request, scheme).await) }
     })
 }
 
-/// The connections of one listener, the oldest first.
+/// The connections of one listener.
 #[derive(Default)]
 struct Connections {
     tasks: JoinSet<()>,
+    /// The oldest first.
     order: VecDeque<AbortHandle>,
 }
 
 impl Connections {
-    /// Starts one more. Where there are too many, the oldest goes: a flood of idle ones then pushes
-    /// out itself, not the scraper that asks and is answered at once.
+    /// Spawns a connection. At the limit the oldest one is closed: a flood of idle connections then
+    /// evicts its own, and a scraper, which is answered at once, gets through.
     fn add(&mut self, connection: impl Future<Output = ()> + Send + 'static) {
         while self.tasks.try_join_next().is_some() {}
         if self.order.len() >= MAX_CONNECTIONS {
-            self.order.retain(|one| !one.is_finished());
+            self.order.retain(|task| !task.is_finished());
         }
         if self.order.len() >= MAX_CONNECTIONS
             && let Some(oldest) = self.order.pop_front()
@@ -242,21 +183,5 @@ impl Connections {
             oldest.abort();
         }
         self.order.push_back(self.tasks.spawn(connection));
-    }
-}
-
-/// Binds `address`, which is `host:port`, or `:port` for every address of this host.
-///
-/// # Errors
-/// The address cannot be understood or bound.
-pub async fn bind(address: &str) -> io::Result<TcpListener> {
-    match address.strip_prefix(':') {
-        // An IPv6 socket takes IPv4 too, where the host has IPv6 at all.
-        Some(port) => match TcpListener::bind(format!("[::]:{port}")).await {
-            Ok(listener) => Ok(listener),
-            Err(error) if error.kind() == io::ErrorKind::AddrInUse => Err(error),
-            Err(_) => TcpListener::bind(format!("0.0.0.0:{port}")).await,
-        },
-        None => TcpListener::bind(address).await,
     }
 }

@@ -1,16 +1,11 @@
-//! The exporter as a service: the scheduler probes, the listener tells.
+//! The long-running service. Its listeners, clock and stop signal come from outside.
 //!
-//! In: files to read, bound listeners, a clock and a stop, all from outside. Out: nothing until the
-//! stop.
-//!
-//! * `in_force`: what the files say; `reloader` replaces it; `readiness` follows a file of its own
-//! * `flights`: the probes under way, of the `scheduler` and of the `endpoint` `/probe`
-//! * `board`: the latest report of each target, which the `keeper` writes down; the `recorder` adds to
-//!   the evidence
-//! * `listener`: connections; `access`: who may ask; `routes`, `prefix`, `negotiation`: what they
-//!   are answered
+//! * `reload`: the active configuration and its replacement; `readiness` follows the readiness file.
+//! * `scheduler` and `probe_endpoint` (`/probe`) start probes, through `single_flight`.
+//! * `state`: what the tasks share; `report_store`: the latest reports and the saved histories.
+//! * `recorder`: writes evidence.
+//! * `listener`, `auth`, `routes`, `prefix`, `negotiation`, `request`, `response`: the HTTP side.
 
-mod active_config;
 mod auth;
 mod listener;
 mod negotiation;
@@ -20,127 +15,92 @@ mod readiness;
 mod recorder;
 mod reload;
 mod report_store;
+mod request;
+mod response;
 mod routes;
 mod scheduler;
 mod single_flight;
-mod state_writer;
+mod state;
+mod task;
 
 use std::sync::Arc;
 
 use tokio::net::TcpListener;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use crate::clock::Clock;
 use crate::config::WebConfig;
 use crate::evidence::Ledger;
-use crate::render::metrics::{Evidence, ReadinessState, Reload};
 use crate::state_file::StateFile;
-pub use active_config::{ActiveConfig, Files};
 use auth::Auth;
-use listener::HttpContext;
 pub use listener::bind;
 pub use prefix::Prefix;
-use probe_endpoint::ProbeEndpoint;
-pub use reload::Request as ReloadRequest;
-use reload::{RELOAD_QUEUE_SIZE, Reloader};
-use report_store::ReportStore;
+use probe_endpoint::ProbeHandler;
+use reload::Reloader;
+pub use reload::{ActiveConfig, Files, ReloadRequest, reload_channel};
 use routes::Routes;
+use state::ServiceState;
 
-/// What a service is given.
 pub struct Service {
     pub files: Files,
-    /// What the files said at the start.
+    /// The configuration at startup; a reload reads `files` again.
     pub active: Arc<ActiveConfig>,
     pub web: Arc<WebConfig>,
     pub listeners: Vec<TcpListener>,
     pub prefix: Prefix,
-    pub memory: Option<StateFile>,
-    pub evidence: Option<Ledger>,
+    /// State and evidence are absent without a data directory.
+    pub state_file: Option<StateFile>,
+    pub ledger: Option<Ledger>,
     pub clock: Clock,
+    pub reload: mpsc::Sender<ReloadRequest>,
+    pub reload_requests: mpsc::Receiver<ReloadRequest>,
     pub stop: CancellationToken,
 }
 
-/// A way to ask for a reload, and its other end.
-pub fn reloads() -> (mpsc::Sender<ReloadRequest>, mpsc::Receiver<ReloadRequest>) {
-    mpsc::channel(RELOAD_QUEUE_SIZE)
-}
-
-/// Probes on schedule, serves, keeps the memory in its file and records evidence, until the stop; it then ends within
-/// two seconds or so.
-pub async fn run(
-    service: Service,
-    (reload, requests): (mpsc::Sender<ReloadRequest>, mpsc::Receiver<ReloadRequest>),
-) {
-    let Service {
-        files,
-        active,
-        web,
-        listeners,
-        prefix,
-        memory,
-        evidence,
-        clock,
-        stop,
-    } = service;
-    let history = memory.as_ref().map(StateFile::load_or_quarantine);
-    let store = ReportStore::of(&active.config.targets, &history.unwrap_or_default());
-    let store = Arc::new(store);
-    let active = watch::Sender::new(active);
-    let web = watch::Sender::new(web);
-    let readiness_state = watch::Sender::new(ReadinessState::default());
-    let told = watch::Sender::new(Evidence::default());
-    let outcome = watch::Sender::new(Reload::Successful);
+/// Runs every task of the service until the stop, and returns about two seconds after it at the
+/// latest.
+pub async fn run(service: Service) {
+    let stop = service.stop;
+    let saved = service
+        .state_file
+        .as_ref()
+        .map(StateFile::load_or_quarantine);
+    let state = Arc::new(ServiceState::new(
+        service.active,
+        service.web,
+        &saved.unwrap_or_default(),
+        service.clock,
+    ));
+    let (reports, recorder_reports) = mpsc::channel(recorder::MAX_QUEUED);
+    let reports = service.ledger.is_some().then_some(reports);
     let routes = Routes {
-        active: active.subscribe(),
-        store: Arc::clone(&store),
-        endpoint: ProbeEndpoint::new(),
-        reload,
-        reloaded: outcome.subscribe(),
-        readiness_state: readiness_state.subscribe(),
-        evidence: told.subscribe(),
-        prefix,
-        clock,
-    };
-    let site = Arc::new(HttpContext {
-        routes: Arc::new(routes),
+        state: Arc::clone(&state),
         auth: Auth::new(),
-        web: web.subscribe(),
-    });
-    let keeping = async {
-        if let Some(file) = memory {
-            state_writer::run(file, Arc::clone(&store), stop.clone()).await;
+        probe_handler: ProbeHandler::new(),
+        reload: service.reload,
+        prefix: service.prefix,
+    };
+    let persistence = async {
+        if let Some(file) = service.state_file {
+            state.reports.persist(file, stop.clone()).await;
         }
     };
-    let recording_in_force = active.subscribe();
-    let counting = readiness::run(active.subscribe(), readiness_state, stop.clone());
-    let (records, recorded) = recorder::channel();
-    let records = evidence.is_some().then_some(records);
-    let recording = async {
-        if let Some(ledger) = evidence {
-            recorder::run(ledger, recorded, recording_in_force, told, stop.clone()).await;
+    let recorder = async {
+        if let Some(ledger) = service.ledger {
+            recorder::run(ledger, &state, recorder_reports, stop.clone()).await;
         }
     };
-    let probing = scheduler::run(
-        active.subscribe(),
-        Arc::clone(&store),
-        records,
-        stop.clone(),
-    );
     let reloader = Reloader {
-        files,
-        store: Arc::clone(&store),
-        active,
-        web,
-        outcome,
-        clock,
+        files: service.files,
+        state: Arc::clone(&state),
     };
     tokio::join!(
-        keeping,
-        recording,
-        counting,
-        probing,
-        reloader.run(requests, stop.clone()),
-        listener::run(listeners, site, stop.clone())
+        persistence,
+        recorder,
+        readiness::run(&state, stop.clone()),
+        scheduler::run(Arc::clone(&state), reports, stop.clone()),
+        reloader.run(service.reload_requests, stop.clone()),
+        listener::run(service.listeners, Arc::new(routes), stop.clone())
     );
 }

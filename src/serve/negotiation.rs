@@ -1,5 +1,4 @@
-//! What a client takes: the format of an exposition, and whether a body may be compressed
-//! (RFC 9110, 12.4 and 12.5).
+//! Content negotiation (RFC 9110, 12.4 and 12.5): the exposition format, and gzip.
 
 use std::io::Write as _;
 
@@ -11,7 +10,6 @@ use hyper::header::{ACCEPT, ACCEPT_ENCODING, HeaderName};
 
 use crate::render::metrics::Format;
 
-/// A format, and how its media type is written.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NegotiatedFormat {
     pub format: Format,
@@ -19,56 +17,51 @@ pub struct NegotiatedFormat {
 }
 
 const OPENMETRICS: &str = "application/openmetrics-text";
-/// Smaller bodies do not get smaller.
+/// Smaller bodies do not shrink.
 const MIN_COMPRESS_SIZE: usize = 1024;
 
-/// The format that the client prefers of those there are: OpenMetrics only where it is asked for by
-/// name, else the text format, whatever is asked for.
+/// The format that the client prefers: OpenMetrics only if it is accepted by name, otherwise the
+/// text format, even if that is not accepted.
 pub fn format(headers: &HeaderMap) -> NegotiatedFormat {
-    let accepted = list(headers, ACCEPT);
+    let accepted = accepted(headers, ACCEPT);
     let best = accepted
         .iter()
-        .filter_map(|range| Some((candidate(range)?, range.quality)))
+        .filter_map(|range| Some((negotiated(range)?, range.quality)))
         .filter(|(_, quality)| *quality > 0.0)
-        // The first of the best.
+        // The first of those with the highest quality.
         .reduce(|best, next| if next.1 > best.1 { next } else { best });
-    best.map_or_else(
-        || chosen(Format::Text, "0.0.4", false),
-        |(chosen, _)| chosen,
-    )
+    best.map_or_else(|| text_format(""), |(format, _)| format)
 }
 
-fn candidate(range: &Range) -> Option<NegotiatedFormat> {
-    let version = range.parameter("version");
-    let names_escaping = range.parameter("escaping").is_some();
-    match (range.name.as_str(), version) {
-        (OPENMETRICS, None | Some("1.0.0")) => {
-            Some(chosen(Format::OpenMetrics, "1.0.0", names_escaping))
-        }
-        (OPENMETRICS, Some("0.0.1")) => Some(chosen(Format::OpenMetrics, "0.0.1", names_escaping)),
-        ("text/plain" | "text/*" | "*/*", _) => Some(chosen(Format::Text, "0.0.4", names_escaping)),
+fn negotiated(range: &Accepted) -> Option<NegotiatedFormat> {
+    // The metric names need no escaping; a client that asks for a scheme gets the simplest.
+    let escaping = match range.parameter("escaping") {
+        Some(_) => "; escaping=underscores",
+        None => "",
+    };
+    match (range.name.as_str(), range.parameter("version")) {
+        (OPENMETRICS, None) => Some(openmetrics("1.0.0", escaping)),
+        (OPENMETRICS, Some(version @ ("0.0.1" | "1.0.0"))) => Some(openmetrics(version, escaping)),
+        ("text/plain" | "text/*" | "*/*", _) => Some(text_format(escaping)),
         _ => None,
     }
 }
 
-/// Our names need no escaping in any of its schemes; who names one is told the plainest.
-fn chosen(format: Format, version: &str, names_escaping: bool) -> NegotiatedFormat {
-    let name = match format {
-        Format::Text => "text/plain",
-        Format::OpenMetrics => OPENMETRICS,
-    };
-    let escaping = if names_escaping {
-        "; escaping=underscores"
-    } else {
-        ""
-    };
+fn openmetrics(version: &str, escaping: &str) -> NegotiatedFormat {
     NegotiatedFormat {
-        format,
-        media_type: format!("{name}; version={version}; charset=utf-8{escaping}"),
+        format: Format::OpenMetrics,
+        media_type: format!("{OPENMETRICS}; version={version}; charset=utf-8{escaping}"),
     }
 }
 
-/// `body` compressed, where the client takes that and it is worth it.
+fn text_format(escaping: &str) -> NegotiatedFormat {
+    NegotiatedFormat {
+        format: Format::Text,
+        media_type: format!("text/plain; version=0.0.4; charset=utf-8{escaping}"),
+    }
+}
+
+/// The compressed body, if the client accepts gzip and the body is large enough.
 pub fn compress(headers: &HeaderMap, body: &[u8]) -> Option<Bytes> {
     if body.len() < MIN_COMPRESS_SIZE || !accepts_gzip(headers) {
         return None;
@@ -79,64 +72,65 @@ pub fn compress(headers: &HeaderMap, body: &[u8]) -> Option<Bytes> {
 }
 
 fn accepts_gzip(headers: &HeaderMap) -> bool {
-    let codings = list(headers, ACCEPT_ENCODING);
+    let codings = accepted(headers, ACCEPT_ENCODING);
     let quality = |name: &str| {
-        let range = codings.iter().find(|range| range.name == name);
-        range.map(|range| range.quality)
+        let coding = codings.iter().find(|coding| coding.name == name);
+        coding.map(|coding| coding.quality)
     };
     let gzip = quality("gzip").or_else(|| quality("*")).unwrap_or(0.0);
     gzip > 0.0 && gzip >= quality("identity").unwrap_or(0.0)
 }
 
-/// One member of a list of ranges.
-struct Range {
-    /// Lower case.
+/// One element of an Accept or Accept-Encoding header.
+struct Accepted {
+    /// In lower case.
     name: String,
     parameters: Vec<(String, String)>,
+    /// 0 (not accepted) to 1.
     quality: f32,
 }
 
-impl Range {
+impl Accepted {
+    fn parse(element: &str) -> Self {
+        let mut parts = element.split(';').map(str::trim);
+        let name = parts.next().unwrap_or_default().to_ascii_lowercase();
+        let parameters = parts
+            .filter_map(|part| part.split_once('='))
+            .map(|(name, value)| {
+                let value = value.trim().trim_matches('"');
+                (name.trim().to_ascii_lowercase(), value.to_owned())
+            })
+            .collect();
+        let mut accepted = Self {
+            name,
+            parameters,
+            quality: 1.0,
+        };
+        if let Some(quality) = accepted.parameter("q") {
+            let quality = quality.parse().unwrap_or(0.0);
+            let is_valid = (0.0..=1.0).contains(&quality);
+            accepted.quality = if is_valid { quality } else { 0.0 };
+        }
+        accepted
+    }
+
     fn parameter(&self, name: &str) -> Option<&str> {
         let mut parameters = self.parameters.iter();
-        let (_, value) = parameters.find(|(one, _)| one == name)?;
+        let (_, value) = parameters.find(|(parameter, _)| parameter == name)?;
         Some(value)
     }
 }
 
-/// The members of a header over all its lines; what cannot be read counts as not wanted.
-fn list(headers: &HeaderMap, name: HeaderName) -> Vec<Range> {
+/// The elements of every header of that name.
+fn accepted(headers: &HeaderMap, name: HeaderName) -> Vec<Accepted> {
     headers
         .get_all(name)
         .iter()
         .filter_map(|value| value.to_str().ok())
         .flat_map(|value| value.split(','))
-        .filter(|member| !member.trim().is_empty())
-        .map(range)
+        .filter(|element| !element.trim().is_empty())
+        .map(Accepted::parse)
         .collect()
-}
-
-fn range(member: &str) -> Range {
-    let mut parts = member.split(';').map(str::trim);
-    let name = parts.next().unwrap_or_default().to_ascii_lowercase();
-    let parameters: Vec<(String, String)> = parts
-        .filter_map(|part| part.split_once('='))
-        .map(|(name, value)| {
-            let value = value.trim().trim_matches('"');
-            (name.trim().to_ascii_lowercase(), value.to_owned())
-        })
-        .collect();
-    let quality = parameters.iter().find(|(name, _)| name == "q");
-    let quality = match quality.map(|(_, value)| value.parse::<f32>()) {
-        None => 1.0,
-        Some(Ok(quality)) if (0.0..=1.0).contains(&quality) => quality,
-        Some(_) => 0.0,
-    };
-    Range {
-        name,
-        parameters,
-        quality,
-    }
 }
 
 #[cfg(test)]
@@ -148,11 +142,11 @@ mod tests {
     }
 
     #[test]
-    fn the_format_is_the_one_that_the_client_likes_best() {
+    fn format_is_the_one_the_client_prefers() {
         let text = "text/plain; version=0.0.4; charset=utf-8";
         let open = "application/openmetrics-text; version=1.0.0; charset=utf-8";
         let escaped = "; escaping=underscores";
-        for (accept, told) in [
+        for (accept, expected) in [
             ("", text.to_owned()),
             ("*/*", text.to_owned()),
             ("text/html", text.to_owned()),
@@ -199,14 +193,14 @@ mod tests {
         ] {
             assert_eq!(
                 format(&headers(ACCEPT, accept)).media_type,
-                told,
+                expected,
                 "{accept}"
             );
         }
     }
 
     #[test]
-    fn a_body_is_compressed_for_who_takes_gzip() {
+    fn body_is_compressed_for_clients_that_accept_gzip() {
         let body = vec![b'x'; 4096];
         for (accept, compressed) in [
             ("", false),

@@ -1,43 +1,26 @@
-//! The prefix: where the routes lie, and how the outside knows them.
+//! The path prefix of all routes, and the URL under which the exporter is reachable from outside.
 
 use url::Url;
 
 /// `--web.external-url` and `--web.route-prefix`.
 #[derive(Clone, Debug, Default)]
 pub struct Prefix {
-    /// Without a slash at its end; empty where the routes lie at the root.
+    /// Empty, or a path with a leading and no trailing slash.
     prefix: String,
     external: Option<Url>,
 }
 
 impl Prefix {
-    /// The prefix is the path of `external`, unless `prefix` says another.
+    /// The prefix is the path of `external`, unless `prefix` is given.
     ///
     /// # Errors
-    /// What is wrong with either, and which flag it is.
+    /// A message that names the invalid flag.
     pub fn new(external: Option<&str>, prefix: Option<&str>) -> Result<Self, String> {
-        let external = external
-            .map(|text| {
-                let wrong = || {
-                    format!(
-                        "--web.external-url: {text:?} is not an address; write for example \
-                         https://monitoring.example.com/ccass-2fa/"
-                    )
-                };
-                let url = Url::parse(text).map_err(|_| wrong())?;
-                let whole = matches!(url.scheme(), "http" | "https")
-                    && url.has_host()
-                    && url.query().is_none()
-                    && url.fragment().is_none()
-                    && url.username().is_empty()
-                    && url.password().is_none();
-                whole.then_some(url).ok_or_else(wrong)
-            })
-            .transpose()?;
+        let external = external.map(external_url).transpose()?;
         let path = prefix.or(external.as_ref().map(Url::path)).unwrap_or("/");
         let trimmed = path.trim_matches('/');
-        let plain = |c: char| c.is_ascii_alphanumeric() || "/-._~".contains(c);
-        if !trimmed.chars().all(plain) || trimmed.split('/').any(|part| part == "..") {
+        let is_plain = |c: char| c.is_ascii_alphanumeric() || "/-._~".contains(c);
+        if !trimmed.chars().all(is_plain) || trimmed.split('/').any(|part| part == "..") {
             return Err(format!(
                 "--web.route-prefix: {path:?} is not a path; write for example /ccass-2fa"
             ));
@@ -51,24 +34,24 @@ impl Prefix {
         })
     }
 
-    /// What of `path` lies below the prefix; it begins with a slash.
+    /// `path` without the prefix, with a leading slash.
     pub fn strip<'a>(&self, path: &'a str) -> Option<&'a str> {
-        let strip = path.strip_prefix(self.prefix.as_str())?;
-        strip.starts_with('/').then_some(strip)
+        let rest = path.strip_prefix(self.prefix.as_str())?;
+        rest.starts_with('/').then_some(rest)
     }
 
-    /// Where somebody is to go who asks for the root, or for the prefix without its slash.
+    /// Where to redirect a request for `/`, or for the prefix without its trailing slash.
     pub fn root_redirect(&self, path: &str) -> Option<String> {
-        let lost = !self.prefix.is_empty() && (path == "/" || path == self.prefix);
-        lost.then(|| self.path("/"))
+        let is_root = !self.prefix.is_empty() && (path == "/" || path == self.prefix);
+        is_root.then(|| self.path("/"))
     }
 
-    /// The path of a route as a client writes it.
+    /// The path of a route, with the prefix.
     pub fn path(&self, route: &str) -> String {
         format!("{}{route}", self.prefix)
     }
 
-    /// Scheme and authority by which the outside knows this exporter.
+    /// The scheme and authority of the external URL.
     pub fn external(&self) -> Option<(String, String)> {
         let url = self.external.as_ref()?;
         let host = url.host_str()?;
@@ -77,12 +60,29 @@ impl Prefix {
     }
 }
 
+fn external_url(text: &str) -> Result<Url, String> {
+    let is_valid = |url: &Url| {
+        matches!(url.scheme(), "http" | "https")
+            && url.has_host()
+            && url.query().is_none()
+            && url.fragment().is_none()
+            && url.username().is_empty()
+            && url.password().is_none()
+    };
+    Url::parse(text).ok().filter(is_valid).ok_or_else(|| {
+        format!(
+            "--web.external-url: {text:?} is not an http or https URL without query and credentials; \
+             write for example https://monitoring.example.com/ccass-2fa/"
+        )
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn the_prefix_is_the_external_addresss_path_unless_it_is_named() {
+    fn prefix_is_the_path_of_the_external_url_unless_given() {
         for (external, prefix, root_redirect) in [
             (None, None, "/"),
             (Some("https://mon.example/"), None, "/"),
@@ -103,7 +103,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_address_is_told() {
+    fn invalid_urls_and_prefixes_are_rejected() {
         for (external, prefix) in [
             (Some("mon.example"), None),
             (Some("ftp://mon.example/"), None),

@@ -1,80 +1,65 @@
-//! Follows the readiness file: whoever keeps it replaces it when they like. What cannot be read
-//! leaves the last good data, whose age shows.
+//! Polls the readiness file and reads it when it changes. If the file is invalid, the last valid
+//! counts stay, with their age.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::watch;
-use tokio::time::{MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
-use tracing::{error, info, warn};
+use tracing::{info, warn};
 
-use super::active_config::ActiveConfig;
+use super::state::ServiceState;
+use super::task::{poll_interval, run_blocking};
 use crate::config::FileSnapshot;
-use crate::readiness::{Readiness, Source};
-use crate::render::metrics::ReadinessState;
+use crate::readiness::{Readiness, ReadinessError, ReadinessState};
 
 const POLL_INTERVAL: Duration = Duration::from_secs(2);
 
-/// Reads the file that is in force whenever it changed, until `stop`.
-pub async fn run(
-    active: watch::Receiver<Arc<ActiveConfig>>,
-    readiness_state: watch::Sender<ReadinessState>,
-    stop: CancellationToken,
-) {
-    let mut look = interval(POLL_INTERVAL);
-    look.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let mut seen: Option<FileSnapshot> = None;
-    loop {
-        tokio::select! {
-            _ = look.tick() => {}
-            () = stop.cancelled() => return,
-        }
-        let source = active.borrow().config.readiness.clone();
-        let Some(source) = source else {
-            if seen.take().is_some() {
-                readiness_state.send_replace(ReadinessState::default());
+/// Follows the file of the active configuration until `stop`.
+pub async fn run(state: &ServiceState, stop: CancellationToken) {
+    let mut ticks = poll_interval(POLL_INTERVAL);
+    let mut last: Option<FileSnapshot> = None;
+    while stop.run_until_cancelled(ticks.tick()).await.is_some() {
+        let source = state.active.borrow().config.readiness.clone();
+        let Some(path) = source.map(|source| source.path) else {
+            if last.take().is_some() {
+                state.readiness.send_replace(ReadinessState::default());
             }
             continue;
         };
-        let (path, before) = (source.path.clone(), seen.clone());
-        let read = tokio::task::spawn_blocking(move || {
-            let now = FileSnapshot::take(path);
-            (before.as_ref() != Some(&now)).then(|| (Readiness::read(&now.path), now))
+        let previous = last.clone();
+        let read = run_blocking("readiness", move || {
+            let current = FileSnapshot::take(path);
+            (previous.as_ref() != Some(&current)).then(|| (Readiness::read(&current.path), current))
         });
-        match read.await {
-            Ok(None) => {}
-            Ok(Some((read, now))) => {
-                let moved = seen.as_ref().is_some_and(|seen| seen.path != now.path);
-                tell(&readiness_state, &source, read, moved);
-                seen = Some(now);
-            }
-            Err(cause) => error!(%cause, "reading broke: this is a defect, please report it"),
+        if let Some(Some((result, current))) = read.await {
+            let is_other_file = last.is_some_and(|last| last.path != current.path);
+            update(&state.readiness, result, &current, is_other_file);
+            last = Some(current);
         }
     }
 }
 
-fn tell(
-    readiness_state: &watch::Sender<ReadinessState>,
-    source: &Source,
-    read: Result<Readiness, crate::readiness::ReadinessError>,
-    moved: bool,
+fn update(
+    state: &watch::Sender<ReadinessState>,
+    result: Result<Readiness, ReadinessError>,
+    file: &FileSnapshot,
+    is_other_file: bool,
 ) {
-    let path = source.path.display();
-    match read {
+    let path = file.path.display();
+    match result {
         Ok(readiness) => {
-            info!(%path, "the readiness file is read");
-            readiness_state.send_replace(ReadinessState {
+            info!(%path, "readiness file loaded");
+            state.send_replace(ReadinessState {
                 readiness: Some(readiness),
                 is_readable: true,
             });
         }
-        Err(cause) => {
-            warn!(%path, %cause, "the readiness file cannot be used; the last good data stays");
-            readiness_state.send_modify(|readiness_state| {
-                readiness_state.is_readable = false;
-                if moved {
-                    readiness_state.readiness = None;
+        Err(error) => {
+            warn!(%path, %error, "cannot load the readiness file, keeping the last valid counts");
+            state.send_modify(|state| {
+                state.is_readable = false;
+                if is_other_file {
+                    state.readiness = None;
                 }
             });
         }

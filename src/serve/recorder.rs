@@ -1,7 +1,7 @@
-//! The recorder: what the scheduler's probes add to the evidence by themselves: each login target's
-//! first good probe of a Hong Kong day, and where its outages begin and end.
+//! Records evidence of the scheduler's probes: each login target's first successful probe of a Hong
+//! Kong day, and the beginning and end of its outages.
 //!
-//! What cannot be written waits, in order and bounded, and is tried again; probing never waits for it.
+//! Records that cannot be written are queued, in order and bounded, and retried. Probes never wait.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
@@ -10,69 +10,62 @@ use std::time::Duration;
 use jiff::Timestamp;
 use jiff::civil::Date;
 use tokio::sync::{mpsc, watch};
-use tokio::time::{MissedTickBehavior, interval, timeout};
+use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
-use super::active_config::ActiveConfig;
+use super::state::ServiceState;
+use super::task::{poll_interval, run_blocking};
 use crate::calendar::date_at;
 use crate::config::Target;
 use crate::evidence::{
-    Content, EvidenceState, Failure, Ledger, LedgerError, Origin, Outage, OutageEnd, Verification,
+    Content, EvidenceState, Failure, Ledger, LedgerError, LedgerStatus, Origin, Outage, OutageEnd,
+    Verification,
 };
-use crate::render::metrics::Evidence;
 use crate::report::Report;
 
-/// Reports that wait for the recorder, and records that wait for the disk.
-const MAX_QUEUED_REPORTS: usize = 4096;
-/// How often the files are looked at, and how often what waits is tried again.
+/// Of reports that wait for the recorder, and of records that wait for the disk.
+pub const MAX_QUEUED: usize = 4096;
 const POLL_INTERVAL: Duration = Duration::from_secs(2);
 const POLLS_BETWEEN_RETRIES: u32 = 5;
-/// What the last records may take at the stop.
+/// For the last records after the stop.
 const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// The way to the recorder, and its other end.
-pub fn channel() -> (mpsc::Sender<Arc<Report>>, mpsc::Receiver<Arc<Report>>) {
-    mpsc::channel(MAX_QUEUED_REPORTS)
-}
-
-/// Records what the reports show, until `stop`.
+/// Records what the reports show until `stop`, and follows what other processes add to the ledger.
 pub async fn run(
     ledger: Ledger,
+    state: &ServiceState,
     mut reports: mpsc::Receiver<Arc<Report>>,
-    active: watch::Receiver<Arc<ActiveConfig>>,
-    told: watch::Sender<Evidence>,
     stop: CancellationToken,
 ) {
     let mut recorder = Recorder {
         ledger,
-        told,
+        status: &state.ledger,
         trackers: OutageTrackers::default(),
-        waiting: VecDeque::new(),
+        queue: VecDeque::new(),
         is_failing: false,
     };
-    recorder.told.send_modify(|told| told.errors = Some(0));
-    let targets = active.borrow().config.targets.clone();
+    let targets = state.active_config().config.targets.clone();
+    state
+        .ledger
+        .send_modify(|status| status.write_errors = Some(0));
     recorder.catch_up().await;
-    recorder.begin(&targets);
-    let mut look = interval(POLL_INTERVAL);
-    look.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let mut looks = 0_u32;
+    recorder.resume(&targets);
+    let mut ticks = poll_interval(POLL_INTERVAL);
+    let mut polls = 0_u32;
     loop {
         tokio::select! {
             report = reports.recv() => {
                 let Some(report) = report else { break };
-                recorder.take(&report);
-                while let Ok(report) = reports.try_recv() {
-                    recorder.take(&report);
-                }
-                if !recorder.waiting.is_empty() && !recorder.is_failing {
+                recorder.observe(&report);
+                recorder.observe_all(&mut reports);
+                if !recorder.is_failing {
                     recorder.write().await;
                 }
             }
-            _ = look.tick() => {
-                looks = looks.wrapping_add(1);
-                if !recorder.waiting.is_empty() && looks.is_multiple_of(POLLS_BETWEEN_RETRIES) {
+            _ = ticks.tick() => {
+                polls = polls.wrapping_add(1);
+                if polls.is_multiple_of(POLLS_BETWEEN_RETRIES) {
                     recorder.write().await;
                 }
                 recorder.catch_up().await;
@@ -80,139 +73,138 @@ pub async fn run(
             () = stop.cancelled() => break,
         }
     }
-    while let Ok(report) = reports.try_recv() {
-        recorder.take(&report);
-    }
-    if !recorder.waiting.is_empty() {
-        let _ = timeout(SHUTDOWN_TIMEOUT, recorder.write()).await;
-    }
-    if !recorder.waiting.is_empty() {
+    recorder.observe_all(&mut reports);
+    let _ = timeout(SHUTDOWN_TIMEOUT, recorder.write()).await;
+    if !recorder.queue.is_empty() {
+        let records = recorder.queue.len();
         error!(
-            records = recorder.waiting.len(),
-            "evidence is lost by the stop: the disk did not take it"
+            records,
+            "evidence lost at shutdown, queued records could not be written"
         );
     }
 }
 
-struct Recorder {
+struct Recorder<'a> {
     ledger: Ledger,
-    told: watch::Sender<Evidence>,
+    status: &'a watch::Sender<LedgerStatus>,
     trackers: OutageTrackers,
-    waiting: VecDeque<Content>,
+    queue: VecDeque<Content>,
     is_failing: bool,
 }
 
-impl Recorder {
-    /// Goes on from what earlier processes recorded.
-    fn begin(&mut self, targets: &[Arc<Target>]) {
-        let told = self.told.borrow();
-        let Some(standing) = &told.standing else {
-            return;
-        };
+impl Recorder<'_> {
+    /// Continues from what earlier processes recorded.
+    fn resume(&mut self, targets: &[Arc<Target>]) {
+        let status = self.status.borrow();
+        let Some(state) = &status.state else { return };
         for target in targets {
             let key = (target.name.clone(), target.url.to_string());
             let tracker = self.trackers.0.entry(key).or_default();
-            tracker.day = standing.last_day(target);
-            tracker.outage = standing.open_outage(target).cloned();
+            tracker.last_day = state.last_day(target);
+            tracker.outage = state.open_outage(target).cloned();
         }
     }
 
-    fn take(&mut self, report: &Report) {
-        for content in self.trackers.take(report) {
-            if self.waiting.len() >= MAX_QUEUED_REPORTS {
-                error!("evidence is lost: too much of it waits for the disk");
-                self.waiting.pop_front();
-                self.failed();
+    fn observe_all(&mut self, reports: &mut mpsc::Receiver<Arc<Report>>) {
+        while let Ok(report) = reports.try_recv() {
+            self.observe(&report);
+        }
+    }
+
+    fn observe(&mut self, report: &Report) {
+        for content in self.trackers.observe(report) {
+            if self.queue.len() >= MAX_QUEUED {
+                error!("evidence lost, the queue is full");
+                self.queue.pop_front();
+                self.count_error();
             }
-            self.waiting.push_back(content);
+            self.queue.push_back(content);
         }
     }
 
     async fn write(&mut self) {
-        let contents: Vec<Content> = self.waiting.iter().cloned().collect();
+        if self.queue.is_empty() {
+            return;
+        }
+        let contents: Vec<Content> = self.queue.iter().cloned().collect();
         let ledger = self.ledger.clone();
-        let written = tokio::task::spawn_blocking(move || ledger.append(&contents)).await;
-        match written {
-            Ok(Ok(receipts)) => {
-                for receipt in &receipts {
-                    if let Some(content) = self.waiting.pop_front() {
-                        let subject = content.subject().unwrap_or_default();
-                        let number = receipt.head.number;
-                        info!(number, kind = content.kind(), subject, "recorded");
-                    }
+        match run_blocking("evidence", move || ledger.append(&contents)).await {
+            Some(Ok(receipts)) => {
+                let written = receipts.len().min(self.queue.len());
+                for (receipt, content) in receipts.iter().zip(self.queue.drain(..written)) {
+                    let subject = content.subject().unwrap_or_default();
+                    let number = receipt.head.number;
+                    info!(number, kind = content.kind(), subject, "evidence recorded");
                 }
                 if std::mem::take(&mut self.is_failing) {
-                    info!(records = receipts.len(), "evidence is recorded again");
+                    info!(records = written, "evidence writes recovered");
                 }
                 self.catch_up().await;
             }
-            Ok(Err(cause)) => {
-                self.failed();
+            Some(Err(error)) => {
+                self.count_error();
                 if !std::mem::replace(&mut self.is_failing, true) {
-                    error!(%cause, records = self.waiting.len(), "evidence cannot be recorded; it waits, and probing goes on");
+                    error!(%error, records = self.queue.len(), "cannot write evidence, records are queued");
                 }
             }
-            Err(cause) => {
-                self.failed();
-                error!(%cause, "recording broke: this is a defect, please report it");
-            }
+            None => self.count_error(),
         }
     }
 
-    fn failed(&self) {
-        self.told.send_modify(|told| {
-            told.errors = Some(told.errors.unwrap_or_default() + 1);
+    fn count_error(&self) {
+        self.status.send_modify(|status| {
+            status.write_errors = status.write_errors.map(|errors| errors + 1);
         });
     }
 
-    /// Reads what this and other programs have added.
+    /// Reads what this and other processes added to the ledger.
     async fn catch_up(&self) {
-        let before = self.told.borrow().standing.clone().unwrap_or_default();
-        let known = before.faults;
+        let before = self.status.borrow().state.clone();
+        let is_first = before.is_none();
+        let before = before.unwrap_or_default();
+        let known_faults = before.faults;
         let ledger = self.ledger.clone();
-        let read =
-            tokio::task::spawn_blocking(move || -> Result<Option<EvidenceState>, LedgerError> {
-                if before.is_current(&ledger) {
-                    return Ok(None);
-                }
-                let mut standing = EvidenceState::clone(&before);
-                let changed = standing.catch_up(&ledger)?;
-                Ok(changed.then_some(standing))
-            });
-        match read.await {
-            Ok(Ok(None)) if self.told.borrow().standing.is_some() => {}
-            Ok(Ok(standing)) => {
-                let standing = Arc::new(standing.unwrap_or_default());
-                if standing.faults > known {
+        let read = move || -> Result<Option<EvidenceState>, LedgerError> {
+            if before.is_current(&ledger) {
+                return Ok(None);
+            }
+            let mut state = EvidenceState::clone(&before);
+            Ok(state.catch_up(&ledger)?.then_some(state))
+        };
+        match run_blocking("evidence", read).await {
+            Some(Ok(None)) if !is_first => {}
+            Some(Ok(state)) => {
+                let state = Arc::new(state.unwrap_or_default());
+                if state.faults > known_faults {
                     error!(
-                        faults = standing.faults,
-                        "the evidence is not as it was written: evidence check names what was altered or cut off"
+                        faults = state.faults,
+                        "evidence was altered or cut off, run `evidence check` for details"
                     );
                 }
-                self.told.send_modify(|told| told.standing = Some(standing));
+                self.status.send_modify(|status| status.state = Some(state));
             }
-            Ok(Err(cause)) => warn!(%cause, "the evidence cannot be read"),
-            Err(cause) => error!(%cause, "reading broke: this is a defect, please report it"),
+            Some(Err(error)) => warn!(%error, "cannot read the evidence"),
+            None => {}
         }
     }
 }
 
-/// What is noted of each target, by its name and address.
+/// By the name and URL of the target.
 #[derive(Default)]
 struct OutageTrackers(HashMap<(String, String), OutageTracker>);
 
 #[derive(Default)]
 struct OutageTracker {
     /// The day of the newest daily record.
-    day: Option<Date>,
-    /// A first failing probe, which is not yet an outage.
-    failing: Option<(Timestamp, Failure)>,
+    last_day: Option<Date>,
+    /// The first failed probe, which is not yet an outage.
+    first_failure: Option<(Timestamp, Failure)>,
     outage: Option<Outage>,
 }
 
 impl OutageTrackers {
-    /// What a report makes to be recorded.
-    fn take(&mut self, report: &Report) -> Vec<Content> {
+    /// Returns what to record of a report.
+    fn observe(&mut self, report: &Report) -> Vec<Content> {
         if !report.is_login() {
             return Vec::new();
         }
@@ -227,32 +219,27 @@ impl OutageTrackers {
 
 impl OutageTracker {
     fn on_success(&mut self, report: &Report) -> Vec<Content> {
-        let mut contents = Vec::new();
-        self.failing = None;
-        if let Some(outage) = self.outage.take() {
-            contents.push(Content::OutageEnded(OutageEnd {
-                outage,
-                until: report.started,
-            }));
-        }
+        self.first_failure = None;
+        let until = report.started;
+        let ended = self.outage.take();
+        let ended = ended.map(|outage| Content::OutageEnded(OutageEnd { outage, until }));
         let today = date_at(report.started);
-        if self.day != Some(today) {
-            self.day = Some(today);
+        let daily = (self.last_day.replace(today) != Some(today)).then(|| {
             let verification = Verification::of(report, Origin::Daily, None);
-            contents.push(Content::Verification(Box::new(verification)));
-        }
-        contents
+            Content::Verification(Box::new(verification))
+        });
+        ended.into_iter().chain(daily).collect()
     }
 
+    /// An outage begins with the second failed probe in a row, and dates from the first.
     fn on_failure(&mut self, report: &Report, failure: Failure) -> Option<Content> {
         if self.outage.is_some() {
             return None;
         }
-        // One lost probe is not an outage.
-        let (since, failure) = *self.failing.get_or_insert((report.started, failure));
-        if since == report.started {
+        let Some((since, failure)) = self.first_failure else {
+            self.first_failure = Some((report.started, failure));
             return None;
-        }
+        };
         let outage = Outage {
             target: report.target.clone(),
             url: report.url.clone(),
@@ -274,16 +261,16 @@ mod tests {
     }
 
     fn kinds(trackers: &mut OutageTrackers, reports: &[(&str, Option<Reason>)]) -> Vec<String> {
-        let taken = reports
+        let contents = reports
             .iter()
-            .flat_map(|(at, failure)| trackers.take(&report(at, *failure)));
-        taken.map(|content| content.kind().to_owned()).collect()
+            .flat_map(|(at, failure)| trackers.observe(&report(at, *failure)));
+        contents.map(|content| content.kind().to_owned()).collect()
     }
 
     #[test]
-    fn the_first_good_probe_of_each_hong_kong_day_is_recorded() {
+    fn first_successful_probe_of_each_hong_kong_day_is_recorded() {
         let mut trackers = OutageTrackers::default();
-        let told = kinds(
+        let recorded = kinds(
             &mut trackers,
             &[
                 ("2026-11-24T15:58:00Z", None),
@@ -294,19 +281,19 @@ mod tests {
                 ("2026-11-24T16:02:00Z", None),
             ],
         );
-        assert_eq!(told, ["verification", "verification"]);
+        assert_eq!(recorded, ["verification", "verification"]);
     }
 
     #[test]
-    fn an_outage_is_two_failing_probes_in_a_row_and_begins_with_the_first() {
+    fn outage_is_two_failures_in_a_row_and_dates_from_the_first() {
         let mut trackers = OutageTrackers::default();
-        trackers.take(&report("2026-11-24T01:00:00Z", None));
+        trackers.observe(&report("2026-11-24T01:00:00Z", None));
         assert!(
             trackers
-                .take(&report("2026-11-24T01:01:00Z", Some(Reason::DnsTimedOut)))
+                .observe(&report("2026-11-24T01:01:00Z", Some(Reason::DnsTimedOut)))
                 .is_empty()
         );
-        let began = trackers.take(&report("2026-11-24T01:02:00Z", Some(Reason::TcpRefused)));
+        let began = trackers.observe(&report("2026-11-24T01:02:00Z", Some(Reason::TcpRefused)));
         let [Content::OutageBegan(outage)] = began.as_slice() else {
             panic!("{began:?}");
         };
@@ -314,10 +301,10 @@ mod tests {
         assert_eq!(outage.failure.reason, Reason::DnsTimedOut);
         assert!(
             trackers
-                .take(&report("2026-11-24T01:03:00Z", Some(Reason::TcpRefused)))
+                .observe(&report("2026-11-24T01:03:00Z", Some(Reason::TcpRefused)))
                 .is_empty()
         );
-        let ended = trackers.take(&report("2026-11-24T01:04:00Z", None));
+        let ended = trackers.observe(&report("2026-11-24T01:04:00Z", None));
         let [Content::OutageEnded(end)] = ended.as_slice() else {
             panic!("{ended:?}");
         };
@@ -326,9 +313,9 @@ mod tests {
     }
 
     #[test]
-    fn one_lost_probe_is_no_outage() {
+    fn single_failed_probe_is_not_an_outage() {
         let mut trackers = OutageTrackers::default();
-        let told = kinds(
+        let recorded = kinds(
             &mut trackers,
             &[
                 ("2026-11-24T01:00:00Z", None),
@@ -338,6 +325,6 @@ mod tests {
                 ("2026-11-24T01:04:00Z", None),
             ],
         );
-        assert_eq!(told, ["verification"]);
+        assert_eq!(recorded, ["verification"]);
     }
 }

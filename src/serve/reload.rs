@@ -1,133 +1,149 @@
-//! The reloader: reads the files again when it is asked to, and puts them in force whole or not at
-//! all. What protects the listener is looked at each second besides, since certificates are replaced
-//! by programs that tell nobody.
+//! The active configuration and its reload, which replaces it as a whole or not at all.
+//!
+//! A reload is requested by SIGHUP or `POST /-/reload`. The web configuration and its certificates
+//! are also polled, because the programs that renew certificates do not notify the exporter.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::{mpsc, oneshot, watch};
-use tokio::time::{MissedTickBehavior, interval};
+use jiff::Timestamp;
+use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
-use super::active_config::{ActiveConfig, Files};
-use super::report_store::ReportStore;
+use super::single_flight::SingleFlight;
+use super::state::ServiceState;
+use super::task::{poll_interval, run_blocking};
 use crate::clock::Clock;
-use crate::config::{FileSnapshot, WebConfig};
-use crate::render::metrics::Reload;
+use crate::config::{Config, ConfigError, FileSnapshot, WebConfig};
+use crate::probe::{Engine, Roots};
 
-/// Who asks for a reload, and wants to know what became of it or not.
-pub type Request = Option<oneshot::Sender<Result<(), String>>>;
+/// Where to send the result of the reload, if the caller wants it.
+pub type ReloadRequest = Option<oneshot::Sender<Result<(), String>>>;
 
-/// As many may wait; a signal more changes nothing.
-pub const RELOAD_QUEUE_SIZE: usize = 8;
-
+/// Further requests are dropped: a queued one reads the same files.
+const QUEUE_SIZE: usize = 8;
 const POLL_INTERVAL: Duration = Duration::from_secs(1);
 
-/// What a reload replaces.
+pub fn reload_channel() -> (mpsc::Sender<ReloadRequest>, mpsc::Receiver<ReloadRequest>) {
+    mpsc::channel(QUEUE_SIZE)
+}
+
+/// The files of the command line; files that they name are read with them.
+#[derive(Clone, Debug, Default)]
+pub struct Files {
+    pub config: Option<PathBuf>,
+    pub web: Option<PathBuf>,
+}
+
+/// A validated configuration, with everything built from it that can fail.
+#[derive(Debug)]
+pub struct ActiveConfig {
+    pub config: Config,
+    pub loaded_at: Timestamp,
+    pub single_flight: SingleFlight,
+}
+
+impl Files {
+    /// Reads every file, including the root certificates of this host.
+    ///
+    /// # Errors
+    /// A file cannot be read or is invalid.
+    pub fn read(&self, clock: Clock) -> Result<(Arc<ActiveConfig>, Arc<WebConfig>), ConfigError> {
+        let config = Config::load(self.config.as_deref())?;
+        let web = WebConfig::load(self.web.as_deref())?;
+        let engine = Engine::new(&config.modules, &Roots::load(), config.site.clone(), clock);
+        let active = ActiveConfig {
+            config,
+            loaded_at: clock.now(),
+            single_flight: SingleFlight::new(engine),
+        };
+        Ok((Arc::new(active), Arc::new(web)))
+    }
+}
+
 pub struct Reloader {
     pub files: Files,
-    pub store: Arc<ReportStore>,
-    pub active: watch::Sender<Arc<ActiveConfig>>,
-    pub web: watch::Sender<Arc<WebConfig>>,
-    pub outcome: watch::Sender<Reload>,
-    pub clock: Clock,
+    pub state: Arc<ServiceState>,
 }
 
 impl Reloader {
-    /// Answers requests until `stop`.
-    pub async fn run(self, mut requests: mpsc::Receiver<Request>, stop: CancellationToken) {
-        let mut look = interval(POLL_INTERVAL);
-        look.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let mut seen = self.web.borrow().files.clone();
-        let mut reloads = true;
+    /// Handles requests until `stop`.
+    pub async fn run(self, mut requests: mpsc::Receiver<ReloadRequest>, stop: CancellationToken) {
+        let mut ticks = poll_interval(POLL_INTERVAL);
+        let mut web_files = self.state.web.borrow().files.clone();
+        let mut last_reload_succeeded = true;
         loop {
-            let request = tokio::select! {
-                request = requests.recv() => request,
-                _ = look.tick(), if self.files.web.is_some() => {
-                    let now = self.look(&seen).await;
-                    if now != seen {
-                        let read = self.read_web().await;
-                        self.tell(reloads && read.is_some());
-                        // What it names may be other files now.
-                        seen = read.unwrap_or(now);
+            tokio::select! {
+                request = requests.recv() => {
+                    let Some(reply) = request else { return };
+                    let result = self.reload().await;
+                    last_reload_succeeded = result.is_ok();
+                    if last_reload_succeeded {
+                        web_files.clone_from(&self.state.web.borrow().files);
                     }
-                    continue;
+                    self.state.is_reload_successful.send_replace(last_reload_succeeded);
+                    if let Some(reply) = reply {
+                        // The client may have disconnected.
+                        let _ = reply.send(result);
+                    }
+                }
+                _ = ticks.tick(), if self.files.web.is_some() => {
+                    let current = snapshot(&web_files).await;
+                    if current != web_files {
+                        let reloaded = self.reload_web().await;
+                        self.state.is_reload_successful.send_replace(last_reload_succeeded && reloaded.is_some());
+                        // A new configuration may name other files.
+                        web_files = reloaded.unwrap_or(current);
+                    }
                 }
                 () = stop.cancelled() => return,
-            };
-            let Some(answer) = request else { return };
-            let outcome = self.reload().await;
-            if outcome.is_ok() {
-                seen = self.web.borrow().files.clone();
-            }
-            reloads = outcome.is_ok();
-            self.tell(reloads);
-            if let Some(answer) = answer {
-                // Who asked may have gone.
-                let _ = answer.send(outcome);
             }
         }
-    }
-
-    fn tell(&self, is_good: bool) {
-        self.outcome.send_replace(if is_good {
-            Reload::Successful
-        } else {
-            Reload::Failed
-        });
     }
 
     async fn reload(&self) -> Result<(), String> {
-        let (files, clock) = (self.files.clone(), self.clock);
-        let read = tokio::task::spawn_blocking(move || files.read(clock)).await;
-        let (next, web) = match read {
-            Ok(Ok(read)) => read,
-            Ok(Err(diagnostics)) => {
-                error!(%diagnostics, "the files are not reloaded; what was in force goes on");
-                return Err(diagnostics.to_string());
-            }
-            Err(cause) => {
-                error!(%cause, "reading the files broke: this is a defect, please report it");
-                return Err(cause.to_string());
-            }
-        };
-        if next.config.data_directory != self.active.borrow().config.data_directory {
-            warn!("another data_directory is used from the next start on");
+        let (files, clock) = (self.files.clone(), self.state.clock);
+        let result = run_blocking("reload", move || files.read(clock)).await;
+        let result = result.ok_or("internal error (bug), see the log")?;
+        let (active, web) = result.map_err(|error| {
+            error!(%error, "configuration reload failed, keeping the active configuration");
+            error.to_string()
+        })?;
+        if active.config.data_directory != self.state.active.borrow().config.data_directory {
+            warn!("data_directory changed, restart to use the new one");
         }
-        self.store.replace_targets(&next.config.targets);
-        let targets = next.config.targets.len();
-        self.web.send_replace(web);
-        self.active.send_replace(next);
-        info!(targets, "reloaded");
+        self.state.reports.replace_targets(&active.config.targets);
+        let targets = active.config.targets.len();
+        self.state.web.send_replace(web);
+        self.state.active.send_replace(active);
+        info!(targets, "configuration reloaded");
         Ok(())
     }
 
-    /// Reads what protects the listener, and says from which files. A certificate may be there before its key: what was in
-    /// force goes on until both are.
-    async fn read_web(&self) -> Option<Vec<FileSnapshot>> {
+    /// Reloads the web configuration alone and returns the files that were read. During a renewal
+    /// the certificate may be new while its key is still old: the active configuration then stays
+    /// until both match.
+    async fn reload_web(&self) -> Option<Vec<FileSnapshot>> {
         let path = self.files.web.clone();
-        let read = tokio::task::spawn_blocking(move || WebConfig::load(path.as_deref())).await;
-        match read {
-            Ok(Ok(web)) => {
+        match run_blocking("reload", move || WebConfig::load(path.as_deref())).await? {
+            Ok(web) => {
                 let files = web.files.clone();
-                self.web.send_replace(Arc::new(web));
-                info!("the web configuration or its certificates changed, and are in force");
-                return Some(files);
+                self.state.web.send_replace(Arc::new(web));
+                info!("web configuration reloaded");
+                Some(files)
             }
-            Ok(Err(diagnostics)) => warn!(
-                %diagnostics,
-                "the web configuration or its certificates changed; what was in force goes on"
-            ),
-            Err(cause) => error!(%cause, "reading broke: this is a defect, please report it"),
+            Err(error) => {
+                warn!(%error, "web configuration reload failed, keeping the active one");
+                None
+            }
         }
-        None
     }
+}
 
-    /// The files that protect the listener, as they are now.
-    async fn look(&self, seen: &[FileSnapshot]) -> Vec<FileSnapshot> {
-        let paths: Vec<_> = seen.iter().map(|file| file.path.clone()).collect();
-        let look = move || paths.into_iter().map(FileSnapshot::take).collect();
-        tokio::task::spawn_blocking(look).await.unwrap_or_default()
-    }
+async fn snapshot(files: &[FileSnapshot]) -> Vec<FileSnapshot> {
+    let paths: Vec<PathBuf> = files.iter().map(|file| file.path.clone()).collect();
+    let work = move || paths.into_iter().map(FileSnapshot::take).collect();
+    run_blocking("reload", work).await.unwrap_or_default()
 }

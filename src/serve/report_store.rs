@@ -1,172 +1,183 @@
-//! The board: the latest report of each target and what was counted, shared by the scheduler, which
-//! writes, and the routes, which read.
+//! The latest report, the counters and the history of each target. The scheduler writes, the routes
+//! read, and [`ReportStore::persist`] saves the histories.
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use tokio::sync::Notify;
+use tokio_util::sync::CancellationToken;
+use tracing::{info, warn};
 
-use crate::config::Target;
+use super::task::run_blocking;
+use crate::config::{Target, Targets};
+use crate::lock::lock;
 use crate::report::history::{ChangeKind, SavedState, TargetHistory, TargetState};
 use crate::report::{MissReason, Report, TargetStats};
+use crate::state_file::StateFile;
 
-/// One slot a target. Nothing waits while it holds a slot's lock.
+/// How old the time of the last successful probe in the state file may be.
+const SAVE_INTERVAL: Duration = Duration::from_secs(10);
+
 #[derive(Debug)]
 pub struct ReportStore {
-    slots: RwLock<Slots>,
-    /// What must not be lost has happened.
-    pub persist_now: Notify,
-    reports: AtomicU64,
+    inner: Mutex<Inner>,
+    /// A change happened that must be saved at once.
+    save_now: Notify,
 }
 
 #[derive(Debug)]
-struct Slots {
-    all: Vec<Slot>,
-    by_name: HashMap<String, usize>,
-}
-
-impl Slots {
-    fn named(&self, target: &str) -> Option<&Slot> {
-        self.all.get(*self.by_name.get(target)?)
-    }
-}
-
-impl FromIterator<Slot> for Slots {
-    fn from_iter<I: IntoIterator<Item = Slot>>(slots: I) -> Self {
-        let all: Vec<Slot> = slots.into_iter().collect();
-        let names = all.iter().map(|slot| slot.target.name.clone());
-        Self {
-            by_name: names.zip(0..).collect(),
-            all,
-        }
-    }
-}
-
-#[derive(Debug)]
-struct Slot {
-    target: Arc<Target>,
-    known: Mutex<TargetState>,
-}
-
-impl Slot {
-    fn of(target: &Arc<Target>, history: Option<Arc<TargetHistory>>) -> Self {
-        let url = target.url.as_str();
-        let history = history.unwrap_or_else(|| Arc::new(TargetHistory::of(url)));
-        let last_success = history.last_good.as_ref().map(|good| good.at);
-        Self {
-            target: Arc::clone(target),
-            known: Mutex::new(TargetState {
-                stats: TargetStats::since(last_success),
-                history,
-            }),
-        }
-    }
-
-    fn known(&self) -> MutexGuard<'_, TargetState> {
-        self.known.lock().unwrap_or_else(PoisonError::into_inner)
-    }
+struct Inner {
+    targets: Targets,
+    /// By the name of the target.
+    states: HashMap<String, TargetState>,
+    /// Incremented with each report.
+    revision: u64,
 }
 
 impl ReportStore {
-    /// With what is remembered of the targets from before the start.
-    pub fn of(targets: &[Arc<Target>], memory: &SavedState) -> Self {
-        let slot = |target: &Arc<Target>| {
-            Slot::of(
-                target,
-                memory.of(&target.name, target.url.as_str()).cloned(),
-            )
+    /// The state of `targets` at startup, with their saved histories.
+    pub fn new(targets: &Targets, saved: &SavedState) -> Self {
+        let state = |target: &Arc<Target>| {
+            let history = saved.of(&target.name, target.url.as_str()).cloned();
+            (target.name.clone(), initial_state(target, history))
         };
         Self {
-            slots: RwLock::new(targets.iter().map(slot).collect()),
-            persist_now: Notify::new(),
-            reports: AtomicU64::new(0),
+            inner: Mutex::new(Inner {
+                states: targets.iter().map(state).collect(),
+                targets: targets.clone(),
+                revision: 0,
+            }),
+            save_now: Notify::new(),
         }
     }
 
-    /// Goes on with other targets. One of the same name and address keeps what is known of it.
-    pub fn replace_targets(&self, targets: &[Arc<Target>]) {
-        let mut slots = self.slots.write().unwrap_or_else(PoisonError::into_inner);
-        let next = |target: &Arc<Target>| {
-            let same = slots.named(&target.name);
-            match same.filter(|slot| slot.target.url == target.url) {
-                None => Slot::of(target, None),
-                Some(slot) => Slot {
-                    target: Arc::clone(target),
-                    known: Mutex::new(slot.known().clone()),
-                },
-            }
+    /// Replaces the targets. A target with the same name and URL keeps its state.
+    pub fn replace_targets(&self, targets: &Targets) {
+        let mut inner = lock(&self.inner);
+        let mut old = std::mem::take(&mut inner.states);
+        let state = |target: &Arc<Target>| {
+            let state = old
+                .remove(&target.name)
+                .filter(|state| state.history.url == target.url.as_str());
+            let state = state.unwrap_or_else(|| initial_state(target, None));
+            (target.name.clone(), state)
         };
-        *slots = targets.iter().map(next).collect();
+        inner.states = targets.iter().map(state).collect();
+        inner.targets = targets.clone();
     }
 
-    /// Takes in a report of the target of its name; returns the one before it. A target that is no
-    /// longer there, or lies elsewhere now, is passed over.
+    /// Adds a report and returns the previous one. A report of a target that was removed, or whose
+    /// URL changed meanwhile, is ignored.
     pub fn record(&self, report: Arc<Report>) -> Option<Arc<Report>> {
-        let slots = self.slots();
-        let slot = slots.named(&report.target)?;
-        if slot.target.url.as_str() != report.url {
+        let mut inner = lock(&self.inner);
+        let state = inner.states.get_mut(&report.target)?;
+        if state.history.url != report.url {
             return None;
         }
-        let mut known = slot.known();
-        let before = known.stats.latest.clone();
-        let weight = Arc::make_mut(&mut known.history).observe(&report);
-        known.stats.observe(report);
-        // Counted before it is told: the keeper looks at the count.
-        self.reports.fetch_add(1, Ordering::Release);
-        if weight == ChangeKind::StateChanged {
-            self.persist_now.notify_one();
+        let previous = state.stats.latest.clone();
+        let change = Arc::make_mut(&mut state.history).observe(&report);
+        state.stats.observe(report);
+        inner.revision += 1;
+        if change == ChangeKind::StateChanged {
+            self.save_now.notify_one();
         }
-        before
+        previous
     }
 
-    /// Counts cycles that were not run in their time.
-    pub fn record_missed(&self, target: &str, cause: MissReason, count: u64) {
-        if let Some(slot) = self.slots().named(target)
-            && count > 0
+    /// Counts probe cycles that did not run.
+    pub fn record_missed(&self, target: &str, reason: MissReason, count: u64) {
+        if count > 0
+            && let Some(state) = lock(&self.inner).states.get_mut(target)
         {
-            *slot.known().stats.missed.entry(cause).or_default() += count;
+            *state.stats.missed.entry(reason).or_default() += count;
         }
     }
 
-    /// Every target has been probed once.
+    /// Whether every target has been probed once.
     pub fn is_ready(&self) -> bool {
-        let probed = |slot: &Slot| slot.known().stats.latest.is_some();
-        self.slots().all.iter().all(probed)
+        let inner = lock(&self.inner);
+        let mut states = inner.states.values();
+        states.all(|state| state.stats.latest.is_some())
     }
 
-    /// What is known now, target by target.
-    pub fn known(&self) -> Vec<(Arc<Target>, TargetState)> {
-        let slots = self.slots();
-        let all = slots.all.iter();
-        all.map(|slot| (Arc::clone(&slot.target), slot.known().clone()))
+    /// The targets, in the order of the configuration, with their states.
+    pub fn states(&self) -> Vec<(Arc<Target>, TargetState)> {
+        let inner = lock(&self.inner);
+        let targets = inner.targets.iter();
+        targets
+            .filter_map(|target| {
+                Some((Arc::clone(target), inner.states.get(&target.name)?.clone()))
+            })
             .collect()
     }
 
-    /// What is remembered of one target.
     pub fn history(&self, target: &str) -> Option<Arc<TargetHistory>> {
-        let slots = self.slots();
-        let history = Arc::clone(&slots.named(target)?.known().history);
-        Some(history)
+        let inner = lock(&self.inner);
+        Some(Arc::clone(&inner.states.get(target)?.history))
     }
 
-    /// How many reports were taken in.
-    pub fn reports(&self) -> u64 {
-        self.reports.load(Ordering::Acquire)
+    pub fn saved_state(&self) -> SavedState {
+        lock(&self.inner).saved_state()
     }
 
-    /// What is to be remembered of all of them.
-    pub fn memory(&self) -> SavedState {
-        let of = |slot: &Slot| {
-            let history = Arc::clone(&slot.known().history);
-            (slot.target.name.clone(), history)
-        };
-        SavedState {
-            targets: self.slots().all.iter().map(of).collect(),
+    /// Saves the histories to `file` until `stop`, and then once more: at once after a change of
+    /// state, otherwise every [`SAVE_INTERVAL`].
+    pub async fn persist(&self, file: StateFile, stop: CancellationToken) {
+        let mut saved_revision = 0;
+        let mut is_failing = false;
+        loop {
+            let is_stopping = tokio::select! {
+                () = self.save_now.notified() => false,
+                () = tokio::time::sleep(SAVE_INTERVAL) => false,
+                () = stop.cancelled() => true,
+            };
+            if let Some((revision, state)) = self.changed_since(saved_revision) {
+                let file = file.clone();
+                match run_blocking("state file", move || file.save(&state)).await {
+                    Some(Ok(())) => {
+                        saved_revision = revision;
+                        if std::mem::take(&mut is_failing) {
+                            info!("state file writes recovered");
+                        }
+                    }
+                    Some(Err(error)) => {
+                        if !is_failing {
+                            warn!(%error, "cannot write the state file, history is kept in memory only");
+                        }
+                        is_failing = true;
+                    }
+                    None => {}
+                }
+            }
+            if is_stopping {
+                return;
+            }
         }
     }
 
-    fn slots(&self) -> RwLockReadGuard<'_, Slots> {
-        self.slots.read().unwrap_or_else(PoisonError::into_inner)
+    fn changed_since(&self, revision: u64) -> Option<(u64, SavedState)> {
+        let inner = lock(&self.inner);
+        (inner.revision != revision).then(|| (inner.revision, inner.saved_state()))
+    }
+}
+
+impl Inner {
+    fn saved_state(&self) -> SavedState {
+        let histories = self.states.iter();
+        SavedState {
+            targets: histories
+                .map(|(name, state)| (name.clone(), Arc::clone(&state.history)))
+                .collect(),
+        }
+    }
+}
+
+fn initial_state(target: &Target, history: Option<Arc<TargetHistory>>) -> TargetState {
+    let history = history.unwrap_or_else(|| Arc::new(TargetHistory::of(target.url.as_str())));
+    let last_success = history.last_good.as_ref().map(|good| good.at);
+    TargetState {
+        stats: TargetStats::since(last_success),
+        history,
     }
 }

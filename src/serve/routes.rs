@@ -1,4 +1,4 @@
-//! The routes: a request in, a response out. `/probe` alone asks the network for anything.
+//! The HTTP routes: a request in, a response out. Only `/probe` accesses the network.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -7,421 +7,300 @@ use bytes::Bytes;
 use http_body_util::Full;
 use hyper::body::Incoming;
 use hyper::header::{
-    ALLOW, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_TYPE, HOST, HeaderName, HeaderValue, LOCATION,
-    REFERRER_POLICY, REFRESH, VARY, X_CONTENT_TYPE_OPTIONS,
+    ALLOW, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_SECURITY_POLICY, LOCATION, REFERRER_POLICY,
+    REFRESH, VARY, WWW_AUTHENTICATE,
 };
-use hyper::http::request::Parts;
-use hyper::http::uri::Authority;
-use hyper::{Method, Request, Response, StatusCode};
-use tokio::sync::{mpsc, oneshot, watch};
-use tracing::error;
-use url::form_urlencoded;
+use hyper::{Request, Response, StatusCode};
+use tokio::sync::{mpsc, oneshot};
 
-use super::active_config::ActiveConfig;
+use super::auth::{Auth, AuthError};
 use super::negotiation;
 use super::prefix::Prefix;
-use super::probe_endpoint::{ProbeEndpoint, ProbeResponse};
-use super::reload;
-use super::report_store::ReportStore;
-use crate::clock::Clock;
-use crate::config::{Config, Target};
-use crate::redact::redact_emails;
+use super::probe_endpoint::ProbeHandler;
+use super::reload::ReloadRequest;
+use super::request::RequestContext;
+use super::response::{self, HTML, HttpResponse, JSON, set_header};
+use super::state::ServiceState;
+use super::task;
 use crate::render::json;
-use crate::render::metrics::{self, Evidence, ReadinessState, Reload, Snapshot};
+use crate::render::metrics::{self, Snapshot};
 use crate::render::status::{self, Refresh, StatusPage};
 use crate::report::Report;
 
-/// Whole, since it may yet be compressed.
-pub(super) type HttpResponse = Response<Bytes>;
-
-const PLAIN: &str = "text/plain; charset=utf-8";
-const JSON: &str = "application/json";
-const HTML: &str = "text/html; charset=utf-8";
-
-/// The status page has a style sheet in itself and nothing else.
+/// The status page contains its style sheet and loads nothing.
 const STATUS_POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; \
                              form-action 'none'; frame-ancestors 'none'";
-const LONGEST_REFRESH: Duration = Duration::from_secs(60);
+const NOT_FOUND: &str = "Not found.\n";
+const MAX_REFRESH_INTERVAL: Duration = Duration::from_secs(60);
 
-/// From here on writing what is known, or compressing it, takes longer than a probe should be held up.
+/// With more targets than this, or a larger body, rendering or compressing takes longer than a
+/// probe should be delayed: it runs on the blocking pool.
 const MANY_TARGETS: usize = 20;
 const LARGE_BODY: usize = 128 * 1024;
 
-/// What the routes tell of.
+/// The paths without the prefix, and the methods they allow.
+const ROUTES: [(&str, &str); 9] = [
+    ("/", "GET, HEAD"),
+    ("/metrics", "GET, HEAD"),
+    ("/probe", "GET, HEAD"),
+    ("/sd", "GET, HEAD"),
+    ("/api/v1/reports", "GET, HEAD"),
+    ("/api/v1/history", "GET, HEAD"),
+    ("/-/healthy", "GET, HEAD"),
+    ("/-/ready", "GET, HEAD"),
+    ("/-/reload", "POST, PUT"),
+];
+
 pub struct Routes {
-    pub active: watch::Receiver<Arc<ActiveConfig>>,
-    pub store: Arc<ReportStore>,
-    pub endpoint: ProbeEndpoint,
-    pub reload: mpsc::Sender<reload::Request>,
-    pub reloaded: watch::Receiver<Reload>,
-    pub readiness_state: watch::Receiver<ReadinessState>,
-    pub evidence: watch::Receiver<Evidence>,
+    pub state: Arc<ServiceState>,
+    pub auth: Auth,
+    pub probe_handler: ProbeHandler,
+    pub reload: mpsc::Sender<ReloadRequest>,
     pub prefix: Prefix,
-    pub clock: Clock,
-}
-
-/// What there is, by its path below the prefix.
-#[derive(Clone, Copy)]
-enum Route {
-    Status,
-    Metrics,
-    Probe,
-    Discovery,
-    Reports,
-    History,
-    Healthy,
-    Ready,
-    Reload,
-}
-
-impl Route {
-    fn of(path: &str) -> Option<Self> {
-        Some(match path {
-            "/" => Self::Status,
-            "/metrics" => Self::Metrics,
-            "/probe" => Self::Probe,
-            "/sd" => Self::Discovery,
-            "/api/v1/reports" => Self::Reports,
-            "/api/v1/history" => Self::History,
-            "/-/healthy" => Self::Healthy,
-            "/-/ready" => Self::Ready,
-            "/-/reload" => Self::Reload,
-            _ => return None,
-        })
-    }
-
-    /// What may be done with it.
-    fn methods(self) -> (&'static [Method], &'static str) {
-        match self {
-            Self::Reload => (&[Method::POST, Method::PUT], "POST, PUT"),
-            _ => (&[Method::GET, Method::HEAD], "GET, HEAD"),
-        }
-    }
-}
-
-/// A request without its body, which nothing here reads.
-struct RequestContext {
-    head: Parts,
-    active: Arc<ActiveConfig>,
-}
-
-impl RequestContext {
-    fn config(&self) -> &Config {
-        &self.active.config
-    }
-
-    fn query(&self) -> &str {
-        self.head.uri.query().unwrap_or_default()
-    }
-
-    /// The first value of a key in the query.
-    fn value(&self, key: &str) -> Option<String> {
-        self.values(key).next()
-    }
-
-    fn values(&self, key: &str) -> impl Iterator<Item = String> {
-        form_urlencoded::parse(self.query().as_bytes())
-            .filter(move |(name, _)| name == key)
-            .map(|(_, value)| value.into_owned())
-    }
 }
 
 impl Routes {
-    /// Answers any request; `scheme` is the listener's.
-    pub async fn answer(
+    /// Responds to a request; `scheme` is `http` or `https`, as the listener was reached.
+    pub async fn respond(
         self: &Arc<Self>,
         request: Request<Incoming>,
-        scheme: &str,
+        scheme: &'static str,
     ) -> Response<Full<Bytes>> {
-        // Who sends many requests at once has one of them answered in a turn, as everybody has.
+        let web = Arc::clone(&self.state.web.borrow());
+        let mut response = match self.auth.authorize(&web, request.headers()).await {
+            Ok(()) => self.respond_authorized(request, scheme).await,
+            Err(AuthError::RateLimited) => {
+                response::text(StatusCode::TOO_MANY_REQUESTS, "Too many requests.\n")
+            }
+            Err(AuthError::Unauthorized) => {
+                let text = "Unauthorized: user name and password required.\n";
+                let mut response = response::text(StatusCode::UNAUTHORIZED, text);
+                let challenge = "Basic realm=\"ccass-2fa-exporter\", charset=\"UTF-8\"";
+                set_header(&mut response, WWW_AUTHENTICATE, challenge);
+                response
+            }
+        };
+        let headers = response.headers_mut();
+        for (name, value) in &web.headers {
+            if !headers.contains_key(name) {
+                headers.insert(name.clone(), value.clone());
+            }
+        }
+        response.map(Full::new)
+    }
+
+    async fn respond_authorized(
+        self: &Arc<Self>,
+        request: Request<Incoming>,
+        scheme: &'static str,
+    ) -> HttpResponse {
+        // A client that pipelines requests must not starve the others.
         tokio::task::yield_now().await;
-        let (head, _body) = request.into_parts();
         let request = Arc::new(RequestContext {
-            head,
-            active: Arc::clone(&self.active.borrow()),
+            parts: request.into_parts().0,
+            active: self.state.active_config(),
+            scheme,
         });
-        let answer = self.route(&request, scheme).await;
-        let answer = if answer.body().len() > LARGE_BODY {
-            run_blocking(move || compressed(&request, answer)).await
+        let response = self.route(&request).await;
+        if response.body().len() > LARGE_BODY {
+            run_blocking(move || compress(&request, response)).await
         } else {
-            compressed(&request, answer)
-        };
-        answer.map(Full::new)
+            compress(&request, response)
+        }
     }
 
-    async fn route(self: &Arc<Self>, request: &Arc<RequestContext>, scheme: &str) -> HttpResponse {
-        let path = request.head.uri.path();
-        let Some(route) = self.prefix.strip(path).and_then(Route::of) else {
-            return match self.prefix.root_redirect(path) {
-                Some(root_redirect) => redirect(root_redirect),
-                None => text_response(StatusCode::NOT_FOUND, "There is nothing here.\n"),
+    async fn route(self: &Arc<Self>, request: &Arc<RequestContext>) -> HttpResponse {
+        let path = request.parts.uri.path();
+        let route = self.prefix.strip(path);
+        let route = ROUTES.iter().find(|(known, _)| Some(*known) == route);
+        let Some((route, allow)) = route else {
+            let Some(location) = self.prefix.root_redirect(path) else {
+                return response::text(StatusCode::NOT_FOUND, NOT_FOUND);
             };
+            let mut redirect = response::text(StatusCode::FOUND, "");
+            set_header(&mut redirect, LOCATION, &location);
+            return redirect;
         };
-        let (methods, words) = route.methods();
-        if !methods.contains(&request.head.method) {
-            let text = format!("This address answers {words} only.\n");
-            let mut answer = text_response(StatusCode::METHOD_NOT_ALLOWED, text);
-            set(&mut answer, ALLOW, words);
-            return answer;
+        let method = request.parts.method.as_str();
+        if !allow.split(", ").any(|allowed| allowed == method) {
+            let text = format!("Method not allowed; use {allow}.\n");
+            let mut response = response::text(StatusCode::METHOD_NOT_ALLOWED, text);
+            set_header(&mut response, ALLOW, allow);
+            return response;
         }
-        match route {
-            Route::Status => self.of_all_targets(request, Self::status).await,
-            Route::Metrics => self.of_all_targets(request, Self::metrics).await,
-            Route::Reports => self.of_all_targets(request, Self::reports).await,
-            Route::Probe => self.probe(request).await,
-            Route::Discovery => self.discovery(request, scheme),
-            Route::History => self.history(request),
-            Route::Healthy => text_response(StatusCode::OK, "healthy\n"),
-            Route::Ready => self.ready(),
-            Route::Reload => self.reload().await,
+        match *route {
+            "/" => self.render(request, Self::status).await,
+            "/metrics" => self.render(request, Self::metrics).await,
+            "/api/v1/reports" => self.render(request, Self::reports).await,
+            "/api/v1/history" => self.history(request),
+            "/probe" => self.probe_handler.respond(request).await,
+            "/sd" => self.discovery(request),
+            "/-/ready" => self.ready(),
+            "/-/reload" => self.reload().await,
+            "/-/healthy" => response::text(StatusCode::OK, "healthy\n"),
+            _ => response::text(StatusCode::NOT_FOUND, NOT_FOUND),
         }
     }
 
-    /// Tells of every target, aside where they are many.
-    async fn of_all_targets(
+    /// Renders a response about all targets, on the blocking pool if there are many.
+    async fn render(
         self: &Arc<Self>,
         request: &Arc<RequestContext>,
-        tell: fn(&Self, &RequestContext) -> HttpResponse,
+        render: fn(&Self, &RequestContext) -> HttpResponse,
     ) -> HttpResponse {
         if request.config().targets.len() <= MANY_TARGETS {
-            return tell(self, request);
+            return render(self, request);
         }
         let (routes, request) = (Arc::clone(self), Arc::clone(request));
-        run_blocking(move || tell(&routes, &request)).await
+        run_blocking(move || render(&routes, &request)).await
     }
 
-    /// `?target=NAME` shows that target whole, `?refresh=off` leaves the page as it is.
+    /// `?target=NAME` shows every detail of that target, `?refresh=off` disables the refresh.
     fn status(&self, request: &RequestContext) -> HttpResponse {
-        let period = request.config().probe.interval.min(LONGEST_REFRESH);
-        let refresh = match request.value("refresh").as_deref() {
+        let interval = request.config().probe.interval.min(MAX_REFRESH_INTERVAL);
+        let refresh = match request.parameter("refresh").as_deref() {
             Some("off") => Refresh::Never,
-            _ => Refresh::Every(period),
+            _ => Refresh::Every(interval),
         };
         let page = status::page(&StatusPage {
             config: request.config(),
-            known: &self.store.known(),
-            readiness_state: &self.readiness_state.borrow().clone(),
-            evidence: &self.evidence.borrow().clone(),
-            now: self.clock.now(),
-            expanded: request.value("target").as_deref(),
+            known: &self.state.reports.states(),
+            readiness_state: &self.state.readiness.borrow().clone(),
+            evidence: &self.state.ledger.borrow().clone(),
+            now: self.state.clock.now(),
+            expanded: request.parameter("target").as_deref(),
             refresh,
         });
-        let mut answer = response(StatusCode::OK, HTML, page);
-        // By a header, since an element would take the choice from whoever reads it aloud.
+        let mut response = response::ok(HTML, page);
+        // A header, because a user of a screen reader cannot turn off a meta element.
         if refresh != Refresh::Never {
-            set(&mut answer, REFRESH, &period.as_secs().to_string());
+            set_header(&mut response, REFRESH, &interval.as_secs().to_string());
         }
-        set(
-            &mut answer,
-            hyper::header::CONTENT_SECURITY_POLICY,
-            STATUS_POLICY,
-        );
-        set(&mut answer, REFERRER_POLICY, "no-referrer");
-        set(&mut answer, CACHE_CONTROL, "no-store");
-        answer
+        set_header(&mut response, CONTENT_SECURITY_POLICY, STATUS_POLICY);
+        set_header(&mut response, REFERRER_POLICY, "no-referrer");
+        set_header(&mut response, CACHE_CONTROL, "no-store");
+        response
     }
 
-    fn ready(&self) -> HttpResponse {
-        if self.store.is_ready() {
-            text_response(StatusCode::OK, "ready\n")
-        } else {
-            text_response(
-                StatusCode::SERVICE_UNAVAILABLE,
-                "not ready: some target has not been probed yet\n",
-            )
-        }
-    }
-
-    /// `?target=NAME`; the one target there is needs no name.
-    fn history(&self, request: &RequestContext) -> HttpResponse {
-        let only = match &*request.config().targets {
-            [one] => Some(one.name.clone()),
-            _ => None,
+    fn metrics(&self, request: &RequestContext) -> HttpResponse {
+        let negotiated = negotiation::format(&request.parts.headers);
+        let snapshot = Snapshot {
+            config: request.config(),
+            loaded_at: request.active.loaded_at,
+            known: &self.state.reports.states(),
+            now: self.state.clock.now(),
+            is_reload_successful: *self.state.is_reload_successful.borrow(),
+            readiness_state: &self.state.readiness.borrow().clone(),
+            evidence: &self.state.ledger.borrow().clone(),
+            rejections: &self.probe_handler.rejections(),
         };
-        let Some(target) = request.value("target").or(only) else {
-            let text = "Name a target: /api/v1/history?target=NAME\n";
-            return text_response(StatusCode::BAD_REQUEST, text);
-        };
-        match self.store.history(&target) {
-            None => text_response(
-                StatusCode::NOT_FOUND,
-                "No target of that name is configured.\n",
-            ),
-            Some(history) => {
-                let text = json::history(&target, &history, self.clock.now());
-                document(JSON, text, "the history")
-            }
-        }
+        let text = metrics::render(&snapshot, negotiated.format);
+        response::rendered(&negotiated.media_type, text, "metrics")
     }
 
     /// The latest report of each target.
     fn reports(&self, request: &RequestContext) -> HttpResponse {
-        let known = self.store.known();
-        let latest = known
+        let states = self.state.reports.states();
+        let latest = states
             .iter()
-            .filter_map(|(_, known)| known.stats.latest.as_deref());
-        let latest: Vec<&Report> = latest.collect();
+            .map(|(_, state)| state.stats.latest.as_deref());
+        let latest: Vec<&Report> = latest.flatten().collect();
         let contacts = &request.config().contacts;
-        let text = json::reports(&latest, contacts, &self.store.memory(), self.clock.now());
-        document(JSON, text, "the reports")
+        let now = self.state.clock.now();
+        let text = json::reports(&latest, contacts, &self.state.reports.saved_state(), now);
+        response::rendered(JSON, text, "reports")
     }
 
-    /// Each target with its own module; `?module=NAME`, once or more, asks for these instead.
-    fn discovery(&self, request: &RequestContext, scheme: &str) -> HttpResponse {
-        let modules: Vec<String> = request.values("module").collect();
-        let known = &request.config().modules;
-        if let Some(unknown) = modules.iter().find(|name| !known.contains_key(*name)) {
-            return text_response(
-                StatusCode::BAD_REQUEST,
-                format!("Unknown module {unknown:?}\n"),
-            );
+    /// `?target=NAME`, optional if only one target is configured.
+    fn history(&self, request: &RequestContext) -> HttpResponse {
+        let default = match &*request.config().targets {
+            [only] => Some(only.name.clone()),
+            _ => None,
+        };
+        let Some(target) = request.parameter("target").or(default) else {
+            let text = "Missing parameter target: /api/v1/history?target=NAME\n";
+            return response::text(StatusCode::BAD_REQUEST, text);
+        };
+        let Some(history) = self.state.reports.history(&target) else {
+            let text = "No target with that name is configured.\n";
+            return response::text(StatusCode::NOT_FOUND, text);
+        };
+        let text = json::history(&target, &history, self.state.clock.now());
+        response::rendered(JSON, text, "history")
+    }
+
+    /// Every target with its own module, or with each `?module=NAME` of the query.
+    fn discovery(&self, request: &RequestContext) -> HttpResponse {
+        let modules: Vec<String> = request.parameters("module").collect();
+        let config = request.config();
+        let unknown = modules
+            .iter()
+            .find(|name| !config.modules.contains_key(*name));
+        if let Some(unknown) = unknown {
+            let text = format!("Unknown module {unknown:?}\n");
+            return response::text(StatusCode::BAD_REQUEST, text);
         }
-        let ways = request.config().targets.iter().flat_map(|target| {
-            let target: &Target = target;
-            let own = modules.is_empty().then_some(target.module.name.as_str());
-            let named = modules.iter().map(String::as_str);
-            own.into_iter()
-                .chain(named)
-                .map(move |module| (target, module))
+        let mut entries = Vec::new();
+        for target in config.targets.iter() {
+            if modules.is_empty() {
+                entries.push((&**target, target.module.name.as_str()));
+            }
+            entries.extend(modules.iter().map(|module| (&**target, module.as_str())));
+        }
+        let address = self.prefix.external().or_else(|| {
+            let authority = request.authority()?;
+            Some((request.scheme.to_owned(), authority))
         });
-        let ways: Vec<_> = ways.collect();
-        let here = self.prefix.external().map_or_else(
-            || request_authority(request).map(|authority| (scheme.to_owned(), authority)),
-            Some,
-        );
-        let Some((scheme, authority)) = here else {
-            let text = "Without a Host header this exporter does not know its own address; \
-                        --web.external-url names it.\n";
-            return text_response(StatusCode::BAD_REQUEST, text);
+        let Some((scheme, authority)) = address else {
+            let text = "The address of this exporter is unknown: send a Host header, or set \
+                        --web.external-url.\n";
+            return response::text(StatusCode::BAD_REQUEST, text);
         };
         let path = self.prefix.path("/probe");
-        let text = json::discovery(&authority, &path, &scheme, &ways);
-        document(JSON, text, "the targets")
+        let text = json::discovery(&authority, &path, &scheme, &entries);
+        response::rendered(JSON, text, "service discovery")
     }
 
-    fn metrics(&self, request: &RequestContext) -> HttpResponse {
-        let chosen = negotiation::format(&request.head.headers);
-        let exposition = Snapshot {
-            config: request.config(),
-            loaded_at: request.active.loaded_at,
-            known: &self.store.known(),
-            now: self.clock.now(),
-            reload: *self.reloaded.borrow(),
-            readiness_state: &self.readiness_state.borrow().clone(),
-            evidence: &self.evidence.borrow().clone(),
-            rejections: &self.endpoint.rejections(),
-        };
-        let text = metrics::render(&exposition, chosen.format);
-        document(&chosen.media_type, text, "the metrics")
-    }
-
-    async fn probe(&self, request: &RequestContext) -> HttpResponse {
-        let chosen = negotiation::format(&request.head.headers);
-        let headers = &request.head.headers;
-        let answer = self
-            .endpoint
-            .answer(&request.active, request.query(), headers, chosen.format);
-        match answer.await {
-            ProbeResponse::Metrics(text) => response(StatusCode::OK, &chosen.media_type, text),
-            ProbeResponse::Debug(text) => text_response(StatusCode::OK, text),
-            ProbeResponse::Refused(status, text) => text_response(status, text),
-            ProbeResponse::InternalError => internal_error("the probe"),
+    fn ready(&self) -> HttpResponse {
+        if self.state.reports.is_ready() {
+            return response::text(StatusCode::OK, "ready\n");
         }
+        let text = "not ready: not every target has been probed yet\n";
+        response::text(StatusCode::SERVICE_UNAVAILABLE, text)
     }
 
     async fn reload(&self) -> HttpResponse {
-        let (answer, outcome) = oneshot::channel();
-        if self.reload.try_send(Some(answer)).is_err() {
-            let text = "Several reloads are waiting already.\n";
-            return text_response(StatusCode::SERVICE_UNAVAILABLE, text);
+        let (reply, result) = oneshot::channel();
+        if self.reload.try_send(Some(reply)).is_err() {
+            let text = "Too many reloads are queued; try again later.\n";
+            return response::text(StatusCode::SERVICE_UNAVAILABLE, text);
         }
-        match outcome.await {
-            Ok(Ok(())) => text_response(StatusCode::OK, "reloaded\n"),
-            Ok(Err(diagnostics)) => {
-                let text = format!("Not reloaded; what was in force goes on.\n{diagnostics}\n");
-                text_response(StatusCode::INTERNAL_SERVER_ERROR, text)
-            }
-            Err(_) => text_response(
+        match result.await {
+            Ok(Ok(())) => response::text(StatusCode::OK, "configuration reloaded\n"),
+            Ok(Err(error)) => response::text(
+                StatusCode::INTERNAL_SERVER_ERROR,
+                format!(
+                    "Configuration reload failed, keeping the active configuration.\n{error}\n"
+                ),
+            ),
+            Err(_) => response::text(
                 StatusCode::SERVICE_UNAVAILABLE,
-                "The exporter is stopping.\n",
+                "The exporter is shutting down.\n",
             ),
         }
     }
 }
 
-/// The address that the client knows this exporter by.
-fn request_authority(request: &RequestContext) -> Option<String> {
-    let host = request
-        .head
-        .headers
-        .get(HOST)
-        .map(|host| host.to_str().ok()?.parse().ok());
-    // HTTP/2 has no such header.
-    let authority: Authority = host.unwrap_or_else(|| request.head.uri.authority().cloned())?;
-    Some(authority.as_str().to_owned())
-}
-
-/// Does what takes long on another thread, while this one goes on with the probes.
 async fn run_blocking(work: impl FnOnce() -> HttpResponse + Send + 'static) -> HttpResponse {
-    match tokio::task::spawn_blocking(work).await {
-        Ok(answer) => answer,
-        Err(cause) => {
-            error!(%cause, "an answer broke: this is a defect, please report it");
-            internal_error("what was asked for")
-        }
+    let response = task::run_blocking("response", work).await;
+    response.unwrap_or_else(|| response::internal_error("the response"))
+}
+
+fn compress(request: &RequestContext, mut response: HttpResponse) -> HttpResponse {
+    set_header(&mut response, VARY, "accept, accept-encoding");
+    if let Some(body) = negotiation::compress(&request.parts.headers, response.body()) {
+        *response.body_mut() = body;
+        set_header(&mut response, CONTENT_ENCODING, "gzip");
     }
-}
-
-fn compressed(request: &RequestContext, mut answer: HttpResponse) -> HttpResponse {
-    set(&mut answer, VARY, "accept, accept-encoding");
-    if let Some(small) = negotiation::compress(&request.head.headers, answer.body()) {
-        *answer.body_mut() = small;
-        set(&mut answer, CONTENT_ENCODING, "gzip");
-    }
-    answer
-}
-
-fn redirect(to: String) -> HttpResponse {
-    let mut answer = text_response(StatusCode::FOUND, "");
-    set(&mut answer, LOCATION, &to);
-    answer
-}
-
-/// A document, unless it could not be written: a defect of ours.
-fn document<E: std::fmt::Display>(
-    media_type: &str,
-    text: Result<impl Into<Bytes>, E>,
-    what: &str,
-) -> HttpResponse {
-    match text {
-        Ok(text) => response(StatusCode::OK, media_type, text),
-        Err(cause) => {
-            error!(%cause, what, "cannot write it");
-            internal_error(what)
-        }
-    }
-}
-
-fn internal_error(what: &str) -> HttpResponse {
-    let text = format!("This is a defect: {what} cannot be told; the log says why.\n");
-    text_response(StatusCode::INTERNAL_SERVER_ERROR, text)
-}
-
-/// A text that may repeat what was asked.
-pub(super) fn text_response(status: StatusCode, body: impl AsRef<str>) -> HttpResponse {
-    response(status, PLAIN, redact_emails(body.as_ref()).into_owned())
-}
-
-fn response(status: StatusCode, media_type: &str, body: impl Into<Bytes>) -> HttpResponse {
-    let mut answer = Response::new(body.into());
-    *answer.status_mut() = status;
-    set(&mut answer, CONTENT_TYPE, media_type);
-    set(&mut answer, X_CONTENT_TYPE_OPTIONS, "nosniff");
-    answer
-}
-
-fn set(answer: &mut HttpResponse, name: HeaderName, value: &str) {
-    if let Ok(value) = HeaderValue::from_str(value) {
-        answer.headers_mut().insert(name, value);
-    }
+    response
 }

@@ -1,69 +1,56 @@
-//! The scheduler: probes each target once an interval, however often anybody scrapes.
+//! Probes each target once per interval, independently of scrapes.
 //!
-//! One task a target, so that a target is never probed twice at once. The targets' first cycles are
-//! spread over the interval, and each cycle has a little jitter. A cycle that cannot run in its time
-//! is counted, never made up for.
+//! Each target has one task, so that its probes never overlap. The first cycles of the targets are
+//! spread over the interval, and every later cycle has a little jitter. A cycle that cannot run in
+//! time is counted as missed and not made up for.
 
 use std::collections::HashMap;
 use std::hash::{BuildHasher, RandomState};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use tokio::sync::{Semaphore, mpsc, watch};
+use tokio::sync::{Semaphore, mpsc};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, error, info, warn};
 
-use super::active_config::ActiveConfig;
-use super::report_store::ReportStore;
+use super::reload::ActiveConfig;
 use super::single_flight::ProbeOutcome;
+use super::state::ServiceState;
 use crate::clock::monotonic_now;
-use crate::config::{ProbeLimits, Target};
+use crate::config::Target;
+use crate::lock::lock;
 use crate::report::{MissReason, Report, Verdict};
 
-/// How long a probe that is under way may go on after the stop.
+/// For probes in flight at the stop.
 const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(2);
-/// A cycle's jitter is at most this share of the interval, and at most [`MAX_JITTER`].
-const JITTER_SHARE: u32 = 20;
+/// Jitter is at most the interval divided by this, and at most [`MAX_JITTER`].
+const JITTER_DIVISOR: u32 = 20;
 const MAX_JITTER: Duration = Duration::from_secs(3);
 
-/// What the tasks share while one configuration is in force.
+/// What the tasks of one configuration share.
 struct SchedulerContext {
     active: Arc<ActiveConfig>,
-    store: Arc<ReportStore>,
-    /// Where reports go that may become evidence.
-    records: Option<mpsc::Sender<Arc<Report>>>,
-    limits: ProbeLimits,
+    state: Arc<ServiceState>,
+    /// To the recorder of evidence.
+    reports: Option<mpsc::Sender<Arc<Report>>>,
     permits: Semaphore,
     stop: CancellationToken,
 }
 
-/// A target, by its name and address, that a reload leaves where it is keeps its beat, so that no reload
-/// makes it be probed more often.
+/// By the name and URL of the target. A target that a reload does not change keeps its schedule, so
+/// that reloads do not cause additional probes.
 type Schedules = HashMap<(String, String), Schedule>;
 
-/// When a target is probed.
 #[derive(Clone)]
 struct Schedule {
     interval: Duration,
-    /// When its cycles are counted from.
+    /// When cycle 0 is due.
     start: Instant,
-    backoff: Arc<Backoff>,
-}
-
-/// Until when the server asked to be left alone.
-#[derive(Default)]
-struct Backoff(Mutex<Option<Instant>>);
-
-impl Backoff {
-    fn until(&self) -> Option<Instant> {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn set(&self, until: Instant) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(until);
-    }
+    /// Until when the server asked for no requests (Retry-After). Shared with the task of the
+    /// previous configuration, whose last probe may still be in flight.
+    backoff_until: Arc<Mutex<Option<Instant>>>,
 }
 
 impl Schedule {
@@ -73,84 +60,79 @@ impl Schedule {
 
     /// The first cycle that is due at or after `instant`.
     fn cycle_at(&self, instant: Instant) -> u32 {
-        let passed = instant.saturating_duration_since(self.start);
-        (passed.as_secs_f64() / self.interval.as_secs_f64()).ceil() as u32
+        let elapsed = instant.saturating_duration_since(self.start);
+        (elapsed.as_secs_f64() / self.interval.as_secs_f64()).ceil() as u32
     }
 
-    /// `cycle`, or the first one after the rest that the server asked for.
+    /// `cycle`, or the first one after the backoff.
     fn next_allowed_cycle(&self, cycle: u32) -> u32 {
-        let resume = self.backoff.until().map(|until| self.cycle_at(until));
-        resume.map_or(cycle, |resume| cycle.max(resume))
+        let until = *lock(&self.backoff_until);
+        until.map_or(cycle, |until| cycle.max(self.cycle_at(until)))
     }
 }
 
-/// Probes the targets that are in force until `stop`; then waits for probes under way, but not for
-/// long.
+/// Probes the targets of the active configuration until `stop`, and then completes probes in flight
+/// for at most [`SHUTDOWN_TIMEOUT`].
 pub async fn run(
-    mut active: watch::Receiver<Arc<ActiveConfig>>,
-    store: Arc<ReportStore>,
-    records: Option<mpsc::Sender<Arc<Report>>>,
+    state: Arc<ServiceState>,
+    reports: Option<mpsc::Sender<Arc<Report>>>,
     stop: CancellationToken,
 ) {
+    let mut active = state.active.subscribe();
     let mut tasks = JoinSet::new();
     let mut schedules = Schedules::new();
     loop {
         let current = Arc::clone(&active.borrow_and_update());
-        let over = stop.child_token();
+        let replaced = stop.child_token();
         let context = SchedulerContext {
-            store: Arc::clone(&store),
-            records: records.clone(),
-            limits: current.config.probe,
+            state: Arc::clone(&state),
+            reports: reports.clone(),
             permits: Semaphore::new(current.config.probe.concurrency),
-            stop: over.clone(),
+            stop: replaced.clone(),
             active: current,
         };
         schedules = start_targets(&mut tasks, context, &schedules);
-        let stopped = tokio::select! {
-            () = stop.cancelled() => true,
-            changed = active.changed() => changed.is_err(),
-        };
-        if stopped {
-            break;
+        match stop.run_until_cancelled(active.changed()).await {
+            Some(Ok(())) => {}
+            Some(Err(_)) | None => break,
         }
-        // Probes under way end by themselves, and are still taken in.
-        over.cancel();
+        // Probes in flight complete, and their reports are recorded.
+        replaced.cancel();
         while tasks.try_join_next().is_some() {}
     }
     stop.cancelled().await;
     let all = async { while tasks.join_next().await.is_some() {} };
     if timeout(SHUTDOWN_TIMEOUT, all).await.is_err() {
-        debug!("abandoned probes that were under way");
+        debug!("aborted probes in flight at shutdown");
     }
 }
 
-/// Starts a task for each target; says from when on each counts its cycles.
+/// Starts a task for each target and returns their schedules.
 fn start_targets(
     tasks: &mut JoinSet<()>,
     context: SchedulerContext,
-    before: &Schedules,
+    previous: &Schedules,
 ) -> Schedules {
-    let limits = context.limits;
+    let interval = context.active.config.probe.interval;
     let targets = context.active.config.targets.clone();
     let context = Arc::new(context);
     let now = monotonic_now();
     let mut schedules = Schedules::new();
     for (index, target) in targets.iter().enumerate() {
         let key = (target.name.clone(), target.url.to_string());
-        let offset = offset(limits.interval, index, targets.len());
-        let known = before.get(&key);
+        let offset = offset(interval, index, targets.len());
+        let known = previous.get(&key);
         let (start, cycle) = match known {
-            Some(schedule) if schedule.interval == limits.interval => {
-                (schedule.start, schedule.cycle_at(now))
-            }
-            // It was probed a moment ago, perhaps.
+            Some(known) if known.interval == interval => (known.start, known.cycle_at(now)),
+            // Not at once: it may have been probed just before the reload.
             Some(_) => (now + offset, 1),
             None => (now + offset, 0),
         };
         let schedule = Schedule {
-            interval: limits.interval,
+            interval,
             start,
-            backoff: known.map_or_else(Arc::default, |schedule| Arc::clone(&schedule.backoff)),
+            backoff_until: known
+                .map_or_else(Arc::default, |known| Arc::clone(&known.backoff_until)),
         };
         schedules.insert(key, schedule.clone());
         let (context, target) = (Arc::clone(&context), Arc::clone(target));
@@ -159,7 +141,7 @@ fn start_targets(
     schedules
 }
 
-/// When in the interval a target's cycles begin: each of `count` at another time.
+/// When in the interval the cycles of a target start.
 fn offset(interval: Duration, index: usize, count: usize) -> Duration {
     interval.mul_f64(index as f64 / count as f64)
 }
@@ -171,93 +153,85 @@ async fn probe_loop(
     mut cycle: u32,
 ) {
     let interval = schedule.interval;
+    let missed = |reason, count: u32| {
+        let store = &context.state.reports;
+        store.record_missed(&target.name, reason, u64::from(count));
+    };
     loop {
         cycle = schedule.next_allowed_cycle(cycle);
-        tokio::select! {
-            () = sleep_until(schedule.due(cycle) + jitter(interval, cycle)) => {}
-            () = context.stop.cancelled() => return,
+        let due = schedule.due(cycle) + jitter(interval, cycle);
+        let waited = context.stop.run_until_cancelled(sleep_until(due)).await;
+        if waited.is_none() {
+            return;
         }
-        // Asked for meanwhile, of a probe from before a reload, which counts the cycles.
+        // A probe of the previous configuration has set a backoff meanwhile, and counts its cycles.
         if schedule.next_allowed_cycle(cycle) > cycle {
             continue;
         }
         let retry_after = match timeout(interval, context.permits.acquire()).await {
-            Ok(Ok(_place)) => probe(&context, &target).await,
+            Ok(Ok(_permit)) => probe(&context, &target).await,
             Ok(Err(_)) => return,
             Err(_) => {
-                context
-                    .store
-                    .record_missed(&target.name, MissReason::ConcurrencyLimit, 1);
+                missed(MissReason::ConcurrencyLimit, 1);
                 None
             }
         };
         let next = schedule.cycle_at(monotonic_now()).max(cycle + 1);
-        context.store.record_missed(
-            &target.name,
-            MissReason::Overrun,
-            u64::from(next - cycle - 1),
-        );
+        missed(MissReason::Overrun, next - cycle - 1);
         if let Some(wait) = retry_after {
-            schedule.backoff.set(monotonic_now() + wait);
+            *lock(&schedule.backoff_until) = Some(monotonic_now() + wait);
         }
         cycle = schedule.next_allowed_cycle(next);
-        context
-            .store
-            .record_missed(&target.name, MissReason::Backoff, u64::from(cycle - next));
+        missed(MissReason::Backoff, cycle - next);
     }
 }
 
-/// None for the first cycle: a newcomer wants to see something at once.
+/// None for the first cycle, whose result somebody may be waiting for.
 fn jitter(interval: Duration, cycle: u32) -> Duration {
     if cycle == 0 {
         return Duration::ZERO;
     }
-    let share = (interval / JITTER_SHARE).min(MAX_JITTER);
+    let max = (interval / JITTER_DIVISOR).min(MAX_JITTER);
     let random = RandomState::new().hash_one(cycle);
-    share.mul_f64(random as f64 / u64::MAX as f64)
+    max.mul_f64(random as f64 / u64::MAX as f64)
 }
 
-/// Probes once; says how long the server asked to be left alone. A probe that panics, by a defect of
-/// ours or of a library, is told and ends alone: the next cycle comes.
+/// Probes once, records the report, and returns how long the server asked for no requests.
 async fn probe(context: &SchedulerContext, target: &Arc<Target>) -> Option<Duration> {
-    let report = match context.active.single_flight.probe(target, None).await {
-        ProbeOutcome::Completed(report) => report,
-        ProbeOutcome::Forbidden(_) => return None,
-        ProbeOutcome::Panicked(cause) => {
-            error!(
-                target_name = target.name,
-                cause, "a probe broke: this is a defect, please report it"
-            );
-            return None;
-        }
+    let outcome = context.active.single_flight.probe(target, None).await;
+    let ProbeOutcome::Completed(report) = outcome else {
+        return None;
     };
-    let retry_after = report.response().and_then(|response| response.retry_after);
-    let before = context.store.record(Arc::clone(&report));
-    log_transition(&report, before.as_deref());
-    if let Some(records) = &context.records
-        && records.try_send(Arc::clone(&report)).is_err()
+    let previous = context.state.reports.record(Arc::clone(&report));
+    log_transition(&report, previous.as_deref());
+    if let Some(reports) = &context.reports
+        && reports.try_send(Arc::clone(&report)).is_err()
     {
         error!(
             target_name = target.name,
-            "a report is not looked at for evidence: too many wait"
+            "report not recorded as evidence, the queue is full"
         );
     }
-    retry_after
+    report.response().and_then(|response| response.retry_after)
 }
 
-/// Logs what changed; what stays as it was is for those who debug.
-fn log_transition(report: &Report, before: Option<&Report>) {
-    let target = report.target.as_str();
+/// Logs a changed verdict at info or warn, and an unchanged one at debug.
+fn log_transition(report: &Report, previous: Option<&Report>) {
+    let target_name = report.target.as_str();
     let seconds = report.duration.as_secs_f64();
-    match (report.verdict, before.map(|before| before.verdict)) {
-        (now, Some(then)) if now == then => debug!(target_name = target, ?now, seconds, "probed"),
-        (Verdict::Good { .. }, _) => info!(target_name = target, seconds, "the probe is good"),
-        (Verdict::Failed { layer, reason }, _) => warn!(
-            target_name = target,
+    let verdict = report.verdict;
+    if previous.is_some_and(|previous| previous.verdict == verdict) {
+        debug!(target_name, ?verdict, seconds, "verdict unchanged");
+        return;
+    }
+    match verdict {
+        Verdict::Good { .. } => info!(target_name, seconds, "probe succeeded"),
+        Verdict::Failed { layer, reason } => warn!(
+            target_name,
             layer = layer.into_str(),
             reason = reason.into_str(),
             seconds,
-            "the probe fails"
+            "probe failed"
         ),
     }
 }
@@ -267,17 +241,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn no_second_of_an_interval_holds_more_than_twice_its_share_of_the_probes() {
+    fn probes_are_spread_over_the_interval() {
         const TARGETS: usize = 1_000;
         let interval = Duration::from_secs(60);
         let share = TARGETS as f64 / interval.as_secs_f64();
         for cycle in 0..5 {
             let mut seconds = [0_u32; 60];
             for index in 0..TARGETS {
-                let begins = offset(interval, index, TARGETS) + jitter(interval, cycle);
-                // What the jitter moves beyond the end falls into the next interval, as that of the one
-                // before falls into this.
-                seconds[(begins.as_secs() % 60) as usize] += 1;
+                let start = offset(interval, index, TARGETS) + jitter(interval, cycle);
+                // Jitter moves some starts into the next interval, as it does from the previous one.
+                seconds[(start.as_secs() % 60) as usize] += 1;
             }
             let busiest = seconds.iter().max().copied().unwrap_or_default();
             assert!(f64::from(busiest) <= 2.0 * share, "{cycle}: {seconds:?}");

@@ -1,52 +1,53 @@
-//! Flights: the probes under way. One target is asked for once at a time by one module, whoever
-//! wants to know: who comes second shares the answer, unless it would wait longer than that probe may.
+//! Deduplicates concurrent probes (single-flight). Callers that ask for the same target, URL and
+//! module share one probe, unless its timeout is shorter than theirs: such a caller starts its own.
 
 use std::collections::HashMap;
 use std::net::IpAddr;
-use std::panic::AssertUnwindSafe;
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use futures_util::FutureExt;
-use tokio::sync::watch;
+use futures_util::future::{BoxFuture, Shared, WeakShared};
 use tokio_util::task::AbortOnDropHandle;
 
+use super::task::log_bug;
 use crate::config::{AllowedHosts, Target};
+use crate::lock::lock;
 use crate::probe::Engine;
 use crate::report::Report;
 
-/// What a probe came to.
 #[derive(Clone, Debug)]
 pub enum ProbeOutcome {
     Completed(Arc<Report>),
-    /// It would have connected to what it may not.
+    /// An address that the probe would have connected to is not allowed.
     Forbidden(IpAddr),
-    /// It panicked, by a defect of ours or of a library: nothing is known.
-    Panicked(String),
+    /// A bug, which was logged. There is no report.
+    Panicked,
 }
 
-/// The probes under way, of one configuration.
+/// The probes in flight with one configuration.
 #[derive(Debug)]
 pub struct SingleFlight {
     engine: Arc<Engine>,
-    in_flight: Mutex<HashMap<Key, Weak<InFlightProbe>>>,
+    in_flight: Mutex<HashMap<ProbeKey, InFlightProbe>>,
 }
 
-/// What makes two probes the same.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-struct Key {
+/// Probes with equal keys are the same.
+#[derive(Debug, PartialEq, Eq, Hash)]
+struct ProbeKey {
     target: String,
     url: String,
     module: String,
 }
 
-/// It ends when nobody waits for it any more.
 #[derive(Debug)]
 struct InFlightProbe {
-    limit: Duration,
-    outcome: watch::Receiver<Option<ProbeOutcome>>,
-    _probe: AbortOnDropHandle<()>,
+    timeout: Duration,
+    /// Only the callers hold the probe, so that it is aborted when the last one leaves.
+    outcome: WeakShared<OutcomeFuture>,
 }
+
+type OutcomeFuture = BoxFuture<'static, ProbeOutcome>;
 
 impl SingleFlight {
     pub fn new(engine: Engine) -> Self {
@@ -56,83 +57,69 @@ impl SingleFlight {
         }
     }
 
-    /// Probes `target`, or joins a probe of it that is under way and has as much time. A hurried
-    /// scraper's time-out is thus never taken for the scheduler's. `allowed` says where a target that
-    /// somebody outside named may lead.
+    /// Probes `target`, or waits for a probe of it that is in flight and has at least its timeout.
+    /// Otherwise a short scrape timeout would fail a probe of the scheduler. `allowed` limits the
+    /// addresses of a target that is not configured.
     pub async fn probe(
         &self,
         target: &Arc<Target>,
         allowed: Option<&Arc<AllowedHosts>>,
     ) -> ProbeOutcome {
-        let probe = self.join_or_start(target, allowed);
-        let mut outcome = probe.outcome.clone();
-        match outcome.wait_for(Option::is_some).await.as_deref() {
-            Ok(Some(outcome)) => outcome.clone(),
-            Ok(None) | Err(_) => {
-                ProbeOutcome::Panicked("the probe ended without a word".to_owned())
-            }
-        }
+        self.join_or_start(target, allowed).await
     }
 
     fn join_or_start(
         &self,
         target: &Arc<Target>,
         allowed: Option<&Arc<AllowedHosts>>,
-    ) -> Arc<InFlightProbe> {
-        let key = Key {
+    ) -> Shared<OutcomeFuture> {
+        let key = ProbeKey {
             target: target.name.clone(),
             url: target.url.to_string(),
             module: target.module.name.clone(),
         };
-        let mut in_flight = self
-            .in_flight
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        in_flight.retain(|_, probe| probe.strong_count() > 0);
-        let joined = in_flight.get(&key).and_then(Weak::upgrade);
-        if let Some(probe) = joined
-            && probe.limit >= target.timeout
-            && probe.outcome.borrow().is_none()
+        let mut in_flight = lock(&self.in_flight);
+        in_flight.retain(|_, probe| probe.outcome.upgrade().is_some());
+        if let Some(probe) = in_flight.get(&key)
+            && probe.timeout >= target.timeout
+            && let Some(outcome) = probe.outcome.upgrade()
+            && outcome.peek().is_none()
         {
-            return probe;
+            return outcome;
         }
-        let probe = Arc::new(start_probe(
-            Arc::clone(&self.engine),
-            Arc::clone(target),
-            allowed.cloned(),
-        ));
-        in_flight.insert(key, Arc::downgrade(&probe));
-        probe
+        let engine = Arc::clone(&self.engine);
+        let outcome = start_probe(engine, Arc::clone(target), allowed.cloned()).shared();
+        if let Some(weak) = outcome.downgrade() {
+            let probe = InFlightProbe {
+                timeout: target.timeout,
+                outcome: weak,
+            };
+            in_flight.insert(key, probe);
+        }
+        outcome
     }
 }
 
+/// Spawns the probe at once; it is aborted when the returned future is dropped.
 fn start_probe(
     engine: Arc<Engine>,
     target: Arc<Target>,
     allowed: Option<Arc<AllowedHosts>>,
-) -> InFlightProbe {
-    let limit = target.timeout;
-    let (told, outcome) = watch::channel(None);
-    let probe = tokio::spawn(async move {
-        let probe = async {
-            match &allowed {
-                None => ProbeOutcome::Completed(Arc::new(engine.probe(&target).await)),
-                Some(allowed) => match engine.probe_allowed(&target, allowed).await {
-                    Ok(report) => ProbeOutcome::Completed(Arc::new(report)),
-                    Err(address) => ProbeOutcome::Forbidden(address),
-                },
-            }
-        };
-        // Nothing of it is looked at again once it has panicked.
-        let outcome = match AssertUnwindSafe(probe).catch_unwind().await {
-            Ok(outcome) => outcome,
-            Err(_) => ProbeOutcome::Panicked("it panicked".to_owned()),
-        };
-        told.send_replace(Some(outcome));
-    });
-    InFlightProbe {
-        limit,
-        outcome,
-        _probe: AbortOnDropHandle::new(probe),
-    }
+) -> OutcomeFuture {
+    let name = target.name.clone();
+    let probe = AbortOnDropHandle::new(tokio::spawn(async move {
+        match &allowed {
+            None => ProbeOutcome::Completed(Arc::new(engine.probe(&target).await)),
+            Some(allowed) => match engine.probe_allowed(&target, allowed).await {
+                Ok(report) => ProbeOutcome::Completed(Arc::new(report)),
+                Err(address) => ProbeOutcome::Forbidden(address),
+            },
+        }
+    }));
+    Box::pin(async move {
+        probe.await.unwrap_or_else(|error| {
+            log_bug(&format!("probe of {name}"), error);
+            ProbeOutcome::Panicked
+        })
+    })
 }

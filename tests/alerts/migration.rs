@@ -10,7 +10,9 @@ use std::path::Path;
 
 use ccass_2fa_exporter::calendar::{Calendar, date_at, midnight};
 use ccass_2fa_exporter::config::Config;
-use ccass_2fa_exporter::render::metrics::{ReadinessState, Evidence, Snapshot, Format, Reload, render};
+use ccass_2fa_exporter::render::metrics::{
+    Evidence, Format, ReadinessState, Reload, Snapshot, render,
+};
 use harness::documents::{assert_document, repository};
 use harness::exporter::Metrics;
 use jiff::ToSpan;

@@ -1,6 +1,7 @@
 //! The records as one JSON document; docs/evidence.schema.json says what stands in it.
 
 use jiff::Timestamp;
+use jiff::civil::Date;
 use serde::Serialize;
 use serde_json::value::RawValue;
 
@@ -19,9 +20,9 @@ struct Document<'a> {
     files: &'a [String],
     faults: Vec<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    from: Option<&'a str>,
+    from: Option<Date>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    to: Option<&'a str>,
+    to: Option<Date>,
     #[serde(skip_serializing_if = "Option::is_none")]
     of: Option<&'a str>,
     /// What keeps the connection from being verified, as far as these records show.

@@ -9,6 +9,7 @@ mod json;
 use std::sync::Arc;
 
 use jiff::Timestamp;
+use jiff::civil::Date;
 
 use super::page::{BAD, GOOD, Page, instant};
 use crate::config::Target;
@@ -26,8 +27,8 @@ pub struct Selected<'a> {
     /// All records, selected or not.
     pub audit: &'a Audit,
     pub records: Vec<&'a ChainedRecord>,
-    pub from: Option<&'a str>,
-    pub to: Option<&'a str>,
+    pub from: Option<Date>,
+    pub to: Option<Date>,
     pub of: Option<&'a str>,
     /// From the configuration.
     pub targets: &'a [Arc<Target>],

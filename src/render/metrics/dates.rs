@@ -8,7 +8,7 @@ use crate::timetable::{DeadlineStatus, EventStatus, Phase, Timetable};
 /// Adds the dates as of `now`.
 pub(super) fn add(families: &mut Families, exposition: &Snapshot<'_>) {
     let (config, now) = (exposition.config, exposition.now);
-    let timetable = exposition.evidence.with_evidence(config);
+    let timetable = exposition.evidence.timetable(config);
     let standing = timetable.status_at(now, &config.calendar);
     header(families, &timetable);
     for one in &standing.deadlines {

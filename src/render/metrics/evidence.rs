@@ -8,9 +8,9 @@ use crate::evidence::TerminalOutcome;
 /// Adds record count, latest full passes and terminals.
 pub(super) fn add(families: &mut Families, exposition: &Snapshot<'_>) {
     let evidence = exposition.evidence;
-    let errors = evidence.errors.map(|errors| errors as f64);
+    let errors = evidence.write_errors.map(|errors| errors as f64);
     families.add_optional(&EVIDENCE_ERRORS, &[], errors);
-    let Some(standing) = &evidence.standing else {
+    let Some(standing) = &evidence.state else {
         return;
     };
     let head = &standing.head;

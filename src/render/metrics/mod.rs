@@ -23,12 +23,11 @@ use prometheus::core::Collector;
 use prometheus::proto::MetricFamily;
 
 use crate::config::{Config, Target};
-use crate::evidence::EvidenceState;
-use crate::readiness::Readiness;
+use crate::evidence::LedgerStatus;
+use crate::readiness::ReadinessState;
 use crate::report::history::TargetState;
 use crate::report::overview::Overview;
 use crate::report::{RejectReason, Report};
-use crate::timetable::Timetable;
 pub use blackbox::BLACKBOX;
 pub use definitions::DEFINITIONS;
 use definitions::{
@@ -44,49 +43,12 @@ pub struct Snapshot<'a> {
     pub loaded_at: Timestamp,
     pub known: &'a [(Arc<Target>, TargetState)],
     pub now: Timestamp,
-    pub reload: Reload,
+    /// Whether the files could be read when they were last read.
+    pub is_reload_successful: bool,
     pub readiness_state: &'a ReadinessState,
-    pub evidence: &'a Evidence,
+    pub evidence: &'a LedgerStatus,
     /// `/probe` requests rejected since start.
     pub rejections: &'a BTreeMap<RejectReason, u64>,
-}
-
-/// The last valid readiness file.
-#[derive(Clone, Debug, Default)]
-pub struct ReadinessState {
-    /// Absent until it was valid once.
-    pub readiness: Option<Readiness>,
-    /// Whether the current file is valid.
-    pub is_readable: bool,
-}
-
-/// The evidence, and whether it can be written.
-#[derive(Clone, Debug, Default)]
-pub struct Evidence {
-    /// Absent without a data directory, and until it was read once.
-    pub standing: Option<Arc<EvidenceState>>,
-    /// Failed writes since start; absent without a data directory.
-    pub errors: Option<u64>,
-}
-
-impl Evidence {
-    /// The timetable with the deadlines that the evidence shows as done.
-    pub fn with_evidence(&self, config: &Config) -> Timetable {
-        match &self.standing {
-            None => config.timetable.clone(),
-            Some(standing) => {
-                standing.with_evidence(&config.timetable, &config.targets, &config.terminals)
-            }
-        }
-    }
-}
-
-/// The result of the last reload.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Reload {
-    Successful,
-    /// The active configuration is older than the files.
-    Failed,
 }
 
 /// The result of a `/probe` request.
@@ -126,10 +88,7 @@ pub fn render(exposition: &Snapshot<'_>, format: Format) -> prometheus::Result<V
 }
 
 /// Renders a single probe under blackbox_exporter's names, and under this exporter's where it has none.
-///
-/// # Errors
-/// The encoder rejects a family, which is an internal error.
-pub fn probe(probed: &Probed<'_>, format: Format) -> prometheus::Result<Vec<u8>> {
+pub fn probe(probed: &Probed<'_>, format: Format) -> Vec<u8> {
     let mut shared = Families::prefixed("", format);
     let mut own = Families::prefixed(PREFIX, format);
     match probed.outcome {
@@ -144,7 +103,7 @@ pub fn probe(probed: &Probed<'_>, format: Format) -> prometheus::Result<Vec<u8>>
     let mut text = String::with_capacity(16 * 1024);
     own.write(&mut text);
     shared.write(&mut text);
-    Ok(ended(text, format))
+    ended(text, format)
 }
 
 fn ended(mut text: String, format: Format) -> Vec<u8> {
@@ -180,7 +139,7 @@ fn gather(exposition: &Snapshot<'_>, format: Format) -> String {
 
 fn own(families: &mut Families, exposition: &Snapshot<'_>) {
     families.add_info(&BUILD_INFO, &[env!("CARGO_PKG_VERSION")]);
-    let successful = f64::from(u8::from(exposition.reload == Reload::Successful));
+    let successful = f64::from(u8::from(exposition.is_reload_successful));
     families.add(&CONFIG_RELOAD_SUCCESSFUL, &[], successful);
     for cause in RejectReason::ALL {
         let count = exposition

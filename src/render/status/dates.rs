@@ -8,7 +8,7 @@ use super::StatusPage;
 impl StatusPage<'_> {
     /// Deadlines and events with business days left; collapsed once all are past.
     pub(super) fn dates(&self) -> Markup {
-        let timetable = &self.evidence.with_evidence(self.config);
+        let timetable = &self.evidence.timetable(self.config);
         let standing = timetable.status_at(self.now, &self.config.calendar);
         let header = &timetable.header;
         html! {

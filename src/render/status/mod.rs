@@ -14,10 +14,11 @@ use jiff::Timestamp;
 use maud::{Markup, html};
 
 use super::html::{cause, changes, document, scrolling, state};
-use super::metrics::{Evidence, ReadinessState};
 use super::overview;
 use super::page::instant;
 use crate::config::{Config, Target};
+use crate::evidence::LedgerStatus;
+use crate::readiness::ReadinessState;
 use crate::report::Role;
 use crate::report::history::TargetState;
 use crate::report::overview::Overview;
@@ -31,7 +32,7 @@ pub struct StatusPage<'a> {
     pub config: &'a Config,
     pub known: &'a [(Arc<Target>, TargetState)],
     pub readiness_state: &'a ReadinessState,
-    pub evidence: &'a Evidence,
+    pub evidence: &'a LedgerStatus,
     pub now: Timestamp,
     /// The target to expand.
     pub expanded: Option<&'a str>,

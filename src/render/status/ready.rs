@@ -13,7 +13,7 @@ impl StatusPage<'_> {
     pub(super) fn ready(&self) -> Markup {
         let accounts = self.config.readiness.as_ref();
         html! {
-            @if accounts.is_some() || self.evidence.standing.is_some() {
+            @if accounts.is_some() || self.evidence.state.is_some() {
                 section.card aria-label="Readiness" {
                     h2 { "Readiness" }
                     @if let Some(source) = accounts { (self.accounts(source)) }
@@ -67,7 +67,7 @@ impl StatusPage<'_> {
     }
 
     fn recorded(&self) -> Markup {
-        let Some(state) = &self.evidence.standing else {
+        let Some(state) = &self.evidence.state else {
             return html! {};
         };
         let config = self.config;
@@ -97,7 +97,7 @@ impl StatusPage<'_> {
                     code { "ccass-2fa-exporter evidence check" } " lists them."
                 }
             }
-            @if let Some(errors) = self.evidence.errors.filter(|errors| *errors > 0) {
+            @if let Some(errors) = self.evidence.write_errors.filter(|errors| *errors > 0) {
                 p { span.state.bad { "not recorded" } " " (errors) " attempts to write since the start failed." }
             }
         }

@@ -1,0 +1,54 @@
+//! `check`: validates every configuration file, or converts one of blackbox_exporter.
+
+use std::path::Path;
+
+use super::{ExitStatus, usage_error, write_output};
+use crate::cli::{CheckArgs, Flags};
+use crate::clock::Clock;
+use crate::config::{Config, WebConfig, blackbox, read_file};
+use crate::readiness::Readiness;
+use crate::redact::print_error;
+use crate::render;
+
+/// Prints a summary of the configuration.
+///
+/// # Errors
+/// The errors of all files, or the output cannot be written.
+pub fn run(flags: &Flags, args: &CheckArgs, clock: Clock) -> anyhow::Result<ExitStatus> {
+    if let Some(path) = &args.from_blackbox {
+        return convert(path);
+    }
+    let mut errors = Vec::new();
+    let config = Config::load(flags.config_file.as_deref())
+        .map_err(|error| errors.push(error.to_string()))
+        .ok();
+    if let Err(error) = WebConfig::load(flags.web_config_file.as_deref()) {
+        errors.push(error.to_string());
+    }
+    let source = config.as_ref().and_then(|config| config.readiness.as_ref());
+    let readiness = source.and_then(|source| {
+        Readiness::read(&source.path)
+            .map_err(|error| errors.push(format!("{}: {error}", source.path.display())))
+            .ok()
+    });
+    match config {
+        Some(config) if errors.is_empty() => {
+            let summary = render::summary::of(&config, readiness.as_ref(), clock.now());
+            write_output(&summary, None)?;
+            Ok(ExitStatus::Success)
+        }
+        _ => Err(usage_error(errors.join("\n"))),
+    }
+}
+
+/// Prints the converted modules to standard output, and unsupported keys to standard error.
+fn convert(path: &Path) -> anyhow::Result<ExitStatus> {
+    let converted = read_file(path)
+        .and_then(|text| blackbox::convert(&text, path))
+        .map_err(usage_error)?;
+    for key in &converted.unsupported {
+        print_error(format!("{}: {}: {}", key.module, key.key, key.message));
+    }
+    write_output(&converted.modules, None)?;
+    Ok(ExitStatus::Success)
+}

@@ -1,0 +1,50 @@
+//! `drill`: sends a test alert to Alertmanager and records the result.
+
+use std::io::{self, Write};
+
+use super::evidence::Recording;
+use super::{ExitStatus, load_config};
+use crate::cli::{DrillArgs, Flags};
+use crate::clock::Clock;
+use crate::drill::{self, DrillOptions};
+use crate::evidence::{Content, Drill, DrillOutcome};
+use crate::redact::print_error;
+
+/// Runs the drill. A failure is an exit status and is recorded too.
+///
+/// # Errors
+/// The arguments or the configuration are invalid, or the result cannot be recorded.
+pub async fn run(flags: &Flags, args: &DrillArgs, clock: Clock) -> anyhow::Result<ExitStatus> {
+    let config = load_config(flags)?;
+    let options = DrillOptions {
+        alertmanager: args.alertmanager.clone(),
+        severity: args.severity.into_str(),
+        site: config.site.clone(),
+        hold: args.hold,
+        username: args.username.clone(),
+        password_file: args.password_file.clone(),
+        ca_file: args.ca_file.clone(),
+    };
+    let recording = Recording::from_flags(&args.evidence, &config, clock)?;
+    let result = drill::run(&options, clock, |step| {
+        let _ = writeln!(io::stdout(), "{step}");
+    });
+    let (status, outcome) = match result.await {
+        Ok(()) => (ExitStatus::Success, DrillOutcome::Good),
+        Err(error) => {
+            print_error(format!("{error:#}"));
+            (ExitStatus::CheckFailed, DrillOutcome::Failed)
+        }
+    };
+    if let Some(recording) = recording {
+        let url = &options.alertmanager;
+        let content = Content::Drill(Drill {
+            severity: options.severity.to_owned(),
+            alertmanager: url[url::Position::BeforeHost..url::Position::AfterPort].to_owned(),
+            outcome,
+            reference: recording.reference.clone(),
+        });
+        recording.append(&[content])?;
+    }
+    Ok(status)
+}

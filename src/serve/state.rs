@@ -1,0 +1,47 @@
+//! What the tasks of the service share.
+
+use std::sync::Arc;
+
+use tokio::sync::watch;
+
+use super::reload::ActiveConfig;
+use super::report_store::ReportStore;
+use crate::clock::Clock;
+use crate::config::WebConfig;
+use crate::evidence::LedgerStatus;
+use crate::readiness::ReadinessState;
+use crate::report::history::SavedState;
+
+pub struct ServiceState {
+    pub clock: Clock,
+    pub active: watch::Sender<Arc<ActiveConfig>>,
+    pub web: watch::Sender<Arc<WebConfig>>,
+    /// Whether the files could be read when they were last read.
+    pub is_reload_successful: watch::Sender<bool>,
+    pub readiness: watch::Sender<ReadinessState>,
+    pub ledger: watch::Sender<LedgerStatus>,
+    pub reports: ReportStore,
+}
+
+impl ServiceState {
+    pub fn new(
+        active: Arc<ActiveConfig>,
+        web: Arc<WebConfig>,
+        saved: &SavedState,
+        clock: Clock,
+    ) -> Self {
+        Self {
+            clock,
+            reports: ReportStore::new(&active.config.targets, saved),
+            active: watch::Sender::new(active),
+            web: watch::Sender::new(web),
+            is_reload_successful: watch::Sender::new(true),
+            readiness: watch::Sender::default(),
+            ledger: watch::Sender::default(),
+        }
+    }
+
+    pub fn active_config(&self) -> Arc<ActiveConfig> {
+        Arc::clone(&self.active.borrow())
+    }
+}
