@@ -43,7 +43,7 @@ pub struct DrillOptions {
 /// Alertmanager is unreachable, rejects the alert, or does not show the expected state within
 /// [`TIMEOUT`]. An accepted alert is resolved in any case.
 pub async fn run(options: &DrillOptions, clock: Clock, print: impl Fn(&str)) -> anyhow::Result<()> {
-    let client = Client::new(options)?;
+    let client = AlertmanagerClient::new(options)?;
     let started = clock.now();
     client.post(started, started + MAX_ALERT_DURATION).await?;
     print(&format!(
@@ -110,13 +110,13 @@ impl ShownAlert {
     }
 }
 
-struct Client<'a> {
+struct AlertmanagerClient<'a> {
     options: &'a DrillOptions,
     http: reqwest::Client,
     password: Option<String>,
 }
 
-impl<'a> Client<'a> {
+impl<'a> AlertmanagerClient<'a> {
     fn new(options: &'a DrillOptions) -> anyhow::Result<Self> {
         let mut builder = reqwest::Client::builder().timeout(TIMEOUT);
         if let Some(path) = &options.ca_file {

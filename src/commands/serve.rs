@@ -49,7 +49,7 @@ pub async fn run(flags: &Flags, clock: Clock) -> anyhow::Result<ExitStatus> {
     }
     let targets = config.targets.len();
     info!(version = env!("CARGO_PKG_VERSION"), targets, "started");
-    notify_systemd(State::Ready);
+    notify_systemd(SystemdState::Ready);
     serve::run(Service {
         files,
         active,
@@ -68,17 +68,17 @@ pub async fn run(flags: &Flags, clock: Clock) -> anyhow::Result<ExitStatus> {
     Ok(ExitStatus::Success)
 }
 
-enum State {
+enum SystemdState {
     Ready,
     Stopping,
 }
 
 /// Notifies systemd (`Type=notify`); does nothing under other service managers.
 #[cfg(unix)]
-fn notify_systemd(state: State) {
+fn notify_systemd(state: SystemdState) {
     let state = match state {
-        State::Ready => sd_notify::NotifyState::Ready,
-        State::Stopping => sd_notify::NotifyState::Stopping,
+        SystemdState::Ready => sd_notify::NotifyState::Ready,
+        SystemdState::Stopping => sd_notify::NotifyState::Stopping,
     };
     if let Err(error) = sd_notify::notify(&[state]) {
         warn!(%error, "cannot notify systemd");
@@ -86,7 +86,7 @@ fn notify_systemd(state: State) {
 }
 
 #[cfg(windows)]
-fn notify_systemd(_state: State) {}
+fn notify_systemd(_state: SystemdState) {}
 
 /// Cancels `stop` on SIGTERM or Ctrl-C, and requests a reload on SIGHUP. The handlers are installed
 /// before the returned future runs, so that no signal during startup is lost.
@@ -110,7 +110,7 @@ fn handle_signals(
                 _ = interrupt.recv() => break,
             }
         }
-        notify_systemd(State::Stopping);
+        notify_systemd(SystemdState::Stopping);
         stop.cancel();
     })
 }
@@ -123,7 +123,7 @@ fn handle_signals(
     let mut interrupt = tokio::signal::windows::ctrl_c()?;
     Ok(async move {
         interrupt.recv().await;
-        notify_systemd(State::Stopping);
+        notify_systemd(SystemdState::Stopping);
         stop.cancel();
     })
 }

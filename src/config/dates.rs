@@ -126,11 +126,9 @@ fn hours(value: &Value) -> Result<Hours, String> {
         text.parse::<Time>()
             .map_err(|_| format!("invalid time {text:?}; {FORMS}"))
     };
-    let (from, to) = (time(&from)?, time(&to)?);
-    if from < to {
-        Ok(Hours::Daily { days, from, to })
-    } else {
-        Err(format!("the hours end at {to}, before they begin"))
+    match (time(&from)?, time(&to)?) {
+        (start, end) if start >= end => Err(format!("the hours end at {to}, before they begin")),
+        (from, to) => Ok(Hours::Daily { days, from, to }),
     }
 }
 

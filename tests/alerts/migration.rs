@@ -10,9 +10,9 @@ use std::path::Path;
 
 use ccass_2fa_exporter::calendar::{Calendar, date_at, midnight};
 use ccass_2fa_exporter::config::Config;
-use ccass_2fa_exporter::render::metrics::{
-    Evidence, Format, ReadinessState, Reload, Snapshot, render,
-};
+use ccass_2fa_exporter::evidence::LedgerStatus;
+use ccass_2fa_exporter::readiness::ReadinessState;
+use ccass_2fa_exporter::render::metrics::{Format, Snapshot, render};
 use harness::documents::{assert_document, repository};
 use harness::exporter::Metrics;
 use jiff::ToSpan;
@@ -138,9 +138,9 @@ impl History {
                 loaded_at: now,
                 known: &[],
                 now,
-                reload: Reload::Successful,
+                is_reload_successful: true,
                 readiness_state: &ReadinessState::default(),
-                evidence: &Evidence::default(),
+                evidence: &LedgerStatus::default(),
                 rejections: &BTreeMap::new(),
             };
             let metrics = render(&exposition, Format::Text).unwrap();

@@ -39,7 +39,7 @@ fn files_convert_to_expected_modules_and_unsupported_settings() {
         let text = std::fs::read_to_string(&path).unwrap();
         let converted = convert(&text, &path).unwrap_or_else(|errors| panic!("{errors}"));
         let mut left = String::new();
-        for setting in &converted.left {
+        for setting in &converted.unsupported {
             writeln!(
                 left,
                 "{}: {}: {}",

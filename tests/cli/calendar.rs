@@ -145,12 +145,12 @@ fn contradictory_or_out_of_range_overrides_are_rejected() {
     let both = hong_kong().with_overrides([date(2023, 5, 2)], [date(2023, 5, 2)]);
     assert_eq!(
         both.unwrap_err().to_string(),
-        "2023-05-02 is in both extra_closed and extra_open: keep it in one of them"
+        "2023-05-02 is in both extra_closed and extra_open; remove it from one of them"
     );
     let late = hong_kong().with_overrides([], [date(2030, 1, 5)]);
     assert_eq!(
         late.unwrap_err().to_string(),
-        "extra_open: 2030-01-05 is outside the calendar's years 2022 to 2027: remove it, or load a table that has its year"
+        "2030-01-05 is outside the calendar's years 2022 to 2027; remove it, or load a table with that year"
     );
 }
 
@@ -180,11 +180,11 @@ fn invalid_table_is_rejected_with_line_and_expected_format() {
     for (table, message) in [
         (
             format!("{header}2023-02-30,Thu,x"),
-            "line 3: `2023-02-30` is not a date; write YYYY-MM-DD, such as 2023-04-05",
+            "line 3: invalid date \"2023-02-30\"; use YYYY-MM-DD, such as 2023-04-28",
         ),
         (
             format!("{header}2023-4-7,Fri,x"),
-            "line 3: `2023-4-7` is not a date; write YYYY-MM-DD, such as 2023-04-05",
+            "line 3: invalid date \"2023-4-7\"; use YYYY-MM-DD, such as 2023-04-28",
         ),
         (
             format!("{header}2023-04-07,Thu,x"),
@@ -192,7 +192,7 @@ fn invalid_table_is_rejected_with_line_and_expected_format() {
         ),
         (
             format!("{header}2023-04-05,Wed,x"),
-            "line 3: 2023-04-05 is in the table already, as `Ching Ming`; keep one of the two",
+            "line 3: duplicate date 2023-04-05, already used for `Ching Ming`; remove one",
         ),
         (
             format!("{header}2023-04-07,Fri"),
@@ -200,7 +200,7 @@ fn invalid_table_is_rejected_with_line_and_expected_format() {
         ),
         (
             format!("{header}2025-04-04,Fri,x"),
-            "the table reaches from 2023 to 2025 but has no holiday in 2024: add that year",
+            "the table covers 2023 to 2025 but has no holidays in 2024; add that year",
         ),
         (
             "day,name\n".to_owned(),

@@ -195,18 +195,18 @@ async fn invalid_arguments_exit_two_with_a_helpful_message() {
     for (arguments, part) in [
         (
             &["verify", "nothing"][..],
-            "neither a configured target (sso) nor an https address",
+            "neither a configured target (sso) nor an https URL",
         ),
         (&["verify", "http://x.example/"], "plain http is refused"),
         (
             &["verify", "https://a:b@x.example/"],
-            "credentials in the address are refused",
+            "remove the credentials from the URL",
         ),
         (&["verify", "--format=xml"], "possible values: text, json"),
         (&["frobnicate"], "unrecognized subcommand"),
         (
             &["timetable", "--at=yesterday"],
-            "is neither a date (2023-04-27) nor an instant",
+            "neither a date (2023-04-27) nor an RFC 3339 time",
         ),
     ] {
         let output = run(arguments).await;

@@ -50,84 +50,81 @@ const ERRORS: &[(&str, &[&str])] = &[
     (
         "sight: x\n",
         &[
-            "1:1: unknown field `sight`, expected one of site, expected_sites, contacts, data_directory, probe, service_hours, maintenance, modules, targets, controls, probe_endpoint, timetable, calendar, readiness, evidence",
+            "1:1: unknown key \"sight\"; known keys: site, expected_sites, contacts, data_directory, probe, service_hours, maintenance, modules, targets, controls, probe_endpoint, timetable, calendar, readiness, evidence",
         ],
     ),
     (
         "probe: {interval: 60}\n",
-        &[
-            "1:19: probe.interval: \"60\" is not a duration; write it with its unit, for example 60s or 5m",
-        ],
+        &["1:19: probe.interval: invalid duration \"60\"; add a unit, for example 60s or 5m"],
     ),
     (
         "probe: {interval: 60sec0nds}\n",
         &[
-            "1:19: probe.interval: \"60sec0nds\" is not a duration; write it with its unit, for example 60s or 5m",
+            "1:19: probe.interval: invalid duration \"60sec0nds\"; add a unit, for example 60s or 5m",
         ],
     ),
     (
         "probe: {interval: 5s}\n",
-        &["1:19: probe.interval: 5s is too often; the login server is probed at most every 10s"],
+        &["1:19: probe.interval: 5s is too short; the minimum is 10s"],
     ),
     (
         "probe: {interval: 10s, timeout: 11s}\n",
-        &["1:33: probe.timeout: the limit of a probe (11s) is longer than the interval (10s)"],
+        &["1:33: probe.timeout: 11s is longer than the interval (10s)"],
     ),
     (
         "probe: {concurrency: 0}\n",
-        &["1:22: probe.concurrency: write a number from 1 to 1024"],
+        &["1:22: probe.concurrency: 0 is not a number from 1 to 1024"],
     ),
     (
         "site: \"Hong Kong, Central\"\n",
-        &["1:7: site: a name has 1 to 64 letters, digits, dots, dashes and underscores"],
+        &["1:7: site: invalid name; use 1 to 64 letters, digits, dots, dashes and underscores"],
     ),
     (
         "targets: [{name: a, url: \"https://me:secret@sso.example/\"}]\n",
-        &[
-            "1:26: targets[0].url: credentials in the address are refused: this program never logs in",
-        ],
+        &["1:26: targets[0].url: remove the credentials from the URL: this program never logs in"],
     ),
     (
         "targets: [{name: a, url: \"http://sso.example/\"}]\n",
-        &[
-            "1:26: targets[0].url: plain http is refused; a target may ask for it with allow_http: true",
-        ],
+        &["1:26: targets[0].url: http is not allowed; use https, or set allow_http: true"],
     ),
     (
         "targets: [{name: a, url: \"ftp://sso.example/\"}]\n",
-        &["1:26: targets[0].url: ftp is refused; the address begins with https://"],
+        &["1:26: targets[0].url: scheme \"ftp\" is not supported; use https"],
     ),
     (
         "targets: [{name: a, url: sso}]\n",
         &[
-            "1:26: targets[0].url: not an address (relative URL without a base); write for example https://sso.hkexposttrade.com.hk/sso",
+            "1:26: targets[0].url: invalid URL (relative URL without a base); use for example https://sso.hkexposttrade.com.hk/sso",
         ],
     ),
     (
         "targets: [{name: a, url: \"https://a.example/\", module: b}]\n",
-        &["1:56: targets[0].module: there is no module \"b\"; there are login_page"],
+        &["1:56: targets[0].module: unknown module \"b\"; configured modules: login_page"],
     ),
     (
         "targets: [{name: a, url: \"https://a.example/\", expect: closed}]\n",
-        &["1:56: targets[0].expect: write one of reachable, unreachable"],
+        &["1:56: targets[0].expect: unknown value \"closed\"; use reachable or unreachable"],
     ),
     (
         "targets:\n- {name: a, url: \"https://a.example/\"}\n- {name: a, url: \"https://b.example/\"}\n",
-        &["3:10: targets[1].name: \"a\" is the name of the target in line 2 too; choose another"],
+        &["3:10: targets[1].name: duplicate target \"a\", first on line 2; choose another name"],
     ),
     (
         "controls: [{name: sso, url: \"https://a.example/\"}]\n",
-        &["1:19: controls[0].name: \"sso\" is the built-in target's name; choose another"],
+        &["1:19: controls[0].name: \"sso\" is the built-in target; choose another name"],
     ),
-    ("targets: [{name: a}]\n", &["1:12: missing field `url`"]),
+    (
+        "targets: [{name: a}]\n",
+        &["1:12: missing key \"url\"; add it"],
+    ),
     (
         "modules: {m: {timeout: 10ms}}\n",
-        &["1:24: modules.m.timeout: a probe needs at least 100ms"],
+        &["1:24: modules.m.timeout: 10ms is too short; the minimum is 100ms"],
     ),
     (
         "probe_endpoint: {allowed_hosts: [a.example, \"*.b.example\"]}\n",
         &[
-            "1:45: probe_endpoint.allowed_hosts[1]: \"*.b.example\" is not a host; write for example login.example.com, login.example.com:8443, 10.1.0.0/16:* or [2001:db8::1]:443",
+            "1:45: probe_endpoint.allowed_hosts[1]: invalid host \"*.b.example\"; use for example login.example.com, login.example.com:8443, 10.1.0.0/16:* or [2001:db8::1]:443",
         ],
     ),
     (
@@ -139,112 +136,110 @@ const ERRORS: &[(&str, &[&str])] = &[
     (
         "modules: {m: {tls: {ca_file: ccass.yml}}}\n",
         &[
-            "1:30: modules.m.tls.ca_file: DIRECTORY/ccass.yml holds no certificate; it must be PEM (BEGIN CERTIFICATE)",
+            "1:30: modules.m.tls.ca_file: DIRECTORY/ccass.yml contains no certificate; it must be PEM (BEGIN CERTIFICATE)",
         ],
     ),
     (
         "modules: {m: {tls: {roots: [ca_file]}}}\n",
-        &["1:29: modules.m.tls.roots[0]: ca_file is listed, but tls.ca_file names no file"],
+        &["1:29: modules.m.tls.roots[0]: ca_file is listed, but the key ca_file is not set"],
     ),
     (
         "modules: {m: {tls: {roots: []}}}\n",
-        &["1:28: modules.m.tls.roots: no root is listed: nothing could ever be trusted"],
+        &["1:28: modules.m.tls.roots: the list is empty: no certificate could be trusted"],
     ),
     (
         "modules: {m: {tls: {pins: [sha256/short]}}}\n",
         &[
-            "1:28: modules.m.tls.pins[0]: a pin is sha256/ and 44 characters of base64, as verify --format json prints it",
+            "1:28: modules.m.tls.pins[0]: invalid pin \"sha256/short\"; use sha256/ and 44 characters of base64, as printed by verify --format json",
         ],
     ),
     (
         "modules: {m: {tls: {min_version: \"1.0\"}}}\n",
-        &["1:34: modules.m.tls.min_version: \"1.0\" is not known; write one of 1.2, 1.3"],
+        &["1:34: modules.m.tls.min_version: unknown value \"1.0\"; use 1.2 or 1.3"],
     ),
     (
         "modules: {m: {page: {matches: [\"(log\"]}}}\n",
-        &["1:32: modules.m.page.matches[0]: the pattern does not compile: unclosed group"],
+        &["1:32: modules.m.page.matches[0]: invalid regular expression: unclosed group"],
     ),
     (
         "modules: {m: {page: {contains: [\"\"]}}}\n",
-        &["1:33: modules.m.page.contains[0]: an empty text stands in every page"],
+        &["1:33: modules.m.page.contains[0]: the text is empty: every page would contain it"],
     ),
     (
         "modules: {m: {http: {max_body: 1GB}}}\n",
-        &[
-            "1:32: modules.m.http.max_body: \"1GB\" is not a size; write it with its unit: B, KiB or MiB",
-        ],
+        &["1:32: modules.m.http.max_body: invalid size \"1GB\"; add a unit: B, KiB or MiB"],
     ),
     (
         "modules: {m: {http: {max_body: 99MiB}}}\n",
-        &["1:32: modules.m.http.max_body: a body's bound lies between 1B and 64MiB"],
+        &["1:32: modules.m.http.max_body: 99MiB is out of range; use 1B to 64MiB"],
     ),
     (
         "modules: {m: {http: {valid_status: [99]}}}\n",
-        &["1:37: modules.m.http.valid_status[0]: a status lies between 200 and 599"],
+        &["1:37: modules.m.http.valid_status[0]: 99 is not a status from 200 to 599"],
     ),
     (
         "modules: {m: {http: {max_redirects: 21}}}\n",
-        &["1:37: modules.m.http.max_redirects: at most 20 are followed"],
+        &["1:37: modules.m.http.max_redirects: 21 is too many; the maximum is 20"],
     ),
     (
         "modules: {m: {http: {headers: {Authorization: Basic eDp5}}}}\n",
         &[
-            "1:47: modules.m.http.headers.Authorization: is refused: this program never logs in and sends no credentials",
+            "1:47: modules.m.http.headers.Authorization: not allowed: this program never logs in and sends no credentials",
         ],
     ),
     (
         "modules: {m: {http: {headers: {Cookie: a=b}}}}\n",
         &[
-            "1:40: modules.m.http.headers.Cookie: is refused: this program never logs in and sends no credentials",
+            "1:40: modules.m.http.headers.Cookie: not allowed: this program never logs in and sends no credentials",
         ],
     ),
     (
         "modules: {m: {http: {headers: {Host: other}}}}\n",
-        &["1:38: modules.m.http.headers.Host: is set by the program itself"],
+        &["1:38: modules.m.http.headers.Host: not allowed: the program sets it itself"],
     ),
     (
         "modules: {m: {resolvers: [dns.example]}}\n",
         &[
-            "1:27: modules.m.resolvers[0]: \"dns.example\" is not a resolver; write 10.1.2.3, 10.1.2.3:5353, [2001:db8::1]:53, tcp://10.1.2.3, tls://dns.example@10.1.2.3 or https://dns.example@10.1.2.3/dns-query",
+            "1:27: modules.m.resolvers[0]: invalid resolver \"dns.example\"; use 10.1.2.3, 10.1.2.3:5353, [2001:db8::1]:53, tcp://10.1.2.3, tls://dns.example@10.1.2.3 or https://dns.example@10.1.2.3/dns-query",
         ],
     ),
     (
         "modules: {m: {resolvers: [\"https://dns.example/dns-query\"]}}\n",
         &[
-            "1:27: modules.m.resolvers[0]: a resolver's own name is not looked up; write its address after the name, dns.example@10.1.2.3",
+            "1:27: modules.m.resolvers[0]: the resolver's name is not looked up; add its address, dns.example@10.1.2.3",
         ],
     ),
     (
         "modules: {m: {route: somewhere}}\n",
         &[
-            "1:22: modules.m.route: \"somewhere\" is not a resolver; write 10.1.2.3, 10.1.2.3:5353, [2001:db8::1]:53, tcp://10.1.2.3, tls://dns.example@10.1.2.3 or https://dns.example@10.1.2.3/dns-query, or system",
+            "1:22: modules.m.route: invalid resolver \"somewhere\"; use 10.1.2.3, 10.1.2.3:5353, [2001:db8::1]:53, tcp://10.1.2.3, tls://dns.example@10.1.2.3 or https://dns.example@10.1.2.3/dns-query, or system",
         ],
     ),
     (
         "modules: {m: {ip_family: 5}}\n",
-        &["1:26: modules.m.ip_family: \"5\" is not known; write one of any, 4, 6"],
+        &["1:26: modules.m.ip_family: unknown value \"5\"; use one of any, 4, 6"],
     ),
     (
         "modules: {m: {source_address: eth0}}\n",
-        &["1:31: modules.m.source_address: \"eth0\" is not an IP address of this host"],
+        &[
+            "1:31: modules.m.source_address: invalid IP address \"eth0\"; use an address of this host",
+        ],
     ),
     (
         "modules: {m: {expected_addresses: [10.0.0.0/33]}}\n",
         &[
-            "1:36: modules.m.expected_addresses[0]: \"10.0.0.0/33\" is not a network; write for example 10.1.0.0/16",
+            "1:36: modules.m.expected_addresses[0]: invalid network \"10.0.0.0/33\"; use for example 10.1.0.0/16",
         ],
     ),
     (
         "modules: {m: {proxy: \"http://proxy.example/proxy.pac\"}}\n",
         &[
-            "1:22: modules.m.proxy: a proxy has no path, and PAC files are not evaluated; write none, system, http://10.0.0.1:3128, https://proxy.example:443 or socks5://10.0.0.1:1080",
+            "1:22: modules.m.proxy: a proxy has no path, and PAC files are not supported; use none, system, http://10.0.0.1:3128, https://proxy.example:443 or socks5://10.0.0.1:1080",
         ],
     ),
     (
         "modules: {m: {proxy: \"http://clerk:secret@10.0.0.1:3128\"}}\n",
-        &[
-            "1:22: modules.m.proxy: credentials stand in a file of their own, proxy_credentials_file",
-        ],
+        &["1:22: modules.m.proxy: remove the credentials; put them into a proxy_credentials_file"],
     ),
     (
         "modules: {m: {proxy_credentials_file: absent}}\n",
@@ -255,77 +250,75 @@ const ERRORS: &[(&str, &[&str])] = &[
     (
         "modules: {m: {proxy: ntlm://10.0.0.1}}\n",
         &[
-            "1:22: modules.m.proxy: ntlm is no way to speak to a proxy; write none, system, http://10.0.0.1:3128, https://proxy.example:443 or socks5://10.0.0.1:1080",
+            "1:22: modules.m.proxy: scheme \"ntlm\" is not supported; use none, system, http://10.0.0.1:3128, https://proxy.example:443 or socks5://10.0.0.1:1080",
         ],
     ),
     (
         "modules: {m: {proxy: \"http://10.0.0.1:3128\", expected_addresses: [10.0.0.0/8]}}\n",
         &[
-            "1:67: modules.m.expected_addresses: the proxy resolves the name, so that its addresses are not seen here; leave one of the two out",
+            "1:67: modules.m.expected_addresses: cannot be checked through a proxy, which resolves the name itself; remove expected_addresses or proxy",
         ],
     ),
     (
         "service_hours: {days: business}\n",
         &[
-            "1:16: service_hours: from is not a time of day; write always, or {days: business, from: \"07:00\", to: \"20:00\"} (days: business or every)",
+            "1:16: service_hours: missing field `from`; use always, or {days: business, from: \"07:00\", to: \"20:00\"} (days: business or every)",
         ],
     ),
     (
         "service_hours: {days: business, from: \"20:00\", to: \"07:00\"}\n",
-        &["1:16: service_hours: the hours end before they begin"],
+        &["1:16: service_hours: the hours end at 07:00, before they begin"],
     ),
     (
         "maintenance: [{from: tomorrow, to: \"2026-12-05T08:00+08:00\"}]\n",
         &[
-            "1:22: maintenance[0].from: \"tomorrow\" is not an instant with its offset; write for example 2026-12-05T08:00+08:00",
+            "1:22: maintenance[0].from: invalid time \"tomorrow\"; add the offset, for example 2026-12-05T08:00+08:00",
         ],
     ),
     (
         "expected_sites: 0\n",
-        &["1:17: expected_sites: at least one site should report"],
+        &["1:17: expected_sites: 0 is too few; the minimum is 1"],
     ),
     (
         "readiness: {max_age: soon, expected_total: {users: 4}}\n",
         &[
-            "1:22: readiness.max_age: \"soon\" is no span of time; write it with its unit, for example 5d or 36h",
-            "1:52: readiness.expected_total.users: there are accounts of two kinds, user and delegated_admin",
+            "1:22: readiness.max_age: invalid duration \"soon\"; add a unit, for example 5d or 36h",
+            "1:52: readiness.expected_total.users: unknown value \"users\"; use user or delegated_admin",
         ],
     ),
     (
         "readiness: {file: accounts.csv, max_age: soon}\n",
-        &[
-            "1:42: readiness.max_age: \"soon\" is no span of time; write it with its unit, for example 5d or 36h",
-        ],
+        &["1:42: readiness.max_age: invalid duration \"soon\"; add a unit, for example 5d or 36h"],
     ),
     (
         "evidence: {terminals: [t1]}\n",
-        &[
-            "1:24: evidence.terminals: checks at terminals are recorded in the data_directory; configure one",
-        ],
+        &["1:24: evidence.terminals: checks at terminals are recorded in data_directory; set it"],
     ),
     (
         "data_directory: kept\nevidence: {terminals: [t1, t1, Chan Tai Man]}\n",
         &[
-            "2:28: evidence.terminals[1]: this terminal is in the list already",
-            "2:32: evidence.terminals[2]: a name has 1 to 64 letters, digits, dots, dashes and underscores",
+            "2:28: evidence.terminals[1]: duplicate terminal; remove it",
+            "2:32: evidence.terminals[2]: invalid name; use 1 to 64 letters, digits, dots, dashes and underscores",
         ],
     ),
     (
         "targets: [{name: sso, url: \"https://sso.test/?user=chan@broker.example\"}]\n",
-        &["1:28: targets[0].url: an e-mail address stands in it; the address of a page holds none"],
+        &["1:28: targets[0].url: remove the e-mail address from the URL"],
     ),
     (
         "contacts: {dns: \"two\\nlines\"}\n",
-        &["1:17: contacts.dns: a contact is one line of at most 200 characters"],
+        &["1:17: contacts.dns: invalid contact; use one line of at most 200 characters"],
     ),
     (
         "timetable: {actual: {launch: may}}\n",
-        &["1:30: timetable.actual.launch: \"may\" is not a date; write for example 2023-05-22"],
+        &[
+            "1:30: timetable.actual.launch: invalid date \"may\"; use YYYY-MM-DD, such as 2023-04-28",
+        ],
     ),
     (
         "calendar: {extra_closed: [\"17/7/2023\"]}\n",
         &[
-            "1:27: calendar.extra_closed[0]: \"17/7/2023\" is not a date; write for example 2023-05-22",
+            "1:27: calendar.extra_closed[0]: invalid date \"17/7/2023\"; use YYYY-MM-DD, such as 2023-04-28",
         ],
     ),
     (
@@ -337,9 +330,35 @@ const ERRORS: &[(&str, &[&str])] = &[
     (
         "site: a b\nprobe: {interval: 1s}\n",
         &[
-            "1:7: site: a name has 1 to 64 letters, digits, dots, dashes and underscores",
-            "2:19: probe.interval: 1s is too often; the login server is probed at most every 10s",
+            "1:7: site: invalid name; use 1 to 64 letters, digits, dots, dashes and underscores",
+            "2:19: probe.interval: 1s is too short; the minimum is 10s",
         ],
+    ),
+    (
+        "site: a\nsite: b\n",
+        &["2:1: duplicate key \"site\"; remove one of the two"],
+    ),
+    (
+        "probe: {concurrency: many}\n",
+        &["1:22: concurrency: expected a whole number from 0"],
+    ),
+    (
+        "modules: {m: {page: {matches: [\"\\d+\"]}}}\n",
+        &[
+            "1:32: invalid escape sequence; a backslash begins one in double quotes, use single quotes",
+        ],
+    ),
+    (
+        "targets: sso\n",
+        &["1:10: targets: expected a list, such as [one, two]"],
+    ),
+    (
+        "site: a\n---\nsite: b\n",
+        &["3:1: a second YAML document begins; keep one"],
+    ),
+    (
+        "probe: [\n",
+        &["1:8: probe: expected keys with values, such as {key: value}"],
     ),
 ];
 
@@ -416,6 +435,46 @@ async fn holiday_file_with_invalid_date_is_rejected_with_its_line() {
     assert!(stderr.contains("calendar.file"), "{stderr}");
     assert!(
         stderr.contains("line 3") || stderr.contains(":3"),
+        "{stderr}"
+    );
+}
+
+#[tokio::test]
+async fn errors_of_a_timetable_file_name_that_file() {
+    let file = ConfigFile::new("timetable: {file: next.yml}\n");
+    std::fs::write(
+        file.directory().join("next.yml"),
+        "reference: CD/1\nissuer: HKSCC\nissued: 2027-02-30\nstatus: confirmed\nsubject: \"\"\n",
+    )
+    .unwrap();
+    let output = run(&[&file.argument(), "check"]).await;
+    assert_eq!(output.status.code(), Some(2));
+    let stderr = String::from_utf8(output.stderr).unwrap();
+    let path = file.directory().join("next.yml").display().to_string();
+    assert_eq!(
+        stderr.replace(&path, "next.yml"),
+        "next.yml:3:9: issued: invalid date \"2027-02-30\"; use YYYY-MM-DD, such as 2023-04-28\n \
+         3 | issued: 2027-02-30\n   |         ^\n\
+         next.yml:5:10: subject: the value is empty; add it, or remove the key if it is optional\n \
+         5 | subject: \"\"\n   |          ^\n"
+    );
+}
+
+#[tokio::test]
+async fn overrides_of_the_timetable_are_reported_at_their_own_position() {
+    let file =
+        ConfigFile::new("timetable:\n  done: {launch: true}\n  actual: {launch: 2023-08-05}\n");
+    let output = run(&[&file.argument(), "check"]).await;
+    assert_eq!(output.status.code(), Some(2));
+    let stderr = String::from_utf8(output.stderr).unwrap();
+    assert!(
+        stderr.contains(":2:18: timetable.done.launch: unknown deadline; known deadlines: email_"),
+        "{stderr}"
+    );
+    assert!(
+        stderr.contains(
+            ":3:20: timetable.actual.launch: `sole_2fa` (from 2023-07-21) must start after"
+        ),
         "{stderr}"
     );
 }

@@ -204,12 +204,14 @@ fn documented_timetable_and_printed_timetable_load() {
     let document = read("docs/timetable.md");
     let (_, rest) = document.split_once("```yaml\n").unwrap();
     let text = rest.split_once("```").unwrap().0;
-    let timetable = ccass_2fa_exporter::timetable::Timetable::parse(text).unwrap();
+    let timetable =
+        ccass_2fa_exporter::timetable::Timetable::parse(text, &repository("docs/timetable.md"))
+            .unwrap();
     assert_eq!((timetable.deadlines.len(), timetable.events.len()), (1, 1));
     // The timetable that is printed as a template is the built-in one.
     let built_in = ccass_2fa_exporter::timetable::Timetable::embedded();
     let text = stdout_of(&["timetable", "--format=yaml"]);
-    assert_eq!(text, built_in.written());
+    assert_eq!(text, built_in.source());
 }
 
 #[test]

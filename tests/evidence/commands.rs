@@ -194,11 +194,11 @@ async fn invalid_arguments_are_reported_with_what_to_do() {
     for (arguments, message) in [
         (
             &["verify", "https://localhost:1/", "--record"][..],
-            "there is nowhere to record it: configure a data_directory",
+            "cannot record: set data_directory in the configuration",
         ),
         (
             &["record", "--terminal=t1", "--outcome=seen"],
-            "there is nowhere to record it: configure a data_directory",
+            "cannot record: set data_directory in the configuration",
         ),
         (&["verify", "--reference=X"], "--record"),
         (
@@ -235,7 +235,7 @@ async fn invalid_arguments_are_reported_with_what_to_do() {
         (
             "t1",
             "two words",
-            "--reference: a reference has 1 to 64 letters, digits and . - _ / #",
+            "--reference: invalid reference; use 1 to 64 letters, digits and . - _ / #",
         ),
     ] {
         let terminal = format!("--terminal={terminal}");

@@ -234,18 +234,18 @@ async fn replaced_certificate_is_served_without_restart() {
             .also("127.0.0.1")
             .also("renewed.test"),
     );
-    exporter.line_with("changed, and are in force").await;
+    exporter.line_with("web configuration reloaded").await;
     let output = site.run_curl(&exporter, &by_name).await;
     assert!(output.status.success(), "{output:?}");
     // An unusable key leaves the previous pair active.
     std::fs::write(site.path("server.key"), "not a key").unwrap();
-    exporter.line_with("what was in force goes on").await;
+    exporter.line_with("web configuration reload failed").await;
     let successful = "ccass2fa_config_last_reload_successful";
     let (status, text) = site.curl(&exporter, &[]).await;
     assert_eq!(status, 200);
     assert_eq!(sample(&text, successful), Some("0"));
     site.serve_as(&Leaf::for_name("localhost").also("127.0.0.1"));
-    exporter.line_with("changed, and are in force").await;
+    exporter.line_with("web configuration reloaded").await;
     let (_, text) = site.curl(&exporter, &[]).await;
     assert_eq!(sample(&text, successful), Some("1"));
 }
@@ -425,7 +425,7 @@ async fn invalid_web_configuration_fails_start_and_check_but_not_a_running_expor
     let site = Site::new("rate_limit: {interval: 1h, burst: 100}\n");
     let mut exporter = site.start().await;
     site.write("rate_limit: {interval: 1h, burst: 0}\n");
-    exporter.line_with("what was in force goes on").await;
+    exporter.line_with("web configuration reload failed").await;
     assert_eq!(exporter.get("/-/healthy").await.0, 200);
     let argument = site.argument();
     for arguments in [&[argument.as_str()][..], &["check", &argument]] {

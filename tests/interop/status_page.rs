@@ -198,7 +198,7 @@ impl Site {
 
     /// Waits until the file in the data directory contains `part`.
     async fn wait_for_saved_state(&self, part: &str) {
-        let file = self.config.directory().join("kept/memory.json");
+        let file = self.config.directory().join("kept/state.json");
         let deadline = Instant::now() + TIMEOUT;
         while !std::fs::read_to_string(&file).is_ok_and(|state| state.contains(part)) {
             assert!(
@@ -246,7 +246,7 @@ async fn page_of_an_outage_shows_cause_contact_and_changes_across_restart() {
     let mut site = Site::start().await;
     site.lab
         .provoke(scenario("tls-unknown-issuer").expect("a scenario"));
-    site.exporter.line_with("message=\"the probe fails\"").await;
+    site.exporter.line_with("message=\"probe failed\"").await;
     let pages = inspect("outage", &site.url()).await;
     assert_all_show(
         &pages,
@@ -279,7 +279,7 @@ async fn page_of_an_outage_shows_cause_contact_and_changes_across_restart() {
 
     // After the recovery the outage is in the history.
     site.lab.heal();
-    exporter.line_with("message=\"the probe is good\"").await;
+    exporter.line_with("message=\"probe succeeded\"").await;
     let pages = inspect("healed", &exporter.url("/?refresh=off")).await;
     assert_all_show(
         &pages,
@@ -383,7 +383,9 @@ async fn page_of_two_hundred_targets_unfolds_only_the_failing_one() {
     )
     .unwrap();
     signal(exporter.child.id().expect("it runs"), "HUP");
-    exporter.line_with("message=reloaded").await;
+    exporter
+        .line_with("message=\"configuration reloaded\"")
+        .await;
     let pages = inspect("many", &exporter.url("/?refresh=off")).await;
     assert_all_show(
         &pages,
@@ -449,7 +451,7 @@ async fn certificate_names_with_markup_or_right_to_left_text_are_escaped() {
     let mut leaf = Leaf::for_name(HOST);
     leaf.organisation = "</bdi><script>alert(1)</script> \u{202e}\u{645}\u{631}\u{62d}".to_owned();
     site.lab.login_server.set_identity(hostile.issue(&leaf));
-    site.exporter.line_with("message=\"the probe fails\"").await;
+    site.exporter.line_with("message=\"probe failed\"").await;
     let pages = inspect("hostile", &site.url()).await;
     assert_all_show(
         &pages,

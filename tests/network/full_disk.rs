@@ -78,7 +78,7 @@ async fn keeps_evidence(break_disk: &str, error: &str, repair: &str) {
         acknowledged += 1;
         assert!(acknowledged < 20, "the disk is not full: {output}");
     };
-    assert!(output.contains("it is NOT recorded"), "{output}");
+    assert!(output.contains("NOT recorded"), "{output}");
     assert!(output.contains(error), "{output}");
 
     // The outage begins while the disk is broken: two consecutive probes fail.
@@ -86,7 +86,7 @@ async fn keeps_evidence(break_disk: &str, error: &str, repair: &str) {
     let reload = ["-sf", "-X", "POST", "http://127.0.0.1:10762/-/reload"];
     let (code, _) = namespace.run("curl", &reload).await;
     assert_eq!(code, 0, "reload; {}", namespace.log_tail("exporter"));
-    let message = "evidence cannot be recorded; it waits, and probing goes on";
+    let message = "cannot write evidence, records are queued";
     namespace.wait_for_log("exporter", message).await;
     let during = metrics(&namespace).await;
     assert!(during.value("evidence_errors_total") >= Some(1.0));
@@ -94,7 +94,7 @@ async fn keeps_evidence(break_disk: &str, error: &str, repair: &str) {
 
     run_on_disk(&namespace, repair).await;
     namespace
-        .wait_for_log("exporter", "evidence is recorded again")
+        .wait_for_log("exporter", "evidence writes recovered")
         .await;
     assert_eq!(record(&namespace).await.0, 0);
     let (code, evidence) = run(&namespace, "evidence list").await;

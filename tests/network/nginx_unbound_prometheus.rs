@@ -442,7 +442,7 @@ async fn wait_until_ready(namespace: &Namespace) {
 async fn metrics_verify_and_prometheus_distinguish_the_faults_of_real_servers() {
     let mut namespace = start_servers().await;
     std::fs::create_dir(namespace.path("data")).expect("a new directory");
-    namespace.write("data/memory.json", STATE);
+    namespace.write("data/state.json", STATE);
     namespace.write("accounts.csv", "kind,email\nuser,confirmed\n");
     let path = namespace.write("ccass.yml", config());
     let flag = format!("--config.file={}", path.display());

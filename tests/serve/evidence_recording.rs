@@ -109,25 +109,25 @@ async fn daily_verification_is_recorded_and_records_of_others_are_shown() {
 async fn outage_is_recorded_once_across_a_restart() {
     let setup = Setup::start().await;
     let mut exporter = setup.exporter().await;
-    exporter.line_with("message=\"the probe is good\"").await;
+    exporter.line_with("message=\"probe succeeded\"").await;
     wait_for_metric(&exporter, RECORDS, 1.0).await;
     // The second failing probe makes it an outage.
     setup.provoke("tcp-refused");
     for _ in 0..2 {
         probe_again(&exporter, &setup.config).await;
-        exporter.line_with("message=\"the probe fails\"").await;
+        exporter.line_with("message=\"probe failed\"").await;
     }
     wait_for_metric(&exporter, RECORDS, 2.0).await;
     exporter.child.kill().await.unwrap();
 
     // Started during the outage, which does not begin a second time.
     let mut exporter = setup.exporter().await;
-    exporter.line_with("message=\"the probe fails\"").await;
+    exporter.line_with("message=\"probe failed\"").await;
     probe_again(&exporter, &setup.config).await;
-    exporter.line_with("message=\"the probe fails\"").await;
+    exporter.line_with("message=\"probe failed\"").await;
     setup.lab.heal();
     probe_again(&exporter, &setup.config).await;
-    exporter.line_with("message=\"the probe is good\"").await;
+    exporter.line_with("message=\"probe succeeded\"").await;
     wait_for_metric(&exporter, RECORDS, 3.0).await;
     let kinds = setup.kinds();
     assert_eq!(kinds, ["verification", "outage_began", "outage_ended"]);
@@ -191,13 +191,13 @@ async fn lock_held_by_another_program_costs_no_probe_and_no_record() {
     // The target is probed at once, and its first success is to be recorded.
     std::fs::write(setup.config.path(), config).unwrap();
     assert_eq!(post(&exporter, "/-/reload").await.0, 200);
-    let line = exporter.line_with("evidence cannot be recorded").await;
+    let line = exporter.line_with("cannot write evidence").await;
     assert_contains("the log", &line, "another program has held");
     let metrics = exporter.metrics().await;
     assert!(metrics.value("evidence_errors_total") >= Some(1.0));
     metrics.expect("probe_success{role=\"login\",target=\"sso\"}", 1.0);
     assert_eq!(setup.kinds(), ["terminal"]);
     drop(lock);
-    exporter.line_with("evidence is recorded again").await;
+    exporter.line_with("evidence writes recovered").await;
     assert_eq!(setup.kinds(), ["terminal", "verification"]);
 }

@@ -71,7 +71,7 @@ async fn without_a_network_dns_fails_and_the_exporter_stays_up() {
         "modules: {login_page: {system_resolvers: ignore, route: \"127.0.0.1:9\"}}\n",
     );
     let mut exporter = Exporter::start(&[&config.argument()]).await;
-    let line = exporter.line_with("the probe fails").await;
+    let line = exporter.line_with("probe failed").await;
     assert_contains("the log", &line, "layer=dns reason=dns_unreachable");
     let metrics = exporter.metrics().await;
     metrics.expect("probe_success{role=\"login\",target=\"sso\"}", 0.0);
@@ -92,7 +92,7 @@ async fn recovery_removes_the_failure_series() {
     let failing = exporter.metrics().await;
     assert_eq!(failing.family("probe_failure_info").len(), 1);
     lab.heal();
-    exporter.line_with("the probe is good").await;
+    exporter.line_with("probe succeeded").await;
     let recovered = exporter.metrics().await;
     recovered.expect("probe_success{role=\"login\",target=\"sso\"}", 1.0);
     assert_eq!(recovered.family("probe_failure_info"), []);

@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 
 use ccass_2fa_exporter::config::Config;
-use ccass_2fa_exporter::render::metrics::{
-    Evidence, Format, ReadinessState, Reload, Snapshot, render,
-};
+use ccass_2fa_exporter::evidence::LedgerStatus;
+use ccass_2fa_exporter::readiness::ReadinessState;
+use ccass_2fa_exporter::render::metrics::{Format, Snapshot, render};
 use harness::exporter::Metrics;
 use jiff::Timestamp;
 
@@ -17,9 +17,9 @@ fn metrics_at(instant: &str, config: &str) -> Metrics {
         loaded_at: now,
         known: &[],
         now,
-        reload: Reload::Successful,
+        is_reload_successful: true,
         readiness_state: &ReadinessState::default(),
-        evidence: &Evidence::default(),
+        evidence: &LedgerStatus::default(),
         rejections: &BTreeMap::new(),
     };
     let text = render(&exposition, Format::Text).unwrap();

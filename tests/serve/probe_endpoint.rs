@@ -120,7 +120,7 @@ async fn targets_that_are_not_allowed_are_refused_without_connecting() {
             .answer("any.lab.test", &[address.parse().unwrap()]);
         let (status, text) = probe(&exporter, &with_lab_page(&at_port), None).await;
         assert_eq!(status, 403, "{address}: {text}");
-        assert_contains(address, &text, "any.lab.test leads to ");
+        assert_contains(address, &text, "any.lab.test resolves to ");
     }
     // One allowed address among them makes no difference.
     let mixed = ["192.0.2.1".parse().unwrap(), "127.0.0.1".parse().unwrap()];
@@ -176,7 +176,7 @@ async fn invalid_parameters_are_reported_in_the_order_of_blackbox_exporter() {
             vec![("module", "nowhere")],
             Some("x"),
             400,
-            "Unknown module \"nowhere\"; there are lab_page, login_page",
+            "Unknown module \"nowhere\"; modules: lab_page, login_page",
         ),
         (
             vec![],

@@ -25,7 +25,7 @@ async fn counts_follow_the_file_and_survive_an_invalid_one() {
     let config = ConfigFile::new(CONFIG);
     replace(&config, GOOD);
     let mut exporter = Exporter::start(&[&config.argument()]).await;
-    exporter.line_with("the readiness file is read").await;
+    exporter.line_with("readiness file loaded").await;
     let metrics = wait_for_metric(&exporter, "readiness_readable", 1.0).await;
     for (kind, email, count) in [
         ("user", "missing", 1.0),
@@ -57,7 +57,7 @@ async fn counts_follow_the_file_and_survive_an_invalid_one() {
     let half = GOOD.split_at(GOOD.len() - 9).0;
     std::fs::write(config.directory().join("accounts.csv"), half).unwrap();
     let line = exporter.line_with("line 6").await;
-    assert_contains("the log", &line, "the readiness file cannot be used");
+    assert_contains("the log", &line, "cannot load the readiness file");
     let metrics = wait_for_metric(&exporter, "readiness_readable", 0.0).await;
     let (_, page) = exporter.get("/").await;
     for part in [
@@ -70,7 +70,7 @@ async fn counts_follow_the_file_and_survive_an_invalid_one() {
     assert_eq!(metrics.value(updated), updated_at);
 
     replace(&config, &GOOD.replace("USER;MISSING", "USER;CONFIRMED"));
-    exporter.line_with("the readiness file is read").await;
+    exporter.line_with("readiness file loaded").await;
     let metrics = wait_for_metric(&exporter, "readiness_readable", 1.0).await;
     metrics.expect("accounts{email=\"missing\",kind=\"user\"}", 0.0);
     metrics.expect("readiness_contradictions", 0.0);
@@ -80,14 +80,12 @@ async fn counts_follow_the_file_and_survive_an_invalid_one() {
 async fn missing_file_is_reported_and_read_once_it_exists() {
     let config = ConfigFile::new(CONFIG);
     let mut exporter = Exporter::start(&[&config.argument()]).await;
-    exporter
-        .line_with("the readiness file cannot be used")
-        .await;
+    exporter.line_with("cannot load the readiness file").await;
     let metrics = exporter.metrics().await;
     metrics.expect("readiness_readable", 0.0);
     assert_eq!(metrics.family("accounts"), []);
     replace(&config, GOOD);
-    exporter.line_with("the readiness file is read").await;
+    exporter.line_with("readiness file loaded").await;
     wait_for_metric(&exporter, "readiness_readable", 1.0).await;
 }
 
@@ -112,7 +110,7 @@ async fn check_prints_counts_contradictions_and_errors() {
     assert_contains(
         "check",
         &error,
-        "accounts.csv: line 2: an address stands in it",
+        "accounts.csv: line 2: email contains an address",
     );
     assert_lacks("check", &error, "chan");
 }

@@ -137,12 +137,10 @@ async fn accepted_address_is_in_no_metric_log_record_or_response() {
     std::fs::write(config.directory().join(format!("{ADDRESS}.csv")), accounts).unwrap();
 
     let mut exporter = Exporter::start(&[&config.argument()]).await;
-    let log = exporter
-        .line_with("the readiness file cannot be used")
-        .await;
+    let log = exporter.line_with("cannot load the readiness file").await;
     assert_no_address("the log", &log);
     assert_contains("the log", &log, "line 3");
-    let log = exporter.line_with("the probe fails").await;
+    let log = exporter.line_with("probe failed").await;
     assert_no_address("the log", &log);
     for path in [
         "/metrics",
@@ -203,7 +201,7 @@ async fn accepted_address_is_in_no_metric_log_record_or_response() {
     let client = reqwest::Client::new();
     let response = client.post(exporter.url("/-/reload")).send().await.unwrap();
     assert_no_address("a reload", &response.text().await.unwrap());
-    let log = exporter.line_with("not reloaded").await;
+    let log = exporter.line_with("configuration reload failed").await;
     assert_no_address("the log", &log);
 
     let files = config.directory().join(format!("kept {ADDRESS}/evidence"));

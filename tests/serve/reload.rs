@@ -39,7 +39,9 @@ async fn sighup_adds_target_and_preserves_counters() {
     exporter.metrics().await.expect(attempts, 1.0);
     std::fs::write(config.path(), with_target(&lab, "second")).unwrap();
     send_sighup(&exporter);
-    exporter.line_with("message=reloaded").await;
+    exporter
+        .line_with("message=\"configuration reloaded\"")
+        .await;
     exporter.line_with("target_name=second").await;
     let metrics = exporter.metrics().await;
     metrics.expect("probe_attempts_total{target=\"second\"}", 1.0);
@@ -50,7 +52,7 @@ async fn sighup_adds_target_and_preserves_counters() {
     std::fs::write(config.path(), probed_once(&lab)).unwrap();
     assert_eq!(
         post(&exporter, "/-/reload").await,
-        (200, "reloaded\n".to_owned())
+        (200, "configuration reloaded\n".to_owned())
     );
     let metrics = exporter.metrics().await;
     assert_lacks("/metrics", &metrics.text, "target=\"second\"");
@@ -115,10 +117,10 @@ async fn invalid_configuration_is_reported_and_the_old_one_stays_active() {
     let (status, text) = post(&exporter, "/-/reload").await;
     assert_eq!(status, 500);
     let message =
-        "targets[0].module: there is no module \"nowhere\"; there are lab_page, login_page";
+        "targets[0].module: unknown module \"nowhere\"; configured modules: lab_page, login_page";
     assert_contains("the response", &text, message);
     assert_contains("the response", &text, "ccass.yml:");
-    exporter.line_with("what was in force goes on").await;
+    exporter.line_with("configuration reload failed").await;
     let metrics = exporter.metrics().await;
     metrics.expect("config_last_reload_successful", 0.0);
     assert_eq!(metrics.value(reloaded_at), before.value(reloaded_at));
@@ -176,7 +178,7 @@ async fn probe_in_progress_during_a_reload_is_counted() {
     server.wait_for_connection().await;
     assert_eq!(post(&exporter, "/-/reload").await.0, 200);
     drop(server);
-    exporter.line_with("message=\"the probe fails\"").await;
+    exporter.line_with("message=\"probe failed\"").await;
     let metrics = exporter.metrics().await;
     metrics.expect("probe_attempts_total{target=\"held\"}", 1.0);
 }
@@ -187,7 +189,7 @@ async fn reload_requires_post() {
     let (status, text) = exporter.get("/-/reload").await;
     assert_eq!(
         (status, text.as_str()),
-        (405, "This address answers POST, PUT only.\n")
+        (405, "Method not allowed; use POST, PUT.\n")
     );
     assert_eq!(post(&exporter, "/metrics").await.0, 405);
 }

@@ -45,12 +45,12 @@ impl Setup {
         let saved = timeout(TIMEOUT, async {
             while !text.contains(part) {
                 sleep(Duration::from_millis(20)).await;
-                text = std::fs::read_to_string(self.file("memory.json")).unwrap_or_default();
+                text = std::fs::read_to_string(self.file("state.json")).unwrap_or_default();
             }
         });
         if saved.await.is_err() {
             let lines = excerpt(&text, part);
-            panic!("memory.json has no {part:?} after {TIMEOUT:?}:\n{lines}");
+            panic!("state.json has no {part:?} after {TIMEOUT:?}:\n{lines}");
         }
     }
 }
@@ -73,7 +73,7 @@ async fn killed_exporter_still_knows_the_outage_and_what_changed() {
     let unknown_ca = Authority::new("Example Unknown CA");
     let identity = unknown_ca.issue(&Leaf::for_name(HOST));
     setup.lab.login_server.set_identity(identity);
-    exporter.line_with("message=\"the probe fails\"").await;
+    exporter.line_with("message=\"probe failed\"").await;
     let metrics = exporter.metrics().await;
     for fact in ["issuer", "key"] {
         metrics.expect(
@@ -150,12 +150,12 @@ async fn changes_are_cleared_when_the_target_recovers() {
 
     setup.provoke("dns-sinkhole");
     let mut exporter = Exporter::start(&[&setup.config.argument()]).await;
-    exporter.line_with("message=\"the probe fails\"").await;
+    exporter.line_with("message=\"probe failed\"").await;
     let metrics = exporter.metrics().await;
     let changed = "last_good_changed_info{fact=\"addresses\",target=\"sso\"}";
     metrics.expect(changed, 1.0);
     setup.lab.heal();
-    exporter.line_with("message=\"the probe is good\"").await;
+    exporter.line_with("message=\"probe succeeded\"").await;
     let metrics = exporter.metrics().await;
     assert_eq!(metrics.family("last_good_changed_info"), []);
     assert_eq!(metrics.family("last_good_changed_timestamp_seconds"), []);
@@ -173,12 +173,12 @@ async fn unreadable_state_is_set_aside_and_never_fatal() {
         "{\"schema\": 1, \"targets\": {\"sso\"",
         "{\"schema\":2,\"targets\":{}}",
     ] {
-        std::fs::write(setup.file("memory.json"), text).expect("a file");
+        std::fs::write(setup.file("state.json"), text).expect("a file");
         let output = run(&[&setup.config.argument(), "verify"]).await;
         assert_eq!(output.status.code(), Some(0), "{text}");
         let mut exporter = Exporter::start(&[&setup.config.argument()]).await;
         exporter.first_probe().await;
-        let aside = std::fs::read_to_string(setup.file("memory.json.corrupt"));
+        let aside = std::fs::read_to_string(setup.file("state.json.corrupt"));
         assert_eq!(aside.expect("a copy of the unreadable file"), text);
         setup.wait_for_saved("\"transitions\":[{").await;
     }
@@ -200,7 +200,7 @@ async fn unusable_data_directory_is_reported_and_probing_goes_on() {
     let mut command = harness::exporter::command();
     let mut exporter = Exporter::spawn(command.arg(config.argument())).await;
     exporter
-        .line_with("evidence cannot be recorded; it waits, and probing goes on")
+        .line_with("cannot write evidence, records are queued")
         .await;
     let metrics = exporter.metrics().await;
     metrics.expect("probe_success{role=\"login\",target=\"sso\"}", 1.0);

@@ -9,10 +9,10 @@ use std::time::Duration;
 use ccass_2fa_exporter::calendar::Calendar;
 use ccass_2fa_exporter::clock::Clock;
 use ccass_2fa_exporter::config::{Config, PageChecks, Target};
+use ccass_2fa_exporter::evidence::LedgerStatus;
 use ccass_2fa_exporter::probe::{Engine, Roots, TrustAnchors, page};
-use ccass_2fa_exporter::render::metrics::{
-    self, Evidence, Format, Outcome, Probed, ReadinessState, Reload, Snapshot,
-};
+use ccass_2fa_exporter::readiness::ReadinessState;
+use ccass_2fa_exporter::render::metrics::{self, Format, Outcome, Probed, Snapshot};
 use ccass_2fa_exporter::report::history::{TargetHistory, TargetState};
 use ccass_2fa_exporter::report::{Report, TargetStats};
 use ccass_2fa_lab::{HOST, Lab, Leaf};
@@ -80,7 +80,7 @@ fn scrape(bencher: Bencher<'_, '_>, count: usize, format: Format) {
     let known = known(count);
     let (counted, evidence, rejections) = (
         ReadinessState::default(),
-        Evidence::default(),
+        LedgerStatus::default(),
         BTreeMap::new(),
     );
     let exposition = Snapshot {
@@ -88,7 +88,7 @@ fn scrape(bencher: Bencher<'_, '_>, count: usize, format: Format) {
         loaded_at: SEEN.report.started,
         known: &known,
         now: SEEN.report.started,
-        reload: Reload::Successful,
+        is_reload_successful: true,
         readiness_state: &counted,
         evidence: &evidence,
         rejections: &rejections,
@@ -114,7 +114,7 @@ fn metrics_of_a_probe() -> Vec<u8> {
         outcome: Outcome::Report(&SEEN.report),
         limit: Duration::from_secs(10),
     };
-    metrics::probe(&probed, Format::Text).expect("a text")
+    metrics::probe(&probed, Format::Text)
 }
 
 #[divan::bench]

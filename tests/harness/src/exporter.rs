@@ -174,7 +174,7 @@ impl Exporter {
 
     /// Waits for the next log line that reports the end of a probe, of whichever target.
     pub async fn first_probe(&mut self) {
-        self.line_with("message=\"the probe ").await;
+        self.line_with("message=\"probe ").await;
     }
 
     pub fn url(&self, path: &str) -> String {

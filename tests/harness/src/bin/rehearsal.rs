@@ -60,7 +60,7 @@ async fn rehearse() {
     }
     println!();
     print_text("Metrics after the next probe (every 10 s here, every minute by default):");
-    exporter.line_with("message=\"the probe fails\"").await;
+    exporter.line_with("message=\"probe failed\"").await;
     let families = [
         "probe_success",
         "probe_failure_info",
@@ -73,7 +73,7 @@ async fn rehearse() {
 
     print_heading("08:20  The login server is exempted from TLS inspection.");
     lab.heal();
-    exporter.line_with("message=\"the probe is good\"").await;
+    exporter.line_with("message=\"probe succeeded\"").await;
     print_metrics(&exporter, &["probe_success", "probe_failure_info"]).await;
     if let Some(alerting) = &mut alerting {
         alerting.print_notification("resolved").await;
