@@ -20,10 +20,10 @@ async fn successful_verify_exits_zero_and_prints_the_manual_check() {
         "title \"CCASS Lab Login\"",
         "form fields csrf_token, username, password",
         "issued by C=HK, O=CCASS Lab, CN=CCASS Lab Issuing CA",
-        "trusted by: this host no, the public web no, the ca_file yes",
-        "On each CCASS Terminal PC open https://sso.lab.test:",
+        "trusted by: this host no, public roots no, ca_file yes",
+        "On each CCASS Terminal PC, open https://sso.lab.test:",
         "Close the window without logging on.",
-        "The CCASS Terminal PC: this host may have another network",
+        "The CCASS Terminal PC: it may have another network",
         "PAC files",
     ] {
         let folded = stdout.split_whitespace().collect::<Vec<_>>().join(" ");
@@ -40,13 +40,13 @@ async fn failed_verify_prints_layer_reason_and_contact() {
     let output = run(&[&config.argument(), "verify", "sso"]).await;
     assert_eq!(output.status.code(), Some(1));
     let stdout = text(output.stdout);
-    assert!(stdout.contains("FAILS at tls"), "{stdout}");
+    assert!(stdout.contains("FAILED at TLS"), "{stdout}");
     assert!(
         stdout.contains("Why       tls_unknown_issuer: "),
         "{stdout}"
     );
     assert!(
-        stdout.contains("Ask       your security team (Ms Chan, ext. 4321)"),
+        stdout.contains("Contact   your security team (Ms Chan, ext. 4321)"),
         "{stdout}"
     );
     assert!(stdout.contains("O=Example Stranger"), "{stdout}");
@@ -197,7 +197,10 @@ async fn invalid_arguments_exit_two_with_a_helpful_message() {
             &["verify", "nothing"][..],
             "neither a configured target (sso) nor an https URL",
         ),
-        (&["verify", "http://x.example/"], "plain http is refused"),
+        (
+            &["verify", "http://x.example/"],
+            "http is not allowed; use https",
+        ),
         (
             &["verify", "https://a:b@x.example/"],
             "remove the credentials from the URL",
@@ -226,18 +229,15 @@ async fn check_prints_probes_and_connections_per_day() {
     assert_eq!(output.status.code(), Some(0));
     let stdout = text(output.stdout);
     let folded = stdout.split_whitespace().collect::<Vec<_>>().join(" ");
-    assert!(folded.contains("a day: 2880 probes"), "{stdout}");
+    assert!(folded.contains("per day: 2880 probes"), "{stdout}");
     assert!(
-        folded.contains("2880 connections where it has one"),
+        folded.contains("2880 connections for a single address"),
         "{stdout}"
     );
-    assert!(
-        folded.contains("11520 questions to 2 resolvers"),
-        "{stdout}"
-    );
+    assert!(folded.contains("11520 queries to 2 resolvers"), "{stdout}");
     assert!(folded.contains("the page is not checked"), "{stdout}");
     assert!(
-        folded.contains("holidays known until 2028-01-01"),
+        folded.contains("The holiday table ends on 2028-01-01."),
         "{stdout}"
     );
 }

@@ -109,7 +109,7 @@ async fn verifications_and_terminal_checks_are_recorded_listed_and_reported() {
         &lines[..4],
         [
             "verification of sso: full pass (CHG-12#4)",
-            "verification of sso: fails at tls, tls_expired",
+            "verification of sso: failed at tls, tls_expired",
             "terminal t1: login page seen",
             "terminal t2: login page NOT seen (INC1)",
         ]
@@ -203,7 +203,7 @@ async fn invalid_arguments_are_reported_with_what_to_do() {
         (&["verify", "--reference=X"], "--record"),
         (
             &["evidence", "list"],
-            "no data_directory is configured; name it, or a copy of it, by --data-directory",
+            "no data_directory is configured; name it, or a copy of it, with --data-directory",
         ),
         (
             &["evidence", "list", "--data-directory=/nowhere"],

@@ -6,7 +6,9 @@ use std::path::Path;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use harness::exporter::{Metrics, binary};
-use harness::firewall_network::{FirewallNetwork, HKEX_RESOLVER, LOCAL_RESOLVER, Uplink};
+use harness::firewall_network::{
+    FILTER_CLIENT_HELLO, FirewallNetwork, HKEX_RESOLVER, LOCAL_RESOLVER, Uplink,
+};
 use harness::namespace::TIMEOUT;
 use serde_json::Value;
 
@@ -176,7 +178,7 @@ async fn configured_block_page_address_is_a_sinkhole() {
 #[tokio::test]
 async fn client_hello_filtered_by_server_name_times_out() {
     let mut scenario = Scenario::start(Uplink::Relay(Duration::ZERO), &["sso", "other"]).await;
-    scenario.switch_on("kill -USR1 $(cat relay.pid)").await;
+    scenario.switch_on(FILTER_CLIENT_HELLO).await;
     scenario
         .expect_failure("sso", "tls_timed_out", "firewall")
         .await;
@@ -294,8 +296,15 @@ async fn probes_survive_high_latency_and_packet_loss() {
         network.wait_for_probes(&format!("sso-{index}"), 2).await;
     }
     let metrics = network.metrics().await;
-    assert_eq!(metrics.family("probe_failure_info"), []);
-    assert_eq!(metrics.family("probe_failures_total"), []);
+    for family in ["probe_failure_info", "probe_failures_total"] {
+        let failures = metrics.family(family);
+        let first = failures.first();
+        assert_eq!(
+            failures.len(),
+            0,
+            "failures of targets, the first: {first:?}"
+        );
+    }
     let sum = |family| metrics.family(family).iter().map(|one| one.1).sum::<f64>();
     assert!(sum("probe_attempts_total") >= 100.0);
     assert_eq!(sum("probe_attempts_total"), sum("probe_successes_total"));
@@ -433,6 +442,9 @@ async fn fails_only_by_proxy(fault: &str, reason: &str, detail: &str) {
     scenario.expect_recovery().await;
 }
 
+/// A busy machine can make one probe fail for another reason; not so many in a row.
+const ATTEMPTS: u32 = 3;
+
 /// A running exporter in a network in which faults are switched on and off.
 struct Scenario {
     network: FirewallNetwork,
@@ -448,23 +460,21 @@ impl Scenario {
     async fn start(uplink: Uplink, targets: &[&str]) -> Self {
         let mut network = Box::pin(FirewallNetwork::start(uplink)).await;
         network.start_exporter(&config(targets)).await;
-        for target in targets {
-            network.wait_for_probes(target, 1).await;
-        }
-        let metrics = network.metrics().await;
-        for target in targets {
-            metrics.expect(&success_series(target), 1.0);
-        }
-        assert_eq!(metrics.family("finding_info"), []);
-        let healthy = targets
-            .iter()
-            .map(|target| ((*target).to_owned(), series_of(&metrics, target)));
-        Self {
+        let mut scenario = Self {
             network,
-            healthy: healthy.collect(),
-            fault: String::new(),
+            healthy: BTreeMap::new(),
+            fault: "no fault".to_owned(),
             changed: 0.0,
+        };
+        for target in targets {
+            scenario.expect_success(target).await;
         }
+        let metrics = scenario.network.metrics().await;
+        for target in targets {
+            let series = series_of(&metrics, target);
+            scenario.healthy.insert((*target).to_owned(), series);
+        }
+        scenario
     }
 
     async fn switch_on(&mut self, fault: &str) {
@@ -475,51 +485,66 @@ impl Scenario {
 
     /// Both `verify` and the running exporter report this reason.
     async fn expect_failure(&self, target: &str, reason: &str, detail: &str) {
-        let fault = &self.fault;
-        let (report, metrics) = Box::pin(self.observe(target, detail)).await;
-        let verdict = &report["verdict"];
-        assert_eq!(verdict["reason"], reason, "{fault}: {target}: {verdict}");
         let layer = reason.split('_').next().expect("a layer");
-        assert_eq!(verdict["layer"], layer, "{fault}: {target}: {verdict}");
-        for part in ["meaning", "contact", "information_to_provide"] {
-            let text = report["advice"][part].as_str().unwrap_or_default();
-            assert!(!text.is_empty(), "{fault}: the advice has no {part:?}");
-        }
-        metrics.expect(&success_series(target), 0.0);
-        let labels = format!("{{layer=\"{layer}\",reason=\"{reason}\",target=\"{target}\"}}");
-        metrics.expect(&format!("probe_failure_info{labels}"), 1.0);
+        self.expect(target, |report, metrics| {
+            let verdict = &report["verdict"];
+            ensure(
+                verdict["reason"] == reason && verdict["layer"] == layer,
+                || format!("verify reports {verdict}"),
+            )?;
+            mentions(report, detail)?;
+            for part in ["meaning", "contact", "action"] {
+                let text = report["advice"][part].as_str().unwrap_or_default();
+                ensure(!text.is_empty(), || format!("the advice has no {part:?}"))?;
+            }
+            has_value(metrics, &success_series(target), 0.0)?;
+            let labels = format!("{{layer=\"{layer}\",reason=\"{reason}\",target=\"{target}\"}}");
+            has_value(metrics, &format!("probe_failure_info{labels}"), 1.0)
+        })
+        .await;
     }
 
     /// Both `verify` and the running exporter report success with this finding.
     async fn expect_finding(&self, target: &str, finding: &str, detail: &str) {
-        let fault = &self.fault;
-        let (report, metrics) = Box::pin(self.observe(target, detail)).await;
-        let verdict = &report["verdict"];
-        assert_eq!(verdict["outcome"], "good", "{fault}: {target}: {verdict}");
-        let findings = report["findings"].as_array().expect("a list of findings");
-        assert!(
-            findings.iter().any(|one| one["finding"] == finding),
-            "{fault}: {target}: no {finding} in {findings:?}"
-        );
-        metrics.expect(&success_series(target), 1.0);
-        let labels = format!("{{finding=\"{finding}\",target=\"{target}\"}}");
-        metrics.expect(&format!("finding_info{labels}"), 1.0);
+        self.expect(target, |report, metrics| {
+            let (verdict, findings) = (&report["verdict"], &report["findings"]);
+            ensure(verdict["outcome"] == "good", || {
+                format!("verify reports {verdict}")
+            })?;
+            let mut listed = findings.as_array().into_iter().flatten();
+            ensure(listed.any(|one| one["finding"] == finding), || {
+                format!("verify reports the findings {findings}")
+            })?;
+            mentions(report, detail)?;
+            has_value(metrics, &success_series(target), 1.0)?;
+            let labels = format!("{{finding=\"{finding}\",target=\"{target}\"}}");
+            has_value(metrics, &format!("finding_info{labels}"), 1.0)
+        })
+        .await;
     }
 
+    /// Both `verify` and the running exporter report success without findings.
     async fn expect_success(&self, target: &str) -> Metrics {
-        let metrics = self.first_probe_after_change(target).await;
-        assert_eq!(
-            metrics.value(&success_series(target)),
-            Some(1.0),
-            "{}: {target} fails: {:?}",
-            self.fault,
-            metrics.family("probe_failure_info")
-        );
-        metrics
+        self.expect(target, |report, metrics| {
+            let (verdict, findings) = (&report["verdict"], &report["findings"]);
+            ensure(verdict["outcome"] == "good", || {
+                format!("verify reports {verdict}")
+            })?;
+            ensure(findings.as_array().is_none_or(Vec::is_empty), || {
+                format!("verify reports the findings {findings}")
+            })?;
+            has_value(metrics, &success_series(target), 1.0)?;
+            let label = format!("target=\"{target}\"");
+            let findings = metrics.family("finding_info");
+            ensure(!findings.iter().any(|one| one.0.contains(&label)), || {
+                format!("the exporter reports {findings:?}")
+            })
+        })
+        .await
     }
 
-    /// Removes the fault. The next probe of each target succeeds, and the exporter again has exactly
-    /// the series of the healthy network.
+    /// Removes the fault. Each target succeeds, and the exporter again has exactly the series of the
+    /// healthy network.
     async fn expect_recovery(&mut self) {
         self.network.clear_faults().await;
         self.changed = now();
@@ -535,36 +560,65 @@ impl Scenario {
         }
     }
 
-    /// A report of `verify`, which must mention `detail`, and the metrics of the running exporter.
-    async fn observe(&self, target: &str, detail: &str) -> (Value, Metrics) {
-        let (report, metrics) = tokio::join!(
-            self.network.verify(target),
-            self.first_probe_after_change(target)
-        );
-        assert!(
-            report.to_string().contains(detail),
-            "{}: the report does not mention {detail:?}; verdict {}, advice {}, findings {}",
-            self.fault,
-            report["verdict"],
-            report["advice"],
-            report["findings"]
-        );
-        (report, metrics)
+    /// Waits for the first probe after the network was changed, runs `verify` meanwhile, and checks
+    /// the report and the metrics of the exporter.
+    async fn expect(
+        &self,
+        target: &str,
+        check: impl Fn(&Value, &Metrics) -> Result<(), String>,
+    ) -> Metrics {
+        let mut since = self.changed;
+        let mut error = String::new();
+        for _ in 0..ATTEMPTS {
+            let (report, metrics) = tokio::join!(
+                Box::pin(self.network.verify(target)),
+                Box::pin(self.probe_since(target, since))
+            );
+            match check(&report, &metrics) {
+                Ok(()) => return metrics,
+                Err(message) => error = message,
+            }
+            since = now();
+        }
+        let fault = &self.fault;
+        panic!("{fault}: {target}, the last of {ATTEMPTS} probes: {error}")
     }
 
-    /// The metrics after the first probe that began after the network was changed.
-    async fn first_probe_after_change(&self, target: &str) -> Metrics {
+    /// The metrics after the first probe that began after this time.
+    async fn probe_since(&self, target: &str, since: f64) -> Metrics {
         let mut probes = self.network.probe_count(target);
         loop {
             let metrics = self.network.metrics().await;
             let series = format!("probe_last_run_timestamp_seconds{{target=\"{target}\"}}");
-            if metrics.value(&series) >= Some(self.changed) {
+            if metrics.value(&series) >= Some(since) {
                 return metrics;
             }
             self.network.wait_for_probes(target, probes + 1).await;
             probes = self.network.probe_count(target);
         }
     }
+}
+
+fn ensure(condition: bool, message: impl FnOnce() -> String) -> Result<(), String> {
+    if condition { Ok(()) } else { Err(message()) }
+}
+
+fn has_value(metrics: &Metrics, series: &str, value: f64) -> Result<(), String> {
+    let actual = metrics.value(series);
+    ensure(actual == Some(value), || {
+        let name = series.split('{').next().unwrap_or(series);
+        let family = metrics.family(name);
+        format!("{series} is {actual:?} instead of {value}; there are {family:?}")
+    })
+}
+
+fn mentions(report: &Value, detail: &str) -> Result<(), String> {
+    ensure(report.to_string().contains(detail), || {
+        format!(
+            "verify does not mention {detail:?}; advice {}, findings {}",
+            report["advice"], report["findings"]
+        )
+    })
 }
 
 fn success_series(target: &str) -> String {

@@ -64,8 +64,8 @@ async fn verify_and_metrics_compare_the_paths_of_a_group() {
     assert_eq!(code, 1, "{text}");
     let proxy = format!("http://proxy.lab.test:{}", setup.lab.proxy.addr().port());
     let expected = format!(
-        "Group login: direct (sso) good; by the proxy {proxy} (sso-proxy) fails at proxy: \
-         proxy_denied. The page can be reached: the fault lies on the way that fails"
+        "Group login: direct (sso): OK; via proxy {proxy} (sso-proxy): failed at proxy \
+         (proxy_denied). The login page can be reached: the fault is on the failing path."
     );
     assert!(unwrapped(&text).contains(&expected), "{text}");
 
@@ -110,13 +110,17 @@ async fn controls_show_whether_the_local_network_works() {
 
     setup.lab.login_server.set_fault(TcpFault::Refuse);
     expect(
-        "Controls 1 of 1 reached. This site's network works: the fault is the login server's",
+        "Controls 1 of 1 reached. This site's network works: the fault is at the login server",
         1,
     )
     .await;
 
     setup.control.set_fault(TcpFault::Refuse);
-    expect("Controls 0 of 1 reached. Nothing is reached from here", 1).await;
+    expect(
+        "Controls 0 of 1 reached. Nothing is reachable from this site",
+        1,
+    )
+    .await;
 
     // A failing control alone is no outage.
     setup.lab.login_server.clear();

@@ -27,9 +27,9 @@ async fn unknown_paths_and_methods_are_refused() {
         ("/metrics", 200, "ccass2fa_build_info{version=\""),
         ("/-/healthy", 200, "healthy"),
         ("/-/ready", 200, "ready"),
-        ("/nothing", 404, "nothing here"),
-        ("/metrics/", 404, "nothing here"),
-        ("/../etc/passwd", 404, "nothing here"),
+        ("/nothing", 404, "Not found."),
+        ("/metrics/", 404, "Not found."),
+        ("/../etc/passwd", 404, "Not found."),
     ] {
         let (code, text) = exporter.get(path).await;
         assert_eq!(code, status, "{path}");

@@ -219,7 +219,7 @@ async fn invalid_parameters_are_reported_in_the_order_of_blackbox_exporter() {
             vec![("target", "https://x.example/")],
             None,
             403,
-            "x.example is not allowed: it is no configured target's address, and not listed under probe_endpoint.allowed_hosts",
+            "x.example is not allowed: it is not the host of a configured target; add it to probe_endpoint.allowed_hosts",
         ),
     ] {
         let (status, text) = probe(&exporter, &query, limit).await;
@@ -304,7 +304,7 @@ async fn debug_output_hides_header_values() {
     assert_eq!(status, 200);
     for part in [
         "Logs for the probe:\n",
-        "good",
+        "REACHED, page checked",
         "\n\n\nMetrics that would have been returned:\n",
         "\nprobe_success 1\n",
         "\n\n\nModule configuration:\n",

@@ -110,10 +110,10 @@ async fn killed_exporter_still_knows_the_outage_and_what_changed() {
     let text = String::from_utf8(output.stdout).expect("UTF-8");
     let text = text.split_whitespace().collect::<Vec<_>>().join(" ");
     for part in [
-        "Last good 20",
-        "Changed issuer of the certificate: C=HK, O=CCASS Lab, CN=CCASS Lab Issuing CA then, \
+        "Last OK 20",
+        "Changed certificate issuer: C=HK, O=CCASS Lab, CN=CCASS Lab Issuing CA before, \
          C=HK, O=Example Unknown CA, CN=Example Unknown CA Issuing CA now",
-        "Changed key of the certificate: sha256/",
+        "Changed certificate key: sha256/",
     ] {
         assert_contains("verify", &text, part);
     }
@@ -216,6 +216,6 @@ async fn history_is_selected_by_target_name() {
     let (status, text) = exporter.get("/api/v1/history?target=unknown").await;
     assert_eq!(
         (status, text.as_str()),
-        (404, "No target of that name is configured.\n")
+        (404, "No target with that name is configured.\n")
     );
 }

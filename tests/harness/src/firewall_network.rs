@@ -82,7 +82,12 @@ const CLEAR_FAULTS: &str = "at firewall nft 'flush chain inet lab forward; flush
     at host ip route replace 203.0.113.0/24 via 10.1.0.1; \
     at firewall ip route del 203.0.113.10/32 2>/dev/null || true; \
     at dns unbound-control -q -c unbound.conf local_data_remove sso.lab.test; \
-    if [ -e relay.pid ]; then kill -USR2 $(cat relay.pid); fi;";
+    if [ -e relay.pid ]; then kill -USR2 $(cat relay.pid); fi; \
+    while [ -e relay.filtering ]; do sleep 0.05; done;";
+
+/// Drops every ClientHello with the name `sso.lab.test`; needs `Uplink::Relay`.
+pub const FILTER_CLIENT_HELLO: &str =
+    "kill -USR1 $(cat relay.pid); until [ -e relay.filtering ]; do sleep 0.05; done";
 
 impl FirewallNetwork {
     /// Builds the network, starts its servers and waits until they accept connections.
@@ -117,7 +122,10 @@ impl FirewallNetwork {
             let script = concat!(env!("CARGO_MANIFEST_DIR"), "/src/relay.py");
             let seconds = delay.as_secs_f64().to_string();
             let pid = network.namespace.path("relay.pid").display().to_string();
-            let arguments = [script, "left", "right", &seconds, "sso.lab.test", &pid];
+            let filter = network.namespace.path("relay.filtering");
+            let filter = filter.display().to_string();
+            let text = "sso.lab.test";
+            let arguments = [script, "left", "right", &seconds, text, &pid, &filter];
             network.spawn("wire", "relay", "python3", &arguments);
             let ready = format!("[ -s {pid} ]");
             network.namespace.wait_until(&ready, "relay").await;

@@ -1,15 +1,16 @@
 """Carries Ethernet frames between two interfaces, with a delay and a filter.
 
-relay.py LEFT RIGHT SECONDS TEXT PID_FILE
+relay.py LEFT RIGHT SECONDS TEXT PID_FILE FILTER_FILE
 
 Delays each frame by SECONDS in either direction. SIGUSR1 switches the filter on: frames from LEFT that
 contain TEXT are dropped, as by a firewall that looks for a name in the ClientHello. SIGUSR2 switches it
-off. Writes its process ID to PID_FILE when it is ready.
+off. FILTER_FILE exists while it is on. Writes its process ID to PID_FILE when it is ready.
 """
 
 import collections
 import contextlib
 import os
+import pathlib
 import select
 import signal
 import socket
@@ -35,9 +36,21 @@ def main():
     left, right = interface(sys.argv[1]), interface(sys.argv[2])
     delay, text = float(sys.argv[3]), sys.argv[4].encode()
     other = {left: right, right: left}
-    filtering = [False]
-    signal.signal(signal.SIGUSR1, lambda *_: filtering.__setitem__(0, True))
-    signal.signal(signal.SIGUSR2, lambda *_: filtering.__setitem__(0, False))
+    filtering = False
+    filter_file = pathlib.Path(sys.argv[6])
+
+    def filter_on(*_):
+        nonlocal filtering
+        filtering = True
+        filter_file.touch()
+
+    def filter_off(*_):
+        nonlocal filtering
+        filtering = False
+        filter_file.unlink(missing_ok=True)
+
+    signal.signal(signal.SIGUSR1, filter_on)
+    signal.signal(signal.SIGUSR2, filter_off)
     with open(sys.argv[5], "w", encoding="ascii") as file:
         file.write(str(os.getpid()))
     delayed = collections.deque()
@@ -52,7 +65,7 @@ def main():
             # The socket also receives what is sent through it.
             if address[2] == socket.PACKET_OUTGOING:
                 continue
-            if filtering[0] and source is left and text in frame:
+            if filtering and source is left and text in frame:
                 continue
             delayed.append((time.monotonic() + delay, other[source], frame))
         while delayed and delayed[0][0] <= time.monotonic():
