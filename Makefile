@@ -1,11 +1,11 @@
-# One word a chore; CI calls the same words.
+# One target per task; CI calls the same targets.
 
 CARGO ?= cargo
 # Always the whole workspace: a package by itself would build its dependencies anew with fewer features.
 TEST := $(CARGO) test --workspace --locked
 # Most tests wait for something, so several share a processor.
 export RUST_TEST_THREADS ?= $(shell expr 4 \* $$(nproc))
-# Debian's newest Prometheus and Alertmanager, beside the installed ones.
+# Debian's newest Prometheus and Alertmanager, in addition to the installed ones.
 NEWEST := $(CURDIR)/target/newest/root/usr/bin
 
 .PHONY: help run quick test install release mutants current bench microbench rehearsal lint deny image documents notices clean
@@ -20,6 +20,7 @@ quick:          ## unit tests and loopback suites: no root, nothing to install, 
 	$(TEST) --lib --bins --test lab --test cli --test probe --test serve --test evidence
 
 test: install release ## every test; without root all but the network suite
+	$(CARGO) build --workspace --locked --bins
 	$(TEST) --no-run
 	$(TEST) --lib --bins --test lab --test cli --test probe --test serve --test evidence
 	$(TEST) --test alerts
@@ -30,33 +31,33 @@ test: install release ## every test; without root all but the network suite
 install:        ## the programs that the tests use, from Debian and npm
 	tests/install.sh
 
-release:        ## the program, small and quick
+release:        ## the release binary
 	$(CARGO) build --release --locked
 
 rehearsal:      ## an outage from the first failing probe to the page: no network, no root
 	@$(CARGO) build --quiet --workspace --locked --bins
 	@target/debug/rehearsal
 
-mutants: install ## change the alert rules one thing at a time; the unit tests must notice (minutes)
+mutants: install ## mutation test of the alert rules: every change must fail a unit test (minutes)
 	alerts/tests/mutants.py
 
 current: install ## the alert suite against the newest Prometheus and Alertmanager in Debian
 	tests/newest.sh again
 	PATH="$(NEWEST):$$PATH" $(TEST) --test alerts
 
-bench: install release ## what it costs beside blackbox_exporter, into docs/performance.md; as root, 15 minutes
+bench: install release ## CPU and memory beside blackbox_exporter, into docs/performance.md; as root, 15 minutes
 	$(CARGO) build --release --locked --package ccass-2fa-bench
 	$(CARGO) run --release --locked --package ccass-2fa-bench -- --json target/bench.json --document docs/performance.md $(PARTS)
 
-microbench:     ## what its parts cost: rendering, judging a chain, a page, the calendar
+microbench:     ## cost of single parts: rendering, chain verification, page checks, calendar
 	$(CARGO) bench --locked --package ccass-2fa-bench
 
-lint:           ## format, clippy, licences of what is linked in
+lint:           ## format, clippy, licenses of dependencies
 	$(CARGO) fmt --all -- --check
 	$(CARGO) clippy --workspace --all-targets --locked -- --deny warnings
 	tests/notices.py
 
-deny:           ## advisories, licences and sources by cargo-deny, which it installs
+deny:           ## advisories, licenses and sources, with cargo-deny, which it installs
 	$(CARGO) deny --version >/dev/null 2>&1 || $(CARGO) install --locked cargo-deny
 	$(CARGO) deny --workspace check
 
@@ -71,5 +72,5 @@ documents: install ## rewrite the documents that repeat the code
 notices:        ## write THIRD-PARTY-NOTICES.md
 	tests/notices.py --write
 
-clean:          ## remove what was built
+clean:          ## remove build output
 	$(CARGO) clean

@@ -54,7 +54,7 @@ async fn drill_exits_1_without_a_working_alertmanager() {
     assert_eq!(output.status.code(), Some(1));
     let stderr = String::from_utf8(output.stderr).unwrap();
     assert!(
-        stderr.contains("Alertmanager's answer cannot be read"),
+        stderr.contains("cannot decode the response of Alertmanager"),
         "{stderr}"
     );
 }
@@ -69,7 +69,7 @@ async fn drill_exits_2_on_invalid_arguments() {
         ),
         (
             &["drill", "--alertmanager=http://127.0.0.1:9", "--hold=60"],
-            "write it with its unit",
+            "add a unit, for example 60s",
         ),
         (
             &["drill", "--alertmanager=http://127.0.0.1:9", "--username=x"],

@@ -123,8 +123,8 @@ async fn verifications_and_terminal_checks_are_recorded_listed_and_reported() {
     let (code, printed, _) = setup.run(&["evidence", "check", "--head", head]).await;
     assert_eq!(code, 0);
     for part in [
-        "The hash given is that of record 4; 0 records came after it.",
-        "Every line is as it was written.",
+        "The given hash is that of record 4; 0 records followed.",
+        "Every record is intact.",
     ] {
         assert!(printed.contains(part), "{part:?} is missing:\n{printed}");
     }
@@ -216,7 +216,7 @@ async fn invalid_arguments_are_reported_with_what_to_do() {
                 "--data-directory=/tmp",
                 "--from=24/11/2026",
             ],
-            "--from: write a date, for example 2023-04-27",
+            "use YYYY-MM-DD, such as 2023-04-28",
         ),
     ] {
         let config = config.argument();
@@ -230,7 +230,7 @@ async fn invalid_arguments_are_reported_with_what_to_do() {
         (
             "t3",
             "X",
-            "--terminal: it is none of evidence.terminals (t1, t2)",
+            "--terminal: not one of evidence.terminals (t1, t2)",
         ),
         (
             "t1",
