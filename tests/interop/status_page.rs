@@ -146,13 +146,13 @@ async fn html_reports_are_one_accessible_page_and_print_on_a4() {
     assert_shows(
         &pages[0],
         &[
-            "It fails at tls",
+            "sso failed at TLS",
             "tls_expired",
             "central",
             "CCASS Hotline 2979 7111",
             "Close the window without logging on.",
             "from 127.0.0.1",
-            "Recorded as number 3, hash ",
+            "Evidence record 3, hash ",
         ],
     );
     let evidence = run(&["evidence", "report"], "evidence.html").await;
@@ -163,9 +163,9 @@ async fn html_reports_are_one_accessible_page_and_print_on_a4() {
             "Evidence of verification",
             "All records: 3 of 3.",
             "full pass",
-            "fails at tls, tls_expired",
-            "no check among these records",
-            "Not verified by these records: the login page at terminal t2.",
+            "failed at tls, tls_expired",
+            "no check in these records",
+            "Missing in these records: the login page at terminal t2.",
             "reference CHG-1",
             "source address 127.0.0.1",
         ],
@@ -220,22 +220,19 @@ const TOP: &str = "site: central\ndata_directory: kept\n\
 async fn page_of_a_reachable_login_shows_every_layer() {
     let site = Site::start().await;
     let pages = inspect("good", &site.url()).await;
-    assert_eq!(
-        pages[0].title,
-        "The login page is reached · central · CCASS 2FA"
-    );
+    assert_eq!(pages[0].title, "Login page reachable · central · CCASS 2FA");
     assert_all_show(
         &pages,
         &[
-            "The login page is reached",
+            "Login page reachable",
             "Last probe",
             "CCASS Lab Login",
-            "4 of 4 checks hold",
+            "4 of 4 checks passed",
             "issued by C=HK, O=CCASS Lab, CN=CCASS Lab Issuing CA",
-            "tcp connects",
-            "What happened",
-            "Not seen from here",
-            "all are past",
+            "TCP",
+            "History",
+            "Not checked",
+            "(all past)",
         ],
     );
     take_screenshot("status-good", &site.url(), 1000).await;
@@ -251,12 +248,12 @@ async fn page_of_an_outage_shows_cause_contact_and_changes_across_restart() {
     assert_all_show(
         &pages,
         &[
-            "The login page is NOT reached",
+            "Login page NOT reachable",
             "Failing since",
-            "Last good",
-            "sso fails at tls: tls_unknown_issuer",
+            "Last success",
+            "sso failed at TLS: tls_unknown_issuer",
             "your security team (information security, ext. 4420)",
-            "What changed since it was last good",
+            "Changes since the last success",
             "C=HK, O=CCASS Lab, CN=CCASS Lab Issuing CA",
             "C=HK, O=Example Stranger, CN=Example Stranger Issuing CA",
             "not reached",
@@ -267,24 +264,21 @@ async fn page_of_an_outage_shows_cause_contact_and_changes_across_restart() {
 
     // After a kill during the outage it still shows the beginning and the last good facts.
     let since = instant(&pages[0], "Failing since ");
-    let good = instant(&pages[0], "Last good ");
+    let good = instant(&pages[0], "Last success ");
     site.wait_for_saved_state("tls_unknown_issuer").await;
     site.exporter.child.kill().await.expect("it was running");
     let mut exporter = Exporter::start(&[&site.config.argument()]).await;
     exporter.first_probe().await;
     let pages = inspect("outage-after-restart", &exporter.url("/?refresh=off")).await;
     assert_eq!(instant(&pages[0], "Failing since "), since);
-    assert_eq!(instant(&pages[0], "Last good "), good);
+    assert_eq!(instant(&pages[0], "Last success "), good);
     assert_all_show(&pages, &["C=HK, O=CCASS Lab, CN=CCASS Lab Issuing CA"]);
 
     // After the recovery the outage is in the history.
     site.lab.heal();
     exporter.line_with("message=\"probe succeeded\"").await;
     let pages = inspect("healed", &exporter.url("/?refresh=off")).await;
-    assert_all_show(
-        &pages,
-        &["The login page is reached", "tls_unknown_issuer, for"],
-    );
+    assert_all_show(&pages, &["Login page reachable", "tls_unknown_issuer, for"]);
 }
 
 /// The timestamp in the line with this prefix, without the age that follows it.
@@ -306,37 +300,37 @@ async fn assert_failing_page(name: &str, parts: &[&str]) {
     let mut exporter = Exporter::start(&[&config.argument()]).await;
     exporter.first_probe().await;
     let pages = inspect(name, &exporter.url("/?refresh=off")).await;
-    assert_all_show(&pages, &["The login page is NOT reached"]);
+    assert_all_show(&pages, &["Login page NOT reachable"]);
     assert_all_show(&pages, parts);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn page_of_a_dns_failure_shows_reason_and_contact() {
-    let parts = ["sso fails at dns: dns_nxdomain", "your DNS team"];
+    let parts = ["sso failed at DNS: dns_nxdomain", "your DNS team"];
     assert_failing_page("dns-nxdomain", &parts).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn page_of_a_tcp_failure_shows_reason_and_contact() {
     let contact = "your firewall team (network security, ext. 4410)";
-    assert_failing_page("tcp-refused", &["sso fails at tcp: tcp_refused", contact]).await;
+    assert_failing_page("tcp-refused", &["sso failed at TCP: tcp_refused", contact]).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn page_of_a_proxy_failure_shows_reason_and_contact() {
-    let parts = ["sso fails at proxy: proxy_denied", "your web-proxy team"];
+    let parts = ["sso failed at proxy: proxy_denied", "your web-proxy team"];
     assert_failing_page("proxy-denied", &parts).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn page_of_an_http_failure_shows_reason_and_contact() {
-    let parts = ["sso fails at http: http_status", "CCASS Hotline 2979 7111"];
+    let parts = ["sso failed at HTTP: http_status", "CCASS Hotline 2979 7111"];
     assert_failing_page("http-503", &parts).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn page_of_a_block_page_shows_reason_and_contact() {
-    let parts = ["sso fails at page: page_block_page", "your security team"];
+    let parts = ["sso failed at page: page_block_page", "your security team"];
     assert_failing_page("page-block", &parts).await;
 }
 
@@ -349,9 +343,9 @@ async fn page_before_the_first_result_shows_that_nothing_is_known() {
     let config = ConfigFile::new(&config);
     let exporter = Exporter::start(&[&config.argument()]).await;
     let pages = inspect("before", &exporter.url("/?refresh=off")).await;
-    assert_all_show(&pages, &["Not probed yet", "The first probe comes within"]);
+    assert_all_show(&pages, &["Not probed yet", "The first probe starts within"]);
     assert!(
-        !pages[0].text.contains("reached"),
+        !pages[0].text.contains("reachable"),
         "a verdict without a result:\n{}",
         beginning(&pages[0])
     );
@@ -390,8 +384,8 @@ async fn page_of_two_hundred_targets_unfolds_only_the_failing_one() {
     assert_all_show(
         &pages,
         &[
-            "1 of 200 login targets are NOT reached",
-            "target-7 fails at dns: dns_nxdomain",
+            "1 of 200 login targets NOT reachable",
+            "target-7 failed at DNS: dns_nxdomain",
             "target-199",
         ],
     );
@@ -437,9 +431,9 @@ async fn targets_expected_unreachable_do_not_affect_the_login_verdict() {
     assert_all_show(
         &pages,
         &[
-            "The login page is reached",
-            "must-be-closed fails at tcp: tcp_unexpectedly_open",
-            "closed, as it should be",
+            "Login page reachable",
+            "must-be-closed failed at TCP: tcp_unexpectedly_open",
+            "closed as expected",
         ],
     );
 }

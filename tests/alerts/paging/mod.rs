@@ -77,7 +77,7 @@ impl Site {
         let text = configuration(&self.lab, &self.target, keys);
         std::fs::write(self.config.path(), text).unwrap();
         self.signal("HUP");
-        self.exporter.line_with("message=reloaded").await;
+        self.exporter.line_with("configuration reloaded").await;
     }
 
     /// Sends a signal to the exporter.
