@@ -50,10 +50,7 @@ fn reasons_document_has_every_reason_and_finding_with_its_advice() {
     );
     for layer in LayerName::ALL {
         writeln!(text, "## {}\n", layer.into_str()).unwrap();
-        for reason in Reason::ALL
-            .iter()
-            .filter(|reason| reason.layer() == layer)
-        {
+        for reason in Reason::ALL.iter().filter(|reason| reason.layer() == layer) {
             text += &section(reason.into_str(), advice::of_reason(*reason));
         }
     }

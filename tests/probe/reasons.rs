@@ -24,7 +24,7 @@ fn every_reason_is_provoked_by_a_scenario_or_a_firewall() {
         let in_lab = ccass_2fa_lab::scenarios()
             .iter()
             .any(|scenario| scenario.reason == reason.into_str() && scenario.also.is_empty());
-        let in_firewall = NEEDS_FIREWALL.contains(&reason)
+        let in_firewall = NEEDS_FIREWALL.contains(reason)
             && firewall.contains(&format!("\"{}\"", reason.into_str()));
         assert!(in_lab || in_firewall, "nothing provokes {reason}");
     }
@@ -100,7 +100,7 @@ fn findings(report: &serde_json::Value) -> Vec<&str> {
 async fn check_failures(layer: LayerName) {
     let of_layer = ccass_2fa_lab::scenarios().iter().filter(|scenario| {
         let reason = Reason::ALL
-            .into_iter()
+            .iter()
             .find(|reason| reason.into_str() == scenario.reason);
         reason.is_some_and(|reason| reason.layer() == layer)
     });
