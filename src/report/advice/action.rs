@@ -131,14 +131,17 @@ fn direct_action(reason: Reason, values: &Values) -> String {
             "Ask the firewall team whether a filter or a load balancer between {source} and \
              {destination} closes the connection."
         ),
-        Reason::TlsNotTls => format!("Ask the firewall team what listens on {endpoint}."),
+        Reason::TlsNotTls => {
+            format!("Ask the firewall team what answers connections to {endpoint}.")
+        }
         Reason::TlsVersion | Reason::TlsAlert => format!(
             "Ask the security team whether a device inspects TLS between {source} and \
              {destination}. If none does, call the CCASS Hotline."
         ),
         Reason::TlsExpired => format!(
             "Check this host's clock first. If it is right, ask the CCASS Hotline to renew the \
-             certificate; if {issuer} is your own TLS inspection, ask the security team instead."
+             certificate; if {issuer} belongs to your own TLS inspection, ask the security team \
+             instead."
         ),
         Reason::TlsNotYetValid => "Compare this host's time with a known clock and correct it. If \
                                    it is right, call the CCASS Hotline."
@@ -149,15 +152,15 @@ fn direct_action(reason: Reason, values: &Values) -> String {
         ),
         Reason::TlsIncompleteChain => format!(
             "Ask the CCASS Hotline to add the missing intermediate to the server's chain. If \
-             {issuer} is the CA of your own TLS inspection, ask the security team instead."
+             {issuer} belongs to your own TLS inspection, ask the security team instead."
         ),
         Reason::TlsNameMismatch => format!(
             "Ask the DNS team whether {destination} is the right address of {name}. If it is, call \
              the CCASS Hotline."
         ),
         Reason::TlsBadSignature => format!(
-            "Ask the security team what answers at {endpoint}. Treat it as an attack until it is \
-             explained."
+            "Ask the security team what answers connections to {endpoint}. Treat it as an attack \
+             until it is explained."
         ),
         Reason::TlsPinMismatch => format!(
             "Ask the security team whether {issuer} belongs to a device of your own. Compare with \
@@ -184,12 +187,12 @@ fn direct_action(reason: Reason, values: &Values) -> String {
                                call the CCASS Hotline with the details."
             .to_owned(),
         Reason::HttpRedirectOffHost => format!(
-            "If {location} belongs to HKEX, add its host to `allowed_hosts`. If not, ask the \
-             security team which filter redirects there."
+            "If the redirect to {location} is HKEX's, add its host to `allowed_hosts`. If not, ask \
+             the security team which filter redirects there."
         ),
         Reason::HttpRedirectInsecure => format!(
-            "Ask the security team which filter redirects to {location}. If none does, call the \
-             CCASS Hotline."
+            "Ask the security team which filter sent the redirect to {location}. If none did, call \
+             the CCASS Hotline."
         ),
         Reason::HttpTooManyRedirects => "Open the page in a browser. If it loads, raise \
                                          `max_redirects`; if not, call the CCASS Hotline with the \

@@ -83,7 +83,7 @@ pub(super) fn advice(finding: Finding, values: &Values) -> Advice {
             Contact::Hkex,
             format!(
                 "Send the certificate's subject, key and signature to the CCASS Hotline. If \
-                 {issuer} is your own TLS inspection, tell the security team instead."
+                 {issuer} belongs to your own TLS inspection, tell the security team instead."
             ),
         ),
     };

@@ -56,8 +56,8 @@ pub(super) fn meaning(reason: Reason, values: &Values) -> String {
              broken."
         ),
         Reason::DnsSinkhole => format!(
-            "{resolver} returned {answers} for {name}. That cannot be the server (unspecified, \
-             loopback, or configured as a sinkhole): usually a DNS filter blocks the name.",
+            "{resolver} returned {answers} for {name}, which cannot be the server (unspecified, \
+             loopback, or configured as a sinkhole). Usually a DNS filter blocks the name.",
             answers = values.answers
         ),
         Reason::DnsTls => format!(
@@ -79,7 +79,7 @@ pub(super) fn meaning(reason: Reason, values: &Values) -> String {
              IPv4, a firewall that rejects with \"administratively prohibited\" looks the same."
         ),
         Reason::TcpNetworkUnreachable => format!(
-            "This host or a router has no route from {source} to {}.",
+            "There is no route from {source} to {}, on this host or on a router.",
             values.destination
         ),
         Reason::TcpProhibited => format!(
@@ -144,14 +144,14 @@ pub(super) fn meaning(reason: Reason, values: &Values) -> String {
              the connection as it was requested."
         ),
         Reason::TlsExpired => format!(
-            "{certificate}, presented by {server}, expired{expired}. If this host's clock is \
-             right, the server's owner must renew it.",
+            "{certificate} presented by {server} expired{expired}. If this host's clock is right, \
+             the server's owner must renew it.",
             expired = values.not_after_suffix
         ),
         Reason::TlsNotYetValid => format!(
-            "{certificate}, presented by {server}, is not valid yet; its validity begins{later}. \
-             Usually this host's clock is slow.",
-            later = values.not_before_suffix
+            "{certificate} presented by {server} is not valid{before}. Usually this host's clock \
+             is slow.",
+            before = values.not_before_suffix
         ),
         Reason::TlsUnknownIssuer => format!(
             "This host does not trust {issuer} of the certificate presented by {server}. Usually a \
@@ -173,13 +173,13 @@ pub(super) fn meaning(reason: Reason, values: &Values) -> String {
              like this."
         ),
         Reason::TlsPinMismatch => format!(
-            "The chain presented by {server}, from {issuer}, contains none of the configured keys, \
-             and the configuration makes that a failure. Either the server renewed its key, or a \
-             device on the path answers in its place."
+            "The chain that {server} presented contains none of the configured keys, and the \
+             configuration makes that a failure. Either the server renewed its key, or a device on \
+             the path answers in its place."
         ),
         Reason::TlsIntercepted => format!(
-            "A device between this host and the server signs in the server's place, as {issuer}. \
-             The configuration makes that a failure."
+            "A device between this host and the server presented a certificate of {issuer} in the \
+             server's place. The configuration makes that a failure."
         ),
         Reason::TlsLargeHelloDropped => format!(
             "{server} completed the TLS handshake only with a small ClientHello. A middlebox drops \
@@ -209,18 +209,18 @@ pub(super) fn meaning(reason: Reason, values: &Values) -> String {
             ),
         },
         Reason::HttpRedirectOffHost => format!(
-            "{server} redirected to {location}, on another host. Usually a filter redirects to its \
-             block page, or the login has moved."
+            "The redirect by {server} leads to {location}, on another host. Usually a filter \
+             redirects to its block page, or the login has moved."
         ),
         Reason::HttpRedirectInsecure => format!(
-            "{server} redirected to {location}, without TLS. Nobody should type a password there."
+            "The redirect by {server} leads to {location}, without TLS. Nobody should type a \
+             password there."
         ),
         Reason::HttpRedirectLoop => format!(
             "{server} redirected in a circle, last to {location}. A browser would give up too."
         ),
         Reason::HttpTooManyRedirects => format!(
-            "{server} redirected to {location}, which is more redirects than `max_redirects` \
-             allows."
+            "{server} redirected to {location}, after as many redirects as `max_redirects` allows."
         ),
         Reason::HttpBodyTooLarge => format!(
             "{server} sent a page that is larger than `max_body` allows, on the wire or \

@@ -78,8 +78,9 @@ pub(super) struct Values {
     pub certificate: String,
     /// `sso.example.com and www.example.com`
     pub certificate_names: String,
-    /// ` on 2026-11-20 08:00:00 HKT`
+    /// ` before 2026-11-20 08:00:00 HKT`
     pub not_before_suffix: String,
+    /// ` on 2026-11-20 08:00:00 HKT`
     pub not_after_suffix: String,
     pub status: Option<StatusCode>,
     /// `https://block.example/`
@@ -100,7 +101,7 @@ impl Default for Values {
     fn default() -> Self {
         let text = str::to_owned;
         Self {
-            name: text("the name"),
+            name: text("the login server's name"),
             target: text("the login server"),
             resolver: text("the resolver"),
             resolver_ports: text("UDP and TCP 53"),
@@ -108,14 +109,14 @@ impl Default for Values {
             answers: text("an address"),
             source: text("this host"),
             destination: text("the server's address"),
-            endpoint: text("the server's address and port"),
+            endpoint: text("the server"),
             connection: text("the connection from this host to the server"),
             server: text("the server"),
             proxy: text("the web proxy"),
             issuer: text("the issuer"),
             certificate: text("the certificate"),
             certificate_names: text("another name"),
-            not_before_suffix: String::new(),
+            not_before_suffix: text(" yet"),
             not_after_suffix: String::new(),
             status: None,
             location: text("another page"),
@@ -227,7 +228,7 @@ impl Values {
         if let Some(leaf) = handshake.chain.first() {
             self.issuer = format!("the issuer {}", leaf.issuer);
             self.certificate = format!("the certificate of {}", leaf.subject);
-            self.not_before_suffix = format!(" on {}", instant(leaf.not_before));
+            self.not_before_suffix = format!(" before {}", instant(leaf.not_before));
             self.not_after_suffix = format!(" on {}", instant(leaf.not_after));
             if !leaf.names.is_empty() {
                 self.certificate_names = listed(&leaf.names, "and");
