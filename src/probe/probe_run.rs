@@ -86,7 +86,11 @@ impl<'a> ProbeRun<'a> {
         let host = bounded(url.host_str().unwrap_or_default());
         let is_new_name = self.hops.iter().all(|one| one.hop.host != host);
         let mut progress = HopProgress {
-            hop: Hop::not_reached(bounded(url.as_str()), host),
+            hop: Hop {
+                url: bounded(url.as_str()),
+                host,
+                ..Hop::default()
+            },
             lookups: JoinSet::new(),
             attempts: None,
         };

@@ -5,8 +5,6 @@
 //! signature alone, never on dates, names or trust, so that a result holds for the life of the
 //! process. Handshake signatures differ each time and are not cached.
 
-use std::fmt;
-
 use rustls::pki_types::{AlgorithmIdentifier, InvalidSignature, SignatureVerificationAlgorithm};
 use sha2::{Digest, Sha256};
 
@@ -19,6 +17,7 @@ const MAX_CACHED: usize = 1024;
 pub(super) struct SignatureCache(BoundedCache<[u8; 32], Result<(), InvalidSignature>>);
 
 /// An algorithm that looks into the cache before it computes.
+#[derive(Debug)]
 pub(super) struct CachedAlgorithm<'a> {
     number: u8,
     algorithm: &'a dyn SignatureVerificationAlgorithm,
@@ -89,12 +88,6 @@ impl SignatureVerificationAlgorithm for CachedAlgorithm<'_> {
 
     fn fips(&self) -> bool {
         self.algorithm.fips()
-    }
-}
-
-impl fmt::Debug for CachedAlgorithm<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.algorithm.fmt(f)
     }
 }
 

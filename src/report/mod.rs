@@ -77,7 +77,7 @@ pub struct Report {
 }
 
 /// One request on the way to the page, from its name to its response.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Default, Serialize)]
 pub struct Hop {
     pub url: String,
     pub host: String,
@@ -87,21 +87,6 @@ pub struct Hop {
     pub proxy: Layer<ProxyFacts>,
     pub tls: Layer<TlsFacts>,
     pub http: Layer<HttpFacts>,
-}
-
-impl Hop {
-    /// A hop of which nothing is known yet.
-    pub fn not_reached(url: String, host: String) -> Self {
-        Self {
-            url,
-            host,
-            dns: Layer::NotReached,
-            tcp: Layer::NotReached,
-            proxy: Layer::NotReached,
-            tls: Layer::NotReached,
-            http: Layer::NotReached,
-        }
-    }
 }
 
 /// A layer of one hop.

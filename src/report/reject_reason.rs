@@ -1,10 +1,10 @@
 //! The closed set of reasons why `/probe` rejects a request.
 
-use strum::IntoStaticStr;
+use strum::{IntoStaticStr, VariantArray};
 
 /// A rejected request sends nothing to the network, except that a name must be resolved before its
 /// address can be rejected.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, IntoStaticStr)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, IntoStaticStr, VariantArray)]
 #[strum(serialize_all = "snake_case", const_into_str)]
 pub enum RejectReason {
     UnknownModule,
@@ -30,17 +30,5 @@ pub enum RejectReason {
 }
 
 impl RejectReason {
-    pub const ALL: [Self; 11] = [
-        Self::UnknownModule,
-        Self::TimeLimit,
-        Self::MissingTarget,
-        Self::Parameter,
-        Self::Malformed,
-        Self::Scheme,
-        Self::Credentials,
-        Self::Host,
-        Self::Port,
-        Self::Address,
-        Self::Busy,
-    ];
+    pub const ALL: &[Self] = Self::VARIANTS;
 }

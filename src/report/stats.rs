@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use strum::IntoStaticStr;
+use strum::{IntoStaticStr, VariantArray};
 
 use super::{Reason, Report};
 
@@ -14,7 +14,7 @@ use super::{Reason, Report};
 pub const DURATION_BUCKETS: [f64; 10] = [0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0];
 
 /// Why a scheduled probe did not run.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, IntoStaticStr)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, IntoStaticStr, VariantArray)]
 #[strum(serialize_all = "snake_case", const_into_str)]
 pub enum MissReason {
     /// The previous probe was still in progress.
@@ -27,7 +27,7 @@ pub enum MissReason {
 }
 
 impl MissReason {
-    pub const ALL: [Self; 3] = [Self::Overrun, Self::ConcurrencyLimit, Self::Backoff];
+    pub const ALL: &[Self] = Self::VARIANTS;
 }
 
 /// The latest report of a target and its counters since the process started.

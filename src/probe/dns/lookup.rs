@@ -109,7 +109,11 @@ impl From<DecodeError> for LookupError {
 /// Sends the query and reports the answer, whatever it is.
 pub(super) async fn query(request: &LookupRequest) -> Lookup {
     let watch = Stopwatch::start();
-    let mut lookup = Lookup::new(request.resolver.to_string(), request.record);
+    let mut lookup = Lookup {
+        resolver: request.resolver.to_string(),
+        record: request.record,
+        ..Lookup::default()
+    };
     match exchange(request, &mut lookup).await {
         Ok(response) => read(&mut lookup, &response),
         Err(error) => {

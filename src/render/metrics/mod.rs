@@ -144,7 +144,7 @@ fn own(families: &mut Families, exposition: &Snapshot<'_>) {
     for cause in RejectReason::ALL {
         let count = exposition
             .rejections
-            .get(&cause)
+            .get(cause)
             .copied()
             .unwrap_or_default();
         families.add(&REFUSALS, &[cause.into_str()], count as f64);

@@ -82,7 +82,7 @@ fn counters(families: &mut Families, name: &str, stats: &TargetStats) {
         families.add(&PROBE_FAILURES, &labels, *count as f64);
     }
     for cause in MissReason::ALL {
-        let count = stats.missed.get(&cause).copied().unwrap_or_default();
+        let count = stats.missed.get(cause).copied().unwrap_or_default();
         families.add(&PROBE_MISSED, &[name, cause.into_str()], count as f64);
     }
     families.add_histogram(&PROBE_DURATION, &[name], &stats.durations);

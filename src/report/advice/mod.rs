@@ -123,7 +123,11 @@ mod tests {
     fn failed(reason: Reason, change: impl FnOnce(&mut Hop)) -> Report {
         let started = "2026-11-24T00:45:22Z".parse().unwrap();
         let mut report = example(started, Some(reason));
-        let mut hop = Hop::not_reached(report.url.clone(), "sso.lab.test".to_owned());
+        let mut hop = Hop {
+            url: report.url.clone(),
+            host: "sso.lab.test".to_owned(),
+            ..Hop::default()
+        };
         let attempt = AddressAttempt {
             address: "203.0.113.20".parse().unwrap(),
             source: "10.20.0.5".parse().ok(),

@@ -59,16 +59,17 @@ pub struct Resolution {
 }
 
 /// The type of record that a query asks for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, IntoStaticStr)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, IntoStaticStr)]
 #[serde(rename_all = "UPPERCASE")]
 #[strum(serialize_all = "UPPERCASE", const_into_str)]
 pub enum QueryType {
+    #[default]
     A,
     Aaaa,
 }
 
 /// One query to one name server: one packet, no retry, no cache.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Default, Serialize)]
 pub struct Lookup {
     /// `udp://10.1.2.3:53` and the like.
     pub resolver: String,
@@ -101,25 +102,4 @@ pub struct Lookup {
     pub detail: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub failure: Option<Reason>,
-}
-
-impl Lookup {
-    /// A lookup without an answer yet.
-    pub fn new(resolver: String, record: QueryType) -> Self {
-        Self {
-            resolver,
-            record,
-            duration: Duration::ZERO,
-            rcode: None,
-            answers: Vec::new(),
-            expected: None,
-            cnames: Vec::new(),
-            min_ttl: None,
-            authenticated: false,
-            truncated: false,
-            session: None,
-            detail: None,
-            failure: None,
-        }
-    }
 }
