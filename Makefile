@@ -22,7 +22,7 @@ quick:          ## unit tests and loopback suites: no root, nothing to install, 
 test: install release ## every test; without root all but the network suite
 	$(CARGO) build --workspace --locked --bins
 	$(TEST) --no-run
-	$(TEST) --lib --bins --test lab --test cli --test probe --test serve --test evidence
+	$(TEST) --lib --bins --test lab --test cli --test probe --test serve --test evidence -- --include-ignored
 	$(TEST) --test alerts
 	$(TEST) --test interop -- --skip performance::
 	$(TEST) --test interop performance::
@@ -52,9 +52,10 @@ bench: install release ## CPU and memory beside blackbox_exporter, into docs/per
 microbench:     ## cost of single parts: rendering, chain verification, page checks, calendar
 	$(CARGO) bench --locked --package ccass-2fa-bench
 
-lint:           ## format, clippy, licenses of dependencies
+lint:           ## format, clippy, plain language, licenses of dependencies
 	$(CARGO) fmt --all -- --check
 	$(CARGO) clippy --workspace --all-targets --locked -- --deny warnings
+	tests/plain_language.py
 	tests/notices.py
 
 deny:           ## advisories, licenses and sources, with cargo-deny, which it installs

@@ -17,7 +17,7 @@ use crate::config::duration;
 use crate::evidence::TerminalOutcome;
 
 /// Prometheus exporter that probes the CCASS 2FA login server and reports which layer fails, why, and
-/// whom to contact; it never logs in
+/// who to contact; it never logs in
 #[derive(Debug, Parser)]
 #[command(
     name = "ccass-2fa-exporter",

@@ -1,5 +1,5 @@
 //! Sends a test alert to Alertmanager end to end: fires it, waits until Alertmanager shows it,
-//! resolves it, and waits until it is gone.
+//! resolves it, and waits until Alertmanager no longer lists it.
 //!
 //! Whether the notification arrives is for the operator to check; the printed steps say how.
 

@@ -70,8 +70,8 @@ mod tests {
                 "site: (e-mail address withheld)",
             ),
             (
-                "\"chan.tai-man+2fa@mail.broker.com.hk\" is no name",
-                "\"(e-mail address withheld)\" is no name",
+                "\"chan.tai-man+2fa@mail.broker.com.hk\" is not a name",
+                "\"(e-mail address withheld)\" is not a name",
             ),
             (
                 "https://sso.test/?user=chan%40broker.hk&x=1",

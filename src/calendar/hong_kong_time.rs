@@ -1,7 +1,7 @@
 //! Hong Kong time: UTC+8 all year.
 //!
 //! A fixed offset instead of a time zone database: Hong Kong has had no daylight saving time since 1979,
-//! and every host computes the same, whatever its own time zone and files are.
+//! and every host computes the same, independent of its time zone and its files.
 
 use jiff::civil::{Date, Time};
 use jiff::tz::Offset;

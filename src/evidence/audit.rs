@@ -37,7 +37,7 @@ pub struct KnownHashes<'a> {
     pub after: Option<&'a str>,
 }
 
-/// Where a line stands.
+/// File and number of a line.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Place {
     pub file: String,
@@ -56,7 +56,7 @@ pub enum Fault {
     Altered { place: Place, number: u64 },
     /// Records of a number between those that are there.
     Missing { numbers: RangeInclusive<u64> },
-    /// It stands after a later record.
+    /// It follows a later record.
     OutOfOrder {
         place: Place,
         number: u64,
@@ -96,9 +96,9 @@ impl fmt::Display for Fault {
                 place,
                 number,
                 after,
-            } => write!(f, "{place}: record {number} stands after record {after}"),
+            } => write!(f, "{place}: record {number} follows record {after}"),
             Self::Twice { place, number } => {
-                write!(f, "{place}: record {number} stands there a second time")
+                write!(f, "{place}: record {number} appears a second time")
             }
             Self::HeadUnknown => f.write_str(
                 "no record has the hash given by --head: the newest records were cut off, or what it \
@@ -111,7 +111,7 @@ impl fmt::Display for Fault {
 /// What the chain needs to know of one line.
 struct Link {
     place: Place,
-    /// Of the line as it stands.
+    /// Hash of the line as it is in the file.
     computed: String,
     record: ChainedRecord,
 }
@@ -247,7 +247,7 @@ fn check_chain(links: &BTreeMap<u64, Link>, after: Option<&str>, faults: &mut Ve
                 }
             };
             match before {
-                // Both state their own hashes: whoever altered the earlier one made a new hash for it.
+                // Both contain their own hashes: the hash of the earlier one was replaced when it was altered.
                 Some(before) if !follows => faults.push(altered(before)),
                 None if !follows => faults.push(altered(link)),
                 Some(_) | None => {}

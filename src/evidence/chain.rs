@@ -1,6 +1,6 @@
 //! A record as a line of its file: one JSON object that ends with its own hash.
 //!
-//! The hash is the SHA-256 of everything that stands in the line before `,"hash":`. `previous` is the
+//! The hash is the SHA-256 of everything in the line before `,"hash":`. `previous` is the
 //! hash of the line before; the first line's is all zeros. `number` counts from 1 over all files.
 
 use jiff::Timestamp;
@@ -76,7 +76,7 @@ struct Envelope {
 /// The line that follows `head`, with its end, and the head that it makes.
 ///
 /// # Errors
-/// A value cannot be written: a defect of ours.
+/// A value cannot be serialized (a bug).
 pub fn seal(
     content: &Content,
     head: &Head,
@@ -106,7 +106,7 @@ pub fn seal(
     Ok((line, Head { number, hash }))
 }
 
-/// The hash of a line as it stands, whatever it states itself.
+/// The hash of a line as it is in the file, whatever hash it contains.
 pub fn hash(line: &[u8]) -> String {
     let tail = OPENING.len() + DIGITS + CLOSING.len();
     let body = line

@@ -177,7 +177,7 @@ impl Ledger {
     }
 
     /// Held so that no line is read while it is being written; where nothing can be locked, as in a
-    /// copy, nobody writes either.
+    /// copy, there is no other writer either.
     pub(super) fn lock_for_reading(&self) -> Result<Option<File>, LedgerError> {
         let path = self.directory.join(LOCK);
         let Ok(file) = File::open(&path) else {
@@ -293,7 +293,7 @@ fn tail(path: &Path) -> io::Result<Tail> {
         match tail_of(&bytes, from) {
             Some(tail) => return Ok(tail),
             None if from == 0 => {
-                // Not one record in it: the chain goes on from what stands there.
+                // It contains no record: the chain continues after its last complete line.
                 let cut = bytes.iter().rposition(|byte| *byte == b'\n');
                 let whole = cut.map_or(0, |end| end + 1);
                 let torn = bytes.split_off(whole);
@@ -311,7 +311,7 @@ fn tail(path: &Path) -> io::Result<Tail> {
     }
 }
 
-/// `None` where no whole record lies within `bytes`, which begin at `from`.
+/// `None` if `bytes`, which begin at `from`, contain no complete record.
 fn tail_of(bytes: &[u8], from: u64) -> Option<Tail> {
     let cut = bytes.iter().rposition(|byte| *byte == b'\n')?;
     let (whole, torn) = bytes.split_at_checked(cut + 1)?;

@@ -3,7 +3,7 @@
 //!
 //! In: what happened, as records. Out: an append-only file a year in the data directory, one JSON
 //! object a line, each with the hash of the line before, on disk before it is acknowledged. It leaves
-//! probing to `probe`, what stands in a report to `report`, and the look of a list to `render`.
+//! probing to `probe`, the contents of a report to `report`, and the formatting of a list to `render`.
 //!
 //! * `record`, `verification`: what is recorded; closed words, numbers and names out of strict character
 //!   sets

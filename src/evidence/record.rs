@@ -15,7 +15,7 @@ use crate::report::{LayerName, Reason, Verdict};
 /// One thing that happened.
 #[derive(Debug, Clone)]
 pub enum Content {
-    /// A probe whose outcome counts: asked for by `verify --record`, or the first good one of a day.
+    /// A probe that proves the connection: made by `verify --record`, or the first successful one of a day.
     Verification(Box<Verification>),
     /// Somebody looked at the page in Edge on a CCASS Terminal (the circular's Appendix).
     Terminal(TerminalCheck),
@@ -42,10 +42,10 @@ impl Content {
         }
     }
 
-    /// As it stands in its line.
+    /// As it is in its line.
     ///
     /// # Errors
-    /// A value cannot be written: a defect of ours.
+    /// A value cannot be serialized (a bug).
     pub fn written(&self) -> serde_json::Result<Box<RawValue>> {
         match self {
             Self::Verification(content) => serde_json::value::to_raw_value(content),

@@ -34,7 +34,7 @@ pub struct EvidenceState {
     passes: BTreeMap<Key, Timestamp>,
     days: BTreeMap<Key, Date>,
     outages: BTreeMap<Key, Outage>,
-    sightings: BTreeMap<String, (Timestamp, TerminalOutcome)>,
+    terminal_outcomes: BTreeMap<String, (Timestamp, TerminalOutcome)>,
     /// How far the newest file was read.
     read: Option<(PathBuf, u64)>,
     /// What was read and is not as it was written: altered, missing before the next, out of order, or gone
@@ -51,7 +51,7 @@ impl Default for EvidenceState {
             passes: BTreeMap::new(),
             days: BTreeMap::new(),
             outages: BTreeMap::new(),
-            sightings: BTreeMap::new(),
+            terminal_outcomes: BTreeMap::new(),
             read: None,
             faults: 0,
             until: Timestamp::MAX,
@@ -105,7 +105,7 @@ impl EvidenceState {
         Ok((&self.read, self.faults) != (&before.0, before.1))
     }
 
-    /// Whether the newest file is as long as it was read; a file that cannot be asked is not.
+    /// Whether the newest file is as long as it was read; `false` if its metadata cannot be read.
     pub fn is_current(&self, ledger: &Ledger) -> bool {
         let newest = ledger.files().ok().and_then(|mut files| files.pop());
         match (&self.read, newest) {
@@ -176,7 +176,7 @@ impl EvidenceState {
                 }
             }
             Content::Terminal(it) => {
-                self.sightings
+                self.terminal_outcomes
                     .insert(it.terminal, (record.recorded, it.outcome));
             }
             Content::OutageBegan(it) => {
@@ -216,7 +216,7 @@ impl EvidenceState {
             .deadline(VERIFICATION)
             .map_or(Timestamp::MIN, |deadline| deadline.opens);
         let is = |terminal: &&String| {
-            let newest = self.sightings.get(*terminal);
+            let newest = self.terminal_outcomes.get(*terminal);
             newest.is_some_and(|(at, newest)| *newest == outcome && *at >= opened)
         };
         terminals.iter().filter(is).count()

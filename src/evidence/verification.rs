@@ -16,7 +16,7 @@ use crate::report::{
 #[serde(rename_all = "snake_case")]
 #[strum(serialize_all = "snake_case", const_into_str)]
 pub enum Origin {
-    /// Somebody asked for it by `verify --record`.
+    /// Requested with `verify --record`.
     Verify,
     /// The exporter's first good probe of a Hong Kong day.
     Daily,
@@ -61,7 +61,7 @@ pub struct Verification {
     /// The first failing layer and why.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub failure: Option<Failure>,
-    /// Over all hops, in the order of the pipe.
+    /// Over all hops, in the order in which the layers are reached.
     pub layers: Vec<LayerSeen>,
     /// The addresses of this host that it connected from.
     pub sources: Vec<IpAddr>,
@@ -117,7 +117,7 @@ impl LayerState {
     }
 }
 
-/// The certificate of the server that answered, whatever the verdict on it.
+/// The certificate of the server that answered, also if it was not accepted.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct CertificateSeen {
     pub issuer: String,

@@ -51,7 +51,7 @@ impl CertificateCache {
     }
 }
 
-/// A certificate, with what judging a chain needs besides the facts.
+/// A certificate, with its facts and what chain verification needs.
 #[derive(Debug)]
 pub(super) struct ChainCertificate {
     pub facts: Arc<Certificate>,
@@ -116,7 +116,7 @@ fn instant(unix: i64) -> Timestamp {
     })
 }
 
-/// The attributes that Go's libraries know, in their order.
+/// The attributes that Go's libraries name, in their order.
 static GO_ORDER: [(Oid<'static>, &str); 9] = [
     (oid!(2.5.4.5), "SERIALNUMBER"),
     (oid!(2.5.4.3), "CN"),
@@ -248,7 +248,7 @@ fn weakness(certificate: &X509Certificate<'_>) -> Option<String> {
     }
     let signature = signature(certificate).to_lowercase();
     let self_issued = certificate.subject() == certificate.issuer();
-    // Nobody verifies a root's signature over itself.
+    // The signature of a root over itself proves nothing and is not verified.
     ["md5", "sha1"]
         .into_iter()
         .find(|hash| !self_issued && signature.contains(hash))

@@ -62,7 +62,10 @@ impl List {
 
     fn handshake(&mut self, handshake: &Handshake, policy: &TlsPolicy) {
         let leaf = handshake.chain.first();
-        let issued_by = format!("issued by {}", leaf.map_or("nobody", |leaf| &leaf.issuer));
+        let issued_by = format!(
+            "issued by {}",
+            leaf.map_or("an unknown issuer", |leaf| &leaf.issuer)
+        );
         if handshake.interception == Interception::Suspected
             && handshake.failure != Some(Reason::TlsIntercepted)
         {

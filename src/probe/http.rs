@@ -61,7 +61,7 @@ pub(super) struct Received {
     pub redirect: Option<String>,
 }
 
-/// Sends the request over `io`. The layer has the facts of the response, whatever the result.
+/// Sends the request over `io`. The layer has the facts of the response, also on failure.
 pub(super) async fn get<IO>(
     io: IO,
     request: &GetRequest<'_>,
@@ -229,7 +229,7 @@ where
     };
     match result {
         Ok(response) => Ok((response, connection)),
-        // A canceled request says only that the connection is gone; the connection knows why.
+        // A canceled request says only that the connection ended; the connection task has the cause.
         Err(error) if error.is_canceled() => match connection.await {
             Ok(Err(cause)) => Err(cause),
             Ok(Ok(())) | Err(_) => Err(error),

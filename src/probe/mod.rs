@@ -3,7 +3,7 @@
 //! `probe_run` goes hop by hop (the target's URL, then each redirect that is followed), `layers`
 //! layer by layer: [`dns`], then [`connect`] (tcp, proxy and tls on every address), [`http`],
 //! [`page`]. Measurements in the background (the other addresses, each resolver) end when the
-//! verdict is known, and all share one time limit. The engine knows none of its callers.
+//! verdict is known, and all share one time limit. The engine does not depend on its callers.
 
 mod certificate;
 mod connect;

@@ -162,13 +162,10 @@ where
     let upgraded = hyper::upgrade::on(response).await.map_err(failed)?;
     match upgraded.downcast::<TokioIo<IO>>() {
         Ok(parts) if parts.read_buf.is_empty() => Ok(parts.io.into_inner()),
-        // A TLS server waits for its client. What sends first is a proxy with a page of its own.
+        // A TLS server waits for its client. If it sends first, it is a proxy that answers with its own page.
         Ok(_) => Err(ProxyError {
             status: Some(StatusCode::OK.as_u16()),
-            ..ProxyError::of(
-                Reason::ProxyDenied,
-                "the proxy answers with a page of its own",
-            )
+            ..ProxyError::of(Reason::ProxyDenied, "the proxy answers with its own page")
         }),
         Err(_) => Err(ProxyError::of(
             Reason::ProxyFailed,

@@ -247,7 +247,7 @@ fn listed_error<'a>(
         .filter(|(set, _)| policy.roots.contains(set));
     let errors: Option<Vec<&TlsError>> =
         listed.map(|(_, verdict)| verdict.as_ref().err()).collect();
-    // A set that knows the issuer says more than one that does not.
+    // Prefer the verdict of a set that contains the issuer.
     let unknown_issuer = TlsError::InvalidCertificate(CertificateError::UnknownIssuer);
     errors?
         .into_iter()

@@ -199,7 +199,7 @@ impl TargetHistory {
         self.transitions.back()
     }
 
-    /// Since when the target has been failing, for whatever reasons; `None` while it is good.
+    /// Since when the target has been failing, for any reason; `None` while it succeeds.
     pub fn failing_since(&self) -> Option<Timestamp> {
         let failing = self.transitions.iter().rev();
         let mut failing = failing.take_while(|one| one.failure.is_some());

@@ -2,7 +2,7 @@
 //!
 //! This file is the whole interface; the submodules are private. A timetable is read from YAML: the
 //! embedded one of circular CD/OES/CCASS/013/2023, or a later circular's in the same form. The module
-//! reads no clock, knows nothing of probes, and leaves texts and formats to `render`.
+//! reads no clock, does not depend on probes, and leaves texts and formats to `render`.
 
 mod entry;
 mod form;

@@ -105,7 +105,7 @@ pub enum DeadlineState {
 pub enum EventState {
     Upcoming,
     /// Within its interval: happening, or expected any day.
-    UnderWay,
+    InProgress,
     Past,
 }
 
@@ -185,7 +185,7 @@ impl Event {
             state: if at < interval.start {
                 EventState::Upcoming
             } else if at < interval.end {
-                EventState::UnderWay
+                EventState::InProgress
             } else {
                 EventState::Past
             },

@@ -49,7 +49,7 @@ async fn failed_verify_prints_layer_reason_and_contact() {
         stdout.contains("Contact   your security team (Ms Chan, ext. 4321)"),
         "{stdout}"
     );
-    assert!(stdout.contains("O=Example Stranger"), "{stdout}");
+    assert!(stdout.contains("O=Example Unknown"), "{stdout}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -285,7 +285,7 @@ async fn long_redirect_is_followed_unless_redirects_are_disabled() {
 #[tokio::test(flavor = "multi_thread")]
 async fn expired_certificate_of_unknown_ca_is_reported_as_unknown_issuer() {
     let lab = Lab::start().await.unwrap();
-    let identity = Authority::new("Example Stranger").issue(&Leaf::for_name(HOST).expired());
+    let identity = Authority::new("Example Unknown").issue(&Leaf::for_name(HOST).expired());
     lab.login_server.set_identity(identity);
     let (_, report) = verify(&ConfigFile::new(&lab.config())).await;
     assert_eq!(

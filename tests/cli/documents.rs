@@ -2,7 +2,7 @@
 //! code; review the difference.
 
 use std::fmt::Write as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use ccass_2fa_exporter::render::metrics::{DEFINITIONS, PREFIX};
 use ccass_2fa_exporter::report::advice::{self, Advice, Contact};
@@ -239,4 +239,42 @@ fn links_between_documents_resolve() {
             }
         }
     }
+}
+
+#[test]
+fn log_messages_quoted_in_the_runbook_exist_in_the_source() {
+    let source: String = source_files(&repository("src"))
+        .iter()
+        .map(|file| std::fs::read_to_string(file).unwrap())
+        .collect();
+    let runbook = read("docs/runbook.md");
+    let quoted: Vec<_> = runbook
+        .split("the log line \"")
+        .skip(1)
+        .filter_map(|rest| rest.split_once('"'))
+        .map(|(message, _)| message)
+        .collect();
+    assert!(!quoted.is_empty(), "the runbook quotes no log line");
+    for message in quoted {
+        let unwrapped = message.split_whitespace().collect::<Vec<_>>().join(" ");
+        assert!(
+            source.contains(&format!("\"{unwrapped}\"")),
+            "docs/runbook.md quotes \"{unwrapped}\", which src does not log"
+        );
+    }
+}
+
+/// The Rust files below `directory`.
+fn source_files(directory: &Path) -> Vec<PathBuf> {
+    let entries = std::fs::read_dir(directory).unwrap();
+    let paths = entries.map(|entry| entry.unwrap().path());
+    paths
+        .flat_map(|path| {
+            if path.is_dir() {
+                source_files(&path)
+            } else {
+                vec![path]
+            }
+        })
+        .collect()
 }

@@ -131,11 +131,11 @@ fn altered_deleted_and_reordered_lines_are_reported() {
         ),
         (
             &swapped,
-            vec!["2026.jsonl line 4: record 3 stands after record 4"],
+            vec!["2026.jsonl line 4: record 3 follows record 4"],
         ),
         (
             &|lines: &mut Vec<String>| lines.push(lines[4].clone()),
-            vec!["2026.jsonl line 6: record 5 stands there a second time"],
+            vec!["2026.jsonl line 6: record 5 appears a second time"],
         ),
         (
             &|lines: &mut Vec<String>| lines.insert(1, "{}".to_owned()),

@@ -611,7 +611,7 @@ async fn dashboards_of_a_healthy_site_and_of_a_dead_exporter() {
         assert_shows(&panels, panel, &[part]);
     }
     for (panel, text) in [
-        ("now: What fails, and whom to ask", "Nothing fails"),
+        ("now: Failures and contacts", "Nothing fails"),
         ("now: Findings", "No findings: good"),
         ("now: Changed since it was last good", "Nothing changed"),
         ("now: Is it us or them?", "No controls configured"),
@@ -677,30 +677,35 @@ async fn readiness_dashboard_shows_accounts_terminals_and_verification() {
 
 /// One site per scenario, which is also its name: scenario, layer, reason, advice.
 const OUTAGES: [(&str, &str, &str, &str); 5] = [
-    ("dns-nxdomain", "dns", "dns_nxdomain", "ask: your DNS team"),
+    (
+        "dns-nxdomain",
+        "dns",
+        "dns_nxdomain",
+        "contact: your DNS team",
+    ),
     (
         "tcp-refused",
         "tcp",
         "tcp_refused",
-        "ask: your firewall team",
+        "contact: your firewall team",
     ),
     (
         "tls-expired",
         "tls",
         "tls_expired",
-        "ask: HKEX, CCASS Hotline 2979 7111",
+        "contact: HKEX, CCASS Hotline 2979 7111",
     ),
     (
         "http-500",
         "http",
         "http_status",
-        "ask: HKEX, CCASS Hotline 2979 7111",
+        "contact: HKEX, CCASS Hotline 2979 7111",
     ),
     (
         "page-empty",
         "page",
         "page_empty",
-        "ask: HKEX, CCASS Hotline 2979 7111",
+        "contact: HKEX, CCASS Hotline 2979 7111",
     ),
 ];
 
@@ -726,7 +731,7 @@ async fn dashboards_of_an_outage_show_layer_reason_and_contact() {
         let verdict = format!("{site} sso: NOT reachable");
         assert_shows(&panels, "now: Can we log in?", &[&verdict]);
         let row = [site, &format!("{layer} | {reason}"), advice];
-        assert_shows(&panels, "now: What fails, and whom to ask", &row);
+        assert_shows(&panels, "now: Failures and contacts", &row);
         let failing = format!("{site} sso {layer}: fails");
         assert_shows(&panels, "now: Layer by layer", &[&failing]);
         let failures = "reliability: Failures by layer and reason";
@@ -759,8 +764,8 @@ async fn dashboards_attribute_a_refusal_by_the_web_proxy_to_the_proxy() {
     for (panel, parts) in [
         ("now: Can we log in?", &["central sso: NOT reachable"][..]),
         (
-            "now: What fails, and whom to ask",
-            &["proxy | proxy_denied", "ask: your web-proxy team"],
+            "now: Failures and contacts",
+            &["proxy | proxy_denied", "contact: your web-proxy team"],
         ),
         ("now: Layer by layer", &["central sso proxy: fails"]),
     ] {

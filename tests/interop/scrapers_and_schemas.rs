@@ -420,7 +420,7 @@ async fn assert_scrapes(program: &str, protocols: &[&str]) {
     }
     for metric in ["probe_success", "ccass2fa_probe_success"] {
         let condition = format!("count({metric} == 1) == bool {pairs}");
-        prometheus.sees(&condition).await;
+        prometheus.wait_for(&condition).await;
     }
     // A discovered target has its URL as the instance, and its module.
     let discovered = format!(

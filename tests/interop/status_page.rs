@@ -255,7 +255,7 @@ async fn page_of_an_outage_shows_cause_contact_and_changes_across_restart() {
             "your security team (information security, ext. 4420)",
             "Changes since the last success",
             "C=HK, O=CCASS Lab, CN=CCASS Lab Issuing CA",
-            "C=HK, O=Example Stranger, CN=Example Stranger Issuing CA",
+            "C=HK, O=Example Unknown, CN=Example Unknown Issuing CA",
             "not reached",
             "unexpected_issuer",
         ],

@@ -32,7 +32,7 @@ const LONG_TIMEOUT: &str = "60";
 const SHORT_TIMEOUT: &str = "2.5";
 
 /// The same module in the configuration of both exporters: the keys below `http:` of
-/// blackbox_exporter, and the keys of ours.
+/// blackbox_exporter, and the exporter's own keys.
 struct Module {
     name: &'static str,
     blackbox: &'static str,
@@ -1133,7 +1133,7 @@ async fn dashboard_queries_return_the_same_for_both_exporters() {
     let all = targets.len();
     for job in ["blackbox", "exporter"] {
         let scraped = format!("count(probe_success{{job=\"{job}\"}}) == bool {all}");
-        prometheus.sees(&scraped).await;
+        prometheus.wait_for(&scraped).await;
     }
     for (query, compare) in QUERIES {
         let start = Instant::now();
@@ -1212,7 +1212,7 @@ async fn documented_migration_of_a_scrape_job_works() {
     let scrape = async |program: &str, job: &str, expressions: &[&str]| {
         let prometheus = Prometheus::bare(program, &with_addresses(job)).await;
         for expression in expressions {
-            prometheus.sees(expression).await;
+            prometheus.wait_for(expression).await;
         }
     };
     let by_probe = [success.as_str()];

@@ -73,7 +73,7 @@ impl LookupError {
         }
     }
 
-    /// Whether another name server would not know better.
+    /// Whether the answer is final, so that asking another name server is pointless.
     pub fn is_final(&self) -> bool {
         matches!(self.reason, Reason::DnsNxdomain | Reason::DnsNoData)
     }
@@ -106,7 +106,7 @@ impl From<DecodeError> for LookupError {
     }
 }
 
-/// Sends the query and reports the answer, whatever it is.
+/// Sends the query and reports the answer, positive or negative.
 pub(super) async fn query(request: &LookupRequest) -> Lookup {
     let watch = Stopwatch::start();
     let mut lookup = Lookup {

@@ -78,7 +78,7 @@ pub(super) fn query_each(context: &ResolveContext<'_>, host: &str) -> JoinSet<Lo
     lookups
 }
 
-/// Marks the lookups of each resolver that knows the name but has no address for any record.
+/// Marks the lookups of each resolver that has the name but no address record for it.
 pub(super) fn mark_no_data(lookups: &mut [Lookup]) {
     let has_no_data = |resolver: &str| {
         let mut own = lookups.iter().filter(|one| one.resolver == resolver);

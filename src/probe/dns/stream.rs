@@ -1,8 +1,8 @@
-//! One query and its answer over a connection of its own: TCP (RFC 7766), TLS (RFC 7858) or HTTPS
+//! One query and its answer over a new connection: TCP (RFC 7766), TLS (RFC 7858) or HTTPS
 //! (RFC 8484).
 //!
 //! A new connection for each query measures the session too. The certificate is judged like a
-//! target's, by the module's roots, and kept whatever the verdict; the query is sent only over a
+//! target's, by the module's roots, and kept whether or not it is trusted; the query is sent only over a
 //! session that was judged good.
 
 use base64::Engine as _;

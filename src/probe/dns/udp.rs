@@ -1,4 +1,4 @@
-//! One query and its answer over UDP, from a socket of its own.
+//! One query and its answer over UDP, from a new socket.
 //!
 //! The socket is connected, so that "port unreachable" arrives as an error: that distinguishes
 //! `dns_unreachable` from `dns_timed_out`. Each query uses another source port, since some
@@ -13,7 +13,7 @@ use tokio::net::UdpSocket;
 
 use super::lookup::LookupError;
 
-/// More than any answer that was asked for; a longer one arrives cut and cannot be read.
+/// Larger than the advertised EDNS payload size; a longer datagram is truncated by the socket and rejected.
 const MAX_PACKET: usize = 4096;
 
 /// Sends `query` and waits for its answer, without a time limit.

@@ -1,4 +1,4 @@
-//! The tls layer: a full handshake on one connection, recorded whatever the verdict.
+//! The tls layer: a full handshake on one connection, recorded whether or not it is trusted.
 //!
 //! The verifier accepts every chain and checks only the handshake signature; [`super::trust`]
 //! evaluates the chain afterwards, so that an expired or unknown certificate has its facts too.
@@ -157,7 +157,7 @@ impl TlsClient {
         (handshake, stream)
     }
 
-    /// The small ClientHello over a connection of its own; `None` if that reveals nothing more.
+    /// The small ClientHello over a new connection; `None` if that adds no information.
     async fn try_small(
         &self,
         peer: &Peer,

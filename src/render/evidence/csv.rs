@@ -43,7 +43,7 @@ const COLUMNS: [&str; 29] = [
 /// The records as CSV, with a heading.
 ///
 /// # Errors
-/// A row cannot be written: a defect of ours.
+/// A row cannot be serialized (a bug).
 pub fn csv(selected: &Selected<'_>) -> anyhow::Result<String> {
     let mut writer = csv::Writer::from_writer(Vec::new());
     writer.write_record(COLUMNS)?;

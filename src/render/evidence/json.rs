@@ -1,4 +1,4 @@
-//! The records as one JSON document; docs/evidence.schema.json says what stands in it.
+//! The records as one JSON document; docs/evidence.schema.json describes it.
 
 use jiff::Timestamp;
 use jiff::civil::Date;
@@ -15,7 +15,7 @@ const SCHEMA: u32 = 1;
 struct Document<'a> {
     schema: u32,
     generated: Timestamp,
-    /// Of all records, whichever are told here.
+    /// Newest record of the ledger, also when the selection leaves it out.
     head: Head<'a>,
     files: &'a [String],
     faults: Vec<String>,
@@ -40,7 +40,7 @@ struct Head<'a> {
 #[derive(Serialize)]
 struct Terminal<'a> {
     terminal: &'a str,
-    /// Absent where nobody has looked yet.
+    /// Absent until the first check.
     #[serde(skip_serializing_if = "Option::is_none")]
     outcome: Option<&'static str>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -67,7 +67,7 @@ struct Record<'a> {
 /// The records as JSON.
 ///
 /// # Errors
-/// A value cannot be written: a defect of ours.
+/// A value cannot be serialized (a bug).
 pub fn json(selected: &Selected<'_>) -> anyhow::Result<String> {
     let audit = selected.audit;
     let mut records = Vec::new();

@@ -248,13 +248,13 @@ mod tests {
 
     #[test]
     fn a_serial_keeps_the_zero_of_its_first_byte() {
-        for (hex, told) in [
+        for (hex, rendered) in [
             ("00ab12", "ab12"),
             ("0ab1", "0ab1"),
             ("00", "00"),
             ("7f", "7f"),
         ] {
-            assert_eq!(serial(hex), told);
+            assert_eq!(serial(hex), rendered);
         }
     }
 }

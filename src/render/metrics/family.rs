@@ -300,7 +300,7 @@ mod tests {
 
     #[test]
     fn values_and_texts_are_written_as_prometheus_reads_them() {
-        for (value, told) in [
+        for (value, rendered) in [
             (0.0, "0"),
             (-0.0, "0"),
             (1.0, "1"),
@@ -315,15 +315,15 @@ mod tests {
         ] {
             let mut out = String::new();
             push_value(&mut out, value);
-            assert_eq!(out, told);
+            assert_eq!(out, rendered);
         }
-        for (quotes, told) in [
+        for (quotes, rendered) in [
             (Quotes::Escaped, r#"a\\b\n\"c\""#),
             (Quotes::Literal, r#"a\\b\n"c""#),
         ] {
             let mut out = String::new();
             push_escaped(&mut out, "a\\b\n\"c\"", quotes);
-            assert_eq!(out, told);
+            assert_eq!(out, rendered);
         }
     }
 }

@@ -19,10 +19,10 @@ use crate::timetable::{EventKind, Status, Timetable, TimetableStatus};
 /// Business days before a deadline on which one is reminded: as the alerts do.
 const DEADLINE_NOTICES: [u32; 3] = [15, 5, 1];
 const APPOINTMENT_NOTICES: [u32; 2] = [5, 1];
-/// When a reminder rings in Hong Kong, in minutes of the day.
+/// Time of reminders in Hong Kong, in minutes of the day.
 const MORNING: i64 = 9 * 60;
 
-/// The dates of this timetable as they stand.
+/// The dates of this timetable, including reported changes.
 pub fn ics(timetable: &Timetable, standing: &TimetableStatus, calendar: &Calendar) -> String {
     let mut document = Document::empty();
     let header = &timetable.header;
@@ -150,7 +150,7 @@ fn remind(entry: &mut Entry, day: Date, notice: u32, minutes: i64, calendar: &Ca
     entry.alarm(alarm);
 }
 
-/// The day that lies so many business days before another.
+/// The day that is `business_days` business days before `day`.
 fn before(day: Date, business_days: u32, calendar: &Calendar) -> Option<Date> {
     let mut day = day;
     for _ in 0..business_days {

@@ -189,12 +189,12 @@ fn event_state(event: &Event, status: &EventStatus, at: &TimetableStatus) -> Str
             None => "Upcoming; business days are unknown, the calendar does not contain that year"
                 .to_owned(),
         },
-        (EventState::UnderWay, EventKind::Appointment(_)) => "Now".to_owned(),
-        (EventState::UnderWay, _) if status.precision == Precision::Day => "Today".to_owned(),
-        (EventState::UnderWay, EventKind::Milestone { awaited_from }) => {
+        (EventState::InProgress, EventKind::Appointment(_)) => "Now".to_owned(),
+        (EventState::InProgress, _) if status.precision == Precision::Day => "Today".to_owned(),
+        (EventState::InProgress, EventKind::Milestone { awaited_from }) => {
             format!("Expected from {awaited_from} any day")
         }
-        (EventState::UnderWay, EventKind::PhaseStart { .. }) => {
+        (EventState::InProgress, EventKind::PhaseStart { .. }) => {
             "May begin any day; assumed to have begun".to_owned()
         }
         (EventState::Past, EventKind::PhaseStart { .. }) => "Begun".to_owned(),

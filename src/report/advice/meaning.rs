@@ -107,7 +107,7 @@ pub(super) fn meaning(reason: Reason, values: &Values) -> String {
         ),
         Reason::ProxyDenied => format!(
             "{proxy} refused to connect to {target}{detail}. Usually its rules do not allow the \
-             name or the port, and it answers with a page of its own."
+             name or the port, and it answers with its own page."
         ),
         Reason::ProxyFailed => format!(
             "{proxy} did not connect to {target}{detail}. It cannot resolve the name, cannot reach \

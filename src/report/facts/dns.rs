@@ -94,7 +94,7 @@ pub struct Lookup {
     pub authenticated: bool,
     /// The answer came over TCP because the one over UDP was truncated (the TC flag).
     pub truncated: bool,
-    /// The session with an encrypted name server, whatever the verdict on it.
+    /// The session with an encrypted name server, also if it failed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub session: Option<Box<Handshake>>,
     /// What the failure does not say already.

@@ -30,7 +30,7 @@ impl TlsFacts {
     }
 }
 
-/// One TLS handshake with what the server presented, whatever the verdict.
+/// One TLS handshake with the certificates that the server presented, trusted or not.
 #[derive(Clone, Debug, Serialize)]
 pub struct Handshake {
     pub address: IpAddr,
@@ -89,7 +89,7 @@ pub enum RootSet {
     CaFile,
 }
 
-/// The verdict of one set of roots on a chain, whatever name it is for.
+/// The verdict of one set of roots on a chain; host names are not checked.
 #[derive(Clone, Debug, Serialize)]
 pub struct Trust {
     pub roots: RootSet,

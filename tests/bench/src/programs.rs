@@ -80,7 +80,7 @@ const GOOD_OF_BOTH: &[&str] = &[
     "probe_tls_version_info{version=\"TLS 1.3\"}",
 ];
 /// Every layer, every resolver by record, the chain by each set of roots, the page's response.
-const GOOD_OF_OURS: &[&str] = &[
+const GOOD_OF_EXPORTER: &[&str] = &[
     "resolver=\"udp://10.76.2.53:53\",record=\"A\"} 1\n",
     "resolver=\"udp://10.76.2.53:53\",record=\"AAAA\"} 1\n",
     "ccass2fa_tcp_connect_success{",
@@ -99,7 +99,7 @@ pub const HTTPS: ProbeRequest = ProbeRequest {
     timeout: TIMEOUT,
     at_once: 4,
     both: GOOD_OF_BOTH,
-    ours: GOOD_OF_OURS,
+    ours: GOOD_OF_EXPORTER,
 };
 
 pub const HTTPS_RSA: ProbeRequest = ProbeRequest {

@@ -451,11 +451,6 @@ impl Prometheus {
         })
         .await;
     }
-
-    /// The former name of [`Self::wait_for`].
-    pub async fn sees(&self, expression: &str) {
-        self.wait_for(expression).await;
-    }
 }
 
 /// Writes the rule files that the configuration lists.

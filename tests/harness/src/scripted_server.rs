@@ -227,7 +227,7 @@ fn response_steps(path: &str, head: &str, port: u16, scheme: &str) -> Vec<Step> 
             steps.push(Step::Wait(FOREVER));
             steps
         }
-        _ => response(404, "", b"there is no such page"),
+        _ => response(404, "", b"this page does not exist"),
     }
 }
 
