@@ -55,7 +55,7 @@ async fn node(arguments: &[PathBuf], directory: &Path, input: &str) -> Output {
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .spawn()
-        .expect("tests/install.sh has installed Node.js");
+        .unwrap_or_else(|error| panic!("Node.js: {error}; run make install"));
     let mut stdin = child.stdin.take().expect("standard input is piped");
     let write = async move { stdin.write_all(input.as_bytes()).await };
     let both = async { tokio::join!(write, child.wait_with_output()) };

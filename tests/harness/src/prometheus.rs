@@ -28,7 +28,7 @@ pub fn newest(program: &str) -> String {
     let path = repository("target/newest/root/usr/bin").join(program);
     assert!(
         path.is_file(),
-        "{} is missing; run tests/newest.sh",
+        "{} is missing; run make install",
         path.display()
     );
     path.to_string_lossy().into_owned()
