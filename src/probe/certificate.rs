@@ -8,11 +8,11 @@ use base64::engine::general_purpose::STANDARD;
 use jiff::Timestamp;
 use rustls::pki_types::CertificateDer;
 use sha2::{Digest, Sha256};
+use x509_parser::asn1_rs::{Any, FromDer};
 use x509_parser::certificate::X509Certificate;
 use x509_parser::der_parser::oid;
 use x509_parser::der_parser::oid::Oid;
 use x509_parser::extensions::{GeneralName, ParsedExtension};
-use x509_parser::prelude::FromDer;
 use x509_parser::public_key::PublicKey;
 use x509_parser::x509::X509Name;
 
@@ -26,6 +26,11 @@ const MAX_NAMES: usize = 64;
 /// NIST SP 800-131A and the CA/Browser Forum's Baseline Requirements, 6.1.5.
 const MIN_RSA_BITS: usize = 2048;
 const CA_ISSUERS: Oid<'static> = oid!(1.3.6.1.5.5.7.48.2);
+
+/// Addresses of an issuer's certificate, and their length.
+const MAX_ISSUER_URLS: usize = 2;
+const MAX_URL: usize = 1024;
+const SEQUENCE: u8 = 0x30;
 
 const MAX_CACHED: usize = 256;
 
@@ -56,17 +61,81 @@ impl CertificateCache {
 pub(super) struct ChainCertificate {
     pub facts: Arc<Certificate>,
     pub self_issued: bool,
-    /// The raw names, to find an issuer in the chain.
+    /// The contents of the names, as in a trust anchor.
     pub subject: Vec<u8>,
     pub issuer: Vec<u8>,
-    /// It has the address of its issuer's certificate (AIA caIssuers).
-    pub has_issuer_url: bool,
+    pub public_key: PublicKeyParts,
+    pub signature: SignatureParts,
+    /// The identifier of its key, and of its issuer's key (RFC 5280, 4.2.1.1 and 4.2.1.2).
+    pub key_id: Option<Vec<u8>>,
+    pub issuer_key_id: Option<Vec<u8>>,
+    /// The http addresses of its issuer's certificate (AIA caIssuers); bounded.
+    pub issuer_urls: Vec<String>,
+}
+
+/// A public key, as signature verification takes it.
+#[derive(Debug)]
+pub(super) struct PublicKeyParts {
+    /// The contents of the AlgorithmIdentifier.
+    pub algorithm: Vec<u8>,
+    pub key: Vec<u8>,
+}
+
+/// A signature and what it signs.
+#[derive(Debug)]
+pub(super) struct SignatureParts {
+    pub algorithm: Vec<u8>,
+    pub message: Vec<u8>,
+    pub value: Vec<u8>,
+}
+
+impl PublicKeyParts {
+    /// From the contents of a SubjectPublicKeyInfo.
+    pub fn of(contents: &[u8]) -> Option<Self> {
+        let (rest, algorithm) = Any::from_der(contents).ok()?;
+        let (_, key) = Any::from_der(rest).ok()?;
+        Some(Self {
+            algorithm: algorithm.data.to_vec(),
+            key: bit_string(key.data)?,
+        })
+    }
+}
+
+impl SignatureParts {
+    /// From a certificate: a sequence of what is signed, the algorithm and the signature.
+    fn of(der: &[u8]) -> Option<Self> {
+        let (_, certificate) = Any::from_der(der).ok()?;
+        let (rest, _) = Any::from_der(certificate.data).ok()?;
+        let message = certificate
+            .data
+            .get(..certificate.data.len() - rest.len())?;
+        let (rest, algorithm) = Any::from_der(rest).ok()?;
+        let (_, value) = Any::from_der(rest).ok()?;
+        Some(Self {
+            algorithm: algorithm.data.to_vec(),
+            message: message.to_vec(),
+            value: bit_string(value.data)?,
+        })
+    }
+}
+
+/// The bytes of a BIT STRING without unused bits.
+fn bit_string(contents: &[u8]) -> Option<Vec<u8>> {
+    match contents.split_first()? {
+        (0, bytes) => Some(bytes.to_vec()),
+        _ => None,
+    }
+}
+
+/// The contents of a DER value.
+fn contents(der: &[u8]) -> Option<&[u8]> {
+    Any::from_der(der).ok().map(|(_, value)| value.data)
 }
 
 fn parse(der: &CertificateDer<'_>) -> Option<ChainCertificate> {
     let (_, certificate) = X509Certificate::from_der(der).ok()?;
-    let subject = certificate.subject().as_raw().to_vec();
-    let issuer = certificate.issuer().as_raw().to_vec();
+    let subject = contents(certificate.subject().as_raw())?.to_vec();
+    let issuer = contents(certificate.issuer().as_raw())?.to_vec();
     let facts = Certificate {
         subject: bounded(&certificate.subject().to_string()),
         issuer: bounded(&certificate.issuer().to_string()),
@@ -89,18 +158,39 @@ fn parse(der: &CertificateDer<'_>) -> Option<ChainCertificate> {
     };
     Some(ChainCertificate {
         self_issued: subject == issuer,
-        has_issuer_url: has_issuer_url(&certificate),
+        public_key: PublicKeyParts::of(contents(certificate.public_key().raw)?)?,
+        signature: SignatureParts::of(der)?,
+        key_id: key_id(&certificate),
+        issuer_key_id: issuer_key_id(&certificate),
+        issuer_urls: issuer_urls(&certificate),
         facts: Arc::new(facts),
         subject,
         issuer,
     })
 }
 
-/// A root's raw name, and the end of its validity.
-pub(super) fn root_expiry(der: &CertificateDer<'_>) -> Option<(Vec<u8>, Timestamp)> {
-    let (_, root) = X509Certificate::from_der(der).ok()?;
-    let end = instant(root.validity().not_after.timestamp());
-    Some((root.subject().as_raw().to_vec(), end))
+/// The first and the last second of a certificate's validity.
+pub(super) fn validity(der: &CertificateDer<'_>) -> Option<(Timestamp, Timestamp)> {
+    let (_, certificate) = X509Certificate::from_der(der).ok()?;
+    let validity = certificate.validity();
+    Some((
+        instant(validity.not_before.timestamp()),
+        instant(validity.not_after.timestamp()),
+    ))
+}
+
+/// A name as text, from its contents.
+pub(super) fn name_text(contents: &[u8]) -> String {
+    let length = contents.len().to_be_bytes();
+    let length: Vec<u8> = length.into_iter().skip_while(|byte| *byte == 0).collect();
+    let header = match (u8::try_from(contents.len()), u8::try_from(length.len())) {
+        (Ok(short @ ..0x80), _) => vec![SEQUENCE, short],
+        (_, Ok(count)) => [&[SEQUENCE, 0x80 | count], &length[..]].concat(),
+        _ => Vec::new(),
+    };
+    let der = [&header, contents].concat();
+    let name = X509Name::from_der(&der).map(|(_, name)| name.to_string());
+    bounded(&name.unwrap_or_default())
 }
 
 /// Lower-case hexadecimal.
@@ -255,9 +345,39 @@ fn weakness(certificate: &X509Certificate<'_>) -> Option<String> {
         .map(|hash| format!("a signature over {hash}"))
 }
 
-fn has_issuer_url(certificate: &X509Certificate<'_>) -> bool {
-    certificate.extensions().iter().any(|extension| {
-        matches!(extension.parsed_extension(), ParsedExtension::AuthorityInfoAccess(access)
-            if access.accessdescs.iter().any(|one| one.access_method == CA_ISSUERS))
+fn issuer_urls(certificate: &X509Certificate<'_>) -> Vec<String> {
+    let access = certificate.extensions().iter().filter_map(|extension| {
+        match extension.parsed_extension() {
+            ParsedExtension::AuthorityInfoAccess(access) => Some(&access.accessdescs),
+            _ => None,
+        }
+    });
+    let issuers = access
+        .flatten()
+        .filter(|one| one.access_method == CA_ISSUERS);
+    let urls = issuers.filter_map(|one| match one.access_location {
+        GeneralName::URI(url) if url.len() <= MAX_URL => Some(url.to_owned()),
+        _ => None,
+    });
+    urls.filter(|url| url.starts_with("http://"))
+        .take(MAX_ISSUER_URLS)
+        .collect()
+}
+
+fn key_id(certificate: &X509Certificate<'_>) -> Option<Vec<u8>> {
+    let mut extensions = certificate.extensions().iter();
+    extensions.find_map(|extension| match extension.parsed_extension() {
+        ParsedExtension::SubjectKeyIdentifier(id) => Some(id.0.to_vec()),
+        _ => None,
+    })
+}
+
+fn issuer_key_id(certificate: &X509Certificate<'_>) -> Option<Vec<u8>> {
+    let mut extensions = certificate.extensions().iter();
+    extensions.find_map(|extension| match extension.parsed_extension() {
+        ParsedExtension::AuthorityKeyIdentifier(id) => {
+            id.key_identifier.as_ref().map(|id| id.0.to_vec())
+        }
+        _ => None,
     })
 }

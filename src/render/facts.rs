@@ -50,7 +50,7 @@ pub(super) fn dns(facts: &DnsFacts, failure: Option<Reason>) -> Vec<String> {
         if !shown.contains(&one.resolver.as_str()) {
             shown.push(&one.resolver);
             lines.push(format!("{FAINT}{}{FAINT:#} certificate:", one.resolver));
-            lines.extend(certificate(0, leaf));
+            lines.extend(certificate("certificate", leaf));
         }
     }
     lines
@@ -159,7 +159,12 @@ pub(super) fn tls(facts: &TlsFacts) -> Vec<String> {
     }
     if let Some(representative) = facts.representative() {
         for (position, certificate) in representative.chain.iter().enumerate() {
-            lines.extend(self::certificate(position, certificate));
+            let role = match position {
+                _ if representative.spare.contains(&position) => "spare certificate, not needed",
+                0 => "certificate",
+                _ => "intermediate",
+            };
+            lines.extend(self::certificate(role, certificate));
         }
         if !representative.trust.is_empty() {
             lines.push(trust(representative));
@@ -204,12 +209,7 @@ fn write_all(line: &mut String, text: fmt::Arguments<'_>) {
     let _ = line.write_fmt(text);
 }
 
-fn certificate(position: usize, certificate: &Certificate) -> Vec<String> {
-    let role = if position == 0 {
-        "certificate"
-    } else {
-        "intermediate"
-    };
+fn certificate(role: &str, certificate: &Certificate) -> Vec<String> {
     let mut lines = vec![
         format!("{role}: {}", certificate.subject),
         format!("  issued by {STRONG}{}{STRONG:#}", certificate.issuer),
@@ -220,7 +220,7 @@ fn certificate(position: usize, certificate: &Certificate) -> Vec<String> {
             certificate.key
         ),
     ];
-    if position == 0 {
+    if role == "certificate" {
         if !certificate.names.is_empty() {
             lines.push(format!("  for {}", first_names(&certificate.names)));
         }
@@ -250,10 +250,14 @@ fn trust(handshake: &Handshake) -> String {
                 RootSet::PublicWeb => "public roots",
                 RootSet::CaFile => "ca_file",
             };
-            format!("{store} {}", if one.trusted { "yes" } else { "no" })
+            match (one.trusted, one.valid_until) {
+                (true, Some(until)) => format!("{store} yes, until {}", date(until)),
+                (true, None) => format!("{store} yes"),
+                (false, _) => format!("{store} no"),
+            }
         })
         .collect();
-    format!("trusted by: {}", verdicts.join(", "))
+    format!("trusted by: {}", verdicts.join("; "))
 }
 
 pub(super) fn http(facts: &HttpFacts, failure: Option<Reason>) -> Vec<String> {

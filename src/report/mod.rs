@@ -22,8 +22,8 @@ use strum::IntoStaticStr;
 
 pub use facts::{
     AddressAttempt, AddressFamily, AnsweredBy, Certificate, DnsFacts, Handshake, HttpFacts,
-    Interception, Lookup, PageCheck, PageFacts, ProxyAttempt, ProxyFacts, QueryType, Resolution,
-    RootSet, TcpFacts, TlsFacts, Trust,
+    Interception, Lookup, OutsideDates, PageCheck, PageFacts, ProxyAttempt, ProxyFacts, QueryType,
+    Resolution, RootSet, TcpFacts, TlsFacts, Trust,
 };
 pub use finding::{Finding, Found};
 pub use reason::{LayerName, Reason};

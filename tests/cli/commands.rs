@@ -20,7 +20,7 @@ async fn successful_verify_exits_zero_and_prints_the_manual_check() {
         "title \"CCASS Lab Login\"",
         "form fields csrf_token, username, password",
         "issued by C=HK, O=CCASS Lab, CN=CCASS Lab Issuing CA",
-        "trusted by: this host no, public roots no, ca_file yes",
+        "trusted by: this host no; public roots no; ca_file yes, until ",
         "On each CCASS Terminal PC, open https://sso.lab.test:",
         "Close the window without logging on.",
         "The CCASS Terminal PC: it may have another network",

@@ -3,6 +3,7 @@
     reason = "tests run outside the exporter and read the system clock"
 )]
 
+mod certificates;
 mod groups_and_controls;
 mod politeness;
 mod reasons;

@@ -203,6 +203,8 @@ impl TlsClient {
                 .is_some_and(|one| one.ocsp_stapled),
             pin_matched: trust.pin_matched,
             interception: trust.interception,
+            spare: trust.spare,
+            outside_dates: trust.outside_dates,
             large_hello_dropped: false,
         }
     }

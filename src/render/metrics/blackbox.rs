@@ -199,7 +199,12 @@ fn certificate(families: &mut Families, session: &Handshake) {
     };
     let earliest = session.chain.iter().map(|one| one.not_after).min();
     families.add_optional(&SSL_EARLIEST_CERT_EXPIRY, &[], earliest.map(unix));
-    let verified = session.trust.iter().filter_map(|one| one.valid_until).max();
+    let verified = session
+        .trust
+        .iter()
+        .filter(|one| one.trusted)
+        .filter_map(|one| one.valid_until)
+        .max();
     families.add_optional(&SSL_LAST_CHAIN_EXPIRY, &[], verified.map(unix));
     let is_name = |name: &&String| name.parse::<IpAddr>().is_err();
     let names: Vec<&str> = leaf

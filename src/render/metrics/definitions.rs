@@ -49,6 +49,8 @@ definitions! {
     TLS_INTERCEPTED = gauge("tls_intercepted", &["target"], "1 if TLS inspection between this host and the server is suspected.");
     TLS_CERT_NOT_AFTER = gauge("tls_cert_not_after_timestamp_seconds", &["target", "host", "position"], "Expiry time of the certificate; position 0 is the leaf; the earliest over all addresses.");
     TLS_CERT_NOT_BEFORE = gauge("tls_cert_not_before_timestamp_seconds", &["target", "host", "position"], "Start of the certificate's validity; position 0 is the leaf; the earliest over all addresses.");
+    TLS_CHAIN_VALID_UNTIL = gauge("tls_chain_valid_until_timestamp_seconds", &["target", "host", "roots"], "End of the path from the server's certificate to a trusted root that lasts longest, by verified signatures and whatever the present time; one series for each set of roots that the module lists; absent without such a path; the earliest over all addresses.");
+    TLS_CERT_NEEDED = gauge("tls_cert_needed", &["target", "host", "position"], "1 if the path that counts needs the presented certificate, 0 for a spare one, whose end stops no login; absent without a path.");
     TLS_CERT_INFO = gauge("tls_cert_info", &["target", "host", "position", "subject", "issuer", "serial", "fingerprint_sha256"], "A presented certificate, whether trusted or not.");
     TLS_OCSP_STAPLED = gauge("tls_ocsp_stapled", &["target"], "1 if an OCSP response was stapled; it is not verified.");
     TLS_PIN_MATCHED = gauge("tls_pin_matched", &["target"], "1 if one of the configured pins is in the chain; absent without pins.");

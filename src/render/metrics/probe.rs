@@ -13,7 +13,7 @@ use crate::report::history::TargetState;
 use crate::report::overview::{Overview, PathKind};
 use crate::report::{
     AddressFamily, Certificate, DnsFacts, Handshake, Hop, Interception, LayerName, MissReason,
-    Reason, Report, TargetStats, advice,
+    Reason, Report, RootSet, TargetStats, advice,
 };
 
 /// Adds the series of one target.
@@ -238,7 +238,23 @@ fn handshakes(hops: &[Hop]) -> impl Iterator<Item = (&Hop, &Handshake)> {
 fn certificates(families: &mut Families, name: &str, hops: &[Hop]) {
     let mut infos = BTreeSet::new();
     let mut validity: BTreeMap<(&str, usize), (f64, f64)> = BTreeMap::new();
+    let mut paths: BTreeMap<(&str, RootSet), f64> = BTreeMap::new();
+    let mut needed: BTreeMap<(&str, usize), bool> = BTreeMap::new();
     for (hop, handshake) in handshakes(hops) {
+        let mut has_path = false;
+        for one in handshake.trust.iter().filter(|one| one.decides) {
+            if let Some(until) = one.valid_until.map(unix) {
+                has_path = true;
+                paths
+                    .entry((&hop.host, one.roots))
+                    .and_modify(|least| *least = least.min(until))
+                    .or_insert(until);
+            }
+        }
+        for position in (0..handshake.chain.len()).filter(|_| has_path) {
+            *needed.entry((&hop.host, position)).or_insert(false) |=
+                !handshake.spare.contains(&position);
+        }
         for (position, certificate) in handshake.chain.iter().enumerate() {
             let (after, before) = (unix(certificate.not_after), unix(certificate.not_before));
             validity
@@ -262,6 +278,17 @@ fn certificates(families: &mut Families, name: &str, hops: &[Hop]) {
         let labels = [name, host, &position.to_string()];
         families.add(&TLS_CERT_NOT_AFTER, &labels, after);
         families.add(&TLS_CERT_NOT_BEFORE, &labels, before);
+    }
+    for ((host, roots), until) in paths {
+        families.add(
+            &TLS_CHAIN_VALID_UNTIL,
+            &[name, host, roots.into_str()],
+            until,
+        );
+    }
+    for ((host, position), needed) in needed {
+        let labels = [name, host, &position.to_string()];
+        families.add(&TLS_CERT_NEEDED, &labels, flag(needed));
     }
     for (position, [host, subject, issuer, serial, fingerprint]) in infos {
         let position = &position.to_string();

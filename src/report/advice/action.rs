@@ -30,6 +30,11 @@ pub(super) fn action(reason: Reason, intermediary: Intermediary, values: &Values
              {issuer} does not prove that it was the login server. Call the CCASS Hotline only if \
              no device of yours is on the path."
         ),
+        (Intermediary::OwnRoot, _) => format!(
+            "Check this host's clock first. If it is right, replace {certificate} by its \
+             successor, in this host's roots or in `tls.ca_file`, and on the terminals.",
+            certificate = values.certificate
+        ),
         _ => direct_action(reason, values),
     }
 }

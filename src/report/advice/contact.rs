@@ -38,6 +38,7 @@ impl Contact {
                 Self::Proxy
             }
             (Self::Hkex, Intermediary::UnprovenPeer) => Self::Security,
+            (Self::Hkex, Intermediary::OwnRoot) => Self::Desk,
             (contact, _) => contact,
         }
     }

@@ -144,13 +144,13 @@ pub(super) fn meaning(reason: Reason, values: &Values) -> String {
              the connection as it was requested."
         ),
         Reason::TlsExpired => format!(
-            "{certificate} presented by {server} expired{expired}. If this host's clock is right, \
-             the server's owner must renew it.",
+            "{certificate} in the chain of {server} expired{expired}. If this host's clock is \
+             right, its owner must renew it.",
             expired = values.not_after_suffix
         ),
         Reason::TlsNotYetValid => format!(
-            "{certificate} presented by {server} is not valid{before}. Usually this host's clock \
-             is slow.",
+            "{certificate} in the chain of {server} is not valid{before}. Usually this host's \
+             clock is slow.",
             before = values.not_before_suffix
         ),
         Reason::TlsUnknownIssuer => format!(

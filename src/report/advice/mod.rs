@@ -42,11 +42,17 @@ enum Intermediary {
     ProxyTunnel,
     /// No certificate proves that the response is the login server's.
     UnprovenPeer,
+    /// The certificate that is outside its dates is a root of this host or of `ca_file`.
+    OwnRoot,
 }
 
 impl Intermediary {
     fn of(report: &Report, layer: LayerName) -> Self {
+        let handshakes = report.hops.last().and_then(|hop| hop.tls.facts());
+        let handshake = handshakes.and_then(|facts| facts.representative());
+        let outside_dates = handshake.and_then(|one| one.outside_dates.as_ref());
         match layer {
+            LayerName::Tls if outside_dates.is_some_and(|one| one.is_root) => Self::OwnRoot,
             LayerName::Tcp if report.proxied() => Self::ProxyEndpoint,
             LayerName::Tls if report.proxied() => Self::ProxyTunnel,
             LayerName::Http | LayerName::Page if report.answered_by() != AnsweredBy::Origin => {

@@ -225,6 +225,16 @@ impl Values {
 
     fn set_certificate(&mut self, handshake: &Handshake) {
         self.detail_suffix = suffix(handshake.detail.as_ref());
+        self.set_leaf(handshake);
+        if let Some(one) = &handshake.outside_dates {
+            let kind = if one.is_root { "the root" } else { "the" };
+            self.certificate = format!("{kind} certificate of {}", one.subject);
+            self.not_before_suffix = format!(" before {}", instant(one.not_before));
+            self.not_after_suffix = format!(" on {}", instant(one.not_after));
+        }
+    }
+
+    fn set_leaf(&mut self, handshake: &Handshake) {
         if let Some(leaf) = handshake.chain.first() {
             self.issuer = format!("the issuer {}", leaf.issuer);
             self.certificate = format!("the certificate of {}", leaf.subject);

@@ -9,4 +9,4 @@ mod tls;
 pub use connection::{AddressAttempt, AddressFamily, ProxyAttempt, ProxyFacts, TcpFacts};
 pub use dns::{DnsFacts, Lookup, QueryType, Resolution};
 pub use response::{AnsweredBy, HttpFacts, PageCheck, PageFacts};
-pub use tls::{Certificate, Handshake, Interception, RootSet, TlsFacts, Trust};
+pub use tls::{Certificate, Handshake, Interception, OutsideDates, RootSet, TlsFacts, Trust};

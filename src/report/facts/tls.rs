@@ -59,6 +59,12 @@ pub struct Handshake {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub pin_matched: Option<bool>,
     pub interception: Interception,
+    /// Positions in the chain that the path to a trusted root does not need; empty without a path.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub spare: Vec<usize>,
+    /// The certificate because of which the path is not valid now.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub outside_dates: Option<OutsideDates>,
     /// Only the second handshake, with a small ClientHello, was answered.
     pub large_hello_dropped: bool,
 }
@@ -89,13 +95,29 @@ pub enum RootSet {
     CaFile,
 }
 
+/// A certificate that is not valid now, on the path to a trusted root.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct OutsideDates {
+    /// Its position in the chain; absent for a root, which is in this host's store, and for a
+    /// fetched intermediate.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub position: Option<usize>,
+    /// Whether it is the root itself.
+    pub is_root: bool,
+    pub subject: String,
+    pub not_before: Timestamp,
+    pub not_after: Timestamp,
+}
+
 /// The verdict of one set of roots on a chain; host names are not checked.
 #[derive(Clone, Debug, Serialize)]
 pub struct Trust {
     pub roots: RootSet,
+    /// Whether the module's policy lists this set.
+    pub decides: bool,
     pub trusted: bool,
-    /// When the first certificate of the chain expires, the root included if its dates are known;
-    /// only for a trusted chain.
+    /// When the first certificate of a path expires, the root included if its dates are known; of
+    /// several paths that are verified by signature, the latest. Absent without such a path.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub valid_until: Option<Timestamp>,
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -10,6 +10,7 @@
 use std::io;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use rcgen::{
@@ -20,12 +21,38 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
 
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
+/// Where an authority says that its certificates are. No server exists at this address.
+const NOWHERE: &str = "http://ca.lab.test";
+
 /// A root with one intermediate below it, which signs the leaves.
 pub struct Authority {
     name: String,
+    keys: LeafKey,
+    /// The start of the URLs of its certificates.
+    published_at: String,
     root: CertificateDer<'static>,
+    // Behind pointers: a lab is part of many futures, whose size is limited.
+    root_params: Arc<CertificateParams>,
+    root_issuer: Arc<Issuer<'static, KeyPair>>,
     intermediate: CertificateDer<'static>,
-    issuer: Issuer<'static, KeyPair>,
+    intermediate_params: Arc<CertificateParams>,
+    issuer: Arc<Issuer<'static, KeyPair>>,
+}
+
+/// The first and the last day of a certificate, in days from now.
+#[derive(Clone, Copy, Debug)]
+pub struct Validity(pub i64, pub i64);
+
+impl Validity {
+    fn apply(self, params: &mut CertificateParams) {
+        let now = SystemTime::now();
+        let day = |days: i64| {
+            let length = DAY * u32::try_from(days.unsigned_abs()).expect("a few years");
+            if days < 0 { now - length } else { now + length }
+        };
+        params.not_before = day(self.0).into();
+        params.not_after = day(self.1).into();
+    }
 }
 
 impl Authority {
@@ -37,30 +64,102 @@ impl Authority {
 
     /// Like `new`, with root and intermediate keys of this kind.
     pub fn with_keys(name: &str, keys: LeafKey) -> Self {
-        let now = SystemTime::now();
-        let root_key = keys.generate();
-        let mut root = ca_params(name, "Root CA", BasicConstraints::Unconstrained);
-        root.not_before = (now - 3650 * DAY).into();
-        root.not_after = (now + 3650 * DAY).into();
-        let root_der = root.self_signed(&root_key).expect("the root signs itself");
-        let root_issuer = Issuer::new(root, root_key);
+        Self::build(name, keys, NOWHERE, Validity(-3650, 3650))
+    }
 
+    /// Like `new`, with a root that is valid in these days.
+    pub fn with_root_valid(name: &str, days: Validity) -> Self {
+        Self::build(name, LeafKey::EcdsaP256, NOWHERE, days)
+    }
+
+    /// Like `new`, with certificates whose issuers are published below this URL.
+    pub fn published_at(name: &str, url: &str) -> Self {
+        Self::build(name, LeafKey::EcdsaP256, url, Validity(-3650, 3650))
+    }
+
+    fn build(name: &str, keys: LeafKey, published_at: &str, days: Validity) -> Self {
         let key = keys.generate();
-        let mut intermediate = ca_params(name, "Issuing CA", BasicConstraints::Constrained(0));
-        intermediate.not_before = (now - 730 * DAY).into();
-        intermediate.not_after = (now + 1825 * DAY).into();
-        intermediate.use_authority_key_identifier_extension = true;
-        intermediate.custom_extensions = vec![authority_information_access("root")];
-        let intermediate_der = intermediate
-            .signed_by(&key, &root_issuer)
-            .expect("the root signs the intermediate");
+        let mut root_params = ca_params(name, "Root CA", BasicConstraints::Unconstrained);
+        days.apply(&mut root_params);
+        let root = root_params
+            .self_signed(&key)
+            .expect("the root signs itself");
+        let root_issuer = Arc::new(Issuer::new(root_params.clone(), key));
+        Self::below(
+            name,
+            keys,
+            published_at,
+            (root.der().clone(), Arc::new(root_params), root_issuer),
+        )
+    }
 
+    /// With a new intermediate below this root.
+    fn below(
+        name: &str,
+        keys: LeafKey,
+        published_at: &str,
+        (root, root_params, root_issuer): (
+            CertificateDer<'static>,
+            Arc<CertificateParams>,
+            Arc<Issuer<'static, KeyPair>>,
+        ),
+    ) -> Self {
+        let key = keys.generate();
+        let mut params = ca_params(name, "Issuing CA", BasicConstraints::Constrained(0));
+        Validity(-730, 1825).apply(&mut params);
+        params.use_authority_key_identifier_extension = true;
+        params.custom_extensions = vec![authority_information_access(published_at, "root.crt")];
+        let intermediate = params
+            .signed_by(&key, &*root_issuer)
+            .expect("the root signs the intermediate");
         Self {
             name: name.to_owned(),
-            root: root_der.der().clone(),
-            intermediate: intermediate_der.der().clone(),
-            issuer: Issuer::new(intermediate, key),
+            keys,
+            published_at: published_at.to_owned(),
+            root,
+            root_params,
+            root_issuer,
+            intermediate: intermediate.der().clone(),
+            intermediate_params: Arc::new(params.clone()),
+            issuer: Arc::new(Issuer::new(params, key)),
         }
+    }
+
+    /// The same root with another intermediate of the same name and with another key.
+    pub fn next_generation(&self) -> Self {
+        let root = (
+            self.root.clone(),
+            Arc::clone(&self.root_params),
+            Arc::clone(&self.root_issuer),
+        );
+        Self::below(&self.name, self.keys, &self.published_at, root)
+    }
+
+    /// The intermediate, issued again with the same key and valid in these days.
+    pub fn intermediate_valid(&self, days: Validity) -> CertificateDer<'static> {
+        let mut params = CertificateParams::clone(&self.intermediate_params);
+        days.apply(&mut params);
+        let certificate = params.signed_by(self.issuer.key(), &*self.root_issuer);
+        certificate
+            .expect("the root signs the intermediate")
+            .der()
+            .clone()
+    }
+
+    /// The root as a certificate that `other` issued, valid in these days: a cross-signed root.
+    pub fn root_signed_by(&self, other: &Self, days: Validity) -> CertificateDer<'static> {
+        let mut params = CertificateParams::clone(&self.root_params);
+        days.apply(&mut params);
+        params.use_authority_key_identifier_extension = true;
+        let certificate = params.signed_by(self.root_issuer.key(), &*other.root_issuer);
+        certificate
+            .expect("the other root signs this one")
+            .der()
+            .clone()
+    }
+
+    pub fn intermediate_der(&self) -> CertificateDer<'static> {
+        self.intermediate.clone()
     }
 
     /// Another authority with the same subject names and other keys: a client that trusts
@@ -86,8 +185,8 @@ impl Authority {
     pub fn issue(&self, leaf: &Leaf) -> Identity {
         let key = leaf.key.generate();
         let certificate = leaf
-            .params()
-            .signed_by(&key, &self.issuer)
+            .params(&self.published_at)
+            .signed_by(&key, &*self.issuer)
             .expect("the intermediate signs the leaf");
         Identity::new(
             vec![certificate.der().clone(), self.intermediate.clone()],
@@ -105,6 +204,8 @@ pub struct Leaf {
     pub not_before: SystemTime,
     pub not_after: SystemTime,
     pub key: LeafKey,
+    /// The file with its issuer's certificate, at the issuer's address.
+    pub issuer_file: &'static str,
     purpose: ExtendedKeyUsagePurpose,
 }
 
@@ -118,6 +219,7 @@ impl Leaf {
             not_before: now - 30 * DAY,
             not_after: now + 335 * DAY,
             key: LeafKey::EcdsaP256,
+            issuer_file: "issuing.crt",
             purpose: ExtendedKeyUsagePurpose::ServerAuth,
         }
     }
@@ -144,6 +246,21 @@ impl Leaf {
         self
     }
 
+    /// Valid in these days.
+    pub fn valid(mut self, Validity(from, to): Validity) -> Self {
+        let mut params = CertificateParams::default();
+        Validity(from, to).apply(&mut params);
+        self.not_before = params.not_before.into();
+        self.not_after = params.not_after.into();
+        self
+    }
+
+    /// With this file at its issuer's address.
+    pub fn with_issuer_file(mut self, file: &'static str) -> Self {
+        self.issuer_file = file;
+        self
+    }
+
     /// Expires `from_now`.
     pub fn ending_in(mut self, from_now: Duration) -> Self {
         self.not_after = SystemTime::now() + from_now;
@@ -162,7 +279,7 @@ impl Leaf {
         self
     }
 
-    fn params(&self) -> CertificateParams {
+    fn params(&self, published_at: &str) -> CertificateParams {
         let mut params = CertificateParams::default();
         params.distinguished_name = DistinguishedName::new();
         params
@@ -183,7 +300,8 @@ impl Leaf {
         params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
         params.extended_key_usages = vec![self.purpose.clone()];
         params.use_authority_key_identifier_extension = true;
-        params.custom_extensions = vec![authority_information_access("issuing")];
+        params.custom_extensions =
+            vec![authority_information_access(published_at, self.issuer_file)];
         params
     }
 }
@@ -228,7 +346,7 @@ impl Identity {
     /// A self-signed certificate.
     pub fn self_signed(leaf: &Leaf) -> Self {
         let key = leaf.key.generate();
-        let mut params = leaf.params();
+        let mut params = leaf.params(NOWHERE);
         params.custom_extensions.clear();
         params.use_authority_key_identifier_extension = false;
         let certificate = params.self_signed(&key).expect("the leaf signs itself");
@@ -238,6 +356,13 @@ impl Identity {
     /// Only the leaf, as sent by a server configured without its chain file.
     pub fn without_intermediate(mut self) -> Self {
         self.chain.truncate(1);
+        self
+    }
+
+    /// With these certificates behind the leaf.
+    pub fn with_chain(mut self, others: &[CertificateDer<'static>]) -> Self {
+        self.chain.truncate(1);
+        self.chain.extend_from_slice(others);
         self
     }
 
@@ -295,11 +420,11 @@ fn alt_name(name: &str) -> SanType {
     }
 }
 
-/// The URL of the issuer's certificate (RFC 5280, 4.2.2.1). No server exists at this address.
-fn authority_information_access(issuer: &str) -> CustomExtension {
+/// The URL of the issuer's certificate (RFC 5280, 4.2.2.1).
+fn authority_information_access(published_at: &str, file: &str) -> CustomExtension {
     const ACCESS: &[u64] = &[1, 3, 6, 1, 5, 5, 7, 1, 1];
     const CA_ISSUERS: &[u64] = &[1, 3, 6, 1, 5, 5, 7, 48, 2];
-    let location = format!("http://ca.lab.test/{issuer}.crt");
+    let location = format!("{published_at}/{file}");
     let content = yasna::construct_der(|writer| {
         writer.write_sequence_of(|writer| {
             writer.next().write_sequence(|writer| {

@@ -8,7 +8,7 @@ use std::sync::Mutex;
 
 use tempfile::TempDir;
 
-use crate::authority::{Authority, Identity, Leaf};
+use crate::authority::{Authority, Identity, Leaf, Validity};
 use crate::locked;
 use crate::login_server::{Alpn, LoginServer};
 use crate::name_server::NameServer;
@@ -33,6 +33,8 @@ pub struct Lab {
     /// The authority of a web filter, which the lab's `ca.pem` contains too: its certificates are
     /// an interception that the trusted roots alone do not reveal.
     pub interceptor: Authority,
+    /// An authority whose root, in `ca.pem` too, has expired.
+    pub retired: Authority,
     pub name_server: NameServer,
     pub login_server: LoginServer,
     pub proxy: ProxyServer,
@@ -68,6 +70,7 @@ impl Lab {
     async fn build(directory: Directory) -> io::Result<Self> {
         let authority = Authority::new("CCASS Lab");
         let interceptor = Authority::new("Example Web Filter");
+        let retired = Authority::with_root_valid("CCASS Lab Retired", Validity(-3650, -1));
         let identity = authority.issue(&Leaf::for_name(HOST));
         let login_server = LoginServer::start(identity.clone()).await?;
         let name_server = NameServer::start().await?;
@@ -78,6 +81,7 @@ impl Lab {
         let lab = Self {
             authority,
             interceptor,
+            retired,
             name_server,
             login_server,
             proxy,
@@ -88,7 +92,9 @@ impl Lab {
             current: Mutex::new(None),
         };
         lab.name_server.answer(HOST, &[lab.login_address()]);
-        let roots = lab.authority.root_pem() + &lab.interceptor.root_pem();
+        let roots = [&lab.authority, &lab.interceptor, &lab.retired]
+            .map(Authority::root_pem)
+            .concat();
         std::fs::write(lab.ca_file(), roots)?;
         lab.name_server.answer(PROXY, &[lab.proxy.addr().ip()]);
         std::fs::write(lab.directory().join("credentials"), CREDENTIALS)?;
@@ -108,7 +114,7 @@ impl Lab {
         }
     }
 
-    /// The trusted roots: the lab's own and the interceptor's.
+    /// The trusted roots: the lab's own, the interceptor's and the expired one.
     pub fn ca_file(&self) -> PathBuf {
         self.directory().join("ca.pem")
     }

@@ -44,7 +44,7 @@ mod session;
 mod tasks;
 
 pub use answers::LOGIN_PATH;
-pub use authority::{Authority, Identity, Leaf, LeafKey};
+pub use authority::{Authority, Identity, Leaf, LeafKey, Validity};
 pub use control::Control;
 pub use delays::Delays;
 pub use faults::{DnsFault, Encoding, Fault, HttpFault, PageFault, ProxyFault, TcpFault, TlsFault};

@@ -6,7 +6,9 @@
 use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
 
-use crate::authority::{Authority, Identity, Leaf};
+use rustls::pki_types::CertificateDer;
+
+use crate::authority::{Authority, Identity, Leaf, Validity};
 use crate::faults::{DnsFault, Encoding, HttpFault, PageFault, ProxyFault, TcpFault, TlsFault};
 use crate::lab::{HOST, Lab, RESOLVER};
 use crate::login_server::Alpn;
@@ -186,6 +188,12 @@ static FAILING: &[Scenario] = &[
     Scenario::new("tls-unrecognised-name", "tls_alert", "the alert unrecognized_name", |lab| lab.login_server.set_fault(TlsFault::Alert(112))),
     Scenario::new("tls-client-certificate", "tls_alert", "a client certificate is demanded; in TLS 1.3 the alert comes after the handshake", |lab| lab.login_server.set_fault(TlsFault::RequireClientCertificate)).or(&["http_closed", "http_reset"]),
     Scenario::new("tls-expired", "tls_expired", "the certificate ended three days ago", |lab| present(lab, &Leaf::for_name(HOST).expired())),
+    Scenario::new("tls-expired-below-younger-intermediate", "tls_expired", "the certificate ended before its intermediate was issued again", |lab| present_below(lab, Validity(-368, -3), &[lab.authority.intermediate_valid(Validity(-1, 1825))])),
+    Scenario::new("tls-intermediate-expired", "tls_expired", "the intermediate ended, the certificate did not", |lab| present_below(lab, Validity(-30, 335), &[lab.authority.intermediate_valid(Validity(-730, -2))])),
+    Scenario::new("tls-both-expired", "tls_expired", "certificate and intermediate ended, and were never valid at one time", |lab| present_below(lab, Validity(-600, -300), &[lab.authority.intermediate_valid(Validity(-200, -10))])),
+    Scenario::new("tls-root-expired", "tls_expired", "the root in the trusted file ended", |lab| lab.login_server.set_identity(lab.retired.issue(&Leaf::for_name(HOST)))),
+    Scenario::new("tls-not-yet-valid-below-old-intermediate", "tls_not_yet_valid", "the certificate begins in three days, after its intermediate ends", |lab| present_below(lab, Validity(3, 368), &[lab.authority.intermediate_valid(Validity(-730, 1))])),
+    Scenario::new("tls-wrong-generation", "tls_incomplete_chain", "the intermediate of that name has another key", |lab| present_below(lab, Validity(-30, 335), &[lab.authority.next_generation().intermediate_der()])),
     Scenario::new("tls-not-yet-valid", "tls_not_yet_valid", "the certificate begins in three days", |lab| present(lab, &Leaf::for_name(HOST).not_yet_valid())),
     Scenario::new("tls-unknown-issuer", "tls_unknown_issuer", "the certificate is of an unknown authority", |lab| lab.login_server.set_identity(Authority::new("Example Unknown").issue(&Leaf::for_name(HOST)))),
     Scenario::new("tls-self-signed", "tls_unknown_issuer", "the certificate signs itself", |lab| lab.login_server.set_identity(Identity::self_signed(&Leaf::for_name(HOST)))),
@@ -230,6 +238,9 @@ static SUCCEEDING: &[Scenario] = &[
     Scenario::new("tls-12-only", "none", "the server supports no version above TLS 1.2", |lab| lab.login_server.set_fault(TlsFault::Tls12Only)),
     Scenario::new("tls-rsa", "none", "an RSA certificate", |lab| present(lab, &Leaf::for_name(HOST).rsa())),
     Scenario::new("tls-ending-soon", "none", "the certificate expires in two days", |lab| present(lab, &Leaf::for_name(HOST).ending_in(Duration::from_secs(2 * 86_400)))),
+    Scenario::new("tls-two-generations", "none", "two intermediates of one name and with different keys, the wrong one first", |lab| present_below(lab, Validity(-30, 335), &[lab.authority.next_generation().intermediate_der(), lab.authority.intermediate_der()])),
+    Scenario::new("tls-spare-intermediate-expired", "none", "the expired intermediate next to the new one", |lab| present_below(lab, Validity(-30, 335), &[lab.authority.intermediate_valid(Validity(-730, -2)), lab.authority.intermediate_der()])),
+    Scenario::new("tls-spare-root-expired", "none", "an expired cross-signed root at the end of the chain, as in 2020 and 2021", |lab| present_below(lab, Validity(-30, 335), &[lab.authority.intermediate_der(), lab.authority.root_signed_by(&lab.retired, Validity(-3650, -2))])),
     Scenario::new("tls-interception-suspected", "none", "a trusted web filter issued the certificate", intercept).with_finding("intercepted"),
     Scenario::new("proxy-connect", "none", "through a proxy", |_| {}).with_module(OVER_PROXY),
     Scenario::new("proxy-connect-over-tls", "none", "through a proxy over TLS", |_| {}).with_module(OVER_TLS_PROXY),
@@ -252,6 +263,13 @@ static SUCCEEDING: &[Scenario] = &[
 
 fn present(lab: &Lab, leaf: &Leaf) {
     lab.login_server.set_identity(lab.authority.issue(leaf));
+}
+
+/// A certificate of the lab's authority, with these certificates behind it.
+fn present_below(lab: &Lab, days: Validity, others: &[CertificateDer<'static>]) {
+    let leaf = Leaf::for_name(HOST).valid(days);
+    lab.login_server
+        .set_identity(lab.authority.issue(&leaf).with_chain(others));
 }
 
 fn intercept(lab: &Lab) {
