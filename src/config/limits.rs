@@ -8,8 +8,6 @@ use super::value::{duration, timeout};
 
 /// Shorter intervals would be a burden for the login server.
 pub const MIN_INTERVAL: Duration = Duration::from_secs(10);
-/// Shorter timeouts could not measure anything.
-pub const MIN_TIMEOUT: Duration = Duration::from_millis(100);
 const MAX_CONCURRENCY: u64 = 1024;
 
 /// How often targets are probed, for how long, and how many at once.
@@ -17,7 +15,7 @@ const MAX_CONCURRENCY: u64 = 1024;
 pub struct ProbeLimits {
     /// At least [`MIN_INTERVAL`].
     pub interval: Duration,
-    /// At least [`MIN_TIMEOUT`], at most the interval.
+    /// At least 100 ms, at most the interval.
     pub timeout: Duration,
     /// How many probes of all targets run at once.
     pub concurrency: usize,

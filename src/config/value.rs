@@ -10,7 +10,8 @@ use jiff::SignedDuration;
 use regex::Captures;
 use regex::bytes::Regex;
 
-use super::limits::MIN_TIMEOUT;
+/// Shorter timeouts could not measure anything.
+pub(super) const MIN_TIMEOUT: Duration = Duration::from_millis(100);
 
 /// A duration such as `60s`, `1m 30s` or `500ms`.
 ///

@@ -24,11 +24,11 @@ pub use audit::{Audit, Fault, KnownHashes};
 pub use chain::{ChainedRecord, Head};
 pub use ledger::{Ledger, LedgerError, Receipt};
 pub use record::{
-    Content, Drill, DrillOutcome, Failure, Outage, OutageEnd, Reference, Repair, TerminalCheck,
-    TerminalOutcome,
+    Content, Drill, DrillOutcome, Outage, OutageEnd, Repair, TerminalCheck, TerminalOutcome,
 };
 pub use state::{EvidenceState, VERIFICATION};
 pub use status::LedgerStatus;
 pub use verification::{
-    CertificateSeen, Check, LayerSeen, LayerState, Origin, Outcome, Verification,
+    CertificateSeen, Check, Failure, LayerSeen, LayerState, Origin, Outcome, Reference,
+    Verification,
 };

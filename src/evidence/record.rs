@@ -1,16 +1,12 @@
 //! What is recorded. Every word is out of a closed list, every name out of a strict character set: a
 //! record holds no text that a person or a server chose freely.
 
-use std::fmt;
-
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use strum::IntoStaticStr;
 
-use super::verification::Verification;
-use crate::label;
-use crate::report::{LayerName, Reason, Verdict};
+use super::verification::{Failure, Reference, Verification};
 
 /// One thing that happened.
 #[derive(Debug, Clone)]
@@ -83,43 +79,6 @@ impl Content {
             Self::OutageBegan(it) => Some(&it.target),
             Self::OutageEnded(it) => Some(&it.outage.target),
             Self::Drill(_) | Self::Repair(_) | Self::Unknown(_) => None,
-        }
-    }
-}
-
-/// A ticket: 1 to 64 letters, digits and `. - _ / #`, so that no name or address fits into it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(try_from = "String")]
-pub struct Reference(String);
-
-impl TryFrom<String> for Reference {
-    type Error = &'static str;
-
-    fn try_from(text: String) -> Result<Self, Self::Error> {
-        label::check_reference(&text)?;
-        Ok(Self(text))
-    }
-}
-
-impl fmt::Display for Reference {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
-/// The first failing layer and why.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Failure {
-    pub layer: LayerName,
-    pub reason: Reason,
-}
-
-impl Failure {
-    /// The failure of a verdict, if it is one.
-    pub fn of(verdict: Verdict) -> Option<Self> {
-        match verdict {
-            Verdict::Good { .. } => None,
-            Verdict::Failed { layer, reason } => Some(Self { layer, reason }),
         }
     }
 }

@@ -1,12 +1,13 @@
 //! A probe as it is kept: what a report says, layer by layer, in closed words and numbers.
 
+use std::fmt;
 use std::net::IpAddr;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use strum::IntoStaticStr;
 
-use super::record::{Failure, Reference};
+use crate::label;
 use crate::report::{
     Expectation, Finding, Layer, LayerName, LayerResult, PageVerdict, Reason, Report, Verdict,
 };
@@ -231,4 +232,41 @@ fn distinct(addresses: impl Iterator<Item = IpAddr>) -> Vec<IpAddr> {
 /// Microseconds are the resolution of what was measured.
 fn rounded(seconds: f64) -> f64 {
     (seconds * 1e6).round() / 1e6
+}
+
+/// A ticket: 1 to 64 letters, digits and `. - _ / #`, so that no name or address fits into it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String")]
+pub struct Reference(String);
+
+impl TryFrom<String> for Reference {
+    type Error = &'static str;
+
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        label::check_reference(&text)?;
+        Ok(Self(text))
+    }
+}
+
+impl fmt::Display for Reference {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// The first failing layer and why.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Failure {
+    pub layer: LayerName,
+    pub reason: Reason,
+}
+
+impl Failure {
+    /// The failure of a verdict, if it is one.
+    pub fn of(verdict: Verdict) -> Option<Self> {
+        match verdict {
+            Verdict::Good { .. } => None,
+            Verdict::Failed { layer, reason } => Some(Self { layer, reason }),
+        }
+    }
 }

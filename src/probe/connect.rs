@@ -14,8 +14,9 @@ use tokio_rustls::client::TlsStream;
 use tokio_util::either::Either;
 
 use super::http::Protocol;
-use super::proxy::{self, TransportStream, Tunnel};
+use super::proxy::{self, Tunnel};
 use super::tcp;
+use super::tls::TransportStream;
 use super::tls::{Peer, TlsClient};
 use crate::clock::{Stopwatch, TimeLimit};
 use crate::report::{

@@ -27,13 +27,10 @@ use tokio_util::task::AbortOnDropHandle;
 use url::{Host, Url};
 
 use super::bounded;
-use super::tls::TlsClient;
+use super::tls::{TlsClient, TransportStream};
 use crate::clock::Stopwatch;
 use crate::config::{Proxy, ProxyScheme};
 use crate::report::{ProxyAttempt, Reason};
-
-/// What carries the bytes to the target: a TCP connection, or TLS to a proxy on one.
-pub(super) type TransportStream = Either<TcpStream, Box<TlsStream<TcpStream>>>;
 
 const MAX_HEADER_BYTES: usize = 16 * 1024;
 const MAX_AUTH_SCHEMES: usize = 8;

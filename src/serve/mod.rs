@@ -38,8 +38,9 @@ pub use listener::bind;
 pub use prefix::Prefix;
 use probe_endpoint::ProbeHandler;
 use reload::Reloader;
-pub use reload::{ActiveConfig, Files, ReloadRequest, reload_channel};
+pub use reload::{Files, ReloadRequest, reload_channel};
 use routes::Routes;
+pub use state::ActiveConfig;
 use state::ServiceState;
 
 pub struct Service {

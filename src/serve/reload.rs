@@ -7,13 +7,12 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use jiff::Timestamp;
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
 use super::single_flight::SingleFlight;
-use super::state::ServiceState;
+use super::state::{ActiveConfig, ServiceState};
 use super::task::{poll_interval, run_blocking};
 use crate::clock::Clock;
 use crate::config::{Config, ConfigError, FileSnapshot, WebConfig};
@@ -35,14 +34,6 @@ pub fn reload_channel() -> (mpsc::Sender<ReloadRequest>, mpsc::Receiver<ReloadRe
 pub struct Files {
     pub config: Option<PathBuf>,
     pub web: Option<PathBuf>,
-}
-
-/// A validated configuration, with everything built from it that can fail.
-#[derive(Debug)]
-pub struct ActiveConfig {
-    pub config: Config,
-    pub loaded_at: Timestamp,
-    pub single_flight: SingleFlight,
 }
 
 impl Files {

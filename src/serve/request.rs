@@ -7,7 +7,7 @@ use hyper::http::request::Parts;
 use hyper::http::uri::Authority;
 use url::form_urlencoded;
 
-use super::reload::ActiveConfig;
+use super::state::ActiveConfig;
 use crate::config::Config;
 
 pub struct RequestContext {

@@ -15,8 +15,8 @@ use tokio::time::{Instant, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, error, info, warn};
 
-use super::reload::ActiveConfig;
 use super::single_flight::ProbeOutcome;
+use super::state::ActiveConfig;
 use super::state::ServiceState;
 use crate::clock::monotonic_now;
 use crate::config::Target;

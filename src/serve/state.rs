@@ -2,15 +2,24 @@
 
 use std::sync::Arc;
 
+use jiff::Timestamp;
 use tokio::sync::watch;
 
-use super::reload::ActiveConfig;
 use super::report_store::ReportStore;
+use super::single_flight::SingleFlight;
 use crate::clock::Clock;
-use crate::config::WebConfig;
+use crate::config::{Config, WebConfig};
 use crate::evidence::LedgerStatus;
 use crate::readiness::ReadinessState;
 use crate::report::history::SavedState;
+
+/// A validated configuration, with everything built from it that can fail.
+#[derive(Debug)]
+pub struct ActiveConfig {
+    pub config: Config,
+    pub loaded_at: Timestamp,
+    pub single_flight: SingleFlight,
+}
 
 pub struct ServiceState {
     pub clock: Clock,

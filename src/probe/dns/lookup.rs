@@ -1,110 +1,19 @@
 //! One query to one name server, without retry: one packet over UDP, again over TCP if the answer
 //! is truncated; one connection over TCP, TLS or HTTPS.
 
-use std::io;
-use std::sync::Arc;
-use std::time::Duration;
-
-use hickory_proto::ProtoError;
 use hickory_proto::op::{Edns, Message, Query, ResponseCode};
-use hickory_proto::rr::{Name, RData, RecordType};
-use hickory_proto::serialize::binary::DecodeError;
+use hickory_proto::rr::{RData, RecordType};
 
+use super::request::{LookupError, LookupRequest, QueryForm};
 use super::{MAX_ADDRESSES, stream, udp};
 use crate::clock::Stopwatch;
-use crate::config::{Resolver, Transport};
+use crate::config::Transport;
 use crate::probe::bounded;
-use crate::probe::tls::TlsClient;
 use crate::report::{Lookup, QueryType, Reason};
 
 /// The size of an answer over UDP that crosses any path (DNS flag day 2020).
 const UDP_PAYLOAD: u16 = 1232;
 const MAX_CNAMES: usize = 16;
-
-pub(super) struct LookupRequest {
-    pub resolver: Resolver,
-    pub name: Name,
-    pub record: QueryType,
-    pub form: QueryForm,
-    /// Of each exchange: a truncated answer allows a second one over TCP.
-    pub limit: Duration,
-    /// For sessions with encrypted name servers.
-    pub client: Arc<TlsClient>,
-}
-
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum QueryForm {
-    /// As terminals send it: without EDNS, which some firewalls drop.
-    Plain,
-    /// With EDNS, and asking whether the resolver validated the answer (RFC 6840, 5.7).
-    Edns,
-}
-
-/// Why there is no answer.
-pub(super) struct LookupError {
-    pub reason: Reason,
-    /// What the reason does not say already.
-    pub detail: Option<String>,
-}
-
-impl LookupError {
-    pub fn of(reason: Reason) -> Self {
-        Self {
-            reason,
-            detail: None,
-        }
-    }
-
-    /// An answer that cannot be used.
-    pub fn malformed(error: impl ToString) -> Self {
-        Self {
-            reason: Reason::DnsMalformed,
-            detail: Some(bounded(&error.to_string())),
-        }
-    }
-
-    /// The first failure of lookups that have no address between them.
-    pub fn of_lookups(lookups: Vec<Lookup>) -> Self {
-        let failed = |one: Lookup| Some((one.failure?, one.detail.or(one.rcode)));
-        match lookups.into_iter().find_map(failed) {
-            None => Self::of(Reason::DnsNoData),
-            Some((Reason::DnsNxdomain, _)) => Self::of(Reason::DnsNxdomain),
-            Some((reason, detail)) => Self { reason, detail },
-        }
-    }
-
-    /// Whether the answer is final, so that asking another name server is pointless.
-    pub fn is_final(&self) -> bool {
-        matches!(self.reason, Reason::DnsNxdomain | Reason::DnsNoData)
-    }
-}
-
-impl From<io::Error> for LookupError {
-    fn from(error: io::Error) -> Self {
-        match error.kind() {
-            io::ErrorKind::TimedOut => Self::of(Reason::DnsTimedOut),
-            io::ErrorKind::UnexpectedEof => {
-                Self::malformed("the connection ended without an answer")
-            }
-            _ => Self {
-                reason: Reason::DnsUnreachable,
-                detail: Some(bounded(&error.to_string())),
-            },
-        }
-    }
-}
-
-impl From<ProtoError> for LookupError {
-    fn from(error: ProtoError) -> Self {
-        Self::malformed(error)
-    }
-}
-
-impl From<DecodeError> for LookupError {
-    fn from(error: DecodeError) -> Self {
-        Self::malformed(error)
-    }
-}
 
 /// Sends the query and reports the answer, positive or negative.
 pub(super) async fn query(request: &LookupRequest) -> Lookup {

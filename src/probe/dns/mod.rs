@@ -6,6 +6,7 @@
 
 mod lookup;
 mod name_servers;
+mod request;
 mod resolve;
 mod sinkhole;
 mod stream;
@@ -22,9 +23,9 @@ use super::tls;
 use crate::clock::TimeLimit;
 use crate::config::ProbeModule;
 use crate::report::{AddressFamily, Lookup, QueryType, Reason};
-use lookup::{LookupRequest, QueryForm};
 pub use name_servers::resolver_count;
 pub(super) use name_servers::{NameServerOrigin, System, name_servers};
+use request::{LookupRequest, QueryForm};
 pub(super) use resolve::{resolve, usable};
 use sinkhole::SinkholeFilter;
 

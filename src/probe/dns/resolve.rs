@@ -15,7 +15,8 @@ use hickory_proto::rr::domain::usage::{INVALID, LOCALHOST, ONION};
 use hickory_resolver::Hosts;
 use hickory_resolver::lookup_ip::LookupIp;
 
-use super::lookup::{self, LookupError, LookupRequest, QueryForm, record_type};
+use super::lookup::{self, record_type};
+use super::request::{LookupError, LookupRequest, QueryForm};
 use super::{MAX_ADDRESSES, ResolveContext, SinkholeFilter, absolute_name, expected, records};
 use crate::clock::Stopwatch;
 use crate::config::{ProbeModule, Resolver, Route, Transport};

@@ -20,11 +20,10 @@ use tokio::net::TcpStream;
 use tokio_util::either::Either;
 use tokio_util::task::AbortOnDropHandle;
 
-use super::lookup::{LookupError, LookupRequest};
+use super::request::{LookupError, LookupRequest};
 use crate::clock::TimeLimit;
 use crate::config::Transport;
-use crate::probe::proxy::TransportStream;
-use crate::probe::tls::{Peer, TlsClient};
+use crate::probe::tls::{Peer, TlsClient, TransportStream};
 use crate::report::{Handshake, Reason};
 
 /// The largest message over TCP, which an answer over HTTPS may not exceed either.

@@ -11,7 +11,7 @@ use hickory_proto::op::{Message, MessageType};
 use tokio::io::Interest;
 use tokio::net::UdpSocket;
 
-use super::lookup::LookupError;
+use super::request::LookupError;
 
 /// Larger than the advertised EDNS payload size; a longer datagram is truncated by the socket and rejected.
 const MAX_PACKET: usize = 4096;

@@ -18,11 +18,12 @@ use futures_util::future::BoxFuture;
 use rustls::client::Resumption;
 use rustls::pki_types::ServerName;
 use rustls::{ClientConfig, Error as TlsError, SupportedProtocolVersion, version};
+use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
+use tokio_util::either::Either;
 
 use super::bounded;
-use super::proxy::TransportStream;
 use super::trust::{Roots, TrustAnchors};
 use crate::clock::{Clock, Stopwatch, TimeLimit};
 use crate::config::{MinVersion, PolicyAction, ProbeModule, TlsPolicy};
@@ -46,6 +47,9 @@ pub(super) struct TlsClient {
 
 const FROM_TLS12: &[&SupportedProtocolVersion] = &[&version::TLS13, &version::TLS12];
 const FROM_TLS13: &[&SupportedProtocolVersion] = &[&version::TLS13];
+
+/// What carries the bytes to the target: a TCP connection, or TLS to a proxy on one.
+pub(super) type TransportStream = Either<TcpStream, Box<TlsStream<TcpStream>>>;
 
 /// Opens another connection to the same peer, if possible.
 pub(super) type Reconnect<'a> = &'a (dyn Fn() -> BoxFuture<'a, Option<TransportStream>> + Sync);
