@@ -66,7 +66,7 @@ impl Target {
 
     /// Whether a successful probe proves that the login page is reachable.
     pub fn is_login(&self) -> bool {
-        self.role == Role::Login && self.expect == Expectation::Reachable
+        self.role == Role::Login
     }
 
     pub(super) fn built_in(module: Arc<ProbeModule>, timeout: Duration) -> Result<Self, String> {
@@ -191,13 +191,17 @@ impl Context<'_> {
             ("unreachable", Expectation::Unreachable),
         ];
         let module = module?;
+        let expect = section.choice("expect", &raw.expect, &expectations);
         Some(Target {
             name: raw.name.value.clone(),
             url: url?,
-            role,
+            role: match expect {
+                Expectation::Reachable => role,
+                Expectation::Unreachable => Role::Closed,
+            },
             timeout: module.timeout_within(self.timeout),
             module,
-            expect: section.choice("expect", &raw.expect, &expectations),
+            expect,
             group: raw.group.as_ref().map(|group| group.value.clone()),
             scheme,
         })

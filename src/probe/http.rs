@@ -30,8 +30,8 @@ pub(super) use error::HttpError;
 const MAX_HEADER_BYTES: usize = 64 * 1024;
 const MAX_HEADERS: usize = 128;
 const MAX_COOKIES: usize = 32;
-/// The longest Retry-After that is respected.
-const MAX_RETRY_AFTER: Duration = Duration::from_secs(3600);
+/// A longer Retry-After is shown as this one; the scheduler pauses for at most ten minutes.
+const MAX_RETRY_AFTER: Duration = Duration::from_secs(7 * 86_400);
 /// How long a finished connection may take to close.
 const CLOSE_TIMEOUT: Duration = Duration::from_millis(50);
 

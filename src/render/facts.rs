@@ -4,8 +4,8 @@ use std::fmt::{self, Write};
 
 use super::page::{BAD, FAINT, STRONG, WARN, date, format_duration};
 use crate::report::{
-    Certificate, DnsFacts, Handshake, HttpFacts, Lookup, PageFacts, ProxyFacts, Reason, RootSet,
-    TcpFacts, TlsFacts,
+    Certificate, DnsFacts, Handshake, HttpFacts, Lookup, MAX_PAUSE, PageFacts, ProxyFacts, Reason,
+    RootSet, TcpFacts, TlsFacts,
 };
 
 fn failed(failure: Option<Reason>) -> String {
@@ -290,7 +290,11 @@ pub(super) fn http(facts: &HttpFacts, failure: Option<Reason>) -> Vec<String> {
         lines.push(format!("redirects to {location}"));
     }
     if let Some(wait) = facts.retry_after {
-        lines.push(format!("Retry-After {}", format_duration(wait)));
+        lines.push(format!(
+            "Retry-After {}: the server asked to wait; the service probes again after {}",
+            format_duration(wait),
+            format_duration(wait.min(MAX_PAUSE))
+        ));
     }
     if let Some(detail) = &facts.detail {
         lines.push(format!("{FAINT}{detail}{FAINT:#}"));

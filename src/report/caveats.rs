@@ -38,12 +38,12 @@ pub fn caveats(report: &Report) -> Vec<String> {
 
 /// The step that no program can do (the circular's Appendix).
 pub fn manual_step(report: &Report) -> String {
-    match (report.role, report.expect) {
-        (Role::Login, Expectation::Reachable) => format!(
+    match report.role {
+        Role::Login => format!(
             "On each CCASS Terminal PC, open {} in MS Edge. The login page should appear. Close the \
              window without logging on.",
             report.url
         ),
-        _ => "None: this target is not the login page.".to_owned(),
+        Role::Control | Role::Closed => "None: this target is not the login page.".to_owned(),
     }
 }

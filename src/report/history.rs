@@ -119,6 +119,14 @@ impl TargetHistory {
         }
     }
 
+    /// Forgets what is dated after `now`: the clock was wrong when it was written, and a time of a
+    /// success that lies ahead would look recent until then.
+    pub fn forget_after(&mut self, now: Timestamp) {
+        self.last_good = self.last_good.take().filter(|good| good.at <= now);
+        self.changes.retain(|change| change.since <= now);
+        self.transitions.retain(|transition| transition.at <= now);
+    }
+
     /// Adds a report.
     pub fn observe(&mut self, report: &Report) -> ChangeKind {
         let changed = self.observe_facts(report);
@@ -209,6 +217,13 @@ impl TargetHistory {
 }
 
 impl SavedState {
+    /// Forgets every time after `now`, as [`TargetHistory::forget_after`] does.
+    pub fn forget_after(&mut self, now: Timestamp) {
+        for history in self.targets.values_mut() {
+            Arc::make_mut(history).forget_after(now);
+        }
+    }
+
     /// The history of the target, if it still has this URL.
     pub fn of(&self, target: &str, url: &str) -> Option<&Arc<TargetHistory>> {
         self.targets.get(target).filter(|one| one.url == url)
@@ -271,6 +286,19 @@ mod tests {
         assert_eq!(history.transitions.len(), MAX_TRANSITIONS);
         assert_eq!(history.failures.len(), MAX_FAILURES);
         assert_eq!(history.state().unwrap().at.as_second(), 999);
+    }
+
+    #[test]
+    fn times_ahead_of_the_clock_are_forgotten() {
+        let mut history = TargetHistory::of("https://sso.lab.test/");
+        history.observe(&report(1, Some(Reason::TcpRefused)));
+        history.observe(&report(20, None));
+        let at = |second| Timestamp::from_second(second).unwrap();
+        history.forget_after(at(20));
+        assert_eq!(history.last_good.as_ref().unwrap().at, at(20));
+        history.forget_after(at(19));
+        assert_eq!(history.last_good, None);
+        assert_eq!(history.state().unwrap().at, at(1));
     }
 
     #[test]

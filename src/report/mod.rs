@@ -30,15 +30,19 @@ pub use reason::{LayerName, Reason};
 pub use reject_reason::RejectReason;
 pub use stats::{DURATION_BUCKETS, DurationHistogram, MissReason, TargetStats};
 
-/// Whether a target is the login itself, or a control that shows whether a fault is local or
-/// remote.
+/// Whether a target is the login itself, a control that shows whether a fault is local or remote, or
+/// a connection that must be blocked (`expect: unreachable`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, IntoStaticStr)]
 #[serde(rename_all = "snake_case")]
 #[strum(serialize_all = "snake_case", const_into_str)]
 pub enum Role {
     Login,
     Control,
+    Closed,
 }
+
+/// The longest pause between probes that a server's Retry-After is granted.
+pub const MAX_PAUSE: Duration = Duration::from_secs(600);
 
 /// What a probe of the target should find.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
@@ -232,10 +236,17 @@ impl Report {
             .map_or(AnsweredBy::Unknown, |facts| facts.answered_by)
     }
 
-    /// Whether the verdict shows if the login page is reachable; that of a target that must be
-    /// closed does not.
+    /// Whether the verdict shows if the login page is reachable.
     pub fn is_login(&self) -> bool {
-        self.role == Role::Login && self.expect == Expectation::Reachable
+        self.role == Role::Login
+    }
+
+    /// How long the next probe waits because the server asked for it, and until when.
+    pub fn pause(&self) -> Option<(Duration, Timestamp)> {
+        let asked = self.response()?.retry_after?;
+        let pause = asked.min(MAX_PAUSE);
+        let until = self.started.checked_add(self.duration + pause).ok()?;
+        Some((pause, until))
     }
 
     /// Whether the last hop went, or would have gone, through a web proxy.

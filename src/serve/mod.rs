@@ -67,10 +67,12 @@ pub async fn run(service: Service) {
         .state_file
         .as_ref()
         .map(StateFile::load_or_quarantine);
+    let mut saved = saved.unwrap_or_default();
+    saved.forget_after(service.clock.now());
     let state = Arc::new(ServiceState::new(
         service.active,
         service.web,
-        &saved.unwrap_or_default(),
+        &saved,
         service.clock,
     ));
     let (reports, recorder_reports) = mpsc::channel(recorder::MAX_QUEUED);

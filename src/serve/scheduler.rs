@@ -168,7 +168,7 @@ async fn probe_loop(
         if schedule.next_allowed_cycle(cycle) > cycle {
             continue;
         }
-        let retry_after = match timeout(interval, context.permits.acquire()).await {
+        let pause = match timeout(interval, context.permits.acquire()).await {
             Ok(Ok(_permit)) => probe(&context, &target).await,
             Ok(Err(_)) => return,
             Err(_) => {
@@ -178,7 +178,7 @@ async fn probe_loop(
         };
         let next = schedule.cycle_at(monotonic_now()).max(cycle + 1);
         missed(MissReason::Overrun, next - cycle - 1);
-        if let Some(wait) = retry_after {
+        if let Some(wait) = pause {
             *lock(&schedule.backoff_until) = Some(monotonic_now() + wait);
         }
         cycle = schedule.next_allowed_cycle(next);
@@ -196,7 +196,7 @@ fn jitter(interval: Duration, cycle: u32) -> Duration {
     max.mul_f64(random as f64 / u64::MAX as f64)
 }
 
-/// Probes once, records the report, and returns how long the server asked for no requests.
+/// Probes once, records the report, and returns how long to pause because the server asked for it.
 async fn probe(context: &SchedulerContext, target: &Arc<Target>) -> Option<Duration> {
     let outcome = context.active.single_flight.probe(target, None).await;
     let ProbeOutcome::Completed(report) = outcome else {
@@ -212,7 +212,7 @@ async fn probe(context: &SchedulerContext, target: &Arc<Target>) -> Option<Durat
             "report not recorded as evidence, the queue is full"
         );
     }
-    report.response().and_then(|response| response.retry_after)
+    report.pause().map(|(pause, _)| pause)
 }
 
 /// Logs a changed verdict at info or warn, and an unchanged one at debug.

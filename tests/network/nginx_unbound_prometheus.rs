@@ -188,6 +188,7 @@ const CASES: &[Case] = &[
         "http_status",
     ),
     case("error", "https://sso.lab.test/500", "page", "http_status"),
+    case("paused", "https://sso.lab.test/busy", "page", "http_status"),
     case(
         "off-host",
         "https://sso.lab.test/off",
@@ -311,6 +312,7 @@ fn nginx(namespace: &Namespace, authority: &Authority) -> String {
     namespace.write("bomb", bomb.finish().expect("memory is writable"));
 
     let paths = "location = /404 { return 404; } location = /500 { return 500; } \
+                 location = /busy { add_header Retry-After 30 always; return 503; } \
                  location = /444 { return 444; } location = /loop { return 302 /loop; } \
                  location = /off { return 302 https://elsewhere.lab.test/; } \
                  location = /insecure { return 302 http://sso.lab.test/sso; } \

@@ -90,6 +90,47 @@ async fn retry_after_pauses_probing_and_counts_missed_cycles() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn server_that_asks_for_an_hour_is_probed_again_after_ten_minutes() {
+    let (lab, config) = lab_with_config().await;
+    let headers = vec![("retry-after".to_owned(), "3600".to_owned())];
+    lab.login_server
+        .set_fault(HttpFault::StatusWith(503, headers));
+    let mut exporter = Exporter::start(&[&config.argument()]).await;
+    exporter.first_probe().await;
+    let missed_series = "probe_missed_total{cause=\"backoff\",target=\"sso\"}";
+    let metrics = async {
+        loop {
+            let metrics = exporter.metrics().await;
+            match metrics.value(missed_series) {
+                Some(missed) if missed > 0.0 => break metrics,
+                _ => sleep(POLL).await,
+            }
+        }
+    };
+    let metrics = timeout(TIMEOUT, metrics).await.expect("a pause");
+    // Ten minutes contain sixty cycles of 10 s.
+    let missed = metrics.value(missed_series).unwrap();
+    assert!((59.0..=60.0).contains(&missed), "{missed}");
+    let value = |name: &str| metrics.family(name)[0].1;
+    let pause =
+        value("probe_paused_until_timestamp_seconds") - value("probe_last_run_timestamp_seconds");
+    assert!((600.0..610.0).contains(&pause), "{pause}");
+    let (_, page) = exporter.get("/").await;
+    assert!(
+        page.contains("Paused for 10 min: the server asked to wait"),
+        "{page}"
+    );
+    assert!(page.contains("Last probe"), "{page}");
+    let output = harness::exporter::run(&[&config.argument(), "verify"]).await;
+    let text = String::from_utf8(output.stdout).unwrap();
+    let text = text.split_whitespace().collect::<Vec<_>>().join(" ");
+    assert!(
+        text.contains("the server asked to wait; the service probes again after 600 s"),
+        "{text}"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn sigterm_does_not_wait_for_a_running_probe() {
     let lab = Lab::start().await.unwrap();
     let usual = "interval: 10s, timeout: 10s";

@@ -164,6 +164,30 @@ async fn changes_are_cleared_when_the_target_recovers() {
     assert_eq!(transitions.as_array().unwrap().len(), 4, "{transitions:#}");
 }
 
+/// A success that lies ahead would look recent to the alert rules for as long as it does.
+#[tokio::test(flavor = "multi_thread")]
+async fn saved_times_ahead_of_the_clock_are_not_used() {
+    let setup = Setup::start(probed_once).await;
+    std::fs::create_dir(setup.file("")).expect("a directory");
+    let tomorrow = jiff::Timestamp::now() + jiff::SignedDuration::from_hours(24);
+    let url = setup.lab.url();
+    let state = serde_json::json!({"schema": 1, "targets": {"sso": {
+        "url": url, "last_good": {"at": tomorrow, "issuer": "CN=Ahead"},
+        "transitions": [{"at": tomorrow}], "failures": [],
+    }}});
+    std::fs::write(setup.file("state.json"), state.to_string()).expect("a file");
+    setup.provoke("tcp-refused");
+    let exporter = setup.exporter().await;
+    let metrics = exporter.metrics().await;
+    assert_eq!(metrics.family("probe_last_success_timestamp_seconds"), []);
+    let history = history(&exporter).await;
+    assert!(history.get("last_good").is_none(), "{history:#}");
+    assert_eq!(history["transitions"][0]["failure"], "tcp_refused");
+    let output = run(&[&setup.config.argument(), "verify"]).await;
+    let text = String::from_utf8(output.stdout).expect("UTF-8");
+    assert!(!text.contains("Last OK"), "{text}");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn unreadable_state_is_set_aside_and_never_fatal() {
     let setup = Setup::start(probed_once).await;

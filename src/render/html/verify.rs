@@ -118,5 +118,6 @@ fn subject(report: &Report) -> String {
     match report.role {
         Role::Login => "The login page".to_owned(),
         Role::Control => format!("The control {}", report.target),
+        Role::Closed => format!("The connection {}", report.target),
     }
 }

@@ -27,6 +27,7 @@ definitions! {
     PROBE_LAST_RUN = gauge("probe_last_run_timestamp_seconds", &["target"], "Start time of the latest probe.");
     PROBE_LAST_SUCCESS = gauge("probe_last_success_timestamp_seconds", &["target"], "Start time of the latest successful probe; kept across restarts in the data directory, absent until there was one.");
     PROBE_INTERVAL = gauge("probe_interval_seconds", &["target"], "The probe interval of the target.");
+    PROBE_PAUSED_UNTIL = gauge("probe_paused_until_timestamp_seconds", &["target"], "Until when the target is not probed because the server asked to wait (429 or 503 with Retry-After), at most ten minutes; absent if the latest response did not ask.");
     PROBE_MISSED = counter("probe_missed_total", &["target", "cause"], "Probe cycles that did not run on time: overrun, limit or backoff.");
     DNS_LOOKUP_SUCCESS = gauge("dns_lookup_success", &["target", "resolver", "record"], "1 if the resolver returned a usable response; an empty one is usable if the other address family has addresses.");
     DNS_LOOKUP_DURATION = gauge("dns_lookup_duration_seconds", &["target", "resolver", "record"], "Duration of the query.");

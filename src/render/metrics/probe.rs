@@ -48,6 +48,8 @@ pub(super) fn add(
     let success = f64::from(u8::from(report.verdict.is_good()));
     families.add(&PROBE_SUCCESS, &[name, role], success);
     families.add(&PROBE_LAST_RUN, &[name], unix(report.started));
+    let paused_until = report.pause().map(|(_, until)| unix(until));
+    families.add_optional(&PROBE_PAUSED_UNTIL, &[name], paused_until);
     add_facts(families, name, report);
 }
 

@@ -95,6 +95,10 @@ impl StatusPage<'_> {
         let newest = logins.clone();
         let newest = newest.filter_map(|known| Some(known.stats.latest.as_ref()?.started));
         let newest = newest.max();
+        let paused = logins.clone();
+        let paused = paused.filter_map(|known| known.stats.latest.as_ref()?.pause());
+        let paused = paused.filter(|(_, until)| *until > self.now);
+        let paused = paused.max_by_key(|(_, until)| *until);
         // Of the failing targets, the one that has failed longest.
         let failing = logins.filter_map(|known| {
             let since = known.history.failing_since()?;
@@ -119,6 +123,12 @@ impl StatusPage<'_> {
                 }
                 @if let Some(newest) = newest {
                     p { "Last probe " (self.at(newest)) }
+                    @if let Some((pause, until)) = paused {
+                        p {
+                            "Paused for " (approximate(pause)) ": the server asked to wait (Retry-After). Next probe about "
+                            (instant(until))
+                        }
+                    }
                 } @else {
                     p { "The first probe starts within " (approximate(self.config.probe.interval)) "." }
                 }
@@ -130,7 +140,7 @@ impl StatusPage<'_> {
     fn causes(&self) -> Markup {
         let failing = self.known.iter().filter_map(|(target, known)| {
             let report = known.stats.latest.as_deref()?;
-            let fails = target.role == Role::Login && !report.verdict.is_good();
+            let fails = target.role != Role::Control && !report.verdict.is_good();
             fails.then_some((report, &known.history))
         });
         html! {
@@ -194,6 +204,7 @@ impl StatusPage<'_> {
                 th scope="row" {
                     a href={ "?target=" (target.name) "#" (target.name) } { (target.name) }
                     @if target.role == Role::Control { " (control)" }
+                    @if target.role == Role::Closed { " (must be blocked)" }
                 }
                 td { (state(report)) }
                 td { @if let Some(at) = since { (instant(at)) } }
