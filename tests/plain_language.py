@@ -21,6 +21,7 @@ DIALECT = {
     r"keeper": "state writer",
     r"(?<!in )(?<!in-)(?<!single )(?<!single-)flights?|landings?|take off": "in-flight probe, outcome",
     r"sightings?": "observation",
+    r"standing": "status",
     r"under way": "in progress, in flight",
     r"hangs? on": "depends on",
     r"gravely|grave": "severity, severe",

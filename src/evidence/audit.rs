@@ -1,8 +1,8 @@
-//! The audit: every line of every file read, and each fault named.
+//! The audit: reads every line of every file and reports each fault.
 //!
-//! In: a ledger, and perhaps the hashes of records that are known from elsewhere: Prometheus, a filed
-//! report. Out: the records in order, the head, the faults. A chain alone cannot show that its newest
-//! lines were cut off: that takes a hash kept elsewhere.
+//! Input: a ledger, and optionally hashes of records kept elsewhere, in Prometheus or a filed report.
+//! Output: the records in order, the head, the faults. A hash chain alone cannot show that its newest
+//! lines were removed; that takes a hash kept elsewhere.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -13,27 +13,27 @@ use std::path::Path;
 use super::chain::{self, ChainedRecord, Head};
 use super::ledger::{Ledger, LedgerError, name};
 
-/// What all files hold.
+/// The content of all files.
 #[derive(Clone, Debug)]
 pub struct Audit {
-    /// In the order of their numbers.
+    /// Ordered by number.
     pub records: Vec<ChainedRecord>,
     pub files: Vec<String>,
-    /// The newest record, or none.
+    /// The newest record, if there is one.
     pub head: Head,
     pub faults: Vec<Fault>,
-    /// The number of the record that has the hash that was asked for.
+    /// The number of the record with the known hash.
     pub head_found_at: Option<u64>,
-    /// By their numbers.
+    /// By record number.
     altered: BTreeSet<u64>,
 }
 
-/// Hashes that are known from elsewhere.
+/// Hashes kept outside the ledger.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct KnownHashes<'a> {
-    /// Of a record that must be there.
+    /// The hash of a record that must exist.
     pub head: Option<&'a str>,
-    /// Of the last record before the oldest that is there: earlier years were moved away.
+    /// The hash of the record before the oldest existing one, if earlier years were moved away.
     pub after: Option<&'a str>,
 }
 
@@ -45,18 +45,18 @@ pub struct Place {
     pub line: usize,
 }
 
-/// Something that is not as it was written.
+/// A difference from what was written.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Fault {
-    /// The last line has no end.
+    /// The last line has no line break.
     Torn { place: Place, bytes: usize },
-    /// It is no record.
+    /// The line is not a record.
     Unreadable { place: Place },
-    /// It is not what its own hash, or the record after it, was made from.
+    /// The line does not match its own hash or the hash in the next record.
     Altered { place: Place, number: u64 },
-    /// Records of a number between those that are there.
+    /// Records are missing between two existing ones.
     Missing { numbers: RangeInclusive<u64> },
-    /// It follows a later record.
+    /// The record follows one with a higher number.
     OutOfOrder {
         place: Place,
         number: u64,
@@ -64,7 +64,7 @@ pub enum Fault {
     },
     /// Another line has the same number.
     Twice { place: Place, number: u64 },
-    /// No record has the hash that is known from elsewhere.
+    /// No record has the known hash.
     HeadUnknown,
 }
 
@@ -108,7 +108,7 @@ impl fmt::Display for Fault {
     }
 }
 
-/// What the chain needs to know of one line.
+/// The parts of a line that the chain check needs.
 struct Link {
     place: Place,
     /// Hash of the line as it is in the file.
@@ -117,7 +117,7 @@ struct Link {
 }
 
 impl Audit {
-    /// Whether a record is as it was written, as far as its line shows.
+    /// Whether a record matches the hash in its line.
     pub fn is_altered(&self, record: &ChainedRecord) -> bool {
         self.altered.contains(&record.number)
     }
@@ -194,7 +194,7 @@ impl Audit {
     }
 }
 
-/// The whole lines of a file; a last one without an end is a fault.
+/// The complete lines of a file; a last line without a line break is a fault.
 fn lines<'a>(path: &Path, bytes: &'a [u8], faults: &mut Vec<Fault>) -> Vec<(Place, &'a [u8])> {
     let place = |index: usize| Place {
         file: name(path),
@@ -205,7 +205,7 @@ fn lines<'a>(path: &Path, bytes: &'a [u8], faults: &mut Vec<Fault>) -> Vec<(Plac
         .enumerate()
         .map(|(index, line)| (place(index), line))
         .collect();
-    // A whole line of which an editor took the end is a record: the next append gives it back.
+    // A complete line without a line break is a record: an editor removed the line break, the next append restores it.
     if let Some((place, torn)) = lines.pop_if(|(_, line)| !chain::is_intact(line))
         && !torn.is_empty()
     {
@@ -217,7 +217,7 @@ fn lines<'a>(path: &Path, bytes: &'a [u8], faults: &mut Vec<Fault>) -> Vec<(Plac
     lines
 }
 
-/// Each record against its own hash, against the one before it, and the gaps.
+/// Checks each record against its own hash and the previous record, and finds gaps.
 fn check_chain(links: &BTreeMap<u64, Link>, after: Option<&str>, faults: &mut Vec<Fault>) {
     let none = Head::none();
     let moved =

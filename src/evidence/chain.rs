@@ -10,17 +10,17 @@ use sha2::{Digest, Sha256};
 
 use super::record::Content;
 
-/// Raised when a field changes its meaning.
+/// Incremented when a field changes its meaning.
 const SCHEMA: u32 = 1;
 /// `,"hash":"` and `"}` around 64 digits.
 const OPENING: &str = ",\"hash\":\"";
 const CLOSING: &str = "\"}";
 const DIGITS: usize = 64;
 
-/// The newest record: together they prove that nothing was cut off.
+/// Number and hash of the newest record; kept elsewhere, they prove that no record was removed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Head {
-    /// Which is the number of records.
+    /// Equals the number of records.
     pub number: u64,
     /// Lower-case hexadecimal; all zeros before the first record.
     pub hash: String,
@@ -53,7 +53,7 @@ pub struct ChainedRecord {
     pub site: Option<String>,
     pub content: Content,
     pub previous: String,
-    /// As the line states it.
+    /// As written in the line.
     pub hash: String,
 }
 
@@ -73,7 +73,7 @@ struct Envelope {
     hash: String,
 }
 
-/// The line that follows `head`, with its end, and the head that it makes.
+/// The line that follows `head`, including its line break, and the new head.
 ///
 /// # Errors
 /// A value cannot be serialized (a bug).
@@ -118,7 +118,7 @@ pub fn hash(line: &[u8]) -> String {
     hex(body)
 }
 
-/// Reads a line without its end; `None` where it is no record.
+/// Parses a line without its line break; `None` if it is not a record.
 pub fn read(line: &[u8]) -> Option<ChainedRecord> {
     let envelope: Envelope = serde_json::from_slice(line).ok()?;
     let content = Content::read(&envelope.kind, envelope.content.get());
@@ -134,7 +134,7 @@ pub fn read(line: &[u8]) -> Option<ChainedRecord> {
     })
 }
 
-/// Whether a line is a record that states its own hash.
+/// Whether a line is a record that matches its own hash.
 pub fn is_intact(line: &[u8]) -> bool {
     read(line).is_some_and(|record| record.hash == hash(line))
 }

@@ -1,8 +1,8 @@
-//! The files of the evidence, one a Hong Kong year, and how a record gets into them.
+//! The files of the evidence, one per Hong Kong calendar year, and appending to them.
 //!
 //! Several programs may write (`serve`, `verify --record`, `record`): each append holds a lock. A record
-//! is acknowledged when it is on disk. What cannot be written leaves the file as it was; what a crash
-//! left half written is set aside by the next append, which records that.
+//! is acknowledged when it is on disk. A failed append leaves the file unchanged. A partial line left by
+//! a crash is moved to another file by the next append, which records that.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Seek, SeekFrom, Write};
@@ -20,10 +20,10 @@ use crate::clock::{Clock, Stopwatch};
 const DIRECTORY: &str = "evidence";
 const LOCK: &str = "lock";
 const ENDING: &str = "jsonl";
-/// How long another writer may hold the lock.
+/// How long to wait for a lock held by another writer.
 const LOCK_TIMEOUT: Duration = Duration::from_secs(5);
 const LOCK_RETRY_INTERVAL: Duration = Duration::from_millis(5);
-/// A line is shorter; what is longer is not ours.
+/// Every line that the exporter writes is shorter.
 pub(super) const MAX_LINE_BYTES: u64 = 1 << 20;
 
 /// The evidence in one data directory.
@@ -34,14 +34,14 @@ pub struct Ledger {
     clock: Clock,
 }
 
-/// A record that is on disk.
+/// Confirms that a record is on disk.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Receipt {
     pub file: PathBuf,
     pub head: Head,
 }
 
-/// Why a record is not on disk. The file is then as it was.
+/// Why a record could not be written. The file is unchanged.
 #[derive(Debug, Error)]
 pub enum LedgerError {
     #[error("cannot {doing} {}: {cause}", path.display())]
@@ -60,16 +60,16 @@ pub enum LedgerError {
     Unwritable(#[from] serde_json::Error),
 }
 
-/// Says what was tried where.
+/// Adds the failed operation and its path.
 fn failed(doing: &'static str, path: &Path) -> impl FnOnce(io::Error) -> LedgerError {
     let path = path.to_owned();
     move |cause| LedgerError::File { doing, path, cause }
 }
 
-/// What a file ends with.
+/// The end of a file.
 struct Tail {
     head: Head,
-    /// The length up to and with the end of the last whole line.
+    /// The length up to and including the last complete line.
     whole: u64,
     torn: Vec<u8>,
 }
@@ -87,7 +87,7 @@ impl Ledger {
         }
     }
 
-    /// A copy of evidence to be read: the data directory, or the files themselves.
+    /// A copy of evidence, for reading: a data directory, or the directory with the files.
     pub fn copy(directory: &Path, clock: Clock) -> Self {
         let mut ledger = Self::in_directory(directory, None, clock);
         if !ledger.directory.is_dir() {
@@ -96,15 +96,15 @@ impl Ledger {
         ledger
     }
 
-    /// Where its files are.
+    /// The directory of its files.
     pub fn directory(&self) -> &Path {
         &self.directory
     }
 
-    /// The files there are, the oldest first.
+    /// The existing files, oldest first.
     ///
     /// # Errors
-    /// The directory is there and cannot be read.
+    /// The directory exists and cannot be read.
     pub fn files(&self) -> Result<Vec<PathBuf>, LedgerError> {
         let entries = match fs::read_dir(&self.directory) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
@@ -121,10 +121,10 @@ impl Ledger {
         Ok(files)
     }
 
-    /// Appends records, all or none; they are on disk when it returns.
+    /// Appends all records or none; they are on disk when it returns.
     ///
     /// # Errors
-    /// They are not on disk, and the file is as it was.
+    /// Nothing was appended, and the file is unchanged.
     pub fn append(&self, contents: &[Content]) -> Result<Vec<Receipt>, LedgerError> {
         fs::create_dir_all(&self.directory).map_err(failed("make", &self.directory))?;
         let _lock = self.lock()?;
@@ -141,7 +141,7 @@ impl Ledger {
         let year = self
             .directory
             .join(format!("{}.{ENDING}", date_at(now).year()));
-        // A clock that goes back does not make the chain go back.
+        // If the clock goes back, the times in the chain do not.
         let path = match newest.filter(|newest| *newest > year) {
             Some(newest) => newest,
             None => year,
@@ -163,7 +163,7 @@ impl Ledger {
         Ok(receipts)
     }
 
-    /// Held until it is dropped, or this process ends, however it ends.
+    /// Locks until dropped; the operating system releases the lock if the process dies.
     fn lock(&self) -> Result<File, LedgerError> {
         let path = self.directory.join(LOCK);
         let file = OpenOptions::new()
@@ -176,8 +176,8 @@ impl Ledger {
         Ok(file)
     }
 
-    /// Held so that no line is read while it is being written; where nothing can be locked, as in a
-    /// copy, there is no other writer either.
+    /// Prevents reading a line while it is being written. In a read-only copy there is nothing to lock,
+    /// and no writer.
     pub(super) fn lock_for_reading(&self) -> Result<Option<File>, LedgerError> {
         let path = self.directory.join(LOCK);
         let Ok(file) = File::open(&path) else {
@@ -188,8 +188,8 @@ impl Ledger {
     }
 }
 
-/// What `path` ends with. A last line that is whole but for its end gets its end: an editor took it,
-/// or a crash came in the last moment.
+/// The end of the file at `path`. If only the line break of the last line is missing, it is added: an
+/// editor removed it, or a crash interrupted the write.
 fn repair_tail(path: &Path) -> Result<Tail, LedgerError> {
     let found = tail(path).map_err(failed("read", path))?;
     if found.torn.is_empty() || !chain::is_intact(&found.torn) {
@@ -199,7 +199,7 @@ fn repair_tail(path: &Path) -> Result<Tail, LedgerError> {
     tail(path).map_err(failed("read", path))
 }
 
-/// Cuts half a line off, after keeping it elsewhere.
+/// Removes a partial line after copying it to another file.
 fn quarantine_partial_line(path: &Path, tail: &Tail) -> Result<Content, LedgerError> {
     let aside = path.with_extension("torn");
     let mut kept = tail.torn.clone();
@@ -227,7 +227,7 @@ pub(super) fn name(path: &Path) -> String {
     name.to_string_lossy().into_owned()
 }
 
-/// Appends to a file so that all of it is on disk, or none of it in the file.
+/// Appends all bytes and syncs them to disk, or leaves the file unchanged.
 fn append_atomic(path: &Path, bytes: &[u8]) -> Result<(), LedgerError> {
     let mut file = OpenOptions::new()
         .create(true)
@@ -237,7 +237,7 @@ fn append_atomic(path: &Path, bytes: &[u8]) -> Result<(), LedgerError> {
     let before = file.metadata().map_err(failed("read", path))?.len();
     let written = file.write_all(bytes).and_then(|()| file.sync_all());
     if let Err(cause) = written {
-        // What stays all the same is half a line, which the next append sets aside.
+        // If this fails, too, a partial line remains, which the next append moves away.
         let _ = file.set_len(before);
         return Err(failed("write", path)(cause));
     }
@@ -247,7 +247,7 @@ fn append_atomic(path: &Path, bytes: &[u8]) -> Result<(), LedgerError> {
     Ok(())
 }
 
-/// A new file's name is on disk only when its directory is.
+/// Syncs the directory, without which a new file's name is not on disk.
 #[cfg(unix)]
 fn fsync_parent_dir(path: &Path) -> io::Result<()> {
     File::open(path.parent().unwrap_or(Path::new(".")))?.sync_all()
@@ -277,8 +277,8 @@ fn wait_for(
     }
 }
 
-/// Reads the end of a file. Lines that are no records any more, since somebody altered them, are
-/// counted and followed: the audit names them.
+/// Reads the end of a file. Altered lines that are no longer records count as lines of the chain; the
+/// audit reports them.
 fn tail(path: &Path) -> io::Result<Tail> {
     let mut file = File::open(path)?;
     let length = file.metadata()?.len();
@@ -316,7 +316,7 @@ fn tail_of(bytes: &[u8], from: u64) -> Option<Tail> {
     let cut = bytes.iter().rposition(|byte| *byte == b'\n')?;
     let (whole, torn) = bytes.split_at_checked(cut + 1)?;
     let mut last: Option<&[u8]> = None;
-    // The first piece may be half a line, unless the file begins with it.
+    // The first piece may be a partial line, unless it is the start of the file.
     let mut lines: Vec<&[u8]> = whole.split(|byte| *byte == b'\n').collect();
     lines.pop();
     let known = if from == 0 { 0 } else { 1 };

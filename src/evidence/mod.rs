@@ -1,16 +1,15 @@
 //! Evidence: what was verified, when, from where and with what outcome, kept so that it can be shown
 //! years later.
 //!
-//! In: what happened, as records. Out: an append-only file a year in the data directory, one JSON
-//! object a line, each with the hash of the line before, on disk before it is acknowledged. It leaves
-//! probing to `probe`, the contents of a report to `report`, and the formatting of a list to `render`.
+//! Input: events as records. Output: one append-only file per year in the data directory, one JSON
+//! object per line with the hash of the previous line, synced to disk before it is acknowledged. Probing
+//! is in `probe`, the contents of a report in `report`, and the formatting of lists in `render`.
 //!
-//! * `record`, `verification`: what is recorded; closed words, numbers and names out of strict character
-//!   sets
-//! * `line`: a record as a line: its number, its link to the line before, its hash
-//! * `ledger`: the files; appends under a lock, mends what a crash left
-//! * `audit`: reads every line and names each that is torn, altered, missing or out of its order
-//! * `standing`: what follows from the records: who has verified what, which terminals were seen
+//! * `record`, `verification`: the records: enums, numbers, and names with restricted characters
+//! * `chain`: a record as a line: its number, the hash of the previous line, its own hash
+//! * `ledger`: the files; appends under a lock, repairs partial lines after a crash
+//! * `audit`: reads every line and reports partial, altered, missing and misplaced ones
+//! * `state`, `status`: derived from the records: what was verified when, which terminals were checked
 
 mod audit;
 mod chain;

@@ -1,5 +1,5 @@
-//! What is recorded. Every word is out of a closed list, every name out of a strict character set: a
-//! record holds no text that a person or a server chose freely.
+//! The records. Words are enums and names have restricted characters: a record contains no free text
+//! of a person or a server.
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -8,19 +8,19 @@ use strum::IntoStaticStr;
 
 use super::verification::{Failure, Reference, Verification};
 
-/// One thing that happened.
+/// An event.
 #[derive(Debug, Clone)]
 pub enum Content {
     /// A probe that proves the connection: made by `verify --record`, or the first successful one of a day.
     Verification(Box<Verification>),
-    /// Somebody looked at the page in Edge on a CCASS Terminal (the circular's Appendix).
+    /// A manual check of the page in Edge on a CCASS Terminal (the circular's Appendix).
     Terminal(TerminalCheck),
     OutageBegan(Outage),
     OutageEnded(OutageEnd),
     Drill(Drill),
-    /// A crash left half a line, which was set aside.
+    /// A partial line left by a crash was moved away.
     Repair(Repair),
-    /// Of a later version of this program.
+    /// Written by a later version of this program.
     Unknown(String),
 }
 
@@ -38,7 +38,7 @@ impl Content {
         }
     }
 
-    /// As it is in its line.
+    /// The JSON of the record in its line.
     ///
     /// # Errors
     /// A value cannot be serialized (a bug).
@@ -54,7 +54,7 @@ impl Content {
         }
     }
 
-    /// What does not read as its kind is of a later version.
+    /// A record that does not parse as its kind was written by a later version.
     pub(super) fn read(kind: &str, text: &str) -> Self {
         fn of<'a, T: Deserialize<'a>>(text: &'a str, content: fn(T) -> Content) -> Option<Content> {
             serde_json::from_str(text).ok().map(content)
@@ -71,7 +71,7 @@ impl Content {
         content.unwrap_or_else(|| Self::Unknown(kind.to_owned()))
     }
 
-    /// The configured name of what it is about, where it is about a target or a terminal.
+    /// The configured name of the target or terminal, if the record concerns one.
     pub fn subject(&self) -> Option<&str> {
         match self {
             Self::Verification(it) => Some(&it.target),
@@ -86,7 +86,7 @@ impl Content {
 /// The manual step of the circular's Appendix at one terminal.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TerminalCheck {
-    /// A name of the configuration's list.
+    /// A name in the configuration's list of terminals.
     pub terminal: String,
     pub outcome: TerminalOutcome,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -124,12 +124,12 @@ pub struct Outage {
     pub target: String,
     pub url: String,
     pub since: Timestamp,
-    /// What it began with.
+    /// The first failure.
     #[serde(flatten)]
     pub failure: Failure,
 }
 
-/// The first good probe after an outage.
+/// The first successful probe after an outage.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct OutageEnd {
     #[serde(flatten)]
@@ -137,7 +137,7 @@ pub struct OutageEnd {
     pub until: Timestamp,
 }
 
-/// A rehearsal of the alarm.
+/// A test alert sent by `drill`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Drill {
     pub severity: String,
@@ -148,7 +148,7 @@ pub struct Drill {
     pub reference: Option<Reference>,
 }
 
-/// Whether Alertmanager took, showed and resolved the test alert.
+/// Whether Alertmanager accepted, listed and resolved the test alert.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum DrillOutcome {
@@ -156,12 +156,12 @@ pub enum DrillOutcome {
     Failed,
 }
 
-/// Half a line that was found at the end of a file: no command had said that it was done.
+/// A partial line found at the end of a file; its append was never acknowledged.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Repair {
-    /// The file that it was cut from.
+    /// The file that it was removed from.
     pub file: String,
     pub torn_bytes: u64,
-    /// Where it was set aside.
+    /// The file that it was moved to.
     pub aside: String,
 }

@@ -1,8 +1,8 @@
-//! What follows from the records: what was verified last and when, which terminals were seen, which
+//! State derived from the records: what was verified last and when, which terminals were checked, which
 //! outages have not ended.
 //!
-//! In: records, in their order. Out: answers to the timetable, and what is shown as metrics. It goes on
-//! from where it stopped, so that a file that grows is read once.
+//! Input: records in order. Output: overrides of the timetable, and values of metrics. Reading continues
+//! where it stopped, so that a growing file is read only once.
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -21,13 +21,13 @@ use crate::calendar::date_at;
 use crate::config::Target;
 use crate::timetable::{Overrides, Timetable};
 
-/// The deadline that records answer to (CD/OES/CCASS/013/2023: verify the connection by the Appendix).
+/// The deadline that records can meet (CD/OES/CCASS/013/2023: verify the connection as in the Appendix).
 pub const VERIFICATION: &str = "connection_verification";
 
-/// A target as it is known by its records.
+/// The key of a target's records.
 type Key = (String, String);
 
-/// What the records say up to the newest.
+/// The state after the newest record.
 #[derive(Clone, Debug)]
 pub struct EvidenceState {
     pub head: Head,
@@ -35,12 +35,11 @@ pub struct EvidenceState {
     days: BTreeMap<Key, Date>,
     outages: BTreeMap<Key, Outage>,
     terminal_outcomes: BTreeMap<String, (Timestamp, TerminalOutcome)>,
-    /// How far the newest file was read.
+    /// The position up to which the newest file was read.
     read: Option<(PathBuf, u64)>,
-    /// What was read and is not as it was written: altered, missing before the next, out of order, or gone
-    /// since it was read.
+    /// Faults found while reading: altered, missing, misplaced or removed records.
     pub faults: u64,
-    /// What was recorded later is passed over.
+    /// Later records are ignored.
     until: Timestamp,
 }
 
@@ -60,21 +59,21 @@ impl Default for EvidenceState {
 }
 
 impl EvidenceState {
-    /// What the records say that had been made at an instant.
+    /// The state at an instant, from the records made until then.
     ///
     /// # Errors
     /// A file cannot be read.
     pub fn at(ledger: &Ledger, until: Timestamp) -> Result<Self, LedgerError> {
-        let mut standing = Self {
+        let mut status = Self {
             until,
             ..Self::default()
         };
-        standing.catch_up(ledger)?;
-        Ok(standing)
+        status.catch_up(ledger)?;
+        Ok(status)
     }
 
-    /// Reads what was added since it was read last; from the beginning, where what it had read is no
-    /// longer there. Says whether anything changed.
+    /// Reads records appended since the last call, or everything again if the file was replaced. Returns
+    /// whether anything changed.
     ///
     /// # Errors
     /// A file cannot be read.
@@ -117,7 +116,8 @@ impl EvidenceState {
         }
     }
 
-    /// Line by line, so that years of records need no memory; says where the last whole line ends.
+    /// Reads line by line, so that memory does not grow with the file; returns the end of the last complete
+    /// line.
     fn read_from(&mut self, path: &Path, from: u64) -> Result<u64, LedgerError> {
         let failed = |cause| LedgerError::File {
             doing: "read",
@@ -141,7 +141,7 @@ impl EvidenceState {
         }
     }
 
-    /// Takes a line in, if it is as it was written: nothing else counts.
+    /// Applies a line if it is unaltered; other lines are faults.
     fn follow(&mut self, line: &[u8]) {
         let hash = chain::hash(line);
         let Some(record) = chain::read(line) else {
@@ -152,7 +152,7 @@ impl EvidenceState {
             number: record.number,
             hash,
         };
-        // Where earlier years were moved away, nothing is known of what the oldest follows.
+        // If earlier years were moved away, the record before the oldest one is unknown.
         let follows = self.head.number == 0
             || record.number == self.head.number.saturating_add(1)
                 && record.previous == self.head.hash;
@@ -189,23 +189,23 @@ impl EvidenceState {
         }
     }
 
-    /// When the newest recorded full pass began.
+    /// Start time of the newest recorded full pass.
     pub fn last_pass(&self, target: &Target) -> Option<Timestamp> {
         self.passes.get(&key(target)).copied()
     }
 
-    /// The Hong Kong day of the newest daily record.
+    /// The date in Hong Kong of the newest daily record.
     pub fn last_day(&self, target: &Target) -> Option<Date> {
         self.days.get(&key(target)).copied()
     }
 
-    /// An outage of which no end is recorded.
+    /// An outage without a recorded end.
     pub fn open_outage(&self, target: &Target) -> Option<&Outage> {
         self.outages.get(&key(target))
     }
 
-    /// How many of these terminals have that as their newest outcome, since the verification of
-    /// `timetable` opened.
+    /// How many of these terminals have this newest outcome, counting records since the verification
+    /// period of `timetable` opened.
     pub fn count_terminals(
         &self,
         terminals: &[String],
@@ -222,9 +222,9 @@ impl EvidenceState {
         terminals.iter().filter(is).count()
     }
 
-    /// The timetable with the verification done, where the records say so: every login target has a
-    /// full pass, and every terminal was seen, from its opening to the end of its alerts. What the
-    /// configuration says is done stays done.
+    /// The timetable with the verification marked as done if the records prove it: since it opened, every
+    /// login target had a full pass and every terminal was checked. A deadline that the configuration
+    /// marks as done stays done.
     pub fn with_evidence(
         &self,
         timetable: &Timetable,

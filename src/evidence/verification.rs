@@ -1,4 +1,4 @@
-//! A probe as it is kept: what a report says, layer by layer, in closed words and numbers.
+//! A recorded probe: the report, layer by layer, as enums and numbers.
 
 use std::fmt;
 use std::net::IpAddr;
@@ -19,7 +19,7 @@ use crate::report::{
 pub enum Origin {
     /// Requested with `verify --record`.
     Verify,
-    /// The exporter's first good probe of a Hong Kong day.
+    /// The first successful probe of a day in Hong Kong.
     Daily,
 }
 
@@ -33,14 +33,14 @@ impl Origin {
     }
 }
 
-/// How a recorded probe ended.
+/// The outcome of a recorded probe.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, IntoStaticStr)]
 #[serde(rename_all = "snake_case")]
 #[strum(serialize_all = "snake_case", const_into_str)]
 pub enum Outcome {
-    /// Every layer good and the page checked: the only outcome that counts as verification.
+    /// Every layer succeeded and the page was checked: the only outcome that counts as verification.
     FullPass,
-    /// Every layer good, but no check of the page is configured.
+    /// Every layer succeeded, but no page check is configured.
     PageUnchecked,
     /// The target must not be reachable, and is not.
     Closed,
@@ -64,15 +64,15 @@ pub struct Verification {
     pub failure: Option<Failure>,
     /// Over all hops, in the order in which the layers are reached.
     pub layers: Vec<LayerSeen>,
-    /// The addresses of this host that it connected from.
+    /// The local addresses of the connections.
     pub sources: Vec<IpAddr>,
-    /// The addresses that it connected to, or tried to.
+    /// The remote addresses of the connection attempts.
     pub addresses: Vec<IpAddr>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub certificate: Option<CertificateSeen>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub http_status: Option<u16>,
-    /// Of the decoded page.
+    /// SHA-256 of the decoded page.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub page_sha256: Option<String>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -101,7 +101,7 @@ pub enum LayerState {
     /// The target does not use this layer.
     #[serde(rename = "not_needed")]
     NotApplicable,
-    /// The page, where no check is configured.
+    /// The page layer without a configured check.
     NotConfigured,
 }
 
@@ -126,7 +126,7 @@ pub struct CertificateSeen {
     pub not_after: Timestamp,
 }
 
-/// A configured check of the page, by a name that does not tell the pattern.
+/// A configured page check, by a name that does not reveal the pattern.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Check {
     pub check: String,

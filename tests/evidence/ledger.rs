@@ -285,14 +285,14 @@ fn later_years_are_verified_without_the_earlier_files() {
 #[test]
 fn altered_records_do_not_count_and_truncation_is_a_fault() {
     let evidence = EvidenceDirectory::with_records(3);
-    let mut standing = EvidenceState::default();
-    standing.catch_up(&evidence.ledger()).unwrap();
+    let mut status = EvidenceState::default();
+    status.catch_up(&evidence.ledger()).unwrap();
     let timetable = Timetable::embedded();
-    let seen = |standing: &EvidenceState| {
+    let seen = |status: &EvidenceState| {
         let terminals = ["t1".to_owned()];
-        standing.count_terminals(&terminals, TerminalOutcome::Seen, &timetable)
+        status.count_terminals(&terminals, TerminalOutcome::Seen, &timetable)
     };
-    assert_eq!((standing.faults, seen(&standing)), (0, 1));
+    assert_eq!((status.faults, seen(&status)), (0, 1));
     // A record that was changed from "not seen" to "seen" does not count, and is a fault.
     let not_seen = Content::Terminal(TerminalCheck {
         terminal: "t1".to_owned(),
@@ -315,8 +315,8 @@ fn altered_records_do_not_count_and_truncation_is_a_fault() {
     // Lines that were read before are missing now.
     let first = text.split_inclusive('\n').next().unwrap();
     evidence.replace(first);
-    standing.catch_up(&evidence.ledger()).unwrap();
-    assert_eq!((standing.faults, standing.head.number), (1, 1));
+    status.catch_up(&evidence.ledger()).unwrap();
+    assert_eq!((status.faults, status.head.number), (1, 1));
 }
 
 #[test]
@@ -327,10 +327,10 @@ fn state_of_an_earlier_day_excludes_later_records() {
     }
     let timetable = Timetable::embedded();
     for (at, count) in [("2026-01-31T00:00:00Z", 0), ("2026-02-01T00:00:00Z", 1)] {
-        let standing = EvidenceState::at(&evidence.ledger(), at.parse().unwrap()).unwrap();
+        let status = EvidenceState::at(&evidence.ledger(), at.parse().unwrap()).unwrap();
         let terminals = ["t1".to_owned()];
         assert_eq!(
-            standing.count_terminals(&terminals, TerminalOutcome::Seen, &timetable),
+            status.count_terminals(&terminals, TerminalOutcome::Seen, &timetable),
             count,
             "{at}"
         );

@@ -9,19 +9,19 @@ use crate::timetable::{DeadlineStatus, EventStatus, Phase, Timetable};
 pub(super) fn add(families: &mut Families, exposition: &Snapshot<'_>) {
     let (config, now) = (exposition.config, exposition.now);
     let timetable = exposition.evidence.timetable(config);
-    let standing = timetable.status_at(now, &config.calendar);
+    let status = timetable.status_at(now, &config.calendar);
     header(families, &timetable);
-    for one in &standing.deadlines {
+    for one in &status.deadlines {
         deadline(families, one);
     }
-    for one in &standing.events {
+    for one in &status.events {
         event(families, one);
     }
     for phase in Phase::ALL {
-        let holds = f64::from(u8::from(phase == standing.phase));
+        let holds = f64::from(u8::from(phase == status.phase));
         families.add(&PHASE, &[phase.into_str()], holds);
     }
-    let certain = f64::from(u8::from(standing.phase_certain));
+    let certain = f64::from(u8::from(status.phase_certain));
     families.add(&PHASE_CERTAIN, &[], certain);
     let open = config.service_hours.open(now, &config.calendar);
     families.add(&SERVICE_OPEN, &[], f64::from(u8::from(open)));
@@ -46,27 +46,23 @@ fn header(families: &mut Families, timetable: &Timetable) {
     );
 }
 
-fn deadline(families: &mut Families, standing: &DeadlineStatus) {
-    let id = standing.id.as_str();
-    families.add(&DEADLINE_START, &[id], unix(standing.opens));
-    families.add(&DEADLINE_TIMESTAMP, &[id, "strict"], unix(standing.strict));
-    families.add(&DEADLINE_TIMESTAMP, &[id, "outer"], unix(standing.outer));
-    families.add(&DEADLINE_ALERT_UNTIL, &[id], unix(standing.alert_until));
-    let left = standing.business_days_left.map(f64::from);
+fn deadline(families: &mut Families, status: &DeadlineStatus) {
+    let id = status.id.as_str();
+    families.add(&DEADLINE_START, &[id], unix(status.opens));
+    families.add(&DEADLINE_TIMESTAMP, &[id, "strict"], unix(status.strict));
+    families.add(&DEADLINE_TIMESTAMP, &[id, "outer"], unix(status.outer));
+    families.add(&DEADLINE_ALERT_UNTIL, &[id], unix(status.alert_until));
+    let left = status.business_days_left.map(f64::from);
     families.add_optional(&DEADLINE_BUSINESS_DAYS_LEFT, &[id], left);
-    families.add(&DEADLINE_DONE, &[id], f64::from(u8::from(standing.done)));
+    families.add(&DEADLINE_DONE, &[id], f64::from(u8::from(status.done)));
 }
 
-fn event(families: &mut Families, standing: &EventStatus) {
-    let id = standing.id.as_str();
-    families.add(&EVENT_START, &[id], unix(standing.start));
-    families.add(&EVENT_END, &[id], unix(standing.end));
-    let left = standing.business_days_left.map(f64::from);
+fn event(families: &mut Families, status: &EventStatus) {
+    let id = status.id.as_str();
+    families.add(&EVENT_START, &[id], unix(status.start));
+    families.add(&EVENT_END, &[id], unix(status.end));
+    let left = status.business_days_left.map(f64::from);
     families.add_optional(&EVENT_BUSINESS_DAYS_LEFT, &[id], left);
-    let labels = [
-        id,
-        standing.precision.into_str(),
-        standing.status.into_str(),
-    ];
+    let labels = [id, status.precision.into_str(), status.status.into_str()];
     families.add_info(&EVENT_INFO, &labels);
 }

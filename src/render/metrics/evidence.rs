@@ -10,21 +10,21 @@ pub(super) fn add(families: &mut Families, exposition: &Snapshot<'_>) {
     let evidence = exposition.evidence;
     let errors = evidence.write_errors.map(|errors| errors as f64);
     families.add_optional(&EVIDENCE_ERRORS, &[], errors);
-    let Some(standing) = &evidence.state else {
+    let Some(status) = &evidence.state else {
         return;
     };
-    let head = &standing.head;
+    let head = &status.head;
     families.add(&EVIDENCE_RECORDS, &[], head.number as f64);
-    families.add(&EVIDENCE_FAULTS, &[], standing.faults as f64);
+    families.add(&EVIDENCE_FAULTS, &[], status.faults as f64);
     families.add_info(&EVIDENCE_HEAD_INFO, &[&head.hash]);
     let config = exposition.config;
     for target in config.targets.iter() {
-        let pass = standing.last_pass(target).map(unix);
+        let pass = status.last_pass(target).map(unix);
         families.add_optional(&VERIFICATION_LAST_PASS, &[&target.name], pass);
     }
     families.add(&TERMINALS_EXPECTED, &[], config.terminals.len() as f64);
     for outcome in TerminalOutcome::ALL {
-        let count = standing.count_terminals(&config.terminals, outcome, &config.timetable);
+        let count = status.count_terminals(&config.terminals, outcome, &config.timetable);
         families.add(&TERMINALS_CHECKED, &[outcome.into_str()], count as f64);
     }
 }

@@ -9,22 +9,22 @@ impl StatusPage<'_> {
     /// Deadlines and events with business days left; collapsed once all are past.
     pub(super) fn dates(&self) -> Markup {
         let timetable = &self.evidence.timetable(self.config);
-        let standing = timetable.status_at(self.now, &self.config.calendar);
+        let status = timetable.status_at(self.now, &self.config.calendar);
         let header = &timetable.header;
         html! {
-            details.card id="dates" open[!standing.historical] {
+            details.card id="dates" open[!status.historical] {
                 summary {
                     h2 { "Dates of the circular" }
-                    @if standing.historical { " (all past)" }
+                    @if status.historical { " (all past)" }
                 }
                 p {
                     (header.issuer) ", " (header.reference) ", issued " (header.issued) ". Phase: "
-                    (standing.phase.into_str().replace('_', " "))
-                    @if !standing.phase_certain { ", by its earliest date" }
+                    (status.phase.into_str().replace('_', " "))
+                    @if !status.phase_certain { ", by its earliest date" }
                     "."
                 }
                 dl.dates {
-                    @for (date, paragraphs) in describe(timetable, &standing, Explain::DatesOnly) {
+                    @for (date, paragraphs) in describe(timetable, &status, Explain::DatesOnly) {
                         dt { (date) }
                         dd {
                             @for (index, text) in paragraphs.iter().enumerate() {

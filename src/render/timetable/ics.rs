@@ -1,8 +1,8 @@
 //! The timetable for a calendar program: Outlook, Apple's, Google's (RFC 5545).
 //!
-//! A deadline is the last day on which it can be met, an appointment has its hours, what is awaited
-//! spans the days on which it may come. The identifiers never change, so that a later file replaces
-//! what an earlier one brought.
+//! A deadline is an entry on the last day on which it can be met, an appointment has its hours, an
+//! expected event spans the days on which it can happen. The identifiers never change, so that a later
+//! file replaces the entries of an earlier one.
 
 use chrono::TimeDelta;
 use icalendar::{
@@ -16,14 +16,14 @@ use super::row::{Row, rows};
 use crate::calendar::{Calendar, HKT, date_at};
 use crate::timetable::{EventKind, Status, Timetable, TimetableStatus};
 
-/// Business days before a deadline on which one is reminded: as the alerts do.
+/// Business days before a deadline with a reminder, as in the alert rules.
 const DEADLINE_NOTICES: [u32; 3] = [15, 5, 1];
 const APPOINTMENT_NOTICES: [u32; 2] = [5, 1];
 /// Time of reminders in Hong Kong, in minutes of the day.
 const MORNING: i64 = 9 * 60;
 
 /// The dates of this timetable, including reported changes.
-pub fn ics(timetable: &Timetable, standing: &TimetableStatus, calendar: &Calendar) -> String {
+pub fn ics(timetable: &Timetable, status: &TimetableStatus, calendar: &Calendar) -> String {
     let mut document = Document::empty();
     let header = &timetable.header;
     for (name, value) in [
@@ -36,8 +36,8 @@ pub fn ics(timetable: &Timetable, standing: &TimetableStatus, calendar: &Calenda
     }
     let name = format!("{} {}", header.issuer, header.reference);
     document.append_property(Property::new("X-WR-CALNAME", escaped(&name)));
-    for row in rows(timetable, standing) {
-        document.push(entry(&row, timetable, standing, calendar));
+    for row in rows(timetable, status) {
+        document.push(entry(&row, timetable, status, calendar));
     }
     document.to_string()
 }
@@ -46,7 +46,7 @@ fn entry(row: &Row<'_>, timetable: &Timetable, at: &TimetableStatus, calendar: &
     let (_, paragraphs) = row.describe(Explain::WithSentences, at);
     let mut paragraphs = paragraphs.into_iter();
     let title = paragraphs.next().unwrap_or_default();
-    // How much time is left, which is stale as soon as it is imported.
+    // The remaining time would be wrong soon after the import.
     paragraphs.next();
     let description: Vec<String> = paragraphs.collect();
     let mut entry = Entry::with_uid(&uid(row, timetable));
@@ -58,8 +58,8 @@ fn entry(row: &Row<'_>, timetable: &Timetable, at: &TimetableStatus, calendar: &
     entry.add_property("DTSTAMP", &stamp);
     entry.add_property("LAST-MODIFIED", &stamp);
     let status = match row {
-        Row::Deadline(_, standing) => standing.status,
-        Row::Event(_, standing) => standing.status,
+        Row::Deadline(_, status) => status.status,
+        Row::Event(_, status) => status.status,
     };
     entry.status(match status {
         Status::Tentative => EventStatus::Tentative,
@@ -79,17 +79,17 @@ fn entry(row: &Row<'_>, timetable: &Timetable, at: &TimetableStatus, calendar: &
                 }
             }
         }
-        Row::Event(event, standing) => {
+        Row::Event(event, status) => {
             entry.summary(&title);
             match &event.kind {
                 EventKind::Appointment(appointment) => {
-                    entry.add_property("DTSTART", utc(standing.start));
-                    entry.add_property("DTEND", utc(standing.end));
+                    entry.add_property("DTSTART", utc(status.start));
+                    entry.add_property("DTEND", utc(status.end));
                     if let Some(place) = &appointment.place {
                         entry.location(place);
                     }
-                    let day = date_at(standing.start);
-                    let start = HKT.to_datetime(standing.start);
+                    let day = date_at(status.start);
+                    let start = HKT.to_datetime(status.start);
                     let minute = i64::from(start.hour()) * 60 + i64::from(start.minute());
                     for notice in APPOINTMENT_NOTICES {
                         remind(&mut entry, day, notice, MORNING - minute, calendar);
@@ -98,8 +98,8 @@ fn entry(row: &Row<'_>, timetable: &Timetable, at: &TimetableStatus, calendar: &
                 EventKind::Milestone { .. } | EventKind::PhaseStart { .. } => {
                     days(
                         &mut entry,
-                        date_at(standing.start),
-                        super::words::last_day(standing.end),
+                        date_at(status.start),
+                        super::words::last_day(status.end),
                     );
                 }
             }
@@ -108,7 +108,7 @@ fn entry(row: &Row<'_>, timetable: &Timetable, at: &TimetableStatus, calendar: &
     entry.done()
 }
 
-/// Whole days from the first to the last; they do not make anybody busy.
+/// Whole days from the first to the last, shown as free time.
 fn days(entry: &mut Entry, first: Date, last: Date) {
     let date = |name: &str, date: Date| {
         let text = date.strftime("%Y%m%d").to_string();
@@ -122,8 +122,8 @@ fn days(entry: &mut Entry, first: Date, last: Date) {
     entry.add_property("TRANSP", "TRANSPARENT");
 }
 
-/// A reminder so many business days before `day`, so many minutes after the entry's beginning on that day
-/// would be; none where the calendar does not reach.
+/// A reminder `business_days` business days before `day`, at the given minute of the day; none outside the
+/// calendar.
 fn remind(entry: &mut Entry, day: Date, notice: u32, minutes: i64, calendar: &Calendar) {
     let Some(on) = before(day, notice, calendar) else {
         return;
@@ -134,14 +134,14 @@ fn remind(entry: &mut Entry, day: Date, notice: u32, minutes: i64, calendar: &Ca
     };
     let title = entry.get_summary().unwrap_or_default().to_owned();
     let mut alarm = Alarm::display(&title, offset);
-    // In days: not every program takes a million seconds.
+    // In days: some programs do not accept a million seconds.
     let before = -minutes;
     let (days, hours, minutes) = (before / 1440, before / 60 % 24, before % 60);
     alarm.append_property(Property::new(
         "TRIGGER",
         format!("-P{days}DT{hours}H{minutes}M"),
     ));
-    // What the library would else make up anew each time.
+    // Otherwise the library generates a new value each time.
     let id = entry.get_uid().unwrap_or_default();
     alarm.add_property("UID", format!("{notice}.{id}"));
     if let Some(stamp) = entry.property_value("DTSTAMP").map(str::to_owned) {

@@ -1,7 +1,5 @@
-//! The timetable and its standing as JSON, for scripts.
-//!
-//! In: both. Out: one document, `schema: 1`. Instants are RFC 3339 in UTC, dates
-//! are Hong Kong's; what is not known is left out, never null.
+//! The timetable and its status as JSON, for scripts: one document, `schema: 1`. Instants are RFC 3339
+//! in UTC, dates are those of Hong Kong; unknown values are absent, never null.
 
 use jiff::Timestamp;
 use jiff::civil::Date;
@@ -31,7 +29,7 @@ struct Document<'a> {
 #[derive(Serialize)]
 struct DeadlineDocument<'a> {
     #[serde(flatten)]
-    standing: &'a DeadlineStatus,
+    status: &'a DeadlineStatus,
     due: &'a [Statement],
     #[serde(skip_serializing_if = "Option::is_none")]
     opens_said: Option<&'a Statement>,
@@ -44,28 +42,28 @@ struct DeadlineDocument<'a> {
 #[derive(Serialize)]
 struct EventDocument<'a> {
     #[serde(flatten)]
-    standing: &'a EventStatus,
+    status: &'a EventStatus,
     said: &'a Statement,
     #[serde(skip_serializing_if = "Option::is_none")]
     note: Option<&'a str>,
 }
 
-/// The standing of this timetable with what the circular says about each date.
-pub fn json(timetable: &Timetable, standing: &TimetableStatus) -> Value {
-    let deadlines = timetable.deadlines.iter().zip(&standing.deadlines);
-    let events = timetable.events.iter().zip(&standing.events);
+/// The status of this timetable with the circular's sentences about each date.
+pub fn json(timetable: &Timetable, status: &TimetableStatus) -> Value {
+    let deadlines = timetable.deadlines.iter().zip(&status.deadlines);
+    let events = timetable.events.iter().zip(&status.events);
     serde_json::json!(Document {
         schema: 1,
         header: &timetable.header,
         ends: timetable.ends(),
-        at: standing.at,
-        today: standing.today,
-        phase: standing.phase,
-        phase_certain: standing.phase_certain,
-        historical: standing.historical,
+        at: status.at,
+        today: status.today,
+        phase: status.phase,
+        phase_certain: status.phase_certain,
+        historical: status.historical,
         deadlines: deadlines
-            .map(|(deadline, standing)| DeadlineDocument {
-                standing,
+            .map(|(deadline, status)| DeadlineDocument {
+                status,
                 due: &deadline.due,
                 opens_said: deadline.opens_said.as_ref(),
                 recommended: deadline.recommended.as_ref(),
@@ -73,8 +71,8 @@ pub fn json(timetable: &Timetable, standing: &TimetableStatus) -> Value {
             })
             .collect(),
         events: events
-            .map(|(event, standing)| EventDocument {
-                standing,
+            .map(|(event, status)| EventDocument {
+                status,
                 said: &event.said,
                 note: event.note.as_deref(),
             })
