@@ -22,9 +22,9 @@ pub fn run(flags: &Flags, args: &CheckArgs, clock: Clock) -> anyhow::Result<Exit
     let config = Config::load(flags.config_file.as_deref())
         .map_err(|error| errors.push(error.to_string()))
         .ok();
-    if let Err(error) = WebConfig::load(flags.web_config_file.as_deref()) {
-        errors.push(error.to_string());
-    }
+    let web = WebConfig::load(flags.web_config_file.as_deref())
+        .map_err(|error| errors.push(error.to_string()))
+        .unwrap_or_default();
     let source = config.as_ref().and_then(|config| config.readiness.as_ref());
     let readiness = source.and_then(|source| {
         Readiness::read(&source.path)
@@ -33,7 +33,7 @@ pub fn run(flags: &Flags, args: &CheckArgs, clock: Clock) -> anyhow::Result<Exit
     });
     match config {
         Some(config) if errors.is_empty() => {
-            let summary = render::summary::of(&config, readiness.as_ref(), clock.now());
+            let summary = render::summary::of(&config, &web, readiness.as_ref(), clock.now());
             write_output(&summary, None)?;
             Ok(ExitStatus::Success)
         }

@@ -114,6 +114,14 @@ pub fn run(flags: &Flags, command: &EvidenceCommand, clock: Clock) -> anyhow::Re
     if let Some(Err(error)) = subject.map(label::check) {
         return Err(usage_error(format!("--of: {error}")));
     }
+    let (from, to) = selection.map_or((None, None), |selection| (selection.from, selection.to));
+    if let (Some(from), Some(to)) = (from, to)
+        && from > to
+    {
+        return Err(usage_error(format!(
+            "--from {from} is later than --to {to}; exchange them"
+        )));
+    }
     let ledger = ledger(&config, source, clock)?;
     let after = source.after.as_deref();
     let audit = Audit::of(&ledger, KnownHashes { head, after })?;
@@ -126,7 +134,6 @@ pub fn run(flags: &Flags, command: &EvidenceCommand, clock: Clock) -> anyhow::Re
         }
         print_error(format!("no evidence in {directory} yet"));
     }
-    let (from, to) = selection.map_or((None, None), |selection| (selection.from, selection.to));
     let period = from.map_or(Timestamp::MIN, midnight)..to.map_or(Timestamp::MAX, day_end);
     let is_selected = |record: &&ChainedRecord| {
         period.contains(&record.recorded)
@@ -143,6 +150,18 @@ pub fn run(flags: &Flags, command: &EvidenceCommand, clock: Clock) -> anyhow::Re
         site: config.site.as_deref(),
         generated: clock.now(),
     };
+    let is_empty = selected.records.is_empty() && !audit.records.is_empty();
+    // A report also documents that there is no evidence, of a configured name or in a period.
+    let is_report = matches!(command, EvidenceCommand::Report { .. });
+    let is_documented = is_report && subject.is_none_or(|name| is_configured(&config, name));
+    if is_empty && !is_documented {
+        return Err(usage_error(format!(
+            "no {}; the evidence has {} records, of {}",
+            selected.selection(),
+            audit.records.len(),
+            selected.subjects().join(", ")
+        )));
+    }
     match command {
         EvidenceCommand::List(_) => write_output(&render::list(&selected), None)?,
         EvidenceCommand::Check { .. } => write_output(&render::check(&audit), None)?,
@@ -165,6 +184,10 @@ pub fn run(flags: &Flags, command: &EvidenceCommand, clock: Clock) -> anyhow::Re
     } else {
         ExitStatus::CheckFailed
     })
+}
+
+fn is_configured(config: &Config, name: &str) -> bool {
+    config.targets.named(name).is_some() || config.terminals.iter().any(|one| one == name)
 }
 
 /// The ledger of `--data-directory`, or of the configuration.

@@ -26,6 +26,9 @@ pub async fn run(flags: &Flags, clock: Clock) -> anyhow::Result<ExitStatus> {
         web: flags.web_config_file.clone(),
     };
     let (active, web) = files.read(clock).map_err(usage_error)?;
+    if let Some(tls) = web.tls.as_ref().filter(|tls| tls.not_after < clock.now()) {
+        warn!(not_after = %tls.not_after, "the listener's certificate has expired, clients reject it");
+    }
     let stop = CancellationToken::new();
     let (reload, reload_requests) = serve::reload_channel();
     let signals = handle_signals(stop.clone(), reload.clone());

@@ -81,10 +81,9 @@ fn select_targets(config: &Config, argument: Option<&str>) -> Result<Vec<Arc<Tar
     }
     let module = config.modules.get(LOGIN_MODULE);
     let Some(module) = module.filter(|_| argument.contains("://")) else {
-        let names: Vec<&str> = targets.iter().map(|target| target.name.as_str()).collect();
+        let unknown = targets.unknown(argument);
         return Err(format!(
-            "{argument:?} is neither a configured target ({}) nor an https URL",
-            names.join(", ")
+            "{unknown}; to probe another server, write its https URL"
         ));
     };
     let target = Target::ad_hoc(argument, Arc::clone(module), config.probe.timeout)?;

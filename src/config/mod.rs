@@ -84,6 +84,16 @@ pub enum ConfigError {
     Invalid(#[from] Diagnostics),
 }
 
+impl ConfigError {
+    /// The message without text of the file, for clients that may not read the file.
+    pub fn without_file_content(&self) -> String {
+        match self {
+            Self::Unreadable { .. } => self.to_string(),
+            Self::Invalid(diagnostics) => diagnostics.without_file_content(),
+        }
+    }
+}
+
 impl Config {
     /// Reads `path`, or returns the defaults if there is none.
     ///
@@ -151,6 +161,11 @@ fn validate(raw: &RawConfig, section: &mut Section<'_>) -> Option<Config> {
 
 fn data_directory(raw: &RawConfig, section: &mut Section<'_>) -> Option<PathBuf> {
     let text = raw.data_directory.as_ref()?;
+    if text.value.is_empty() {
+        let message = "the name is empty; write a directory, or remove the key";
+        section.error(text, "data_directory", message);
+        return None;
+    }
     let path = section.path(text);
     if path.exists() && !path.is_dir() {
         let message = format!("{} is not a directory", path.display());

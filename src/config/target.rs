@@ -87,9 +87,26 @@ pub struct Targets {
     by_url: HashMap<Url, usize>,
 }
 
+/// Names that a message about an unknown target lists.
+const MAX_SUGGESTIONS: usize = 5;
+
 impl Targets {
     pub fn named(&self, name: &str) -> Option<&Arc<Target>> {
         self.all.get(*self.by_name.get(name)?)
+    }
+
+    /// The message for a name that no target has, with the most similar names.
+    pub fn unknown(&self, name: &str) -> String {
+        let mut names: Vec<&str> = self.all.iter().map(|target| target.name.as_str()).collect();
+        names.sort_by_cached_key(|known| strsim::damerau_levenshtein(known, name));
+        let more = names.len().saturating_sub(MAX_SUGGESTIONS);
+        names.truncate(MAX_SUGGESTIONS);
+        let known = match (names.as_slice(), more) {
+            ([], _) => "no target is configured".to_owned(),
+            (names, 0) => format!("configured targets: {}", names.join(", ")),
+            (names, more) => format!("similar targets: {} and {more} others", names.join(", ")),
+        };
+        format!("Unknown target {name:?}; {known}")
     }
 
     /// The first target with that URL.

@@ -172,6 +172,9 @@ fn header(
 
 fn user(name: &str, raw: &Spanned<Option<String>>, section: &mut Section<'_>) -> (String, String) {
     let key = format!("basic_auth_users.{name}");
+    if name.is_empty() {
+        section.error(raw, &key, "the user name is empty; write one");
+    }
     if name.contains(':') {
         let message = "a user name cannot contain a colon (RFC 7617, 2)";
         section.error(raw, &key, message);
@@ -198,8 +201,12 @@ fn check_bcrypt(text: &str) -> Result<(), &'static str> {
         return Err(INVALID);
     }
     match cost.parse::<u8>() {
-        Ok(4..=31) => Ok(()),
-        _ => Err("invalid cost of a bcrypt hash; use 04 to 31 (usually 10)"),
+        Ok(4..=16) => Ok(()),
+        Ok(17..=31) => Err(
+            "the cost of the bcrypt hash is above 16: one login would take more than \
+                            ten seconds of CPU time; use 10 to 14",
+        ),
+        _ => Err("invalid cost of a bcrypt hash; use 04 to 16 (usually 10)"),
     }
 }
 

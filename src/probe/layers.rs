@@ -7,7 +7,7 @@ use rustls::pki_types::ServerName;
 use url::{Host, Url};
 
 use super::connect::{ConnectAttempts, ConnectParams, Connection, Stream};
-use super::probe_run::{HopOutcome, HopProgress, ProbeRun};
+use super::probe_run::{ForbiddenAddress, HopOutcome, HopProgress, ProbeRun};
 use super::proxy::Tunnel;
 use super::tls::TlsClient;
 use super::{dns, http};
@@ -59,7 +59,7 @@ impl ProbeRun<'_> {
 
     /// An address that the probe would connect to, but may not. A proxy is the configuration's own
     /// choice, and resolves the name itself.
-    fn forbidden_address(&self, url: &Url, proxied: bool, hop: &Hop) -> Option<IpAddr> {
+    fn forbidden_address(&self, url: &Url, proxied: bool, hop: &Hop) -> Option<ForbiddenAddress> {
         let facts = hop.dns.facts().filter(|_| !proxied);
         let resolved = facts.map_or(&[][..], |facts| &facts.resolution.addresses);
         let literal = ip_literal(&url.host()?.to_owned());
@@ -68,7 +68,9 @@ impl ProbeRun<'_> {
             .chain(resolved.iter().copied())
             .collect();
         let port = url.port_or_known_default().unwrap_or(443);
-        self.allowed?.forbidden(&all, port)
+        let address = self.allowed?.forbidden(&all, port)?;
+        let host = url.host_str()?.to_owned();
+        Some(ForbiddenAddress { host, address })
     }
 
     /// The dns layer: for the target's host, or the proxy's.

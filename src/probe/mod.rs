@@ -21,7 +21,6 @@ mod tls;
 mod trust;
 
 use std::collections::BTreeMap;
-use std::net::IpAddr;
 use std::sync::Arc;
 
 use crate::clock::Clock;
@@ -29,6 +28,7 @@ use crate::config::{AllowedHosts, ProbeModule, Target};
 use crate::report::{PageVerdict, Report, Verdict};
 use certificate::MAX_CHAIN;
 pub use dns::resolver_count;
+pub use probe_run::ForbiddenAddress;
 use probe_run::ProbeRun;
 use tls::TlsClient;
 pub use trust::{Roots, TrustAnchors, TrustResult};
@@ -95,10 +95,10 @@ impl Engine {
         &self,
         target: &Target,
         allowed: &AllowedHosts,
-    ) -> Result<Report, IpAddr> {
+    ) -> Result<Report, ForbiddenAddress> {
         match self.run(target, Some(allowed)).await {
             (report, None) => Ok(report),
-            (_, Some(address)) => Err(address),
+            (_, Some(forbidden)) => Err(forbidden),
         }
     }
 
@@ -106,12 +106,12 @@ impl Engine {
         &self,
         target: &Target,
         allowed: Option<&AllowedHosts>,
-    ) -> (Report, Option<IpAddr>) {
+    ) -> (Report, Option<ForbiddenAddress>) {
         let mut run = ProbeRun::new(self, target, allowed);
         let started = self.clock.now();
         let (failure, page) = run.run().await;
         let duration = run.limit.elapsed();
-        let forbidden = run.forbidden;
+        let forbidden = run.forbidden.take();
         let hops = run.finish().await;
         let is_checked = page.facts().is_some_and(|facts| !facts.checks.is_empty());
         let verdict = match failure {

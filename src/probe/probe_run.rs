@@ -17,14 +17,21 @@ use crate::report::{Hop, Layer, LayerResult, Lookup, PageFacts, Reason};
 /// A page from this size on is evaluated on another thread: about a millisecond's work.
 const LARGE_PAGE: usize = 48 * 1024;
 
+/// An address that the probe would have connected to, but may not, and the host that has it.
+#[derive(Clone, Debug)]
+pub struct ForbiddenAddress {
+    pub host: String,
+    pub address: IpAddr,
+}
+
 pub(super) struct ProbeRun<'a> {
     pub target: &'a Target,
     pub clients: TlsClients,
     pub clock: Clock,
     /// Where the probe may connect to; `None` allows everything.
     pub allowed: Option<&'a AllowedHosts>,
-    /// The address that ended the probe because nothing may connect to it.
-    pub forbidden: Option<IpAddr>,
+    /// What ended the probe because nothing may connect to it.
+    pub forbidden: Option<ForbiddenAddress>,
     pub limit: TimeLimit,
     pub cookies: CookieStore,
     redirects: RedirectHistory,

@@ -6,13 +6,18 @@ use jiff::Timestamp;
 
 use super::page::{GOOD, Page, STRONG, WARN, date, format_duration};
 use super::readiness;
-use crate::config::{Config, Route};
+use crate::config::{Config, Route, WebConfig};
 use crate::probe::resolver_count;
 use crate::readiness::Readiness;
 use crate::report::Expectation;
 
 /// The summary as of `now`, with the counts of the readiness file.
-pub fn of(config: &Config, readiness: Option<&Readiness>, now: Timestamp) -> String {
+pub fn of(
+    config: &Config,
+    web: &WebConfig,
+    readiness: Option<&Readiness>,
+    now: Timestamp,
+) -> String {
     let mut page = Page::default();
     page.line(&format!("{GOOD}The configuration is valid.{GOOD:#}"));
     let day = Duration::from_secs(24 * 3600).as_secs_f64();
@@ -86,6 +91,10 @@ pub fn of(config: &Config, readiness: Option<&Readiness>, now: Timestamp) -> Str
             page.paragraph(0, &format!("{WARN}contradiction{WARN:#}: {text}"));
         }
     }
+    if !web.files.is_empty() {
+        page.line("");
+        listener(&mut page, web, now);
+    }
     page.line("");
     let until = config.calendar.valid_until();
     page.line(&format!("The holiday table ends on {}.", date(until)));
@@ -95,4 +104,25 @@ pub fn of(config: &Config, readiness: Option<&Readiness>, now: Timestamp) -> Str
         ));
     }
     page.0
+}
+
+/// How the web configuration protects the listener.
+fn listener(page: &mut Page, web: &WebConfig, now: Timestamp) {
+    let users = match web.users.len() {
+        0 => "no password".to_owned(),
+        1 => "1 user with a password".to_owned(),
+        users => format!("{users} users with passwords"),
+    };
+    let Some(tls) = &web.tls else {
+        page.line(&format!("The listener serves plain HTTP, {users}."));
+        return;
+    };
+    let until = date(tls.not_after);
+    page.line(&format!(
+        "The listener serves HTTPS, {users}; its certificate ends on {until}."
+    ));
+    if tls.not_after < now {
+        let text = format!("{WARN}The certificate has ended{WARN:#}: clients reject it; renew it.");
+        page.line(&text);
+    }
 }

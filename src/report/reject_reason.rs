@@ -8,6 +8,8 @@ use strum::{IntoStaticStr, VariantArray};
 #[strum(serialize_all = "snake_case", const_into_str)]
 pub enum RejectReason {
     UnknownModule,
+    /// A name that no configured target has.
+    UnknownTarget,
     /// The scrape timeout header is not a number of seconds.
     TimeLimit,
     MissingTarget,

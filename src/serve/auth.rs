@@ -2,8 +2,10 @@
 //! comes first, then the password.
 //!
 //! Unknown users are verified against some configured hash, so that timing does not reveal which
-//! names exist. bcrypt runs on the blocking pool, one at a time, and its results are cached.
+//! names exist. bcrypt runs on the blocking pool, one at a time, and its results are cached. Clients
+//! wait for it in a queue per network, so that guesses from one network do not delay the others.
 
+use std::net::IpAddr;
 use std::sync::Mutex;
 
 use base64::Engine as _;
@@ -11,9 +13,9 @@ use base64::engine::general_purpose::STANDARD;
 use hyper::HeaderMap;
 use hyper::header::AUTHORIZATION;
 use sha2::{Digest, Sha256};
-use tokio::sync::Semaphore;
 use tokio::time::Instant;
 
+use super::hash_queue::HashQueue;
 use super::task::run_blocking;
 use crate::bounded_cache::BoundedCache;
 use crate::clock::monotonic_now;
@@ -35,8 +37,7 @@ pub struct Auth {
     bucket: Mutex<Bucket>,
     /// Whether the password is right, by [`cache_key`].
     cache: BoundedCache<[u8; 32], bool>,
-    /// Limits bcrypt to one thread.
-    hashing: Semaphore,
+    hashing: HashQueue,
 }
 
 impl Auth {
@@ -45,7 +46,7 @@ impl Auth {
             bucket: Mutex::new(Bucket::empty(monotonic_now())),
             // Wrong guesses must not evict the right passwords.
             cache: BoundedCache::keeping(MAX_CACHED_RESULTS, |is_right| *is_right),
-            hashing: Semaphore::new(1),
+            hashing: HashQueue::new(),
         }
     }
 
@@ -53,7 +54,12 @@ impl Auth {
     ///
     /// # Errors
     /// Why the request must be refused.
-    pub async fn authorize(&self, web: &WebConfig, headers: &HeaderMap) -> Result<(), AuthError> {
+    pub async fn authorize(
+        &self,
+        web: &WebConfig,
+        client: IpAddr,
+        headers: &HeaderMap,
+    ) -> Result<(), AuthError> {
         if !lock(&self.bucket).take(web.rate_limit, monotonic_now()) {
             return Err(AuthError::RateLimited);
         }
@@ -63,26 +69,34 @@ impl Auth {
         let (name, password) = credentials(headers).ok_or(AuthError::Unauthorized)?;
         let user_hash = web.users.get(&name);
         let hash = user_hash.unwrap_or(fallback_hash);
-        if self.verify(&name, password, hash).await && user_hash.is_some() {
+        if self.verify(client, &name, password, hash).await? && user_hash.is_some() {
             Ok(())
         } else {
             Err(AuthError::Unauthorized)
         }
     }
 
-    async fn verify(&self, name: &str, password: Vec<u8>, hash: &str) -> bool {
+    async fn verify(
+        &self,
+        client: IpAddr,
+        name: &str,
+        password: Vec<u8>,
+        hash: &str,
+    ) -> Result<bool, AuthError> {
         let key = cache_key(name, &password, hash);
         if let Some(is_right) = self.cache.get(&key) {
-            return is_right;
+            return Ok(is_right);
         }
-        let Ok(_permit) = self.hashing.acquire().await else {
-            return false;
-        };
+        let _turn = self
+            .hashing
+            .turn(client)
+            .await
+            .ok_or(AuthError::RateLimited)?;
         let hash = hash.to_owned();
         let result = run_blocking("bcrypt", move || bcrypt::verify(password, &hash)).await;
         let is_right = matches!(result, Some(Ok(true)));
         self.cache.insert(key, is_right);
-        is_right
+        Ok(is_right)
     }
 }
 

@@ -4,6 +4,7 @@
 use std::collections::VecDeque;
 use std::convert::Infallible;
 use std::io;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -25,7 +26,7 @@ use tokio_rustls::rustls::ServerConfig;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
 
-use super::routes::Routes;
+use super::routes::{ConnectionOrigin, Routes};
 
 /// Per listener.
 const MAX_CONNECTIONS: usize = 256;
@@ -75,8 +76,9 @@ async fn accept(listener: TcpListener, routes: Arc<Routes>, stop: CancellationTo
     let mut connections = Connections::default();
     while let Some(accepted) = stop.run_until_cancelled(listener.accept()).await {
         match accepted {
-            Ok((stream, _)) => {
-                let connection = serve(stream, Arc::clone(&routes), graceful.watcher());
+            Ok((stream, client)) => {
+                let connection =
+                    serve(stream, client.ip(), Arc::clone(&routes), graceful.watcher());
                 connections.add(async move {
                     if let Ok(Err(error)) = timeout(CONNECTION_TIMEOUT, connection).await {
                         debug!(error = format!("{error:#}"), "connection failed");
@@ -96,15 +98,44 @@ async fn accept(listener: TcpListener, routes: Arc<Routes>, stop: CancellationTo
     }
 }
 
-async fn serve(stream: TcpStream, routes: Arc<Routes>, watcher: Watcher) -> anyhow::Result<()> {
+async fn serve(
+    stream: TcpStream,
+    client: IpAddr,
+    routes: Arc<Routes>,
+    watcher: Watcher,
+) -> anyhow::Result<()> {
     let mut stream = TimeoutStream::new(stream);
     stream.set_write_timeout(Some(WRITE_TIMEOUT));
     let stream = Box::pin(stream);
     let web = Arc::clone(&routes.state.web.borrow());
     match &web.tls {
-        None => http1(stream, routes, "http", watcher).await,
+        None => {
+            http1(
+                stream,
+                routes,
+                ConnectionOrigin {
+                    client,
+                    scheme: "http",
+                },
+                watcher,
+            )
+            .await
+        }
         // Boxed, to keep the future of a plain connection small: a scraper may hold one per target.
-        Some(tls) => Box::pin(serve_tls(stream, Arc::clone(&tls.server), routes, watcher)).await,
+        Some(tls) => {
+            let origin = ConnectionOrigin {
+                client,
+                scheme: "https",
+            };
+            Box::pin(serve_tls(
+                stream,
+                Arc::clone(&tls.server),
+                routes,
+                origin,
+                watcher,
+            ))
+            .await
+        }
     }
 }
 
@@ -112,33 +143,35 @@ async fn serve_tls(
     stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
     tls: Arc<ServerConfig>,
     routes: Arc<Routes>,
+    origin: ConnectionOrigin,
     watcher: Watcher,
 ) -> anyhow::Result<()> {
     let handshake = timeout(HEADER_READ_TIMEOUT, TlsAcceptor::from(tls).accept(stream)).await;
     let session = handshake.context("TLS handshake timed out")??;
     match session.get_ref().1.alpn_protocol() {
-        Some(b"h2") => http2(session, routes, watcher).await,
-        _ => http1(session, routes, "https", watcher).await,
+        Some(b"h2") => http2(session, routes, origin, watcher).await,
+        _ => http1(session, routes, origin, watcher).await,
     }
 }
 
 async fn http1(
     stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
     routes: Arc<Routes>,
-    scheme: &'static str,
+    origin: ConnectionOrigin,
     watcher: Watcher,
 ) -> anyhow::Result<()> {
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(HEADER_READ_TIMEOUT)
         .max_buf_size(MAX_HEADER_BYTES)
-        .serve_connection(TokioIo::new(stream), service(routes, scheme));
+        .serve_connection(TokioIo::new(stream), service(routes, origin));
     Ok(watcher.watch(connection).await?)
 }
 
 async fn http2(
     stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
     routes: Arc<Routes>,
+    origin: ConnectionOrigin,
     watcher: Watcher,
 ) -> anyhow::Result<()> {
     let connection = http2::Builder::new(TokioExecutor::new())
@@ -147,17 +180,17 @@ async fn http2(
         .max_header_list_size(MAX_HEADER_BYTES as u32)
         .keep_alive_interval(HEADER_READ_TIMEOUT)
         .keep_alive_timeout(HEADER_READ_TIMEOUT)
-        .serve_connection(TokioIo::new(stream), service(routes, "https"));
+        .serve_connection(TokioIo::new(stream), service(routes, origin));
     Ok(watcher.watch(connection).await?)
 }
 
 fn service(
     routes: Arc<Routes>,
-    scheme: &'static str,
+    origin: ConnectionOrigin,
 ) -> impl HttpService<Incoming, ResBody = Full<Bytes>, Error = Infallible, Future: Send + 'static> {
     service_fn(move |request| {
         let routes = Arc::clone(&routes);
-        async move { Ok(routes.respond(request, scheme).await) }
+        async move { Ok(routes.respond(request, origin).await) }
     })
 }
 

@@ -7,6 +7,7 @@
 //! * `listener`, `auth`, `routes`, `prefix`, `negotiation`, `request`, `response`: the HTTP side.
 
 mod auth;
+mod hash_queue;
 mod listener;
 mod negotiation;
 mod prefix;
@@ -18,6 +19,7 @@ mod report_store;
 mod request;
 mod response;
 mod routes;
+mod same_origin;
 mod scheduler;
 mod single_flight;
 mod state;

@@ -20,7 +20,10 @@ impl Prefix {
         let path = prefix.or(external.as_ref().map(Url::path)).unwrap_or("/");
         let trimmed = path.trim_matches('/');
         let is_plain = |c: char| c.is_ascii_alphanumeric() || "/-._~".contains(c);
-        if !trimmed.chars().all(is_plain) || trimmed.split('/').any(|part| part == "..") {
+        if path.contains("//")
+            || !trimmed.chars().all(is_plain)
+            || trimmed.split('/').any(|part| part == "..")
+        {
             return Err(format!(
                 "--web.route-prefix: {path:?} is not a path; write for example /ccass-2fa"
             ));
@@ -70,8 +73,14 @@ fn external_url(text: &str) -> Result<Url, String> {
             && url.password().is_none()
     };
     Url::parse(text).ok().filter(is_valid).ok_or_else(|| {
+        // A URL with credentials is not repeated.
+        let quoted = if text.contains('@') {
+            String::new()
+        } else {
+            format!("{text:?} is ")
+        };
         format!(
-            "--web.external-url: {text:?} is not an http or https URL without query and credentials; \
+            "--web.external-url: {quoted}not an http or https URL without query and credentials; \
              write for example https://monitoring.example.com/ccass-2fa/"
         )
     })
@@ -111,6 +120,8 @@ mod tests {
             (Some("https://mon.example/?x"), None),
             (None, Some("/a/../b")),
             (None, Some("/a b")),
+            (None, Some("//")),
+            (None, Some("/a//b")),
         ] {
             assert!(
                 Prefix::new(external, prefix).is_err(),

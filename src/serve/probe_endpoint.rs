@@ -3,14 +3,13 @@
 //! Only configured targets and allowed hosts can be probed. Every rejection is counted, and its
 //! message says what to change.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::fmt::Write as _;
-use std::net::IpAddr;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, Weak};
 use std::time::Duration;
 
 use hyper::{HeaderMap, StatusCode};
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::timeout;
 use url::Url;
 
@@ -20,15 +19,19 @@ use super::response::{self, HttpResponse};
 use super::single_flight::ProbeOutcome;
 use crate::clock::Stopwatch;
 use crate::config::{AllowedHosts, Config, LOGIN_MODULE, ProbeModule, Target};
+use crate::label;
 use crate::lock::lock;
+use crate::probe::ForbiddenAddress;
 use crate::redact;
 use crate::render::metrics::{self, Format, Outcome, Probed};
 use crate::render::{module, text};
 use crate::report::RejectReason;
 use crate::report::history::SavedState;
 
-/// Of requests to `/probe`.
+/// Requests for targets that are not configured.
 const MAX_IN_FLIGHT: usize = 64;
+/// Requests for one configured target: it is never shut out by requests for others.
+const MAX_IN_FLIGHT_PER_TARGET: usize = 16;
 /// The default of blackbox_exporter, if the scraper sends no timeout.
 const DEFAULT_TIMEOUT: Duration = Duration::from_secs(120);
 /// Subtracted from the scrape timeout to return the response in time, as in blackbox_exporter.
@@ -36,7 +39,9 @@ const TIMEOUT_OFFSET: Duration = Duration::from_millis(500);
 const TIMEOUT_HEADER: &str = "x-prometheus-scrape-timeout-seconds";
 
 pub struct ProbeHandler {
-    permits: Semaphore,
+    permits: Arc<Semaphore>,
+    /// By the name of a configured target; its requests hold the semaphore.
+    target_permits: Mutex<HashMap<String, Weak<Semaphore>>>,
     rejections: Mutex<BTreeMap<RejectReason, u64>>,
 }
 
@@ -46,7 +51,8 @@ type Rejection = (RejectReason, String);
 impl ProbeHandler {
     pub fn new() -> Self {
         Self {
-            permits: Semaphore::new(MAX_IN_FLIGHT),
+            permits: Arc::new(Semaphore::new(MAX_IN_FLIGHT)),
+            target_permits: Mutex::default(),
             rejections: Mutex::default(),
         }
     }
@@ -65,6 +71,7 @@ impl ProbeHandler {
         *lock(&self.rejections).entry(reason).or_default() += 1;
         let status = match reason {
             RejectReason::UnknownModule
+            | RejectReason::UnknownTarget
             | RejectReason::TimeLimit
             | RejectReason::MissingTarget
             | RejectReason::Parameter => StatusCode::BAD_REQUEST,
@@ -82,10 +89,7 @@ impl ProbeHandler {
     async fn probe(&self, request: &RequestContext) -> Result<HttpResponse, Rejection> {
         let probe = ProbeRequest::parse(request)?;
         let stopwatch = Stopwatch::start();
-        let _permit = self.permits.try_acquire().map_err(|_| {
-            let message = format!("{MAX_IN_FLIGHT} probes are in flight; try again later");
-            (RejectReason::Busy, message)
-        })?;
+        let _permit = self.permit(&probe)?;
         let single_flight = &request.active.single_flight;
         let outcome = single_flight.probe(&probe.target, probe.allowed.as_ref());
         // A probe started here ends within its timeout; one that was joined may run longer.
@@ -95,9 +99,7 @@ impl ProbeHandler {
             Err(_) => Outcome::Unfinished {
                 waited: stopwatch.elapsed(),
             },
-            Ok(ProbeOutcome::Forbidden(address)) => {
-                return Err(forbidden_address(&probe.target.url, *address));
-            }
+            Ok(ProbeOutcome::Forbidden(forbidden)) => return Err(forbidden_address(forbidden)),
             Ok(ProbeOutcome::Panicked) => return Ok(response::internal_error("the probe")),
         };
         let probed = Probed {
@@ -112,6 +114,36 @@ impl ProbeHandler {
         let negotiated = negotiation::format(&request.parts.headers);
         let metrics = metrics::probe(&probed, negotiated.format);
         Ok(response::ok(&negotiated.media_type, metrics))
+    }
+}
+
+impl ProbeHandler {
+    fn permit(&self, probe: &ProbeRequest) -> Result<OwnedSemaphorePermit, Rejection> {
+        let (permits, max, of) = match &probe.allowed {
+            Some(_) => {
+                let of = "targets that are not configured";
+                (Arc::clone(&self.permits), MAX_IN_FLIGHT, of)
+            }
+            None => {
+                let name = probe.target.name.as_str();
+                (self.target_permits(name), MAX_IN_FLIGHT_PER_TARGET, name)
+            }
+        };
+        permits.try_acquire_owned().map_err(|_| {
+            let message = format!("{max} probes of {of} are in flight; try again later");
+            (RejectReason::Busy, message)
+        })
+    }
+
+    fn target_permits(&self, name: &str) -> Arc<Semaphore> {
+        let mut all = lock(&self.target_permits);
+        all.retain(|_, permits| permits.strong_count() > 0);
+        if let Some(permits) = all.get(name).and_then(Weak::upgrade) {
+            return permits;
+        }
+        let permits = Arc::new(Semaphore::new(MAX_IN_FLIGHT_PER_TARGET));
+        all.insert(name.to_owned(), Arc::downgrade(&permits));
+        permits
     }
 }
 
@@ -221,6 +253,11 @@ fn ad_hoc_target(
     module: Option<&Arc<ProbeModule>>,
     timeout: Duration,
 ) -> Result<Target, Rejection> {
+    if label::check(target).is_ok() && !target.contains('.') && target != "localhost" {
+        let unknown = config.targets.unknown(target);
+        let message = format!("{unknown}; to probe another server, write its URL, https://…");
+        return Err((RejectReason::UnknownTarget, message));
+    }
     let url = if target.contains("://") {
         Url::parse(target)
     } else {
@@ -269,11 +306,11 @@ fn rejection_message(reason: RejectReason, url: &Url) -> String {
     }
 }
 
-fn forbidden_address(url: &Url, address: IpAddr) -> Rejection {
+fn forbidden_address(forbidden: &ForbiddenAddress) -> Rejection {
+    let ForbiddenAddress { host, address } = forbidden;
     let message = format!(
-        "{} resolves to {address}, a special-purpose address (loopback, link-local or multicast): to \
-         allow it, add the address itself to probe_endpoint.allowed_hosts",
-        url.host_str().unwrap_or_default()
+        "{host} resolves to {address}, a special-purpose address (loopback, link-local or multicast): to \
+         allow it, add the address itself to probe_endpoint.allowed_hosts"
     );
     (RejectReason::Address, message)
 }

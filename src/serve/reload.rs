@@ -100,7 +100,7 @@ impl Reloader {
         let result = result.ok_or("internal error (bug), see the log")?;
         let (active, web) = result.map_err(|error| {
             error!(%error, "configuration reload failed, keeping the active configuration");
-            error.to_string()
+            error.without_file_content()
         })?;
         if active.config.data_directory != self.state.active.borrow().config.data_directory {
             warn!("data_directory changed, restart to use the new one");

@@ -1,5 +1,6 @@
 //! The HTTP routes: a request in, a response out. Only `/probe` accesses the network.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -20,6 +21,7 @@ use super::probe_endpoint::ProbeHandler;
 use super::reload::ReloadRequest;
 use super::request::RequestContext;
 use super::response::{self, HTML, HttpResponse, JSON, set_header};
+use super::same_origin;
 use super::state::ServiceState;
 use super::task;
 use crate::render::json;
@@ -51,6 +53,14 @@ const ROUTES: [(&str, &str); 9] = [
     ("/-/reload", "POST, PUT"),
 ];
 
+/// How a request reached the listener.
+#[derive(Clone, Copy)]
+pub struct ConnectionOrigin {
+    pub client: IpAddr,
+    /// `http` or `https`.
+    pub scheme: &'static str,
+}
+
 pub struct Routes {
     pub state: Arc<ServiceState>,
     pub auth: Auth,
@@ -60,15 +70,16 @@ pub struct Routes {
 }
 
 impl Routes {
-    /// Responds to a request; `scheme` is `http` or `https`, as the listener was reached.
+    /// Responds to a request.
     pub async fn respond(
         self: &Arc<Self>,
         request: Request<Incoming>,
-        scheme: &'static str,
+        origin: ConnectionOrigin,
     ) -> Response<Full<Bytes>> {
         let web = Arc::clone(&self.state.web.borrow());
-        let mut response = match self.auth.authorize(&web, request.headers()).await {
-            Ok(()) => self.respond_authorized(request, scheme).await,
+        let authorized = self.auth.authorize(&web, origin.client, request.headers());
+        let mut response = match authorized.await {
+            Ok(()) => self.respond_authorized(request, origin.scheme).await,
             Err(AuthError::RateLimited) => {
                 response::text(StatusCode::TOO_MANY_REQUESTS, "Too many requests.\n")
             }
@@ -127,6 +138,11 @@ impl Routes {
             let mut response = response::text(StatusCode::METHOD_NOT_ALLOWED, text);
             set_header(&mut response, ALLOW, allow);
             return response;
+        }
+        if allow.contains("POST")
+            && let Err(message) = same_origin::check(request, &self.prefix)
+        {
+            return response::text(StatusCode::FORBIDDEN, format!("{message}.\n"));
         }
         match *route {
             "/" => self.render(request, Self::status).await,
@@ -198,9 +214,18 @@ impl Routes {
         response::rendered(&negotiated.media_type, text, "metrics")
     }
 
-    /// The latest report of each target.
+    /// The latest report of each target, or of each `?target=NAME` of the query.
     fn reports(&self, request: &RequestContext) -> HttpResponse {
-        let states = self.state.reports.states();
+        let names: Vec<String> = request.parameters("target").collect();
+        let targets = &request.config().targets;
+        if let Some(unknown) = names.iter().find(|name| targets.named(name).is_none()) {
+            let text = format!("{}\n", targets.unknown(unknown));
+            return response::text(StatusCode::NOT_FOUND, text);
+        }
+        let mut states = self.state.reports.states();
+        if !names.is_empty() {
+            states.retain(|(target, _)| names.contains(&target.name));
+        }
         let latest = states
             .iter()
             .map(|(_, state)| state.stats.latest.as_deref());
@@ -222,7 +247,7 @@ impl Routes {
             return response::text(StatusCode::BAD_REQUEST, text);
         };
         let Some(history) = self.state.reports.history(&target) else {
-            let text = "No target with that name is configured.\n";
+            let text = format!("{}\n", request.config().targets.unknown(&target));
             return response::text(StatusCode::NOT_FOUND, text);
         };
         let text = json::history(&target, &history, self.state.clock.now());
@@ -280,7 +305,8 @@ impl Routes {
             Ok(Err(error)) => response::text(
                 StatusCode::INTERNAL_SERVER_ERROR,
                 format!(
-                    "Configuration reload failed, keeping the active configuration.\n{error}\n"
+                    "Configuration reload failed, keeping the active configuration; the log quotes the \
+                     lines.\n{error}\n"
                 ),
             ),
             Err(_) => response::text(

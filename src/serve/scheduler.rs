@@ -9,6 +9,7 @@ use std::hash::{BuildHasher, RandomState};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{Semaphore, mpsc};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until, timeout};
@@ -205,7 +206,8 @@ async fn probe(context: &SchedulerContext, target: &Arc<Target>) -> Option<Durat
     let previous = context.state.reports.record(Arc::clone(&report));
     log_transition(&report, previous.as_deref());
     if let Some(reports) = &context.reports
-        && reports.try_send(Arc::clone(&report)).is_err()
+        // At a shutdown the recorder has stopped, and this probe is not part of its evidence.
+        && let Err(TrySendError::Full(_)) = reports.try_send(Arc::clone(&report))
     {
         error!(
             target_name = target.name,

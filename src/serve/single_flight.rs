@@ -2,7 +2,6 @@
 //! module share one probe, unless its timeout is shorter than theirs: such a caller starts its own.
 
 use std::collections::HashMap;
-use std::net::IpAddr;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -13,14 +12,13 @@ use tokio_util::task::AbortOnDropHandle;
 use super::task::log_bug;
 use crate::config::{AllowedHosts, Target};
 use crate::lock::lock;
-use crate::probe::Engine;
+use crate::probe::{Engine, ForbiddenAddress};
 use crate::report::Report;
 
 #[derive(Clone, Debug)]
 pub enum ProbeOutcome {
     Completed(Arc<Report>),
-    /// An address that the probe would have connected to is not allowed.
-    Forbidden(IpAddr),
+    Forbidden(ForbiddenAddress),
     /// A bug, which was logged. There is no report.
     Panicked,
 }
@@ -112,7 +110,7 @@ fn start_probe(
             None => ProbeOutcome::Completed(Arc::new(engine.probe(&target).await)),
             Some(allowed) => match engine.probe_allowed(&target, allowed).await {
                 Ok(report) => ProbeOutcome::Completed(Arc::new(report)),
-                Err(address) => ProbeOutcome::Forbidden(address),
+                Err(forbidden) => ProbeOutcome::Forbidden(forbidden),
             },
         }
     }));

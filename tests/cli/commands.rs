@@ -195,7 +195,7 @@ async fn invalid_arguments_exit_two_with_a_helpful_message() {
     for (arguments, part) in [
         (
             &["verify", "nothing"][..],
-            "neither a configured target (sso) nor an https URL",
+            "Unknown target \"nothing\"; configured targets: sso; to probe another server, write its https URL",
         ),
         (
             &["verify", "http://x.example/"],

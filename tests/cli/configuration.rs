@@ -54,6 +54,27 @@ const ERRORS: &[(&str, &[&str])] = &[
         ],
     ),
     (
+        "sight: x\nexpected_site: 2\ncontact:\n- {dns: x}\nprobe: {interval: 60s}\ntargts:\n  - name: a\nsite: [x]\n",
+        &[
+            "1:1: unknown key \"sight\"; known keys: site, expected_sites, contacts, data_directory, probe, service_hours, maintenance, modules, targets, controls, probe_endpoint, timetable, calendar, readiness, evidence",
+            "2:1: unknown key \"expected_site\"; known keys: site, expected_sites, contacts, data_directory, probe, service_hours, maintenance, modules, targets, controls, probe_endpoint, timetable, calendar, readiness, evidence",
+            "3:1: unknown key \"contact\"; known keys: site, expected_sites, contacts, data_directory, probe, service_hours, maintenance, modules, targets, controls, probe_endpoint, timetable, calendar, readiness, evidence",
+            "6:1: unknown key \"targts\"; known keys: site, expected_sites, contacts, data_directory, probe, service_hours, maintenance, modules, targets, controls, probe_endpoint, timetable, calendar, readiness, evidence",
+            "8:7: site: expected a single value",
+        ],
+    ),
+    (
+        "probe:\n  intervall: 60s\n  concurency: 2\n",
+        &[
+            "2:3: unknown key \"intervall\"; known keys: interval, timeout, concurrency",
+            "3:3: unknown key \"concurency\"; known keys: interval, timeout, concurrency",
+        ],
+    ),
+    (
+        "data_directory: \"\"\n",
+        &["1:17: data_directory: the name is empty; write a directory, or remove the key"],
+    ),
+    (
         "probe: {interval: 60}\n",
         &["1:19: probe.interval: invalid duration \"60\"; add a unit, for example 60s or 5m"],
     ),

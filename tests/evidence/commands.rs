@@ -99,6 +99,24 @@ async fn verifications_and_terminal_checks_are_recorded_listed_and_reported() {
     assert_eq!(second["layers"][4]["state"], "not_reached");
     assert!(second["certificate"]["not_after"].is_string());
 
+    for (arguments, message) in [
+        (
+            &["evidence", "list", "--from=2026-02-01", "--to=2026-01-01"][..],
+            "--from 2026-02-01 is later than --to 2026-01-01; exchange them",
+        ),
+        (
+            &["evidence", "report", "--of=nope"],
+            "no records of nope; the evidence has 4 records, of sso, t1, t2",
+        ),
+        (
+            &["evidence", "list", "--to=2001-01-01"],
+            "no records to 2001-01-01; the evidence has 4 records, of sso, t1, t2",
+        ),
+    ] {
+        let (code, printed, error) = setup.run(arguments).await;
+        assert_eq!((code, printed.as_str(), error.trim()), (2, "", message));
+    }
+
     let (code, list, _) = setup.run(&["evidence", "list"]).await;
     assert_eq!(code, 0);
     let lines: Vec<&str> = list

@@ -2,10 +2,11 @@
 //! those of an exporter that nobody attacks, and the exporter stays small.
 
 use std::io::{ErrorKind, Read as _, Write as _};
-use std::net::TcpStream;
+use std::net::{IpAddr, TcpStream};
 use std::time::{Duration, Instant};
 
 use harness::exporter::{ConfigFile, Exporter};
+use tokio::task::JoinSet;
 
 use crate::assertions::{assert_contains, assert_lacks, excerpt};
 
@@ -481,4 +482,43 @@ async fn clients_with_many_pipelined_requests_take_turns_with_others() {
          clients: the limit is {limit:?}"
     );
     exporters.assert_memory();
+}
+
+/// Wrong passwords from one address wait in the queue of that address, or are refused.
+#[tokio::test(flavor = "multi_thread")]
+async fn guessing_client_does_not_starve_the_first_scrape_of_another() {
+    let config = ConfigFile::new("targets: []");
+    let hash = bcrypt::hash("right", 8).unwrap();
+    let web = config.directory().join("web.yml");
+    std::fs::write(&web, format!("basic_auth_users: {{alice: \"{hash}\"}}\n")).unwrap();
+    let web = format!("--web.config.file={}", web.display());
+    let exporter = Exporter::start(&[&config.argument(), &web]).await;
+    let client = |address: [u8; 4]| {
+        reqwest::Client::builder()
+            .no_proxy()
+            .local_address(IpAddr::from(address))
+            .build()
+            .expect("a client")
+    };
+    let attacker = client([127, 0, 0, 2]);
+    let mut guesses = JoinSet::new();
+    for guess in 0..200 {
+        let request = attacker.get(exporter.url("/metrics"));
+        let request = request.basic_auth("alice", Some(format!("wrong {guess}")));
+        guesses.spawn(async move { request.send().await.expect("a response").status() });
+    }
+    let first = guesses.join_next().await.expect("a guess").unwrap();
+    assert!([401, 429].contains(&first.as_u16()), "{first}");
+    let scraper = client([127, 0, 0, 1]).get(exporter.url("/metrics"));
+    let response = scraper.basic_auth("alice", Some("right")).send().await;
+    assert_eq!(response.expect("a response").status(), 200);
+    let mut refused = 0;
+    while let Some(status) = guesses.join_next().await {
+        match status.unwrap().as_u16() {
+            401 => {}
+            429 => refused += 1,
+            other => panic!("a guess was answered with {other}"),
+        }
+    }
+    assert!(refused > 0, "every guess was hashed");
 }

@@ -6,10 +6,12 @@ use std::time::Duration;
 
 use ccass_2fa_lab::{HOST, HttpFault, Lab};
 use harness::exporter::{ConfigFile, Exporter};
+use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 
 use crate::assertions::{assert_contains, assert_lacks};
 use crate::lab_config::{probed_every_ten_seconds, probed_once, with_limits};
+use crate::silent_server::SilentServer;
 
 const TIMEOUT: Duration = Duration::from_secs(60);
 
@@ -165,6 +167,77 @@ async fn redirect_to_a_host_that_is_not_allowed_is_not_followed() {
     assert_eq!(status, 200, "{text}");
     assert_contains("/probe", &text, "\nprobe_success 0\n");
     assert_contains("/probe", &text, "reason=\"http_redirect_off_host\"");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn refusal_after_a_redirect_names_the_host_of_the_redirect() {
+    let lab = Lab::start().await.unwrap();
+    let port = lab.login_server.addr().port();
+    lab.name_server
+        .answer("next.lab.test", &[[127, 0, 0, 3].into()]);
+    let config = probed_once(&lab).replace(
+        "    page:",
+        "    http: {allowed_hosts: [next.lab.test]}\n    page:",
+    );
+    let allowed = format!("\"{HOST}:{port}\", \"127.0.0.1:{port}\", \"next.lab.test:*\"");
+    let (_config, exporter) = start_with(&allowed, &config).await;
+    let location = format!("https://next.lab.test:{port}/");
+    lab.login_server
+        .set_fault(HttpFault::Redirect(302, location));
+    let target = format!("{}?other", lab.url());
+    let (status, text) = probe(&exporter, &with_lab_page(&target), None).await;
+    assert_eq!(status, 403, "{text}");
+    assert_contains(
+        "/probe",
+        &text,
+        "next.lab.test resolves to 127.0.0.3, a special-purpose",
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn mistyped_target_name_is_answered_with_the_configured_names() {
+    let lab = Lab::start().await.unwrap();
+    let (_config, exporter) = start(&lab, "").await;
+    let (status, text) = probe(&exporter, &[("target", "ssso")], None).await;
+    assert_eq!(
+        (status, text.as_str()),
+        (
+            400,
+            "Unknown target \"ssso\"; configured targets: sso; to probe another server, write its URL, \
+             https://…\n"
+        )
+    );
+    assert_eq!(refusals(&exporter, "unknown_target").await, 1.0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn requests_for_one_slow_target_do_not_shut_out_another() {
+    let lab = Lab::start().await.unwrap();
+    let server = SilentServer::start().await;
+    let config = format!(
+        "{}\n  - {}\n",
+        probed_once(&lab).trim_end(),
+        server.target()
+    );
+    let config = ConfigFile::new(&config);
+    let exporter = Exporter::start(&[&config.argument()]).await;
+    let mut waiting = JoinSet::new();
+    for _ in 0..80 {
+        let url = exporter.url("/");
+        waiting.spawn(async move {
+            harness::exporter::probe(&url, &[("target", "held")], Some("120"))
+                .await
+                .0
+        });
+    }
+    // 16 of them wait for the probe, the others are refused at once.
+    for _ in 0..64 {
+        let status = waiting.join_next().await.expect("a request").unwrap();
+        assert_eq!(status, 503);
+    }
+    let (status, text) = probe(&exporter, &[("target", "sso")], None).await;
+    assert_eq!(status, 200);
+    assert_contains("/probe", &text, "\nprobe_success 1\n");
 }
 
 #[tokio::test(flavor = "multi_thread")]

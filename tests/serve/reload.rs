@@ -117,10 +117,13 @@ async fn invalid_configuration_is_reported_and_the_old_one_stays_active() {
     let (status, text) = post(&exporter, "/-/reload").await;
     assert_eq!(status, 500);
     let message =
-        "targets[0].module: unknown module \"nowhere\"; configured modules: lab_page, login_page";
+        "targets[0].module: unknown module \"…\"; configured modules: lab_page, login_page";
     assert_contains("the response", &text, message);
     assert_contains("the response", &text, "ccass.yml:");
-    exporter.line_with("configuration reload failed").await;
+    // Who may send the request may not read the file: its text is in the log only.
+    assert_lacks("the response", &text, "nowhere");
+    let line = exporter.line_with("configuration reload failed").await;
+    assert_contains("the log", &line, "nowhere");
     let metrics = exporter.metrics().await;
     metrics.expect("config_last_reload_successful", 0.0);
     assert_eq!(metrics.value(reloaded_at), before.value(reloaded_at));
@@ -181,6 +184,59 @@ async fn probe_in_progress_during_a_reload_is_counted() {
     exporter.line_with("message=\"probe failed\"").await;
     let metrics = exporter.metrics().await;
     metrics.expect("probe_attempts_total{target=\"held\"}", 1.0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn reload_is_refused_to_pages_of_other_sites() {
+    let config = ConfigFile::new("targets: []");
+    let external = "--web.external-url=https://monitoring.example/";
+    let exporter = Exporter::start(&[&config.argument(), external]).await;
+    let address = exporter.url("");
+    let own = address.trim_end_matches('/');
+    let port = own.rsplit(':').next().expect("a port");
+    let rebound = format!("rebound.attacker.example:{port}");
+    let rebound_origin = format!("http://{rebound}");
+    let cases: [(&[(&str, &str)], u16); 11] = [
+        (&[], 200),
+        (&[("origin", own)], 200),
+        (
+            &[
+                ("origin", "https://monitoring.example"),
+                ("host", "ccass.internal.example"),
+            ],
+            200,
+        ),
+        (&[("host", "monitoring.example")], 200),
+        (&[("host", "ccass-2fa-exporter:10762")], 200),
+        (&[("sec-fetch-site", "same-origin")], 200),
+        (&[("sec-fetch-site", "cross-site")], 403),
+        (&[("origin", "https://attacker.example")], 403),
+        (&[("origin", "null")], 403),
+        (&[("host", &rebound)], 403),
+        // After DNS rebinding the page and the request have the same origin.
+        (
+            &[
+                ("host", &rebound),
+                ("origin", &rebound_origin),
+                ("sec-fetch-site", "same-origin"),
+            ],
+            403,
+        ),
+    ];
+    let client = reqwest::Client::builder()
+        .no_proxy()
+        .build()
+        .expect("a client");
+    for (headers, expected) in cases {
+        let mut request = client.post(exporter.url("/-/reload"));
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        let response = request.send().await.expect("a response");
+        let status = response.status().as_u16();
+        let text = response.text().await.expect("a body");
+        assert_eq!(status, expected, "{headers:?}: {text}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

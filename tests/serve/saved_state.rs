@@ -240,6 +240,10 @@ async fn history_is_selected_by_target_name() {
     let (status, text) = exporter.get("/api/v1/history?target=unknown").await;
     assert_eq!(
         (status, text.as_str()),
-        (404, "No target with that name is configured.\n")
+        (404, "Unknown target \"unknown\"; configured targets: sso\n")
     );
+    for (path, expected) in [("", 200), ("?target=sso", 200), ("?target=nope", 404)] {
+        let (status, text) = exporter.get(&format!("/api/v1/reports{path}")).await;
+        assert_eq!(status, expected, "{path}: {text}");
+    }
 }

@@ -40,10 +40,14 @@ impl SilentServer {
     /// A configuration whose only target, `held`, is this server; it is probed once.
     pub fn config(&self) -> String {
         format!(
-            "probe: {{interval: 1h, timeout: 60s}}\n\
-             targets: [{{name: held, url: \"https://127.0.0.1:{}/\"}}]\n",
-            self.port
+            "probe: {{interval: 1h, timeout: 60s}}\ntargets: [{}]\n",
+            self.target()
         )
+    }
+
+    /// The target `held`, in a line.
+    pub fn target(&self) -> String {
+        format!("{{name: held, url: \"https://127.0.0.1:{}/\"}}", self.port)
     }
 
     pub async fn wait_for_connection(&mut self) {

@@ -5,12 +5,14 @@
 
 use std::sync::Arc;
 
+use jiff::Timestamp;
 use rustls::crypto::{CryptoProvider, SupportedKxGroup, aws_lc_rs};
 use rustls::sign::{CertifiedKey, SingleCertAndKey};
 use rustls::{
     Error as TlsError, NamedGroup, ServerConfig, SupportedCipherSuite, SupportedProtocolVersion,
 };
 use serde_saphyr::Spanned;
+use x509_parser::parse_x509_certificate;
 
 use super::client_auth::{self, ClientCertificate};
 use super::pem::{PemSource, reason};
@@ -49,6 +51,8 @@ static VERSIONS: [&SupportedProtocolVersion; 2] =
 pub struct ListenerTls {
     pub server: Arc<ServerConfig>,
     pub client_certificate: ClientCertificate,
+    /// Expiry time of the listener's certificate.
+    pub not_after: Timestamp,
 }
 
 impl ListenerTls {
@@ -96,14 +100,17 @@ impl ListenerTls {
         } else {
             ClientCertificate::Optional
         };
+        let identity = identity?;
+        let not_after = not_after(&identity)?;
         let mut config = builder
             .with_client_cert_verifier(verifier)
-            .with_cert_resolver(Arc::new(SingleCertAndKey::from(identity?)));
+            .with_cert_resolver(Arc::new(SingleCertAndKey::from(identity)));
         config.alpn_protocols = protocols.iter().map(|name| name.to_vec()).collect();
         config.ignore_client_order = tls.prefer_server_cipher_suites.unwrap_or(true);
         Some(Self {
             server: Arc::new(config),
             client_certificate,
+            not_after,
         })
     }
 }
@@ -238,6 +245,12 @@ fn identity(
         Err(error) => key.error(key.invalid("key", &error), section),
     }
     None
+}
+
+/// The expiry time of a certificate that rustls has parsed already.
+fn not_after(identity: &CertifiedKey) -> Option<Timestamp> {
+    let (_, leaf) = parse_x509_certificate(identity.cert.first()?).ok()?;
+    Timestamp::from_second(leaf.validity().not_after.timestamp()).ok()
 }
 
 /// Go's name of a suite; rustls adds the version to those of TLS 1.3.

@@ -6,6 +6,7 @@ mod csv;
 mod html;
 mod json;
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use jiff::Timestamp;
@@ -39,7 +40,7 @@ pub struct Selected<'a> {
 
 impl Selected<'_> {
     /// `all records`, or the selection.
-    fn selection(&self) -> String {
+    pub fn selection(&self) -> String {
         let parts = [
             self.from.map(|day| format!("from {day}")),
             self.to.map(|day| format!("to {day}")),
@@ -51,6 +52,13 @@ impl Selected<'_> {
         } else {
             format!("records {}", parts.join(" "))
         }
+    }
+
+    /// The targets and terminals of all records, each once.
+    pub fn subjects(&self) -> Vec<&str> {
+        let subjects = self.audit.records.iter();
+        let subjects = subjects.filter_map(|record| record.content.subject());
+        subjects.collect::<BTreeSet<_>>().into_iter().collect()
     }
 
     /// The intact records; altered ones prove nothing.

@@ -4,14 +4,22 @@
 //! [`Diagnostics::parse_yaml`] and therefore reports errors in the same form. The YAML library's own
 //! messages address programmers and are replaced here. Lines that hold a secret are never printed.
 
+mod yaml;
+
 use std::collections::BTreeSet;
 use std::fmt;
 use std::path::{Path, PathBuf};
+use std::sync::LazyLock;
 
+use regex::Regex;
 use serde::de::DeserializeOwned;
-use serde_saphyr::{Error as YamlError, Location, Options, Spanned, UserMessageFormatter};
+use serde_saphyr::{Location, Options, Spanned};
 
 use crate::redact::redact_emails;
+
+#[expect(clippy::expect_used, reason = "a test builds it")]
+static QUOTATION: LazyLock<Regex> =
+    LazyLock::new(|| Regex::new(r#""(?:[^"\\]|\\.)*""#).expect("a valid expression"));
 
 /// A string with its position in the file.
 pub type Text = Spanned<String>;
@@ -47,20 +55,6 @@ impl Diagnostic {
     fn position(&self) -> (u64, u64) {
         (self.location.line(), self.location.column())
     }
-
-    fn of_yaml(error: &YamlError, text: &str) -> Self {
-        let error = error.without_snippet();
-        let location = error.location().unwrap_or(Location::UNKNOWN);
-        Self {
-            location,
-            key: if is_about_a_value(error) {
-                key_before(location, text).to_owned()
-            } else {
-                String::new()
-            },
-            message: yaml_message(error),
-        }
-    }
 }
 
 /// The errors of one file, with the file's text to print the lines from.
@@ -85,11 +79,11 @@ impl Diagnostics {
         }
     }
 
-    /// Parses the file's text. A syntax error or a value of the wrong type is reported, and ends the
-    /// parsing.
+    /// Parses the file's text, or reports its structural errors: wrong syntax, unknown keys, values of
+    /// the wrong type.
     pub fn parse_yaml<T: DeserializeOwned>(&mut self, options: Options) -> Option<T> {
-        serde_saphyr::from_str_with_options(&self.text, options)
-            .map_err(|error| self.push(Diagnostic::of_yaml(&error, &self.text)))
+        yaml::parse(&self.text, &options)
+            .map_err(|errors| self.list.extend(errors))
             .ok()
     }
 
@@ -138,7 +132,20 @@ impl Diagnostics {
         }
     }
 
-    fn write(&self, diagnostic: &Diagnostic, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    /// Each error with file, line, column and key, but without text of the file: quotations in messages
+    /// are replaced. For clients that may not read the file.
+    pub fn without_file_content(&self) -> String {
+        let mut lines = Vec::new();
+        for diagnostic in self.list() {
+            let message = QUOTATION.replace_all(&diagnostic.message, "\"…\"");
+            lines.push(self.head(diagnostic) + &message);
+        }
+        lines.extend(self.included.iter().map(Self::without_file_content));
+        redact_emails(&lines.join("\n")).into_owned()
+    }
+
+    /// `file:line:column: key: `
+    fn head(&self, diagnostic: &Diagnostic) -> String {
         let (line, column) = diagnostic.position();
         let mut head = self.file.display().to_string();
         if line > 0 {
@@ -147,7 +154,13 @@ impl Diagnostics {
         if !diagnostic.key.is_empty() {
             head += &format!(": {}", diagnostic.key);
         }
-        f.write_str(&redact_emails(&format!("{head}: {}", diagnostic.message)))?;
+        head + ": "
+    }
+
+    fn write(&self, diagnostic: &Diagnostic, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (line, column) = diagnostic.position();
+        let head = self.head(diagnostic);
+        f.write_str(&redact_emails(&format!("{head}{}", diagnostic.message)))?;
         let is_secret = self.secret_lines.contains(&line);
         if let Some(text) = nth_line(&self.text, line).filter(|_| !is_secret) {
             let margin = " ".repeat(line.to_string().len());
@@ -186,84 +199,6 @@ pub fn unknown_value<'a>(value: &str, known: impl IntoIterator<Item = &'a str>) 
         [first, second] => format!("unknown value {value:?}; use {first} or {second}"),
         all => format!("unknown value {value:?}; use one of {}", all.join(", ")),
     }
-}
-
-fn yaml_message(error: &YamlError) -> String {
-    match error {
-        YamlError::SerdeUnknownField {
-            field, expected, ..
-        } => format!("unknown key {field:?}; known keys: {}", expected.join(", ")),
-        YamlError::SerdeMissingField { field, .. } => format!("missing key {field:?}; add it"),
-        YamlError::SerdeUnknownVariant {
-            variant, expected, ..
-        } => unknown_value(variant, expected.iter().copied()),
-        YamlError::DuplicateMappingKey { key, .. } => {
-            let key = key.as_deref().unwrap_or_default();
-            format!("duplicate key {key:?}; remove one of the two")
-        }
-        YamlError::Unexpected { expected, .. } if expected.starts_with("mapping") => {
-            "expected keys with values, such as {key: value}".to_owned()
-        }
-        YamlError::Unexpected { expected, .. } if expected.starts_with("sequence") => {
-            "expected a list, such as [one, two]".to_owned()
-        }
-        YamlError::Unexpected { expected, .. } if expected.contains("scalar") => {
-            "expected a single value".to_owned()
-        }
-        YamlError::Unexpected { expected, .. } => format!("expected {expected}"),
-        YamlError::InvalidBooleanStrict { .. } => "expected true or false".to_owned(),
-        YamlError::InvalidScalar { ty, .. } => match *ty {
-            "boolean" => "expected true or false".to_owned(),
-            ty if ty.starts_with('u') => "expected a whole number from 0".to_owned(),
-            ty => format!("expected a value of type {ty}"),
-        },
-        YamlError::SerdeInvalidType { expected, .. }
-        | YamlError::SerdeInvalidValue { expected, .. } => format!("expected {expected}"),
-        YamlError::NullIntoString { .. } => {
-            "missing value; add it, or remove the key if it is optional".to_owned()
-        }
-        YamlError::Eof { .. } => "the file is empty or incomplete".to_owned(),
-        YamlError::MultipleDocuments { .. } => "a second YAML document begins; keep one".to_owned(),
-        other => {
-            let message = other.render_with_formatter(&UserMessageFormatter);
-            let message = message.split(" at line ").next().unwrap_or_default();
-            if message.contains("escape") || message.contains("hexadecimal") {
-                "invalid escape sequence; a backslash begins one in double quotes, use single quotes"
-                    .to_owned()
-            } else {
-                format!("invalid YAML: {message}")
-            }
-        }
-    }
-}
-
-fn is_about_a_value(error: &YamlError) -> bool {
-    matches!(
-        error,
-        YamlError::Unexpected { .. }
-            | YamlError::InvalidBooleanStrict { .. }
-            | YamlError::InvalidScalar { .. }
-            | YamlError::NullIntoString { .. }
-            | YamlError::SerdeInvalidType { .. }
-            | YamlError::SerdeInvalidValue { .. }
-            | YamlError::SerdeUnknownVariant { .. }
-    )
-}
-
-/// The key in front of a value: `concurrency` in `probe: {concurrency: many}`.
-fn key_before(location: Location, text: &str) -> &str {
-    let line = nth_line(text, location.line()).unwrap_or_default();
-    let column = index(location.column()).unwrap_or_default();
-    let end = line
-        .char_indices()
-        .nth(column)
-        .map_or(line.len(), |at| at.0);
-    let before = line.get(..end).unwrap_or_default().trim_end();
-    before
-        .strip_suffix(':')
-        .and_then(|key| key.rsplit(['{', ',', ' ']).next())
-        .unwrap_or_default()
-        .trim_matches(['"', '\''])
 }
 
 fn nth_line(text: &str, number: u64) -> Option<&str> {

@@ -1,0 +1,185 @@
+//! Parses YAML and reports its structural errors in the words of the user.
+//!
+//! serde stops at the first error. The entry that caused it is then blanked and the text parsed again,
+//! so that several mistakes are reported at once.
+
+use serde::de::DeserializeOwned;
+use serde_saphyr::{Error as YamlError, Location, Options, UserMessageFormatter};
+
+use super::{Diagnostic, index, nth_line, unknown_value};
+
+/// Structural errors reported at once.
+const MAX_ERRORS: usize = 20;
+
+/// # Errors
+/// At least one error, in the order of the text as far as it could be recovered.
+pub(super) fn parse<T: DeserializeOwned>(
+    text: &str,
+    options: &Options,
+) -> Result<T, Vec<Diagnostic>> {
+    let mut errors: Vec<Diagnostic> = Vec::new();
+    let mut rest = text.to_owned();
+    loop {
+        let error = match serde_saphyr::from_str_with_options(&rest, options.clone()) {
+            Ok(value) if errors.is_empty() => return Ok(value),
+            Ok(_) => return Err(errors),
+            Err(error) => error,
+        };
+        let error = error.without_snippet();
+        let diagnostic = diagnostic(error, text);
+        if !errors.is_empty() && follows_from_blanking(error, &rest, diagnostic.location) {
+            return Err(errors);
+        }
+        let blanked = is_recoverable(error)
+            .then(|| without_entry(&rest, diagnostic.location))
+            .flatten();
+        errors.push(diagnostic);
+        match blanked {
+            Some(blanked) if errors.len() < MAX_ERRORS => rest = blanked,
+            _ => return Err(errors),
+        }
+    }
+}
+
+/// Errors after which the rest of the text still has its meaning.
+fn is_recoverable(error: &YamlError) -> bool {
+    is_about_a_value(error)
+        || matches!(
+            error,
+            YamlError::SerdeUnknownField { .. } | YamlError::DuplicateMappingKey { .. }
+        )
+}
+
+/// Whether the error is about a key or value that is absent because an entry was blanked.
+fn follows_from_blanking(error: &YamlError, text: &str, location: Location) -> bool {
+    let line = nth_line(text, location.line())
+        .unwrap_or_default()
+        .trim_end();
+    let is_blank = line.is_empty() || line.ends_with([':', '-']);
+    matches!(error, YamlError::SerdeMissingField { .. }) || (is_blank && is_about_a_value(error))
+}
+
+/// The text without the entry of a block mapping that begins on the line of `location`, with every
+/// other line in its place. `None` if no entry begins there, as inside `{}`.
+fn without_entry(text: &str, location: Location) -> Option<String> {
+    let line = nth_line(text, location.line())?;
+    let column = line.find(|c| c != ' ' && c != '-')?;
+    let at = index(location.column())?;
+    let entry = line.get(column..)?;
+    let end = line
+        .char_indices()
+        .nth(at)
+        .map_or(line.len(), |(byte, _)| byte);
+    let before = line.get(column..end).unwrap_or_default();
+    if entry.starts_with(['{', '[', '#', '&', '*', '?']) || before.contains(['{', '[']) {
+        return None;
+    }
+    let mut kept = String::with_capacity(text.len());
+    let mut inside = false;
+    for (number, one) in (1_u64..).zip(text.lines()) {
+        let indent = one.find(|c| c != ' ');
+        // A list may be indented as its key is.
+        let is_item = || one.trim_start().starts_with("- ") && indent == Some(column);
+        let is_below = indent.is_none_or(|indent| indent > column) || is_item();
+        if number == location.line() {
+            kept.push_str(one.get(..column)?);
+            inside = true;
+        } else if !inside || !is_below {
+            inside = false;
+            kept.push_str(one);
+        }
+        kept.push('\n');
+    }
+    Some(kept)
+}
+
+fn diagnostic(error: &YamlError, text: &str) -> Diagnostic {
+    let location = error.location().unwrap_or(Location::UNKNOWN);
+    Diagnostic {
+        location,
+        key: if is_about_a_value(error) {
+            key_before(location, text).to_owned()
+        } else {
+            String::new()
+        },
+        message: yaml_message(error),
+    }
+}
+
+fn yaml_message(error: &YamlError) -> String {
+    match error {
+        YamlError::SerdeUnknownField {
+            field, expected, ..
+        } => format!("unknown key {field:?}; known keys: {}", expected.join(", ")),
+        YamlError::SerdeMissingField { field, .. } => format!("missing key {field:?}; add it"),
+        YamlError::SerdeUnknownVariant {
+            variant, expected, ..
+        } => unknown_value(variant, expected.iter().copied()),
+        YamlError::DuplicateMappingKey { key, .. } => {
+            let key = key.as_deref().unwrap_or_default();
+            format!("duplicate key {key:?}; remove one of the two")
+        }
+        YamlError::Unexpected { expected, .. } if expected.starts_with("mapping") => {
+            "expected keys with values, such as {key: value}".to_owned()
+        }
+        YamlError::Unexpected { expected, .. } if expected.starts_with("sequence") => {
+            "expected a list, such as [one, two]".to_owned()
+        }
+        YamlError::Unexpected { expected, .. } if expected.contains("scalar") => {
+            "expected a single value".to_owned()
+        }
+        YamlError::Unexpected { expected, .. } => format!("expected {expected}"),
+        YamlError::InvalidBooleanStrict { .. } => "expected true or false".to_owned(),
+        YamlError::InvalidScalar { ty, .. } => match *ty {
+            "boolean" => "expected true or false".to_owned(),
+            ty if ty.starts_with('u') => "expected a whole number from 0".to_owned(),
+            ty => format!("expected a value of type {ty}"),
+        },
+        YamlError::SerdeInvalidType { expected, .. }
+        | YamlError::SerdeInvalidValue { expected, .. } => format!("expected {expected}"),
+        YamlError::NullIntoString { .. } => {
+            "missing value; add it, or remove the key if it is optional".to_owned()
+        }
+        YamlError::Eof { .. } => "the file is empty or incomplete".to_owned(),
+        YamlError::MultipleDocuments { .. } => "a second YAML document begins; keep one".to_owned(),
+        other => {
+            let message = other.render_with_formatter(&UserMessageFormatter);
+            let message = message.split(" at line ").next().unwrap_or_default();
+            if message.contains("escape") || message.contains("hexadecimal") {
+                "invalid escape sequence; a backslash begins one in double quotes, use single quotes"
+                    .to_owned()
+            } else {
+                format!("invalid YAML: {message}")
+            }
+        }
+    }
+}
+
+fn is_about_a_value(error: &YamlError) -> bool {
+    matches!(
+        error,
+        YamlError::Unexpected { .. }
+            | YamlError::InvalidBooleanStrict { .. }
+            | YamlError::InvalidScalar { .. }
+            | YamlError::NullIntoString { .. }
+            | YamlError::SerdeInvalidType { .. }
+            | YamlError::SerdeInvalidValue { .. }
+            | YamlError::SerdeUnknownVariant { .. }
+    )
+}
+
+/// The key in front of a value: `concurrency` in `probe: {concurrency: many}`.
+fn key_before(location: Location, text: &str) -> &str {
+    let line = nth_line(text, location.line()).unwrap_or_default();
+    let column = index(location.column()).unwrap_or_default();
+    let end = line
+        .char_indices()
+        .nth(column)
+        .map_or(line.len(), |at| at.0);
+    let before = line.get(..end).unwrap_or_default().trim_end();
+    before
+        .strip_suffix(':')
+        .and_then(|key| key.rsplit(['{', ',', ' ']).next())
+        .unwrap_or_default()
+        .trim_matches(['"', '\''])
+}
