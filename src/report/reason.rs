@@ -78,6 +78,7 @@ pub enum Reason {
     TlsReset,
     TlsClosed,
     TlsNotTls,
+    TlsTooLarge,
     TlsVersion,
     TlsAlert,
     TlsExpired,
@@ -136,6 +137,7 @@ impl Reason {
             | Self::TlsReset
             | Self::TlsClosed
             | Self::TlsNotTls
+            | Self::TlsTooLarge
             | Self::TlsVersion
             | Self::TlsAlert
             | Self::TlsExpired

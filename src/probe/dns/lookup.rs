@@ -1,6 +1,8 @@
 //! One query to one name server, without retry: one packet over UDP, again over TCP if the answer
 //! is truncated; one connection over TCP, TLS or HTTPS.
 
+use std::sync::atomic::{AtomicU64, Ordering};
+
 use hickory_proto::op::{Edns, Message, Query, ResponseCode};
 use hickory_proto::rr::{RData, RecordType};
 
@@ -38,9 +40,16 @@ async fn exchange(request: &LookupRequest, lookup: &mut Lookup) -> Result<Messag
     let timed_out = |_| LookupError::of(Reason::DnsTimedOut);
     let message = message(request);
     if request.resolver.transport == Transport::Udp {
-        let exchange = udp::exchange(request.resolver.address, &message);
+        let ignored = AtomicU64::new(0);
+        let exchange = udp::exchange(request.resolver.address, &message, &ignored);
         let response = tokio::time::timeout(request.limit, exchange).await;
-        let response = response.map_err(timed_out)??;
+        let response = response.map_err(|elapsed| match ignored.load(Ordering::Relaxed) {
+            0 => timed_out(elapsed),
+            1 => LookupError::malformed("a datagram that does not answer the query"),
+            count => {
+                LookupError::malformed(format!("{count} datagrams that do not answer the query"))
+            }
+        })??;
         if !response.truncation {
             return Ok(response);
         }

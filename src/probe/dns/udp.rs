@@ -6,6 +6,7 @@
 
 use std::io;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use hickory_proto::op::{Message, MessageType};
 use tokio::io::Interest;
@@ -16,8 +17,13 @@ use super::request::LookupError;
 /// Larger than the advertised EDNS payload size; a longer datagram is truncated by the socket and rejected.
 const MAX_PACKET: usize = 4096;
 
-/// Sends `query` and waits for its answer, without a time limit.
-pub(super) async fn exchange(server: SocketAddr, query: &Message) -> Result<Message, LookupError> {
+/// Sends `query` and waits for its answer, without a time limit. Counts datagrams of the server that
+/// do not answer it in `ignored`.
+pub(super) async fn exchange(
+    server: SocketAddr,
+    query: &Message,
+    ignored: &AtomicU64,
+) -> Result<Message, LookupError> {
     let any: SocketAddr = match server {
         SocketAddr::V4(_) => (Ipv4Addr::UNSPECIFIED, 0).into(),
         SocketAddr::V6(_) => (Ipv6Addr::UNSPECIFIED, 0).into(),
@@ -34,6 +40,7 @@ pub(super) async fn exchange(server: SocketAddr, query: &Message) -> Result<Mess
         let answer = buffer.get(..length).unwrap_or_default();
         // The system has checked the address and the port (RFC 5452, 9.1).
         if answer.get(..2) != Some(&query.metadata.id.to_be_bytes()[..]) {
+            ignored.fetch_add(1, Ordering::Relaxed);
             continue;
         }
         let answer = Message::from_vec(answer)?;
@@ -41,6 +48,7 @@ pub(super) async fn exchange(server: SocketAddr, query: &Message) -> Result<Mess
         {
             return Ok(answer);
         }
+        ignored.fetch_add(1, Ordering::Relaxed);
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::io;
 
-use rustls::{AlertDescription, Error as TlsError};
+use rustls::{AlertDescription, Error as TlsError, InvalidMessage};
 
 use crate::probe::bounded;
 use crate::report::Reason;
@@ -45,6 +45,11 @@ fn tls_reason(error: &TlsError) -> Reason {
         TlsError::InvalidCertificate(_)
         | TlsError::DecryptError
         | TlsError::NoCertificatesPresented => Reason::TlsBadSignature,
+        TlsError::InvalidMessage(
+            InvalidMessage::CertificatePayloadTooLarge
+            | InvalidMessage::HandshakePayloadTooLarge
+            | InvalidMessage::MessageTooLarge,
+        ) => Reason::TlsTooLarge,
         _ => Reason::TlsNotTls,
     }
 }

@@ -139,6 +139,10 @@ fn direct_action(reason: Reason, values: &Values) -> String {
         Reason::TlsNotTls => {
             format!("Ask the firewall team what answers connections to {endpoint}.")
         }
+        Reason::TlsTooLarge => format!(
+            "Ask the security team whether a device inspects TLS between {source} and \
+             {destination}. If none does, call the CCASS Hotline."
+        ),
         Reason::TlsVersion | Reason::TlsAlert => format!(
             "Ask the security team whether a device inspects TLS between {source} and \
              {destination}. If none does, call the CCASS Hotline."

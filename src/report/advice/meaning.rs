@@ -134,6 +134,10 @@ pub(super) fn meaning(reason: Reason, values: &Values) -> String {
             "{server} did not answer with TLS{detail}. Usually a captive portal or a proxy \
              answers, or the port is wrong."
         ),
+        Reason::TlsTooLarge => format!(
+            "{server} sent a certificate chain or another handshake message that is larger than \
+             64 KiB{detail}. Browsers read chains of up to 100 KiB."
+        ),
         Reason::TlsVersion => format!(
             "{server} supports only a TLS version or parameters that are no longer \
              accepted{detail}. Usually a middlebox with an old TLS stack answers in the server's \

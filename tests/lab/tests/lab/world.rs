@@ -18,7 +18,7 @@ const REASONS: &str = "dns_nxdomain dns_no_data dns_servfail dns_refused dns_tim
     dns_unreachable dns_malformed dns_sinkhole dns_tls \
     tcp_refused tcp_reset tcp_local tcp_unexpectedly_open \
     proxy_auth_required proxy_denied proxy_failed proxy_tls \
-    tls_timed_out tls_reset tls_closed tls_not_tls tls_version tls_alert tls_expired \
+    tls_timed_out tls_reset tls_closed tls_not_tls tls_too_large tls_version tls_alert tls_expired \
     tls_not_yet_valid tls_unknown_issuer tls_incomplete_chain tls_name_mismatch \
     tls_bad_signature tls_pin_mismatch tls_intercepted tls_large_hello_dropped \
     http_timed_out http_reset http_closed http_malformed http_status http_redirect_off_host \
