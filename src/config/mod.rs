@@ -39,9 +39,9 @@ pub use contacts::Contacts;
 pub use file_snapshot::FileSnapshot;
 pub use limits::ProbeLimits;
 pub use module::{
-    AsWritten, CaFile, Credentials, HttpPolicy, MinVersion, PageChecks, PolicyAction, ProbeModule,
-    Proxy, ProxyPolicy, ProxyScheme, Redirects, Resolver, Route, SystemResolvers, TlsPolicy,
-    Transport,
+    AsWritten, CaFile, Credentials, FetchIntermediates, HttpPolicy, MinVersion, PageChecks,
+    PolicyAction, ProbeModule, Proxy, ProxyPolicy, ProxyScheme, Redirects, Resolver, Route,
+    SystemResolvers, TlsPolicy, Transport,
 };
 use raw::{RawConfig, RawReadiness};
 use section::Section;

@@ -21,7 +21,7 @@ pub use self::http::{HttpPolicy, Redirects};
 pub use self::page::PageChecks;
 pub use self::proxy::{Credentials, Proxy, ProxyPolicy, ProxyScheme};
 pub use self::resolver::{Resolver, Transport};
-pub use self::tls::{CaFile, MinVersion, PolicyAction, TlsPolicy};
+pub use self::tls::{CaFile, FetchIntermediates, MinVersion, PolicyAction, TlsPolicy};
 use super::raw::RawModule;
 use super::section::Section;
 use super::value::{network, timeout};

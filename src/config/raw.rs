@@ -106,6 +106,8 @@ pub struct RawTls {
     pub pins: OrDefault<Vec<Text>>,
     pub on_pin_mismatch: Option<Text>,
     pub min_version: Option<Text>,
+    pub fetch_intermediates: Option<Text>,
+    pub aia_hosts: OrDefault<Vec<Text>>,
 }
 
 #[derive(Debug, Default, Deserialize, Serialize)]

@@ -14,10 +14,10 @@ use tokio_rustls::client::TlsStream;
 use tokio_util::either::Either;
 
 use super::http::Protocol;
+use super::issuer_fetch::IssuerFetch;
 use super::proxy::{self, Tunnel};
 use super::tcp;
-use super::tls::TransportStream;
-use super::tls::{Peer, TlsClient};
+use super::tls::{Peer, TlsClient, TransportStream};
 use crate::clock::{Stopwatch, TimeLimit};
 use crate::report::{
     AddressAttempt, AnsweredBy, Handshake, Hop, Interception, Layer, LayerResult, ProxyAttempt,
@@ -36,6 +36,8 @@ pub(super) struct ConnectParams {
     pub via: Option<Tunnel>,
     /// `None` for plain http, and if only the connection is of interest.
     pub session: Option<(Arc<TlsClient>, ServerName<'static>)>,
+    /// Fetches what a server does not send.
+    pub issuers: Arc<IssuerFetch>,
     pub limit: TimeLimit,
 }
 
@@ -234,7 +236,12 @@ async fn attempt(address: IpAddr, params: ConnectParams) -> ConnectAttempt {
                 name: host.clone(),
                 protocols: &[b"h2", b"http/1.1"],
             };
-            let handshake = client.handshake(transport, &peer, params.limit, &reconnect);
+            let fetch = |url: String| {
+                let issuers = &params.issuers;
+                async move { issuers.get(&url).await }.boxed()
+            };
+            let handshake =
+                client.handshake(transport, &peer, params.limit, &reconnect, Some(&fetch));
             let (handshake, stream) = handshake.await;
             (Some(handshake), stream.map(Stream::Tls))
         }

@@ -76,13 +76,20 @@ impl List {
             let pin = leaf.map_or("none", |leaf| &leaf.pin);
             self.add(Finding::PinMismatch, &format!("the leaf's key is {pin}"));
         }
-        let mut issuer_names = handshake.chain.iter().flat_map(|one| &one.issuer_names);
+        let fetched = handshake.fetched.iter().map(|one| &one.certificate);
+        let all = handshake.chain.iter().chain(fetched);
+        let mut issuer_names = all.flat_map(|one| &one.issuer_names);
         if !policy.expected_issuers.is_empty()
             && leaf.is_some()
             && handshake.interception != Interception::Accepted
             && !issuer_names.any(|name| policy.expected_issuers.contains(name))
         {
             self.add(Finding::UnexpectedIssuer, &issued_by);
+        }
+        for one in &handshake.fetched {
+            let (subject, url) = (&one.certificate.subject, &one.url);
+            let detail = format!("the server did not send {subject}; fetched from {url}");
+            self.add(Finding::IncompleteChain, &detail);
         }
         for certificate in &handshake.chain {
             if let Some(weakness) = &certificate.weakness {

@@ -25,6 +25,7 @@ use super::page;
 use crate::clock::{Clock, Stopwatch, TimeLimit};
 use crate::config::{HttpPolicy, Redirects};
 use crate::report::{AnsweredBy, HttpFacts, LayerResult, Reason};
+pub(super) use body::read as read_body;
 pub(super) use error::HttpError;
 
 const MAX_HEADER_BYTES: usize = 64 * 1024;

@@ -7,6 +7,7 @@ use rustls::pki_types::ServerName;
 use url::{Host, Url};
 
 use super::connect::{ConnectAttempts, ConnectParams, Connection, Stream};
+use super::issuer_fetch::IssuerFetch;
 use super::probe_run::{ForbiddenAddress, HopOutcome, HopProgress, ProbeRun};
 use super::proxy::Tunnel;
 use super::tls::TlsClient;
@@ -136,6 +137,13 @@ impl ProbeRun<'_> {
             source: self.target.module.source_address,
             via,
             session,
+            issuers: Arc::new(IssuerFetch {
+                module: Arc::clone(&self.target.module),
+                targets: Arc::clone(&self.clients.targets),
+                resolvers: Arc::clone(&self.clients.resolvers),
+                cache: Arc::clone(&self.clients.issuers),
+                limit: self.limit,
+            }),
             limit: self.limit,
         };
         let attempts = ConnectAttempts::start(addresses, &params);

@@ -10,6 +10,7 @@ mod connect;
 mod dns;
 mod findings;
 mod http;
+mod issuer_fetch;
 mod layers;
 pub mod page;
 mod probe_run;
@@ -28,10 +29,11 @@ use crate::config::{AllowedHosts, ProbeModule, Target};
 use crate::report::{PageVerdict, Report, Verdict};
 use certificate::MAX_CHAIN;
 pub use dns::resolver_count;
+use issuer_fetch::IssuerCache;
 pub use probe_run::ForbiddenAddress;
 use probe_run::ProbeRun;
 use tls::TlsClient;
-pub use trust::{Roots, TrustAnchors, TrustResult};
+pub use trust::{FetchedIssuer, Roots, TrustAnchors, TrustResult};
 
 /// Strings from outside are cut to this many characters.
 const MAX_TEXT: usize = 256;
@@ -50,6 +52,8 @@ pub struct Engine {
 struct TlsClients {
     targets: Arc<TlsClient>,
     resolvers: Arc<TlsClient>,
+    /// Fetched intermediates.
+    issuers: Arc<IssuerCache>,
 }
 
 impl TlsClients {
@@ -58,6 +62,7 @@ impl TlsClients {
         Self {
             resolvers: Arc::new(targets.for_resolvers()),
             targets: Arc::new(targets),
+            issuers: Arc::default(),
         }
     }
 }

@@ -108,6 +108,22 @@ pub(super) async fn establish(
     (attempt, transport)
 }
 
+/// A stream on which a plain http request for any host can be sent: to the proxy, or by SOCKS5 to the
+/// target itself.
+pub(super) async fn for_plain_http(
+    stream: TcpStream,
+    via: &Tunnel,
+) -> Result<TransportStream, String> {
+    let opened = match via.proxy.scheme {
+        ProxyScheme::Http => Ok(Either::Left(stream)),
+        ProxyScheme::Https => session(stream, via)
+            .await
+            .map(|stream| Either::Right(Box::new(stream))),
+        ProxyScheme::Socks5 => socks(stream, via).await.map(Either::Left),
+    };
+    opened.map_err(|error| error.detail)
+}
+
 async fn open(stream: TcpStream, via: &Tunnel) -> Result<TransportStream, ProxyError> {
     match via.proxy.scheme {
         ProxyScheme::Http => connect(stream, via).await.map(Either::Left),
@@ -178,13 +194,21 @@ fn request(via: &Tunnel) -> Result<Request<Empty<Bytes>>, hyper::http::Error> {
         .uri(&authority)
         .header(header::HOST, &authority)
         .header(header::USER_AGENT, &via.user_agent);
-    if let Some(credentials) = &via.proxy.credentials {
-        let text = format!("{}:{}", credentials.user, credentials.password);
-        let mut value = HeaderValue::try_from(format!("Basic {}", STANDARD.encode(text)))?;
-        value.set_sensitive(true);
+    if let Some(value) = authorization(&via.proxy)? {
         request = request.header(header::PROXY_AUTHORIZATION, value);
     }
     request.body(Empty::new())
+}
+
+/// The credentials for `proxy`, if it has any.
+pub(super) fn authorization(proxy: &Proxy) -> Result<Option<HeaderValue>, hyper::http::Error> {
+    let Some(credentials) = &proxy.credentials else {
+        return Ok(None);
+    };
+    let text = format!("{}:{}", credentials.user, credentials.password);
+    let mut value = HeaderValue::try_from(format!("Basic {}", STANDARD.encode(text)))?;
+    value.set_sensitive(true);
+    Ok(Some(value))
 }
 
 fn refused(status: StatusCode, headers: &HeaderMap) -> ProxyError {

@@ -166,6 +166,10 @@ pub(super) fn tls(facts: &TlsFacts) -> Vec<String> {
             };
             lines.extend(self::certificate(role, certificate));
         }
+        for one in &representative.fetched {
+            lines.extend(self::certificate("fetched intermediate", &one.certificate));
+            lines.push(format!("  not sent by the server, from {}", one.url));
+        }
         if !representative.trust.is_empty() {
             lines.push(trust(representative));
         }

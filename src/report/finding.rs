@@ -32,6 +32,8 @@ pub enum Finding {
     ClockSkew,
     PlatformRootsMissing,
     CertificateWeak,
+    IncompleteChain,
+    RequestRepeated,
 }
 
 impl Finding {

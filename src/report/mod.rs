@@ -21,9 +21,9 @@ use serde::Serialize;
 use strum::IntoStaticStr;
 
 pub use facts::{
-    AddressAttempt, AddressFamily, AnsweredBy, Certificate, DnsFacts, Handshake, HttpFacts,
-    Interception, Lookup, OutsideDates, PageCheck, PageFacts, ProxyAttempt, ProxyFacts, QueryType,
-    Resolution, RootSet, TcpFacts, TlsFacts, Trust,
+    AddressAttempt, AddressFamily, AnsweredBy, Certificate, DnsFacts, FetchedCertificate,
+    Handshake, HttpFacts, Interception, Lookup, OutsideDates, PageCheck, PageFacts, ProxyAttempt,
+    ProxyFacts, QueryType, Resolution, RootSet, TcpFacts, TlsFacts, Trust,
 };
 pub use finding::{Finding, Found};
 pub use reason::{LayerName, Reason};

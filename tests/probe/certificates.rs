@@ -98,3 +98,51 @@ async fn an_expired_root_of_this_host_is_not_a_case_for_the_hotline() {
     let (report, _) = Box::pin(report_and_metrics("tls-root-expired")).await;
     assert_eq!(report["advice"]["contact"], "desk", "{}", report["advice"]);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_missing_intermediate_is_fetched_once_and_named() {
+    let lab = Lab::start().await.expect("the lab starts");
+    let scenario = scenario("tls-issuer-fetched").expect("a scenario");
+    lab.provoke(scenario);
+    let config = ConfigFile::new(&lab.config_for(scenario));
+    let mut exporter = Exporter::start(&[&config.argument()]).await;
+    exporter.first_probe().await;
+    exporter.line_with("message=\"verdict unchanged\"").await;
+    let requests = lab.issuer_server.requests();
+    assert_eq!(requests, ["GET /issuing.crt HTTP/1.1"]);
+    let metrics = exporter.metrics().await;
+    metrics.expect("probe_success{role=\"login\",target=\"sso\"}", 1.0);
+    assert_eq!(path_ends_in(&metrics), 335.0);
+    let (_, report) = Box::pin(verify(&config)).await;
+    let detail = report["findings"][0]["detail"].as_str().unwrap_or_default();
+    assert!(
+        detail.contains("CN=CCASS Lab Issuing CA; fetched from http://ca.lab.test:"),
+        "{detail}"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_certificate_cannot_direct_a_request_into_this_network() {
+    let lab = Lab::start().await.expect("the lab starts");
+    let scenario = scenario("tls-issuer-on-a-private-address").expect("a scenario");
+    lab.provoke(scenario);
+    let config = ConfigFile::new(&lab.config_for(scenario));
+    let (_, report) = Box::pin(verify(&config)).await;
+    let detail = &report["hops"][0]["tls"]["facts"]["handshakes"][0]["detail"];
+    let expected = "127.0.0.1 is not a public address; list ca.lab.test in tls.aia_hosts";
+    assert!(detail.to_string().contains(expected), "{detail}");
+    assert_eq!(lab.issuer_server.requests(), Vec::<String>::new());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_alert_handshake_failure_says_what_was_offered() {
+    let (report, _) = Box::pin(report_and_metrics("tls-alert")).await;
+    let meaning = report["advice"]["meaning"].as_str().unwrap_or_default();
+    assert!(
+        meaning.contains("a browser also offers older cipher suites"),
+        "{meaning}"
+    );
+    let (report, _) = Box::pin(report_and_metrics("tls-unrecognised-name")).await;
+    let meaning = report["advice"]["meaning"].as_str().unwrap_or_default();
+    assert!(!meaning.contains("cipher"), "{meaning}");
+}

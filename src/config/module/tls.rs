@@ -7,6 +7,7 @@ use base64::engine::general_purpose::STANDARD;
 use rustls::RootCertStore;
 use rustls::pki_types::{CertificateDer, pem::PemObject};
 use serde_saphyr::Spanned;
+use url::Url;
 
 use crate::config::raw::RawTls;
 use crate::config::section::{Section, cannot_read, one_of};
@@ -27,6 +28,9 @@ pub struct TlsPolicy {
     pub pins: Vec<String>,
     pub on_pin_mismatch: PolicyAction,
     pub min_version: MinVersion,
+    pub fetch_intermediates: FetchIntermediates,
+    /// Hosts with private addresses from which intermediates may be fetched too; lower case.
+    pub aia_hosts: Vec<(String, u16)>,
 }
 
 /// The root certificates of `ca_file`.
@@ -52,11 +56,24 @@ pub enum MinVersion {
     Tls13,
 }
 
+/// Whether an intermediate that the server does not send is fetched from the address in the
+/// certificate (AIA), as browsers do.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum FetchIntermediates {
+    #[default]
+    On,
+    Off,
+}
+
 impl TlsPolicy {
     pub(super) fn validate(raw: &RawTls, mut section: Section<'_>) -> Self {
         let section = &mut section;
         let actions = [("warn", PolicyAction::Warn), ("fail", PolicyAction::Fail)];
         let versions = [("1.2", MinVersion::Tls12), ("1.3", MinVersion::Tls13)];
+        let fetching = [
+            ("on", FetchIntermediates::On),
+            ("off", FetchIntermediates::Off),
+        ];
         let ca_file = raw.ca_file.as_ref().map(|file| section.path(file));
         Self {
             roots: roots(&raw.roots, ca_file.as_deref(), section),
@@ -68,6 +85,12 @@ impl TlsPolicy {
             pins: section.list("pins", &raw.pins, pin),
             on_pin_mismatch: section.choice("on_pin_mismatch", &raw.on_pin_mismatch, &actions),
             min_version: section.choice("min_version", &raw.min_version, &versions),
+            fetch_intermediates: section.choice(
+                "fetch_intermediates",
+                &raw.fetch_intermediates,
+                &fetching,
+            ),
+            aia_hosts: section.list("aia_hosts", &raw.aia_hosts, aia_host),
         }
     }
 }
@@ -119,6 +142,26 @@ fn roots(
         }
         set => Ok(set),
     })
+}
+
+/// `host` or `host:port`; port 80 without one.
+fn aia_host(text: &str) -> Result<(String, u16), String> {
+    let invalid =
+        || format!("invalid host {text:?}; use for example pki.example.com or 10.1.2.3:8080");
+    let url = Url::parse(&format!("http://{text}/")).map_err(|_| invalid())?;
+    let host = url.host_str().ok_or_else(invalid)?;
+    let canonical = match url.port() {
+        Some(port) => format!("{host}:{port}"),
+        None => host.to_owned(),
+    };
+    // What parses only after a repair, or has more than a host and a port, is not a host.
+    if !text
+        .trim_end_matches(":80")
+        .eq_ignore_ascii_case(&canonical)
+    {
+        return Err(invalid());
+    }
+    Ok((host.to_owned(), url.port().unwrap_or(80)))
 }
 
 fn pin(text: &str) -> Result<String, String> {

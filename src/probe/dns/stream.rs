@@ -72,7 +72,8 @@ async fn encrypt(
     session: &mut Option<Box<Handshake>>,
 ) -> Result<impl AsyncRead + AsyncWrite + Send + Unpin + use<>, LookupError> {
     let no_reconnect = || std::future::ready(None).boxed();
-    let (handshake, stream) = client.handshake(stream, peer, time, &no_reconnect).await;
+    let handshake = client.handshake(stream, peer, time, &no_reconnect, None);
+    let (handshake, stream) = handshake.await;
     let handshake = session.insert(Box::new(handshake));
     stream.ok_or_else(|| match handshake.failure {
         Some(Reason::TlsTimedOut) => LookupError::of(Reason::DnsTimedOut),

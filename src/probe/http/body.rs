@@ -10,7 +10,7 @@ use super::error::HttpError;
 use crate::report::Reason;
 
 /// Reads up to `max_bytes` into `wire`, and counts every byte received in `count`.
-pub(super) async fn read(
+pub(in crate::probe) async fn read(
     mut body: Incoming,
     max_bytes: usize,
     wire: &mut Vec<u8>,

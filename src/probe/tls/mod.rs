@@ -14,6 +14,7 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use rustls::client::Resumption;
 use rustls::pki_types::ServerName;
@@ -24,7 +25,7 @@ use tokio_rustls::client::TlsStream;
 use tokio_util::either::Either;
 
 use super::bounded;
-use super::trust::{Roots, TrustAnchors};
+use super::trust::{FetchedIssuer, Roots, TrustAnchors, TrustResult};
 use crate::clock::{Clock, Stopwatch, TimeLimit};
 use crate::config::{MinVersion, PolicyAction, ProbeModule, TlsPolicy};
 use crate::report::{Handshake, Reason};
@@ -51,8 +52,17 @@ const FROM_TLS13: &[&SupportedProtocolVersion] = &[&version::TLS13];
 /// What carries the bytes to the target: a TCP connection, or TLS to a proxy on one.
 pub(super) type TransportStream = Either<TcpStream, Box<TlsStream<TcpStream>>>;
 
+/// A missing intermediate, and the one above it.
+const MAX_FETCHED_LEVELS: usize = 2;
+
 /// Opens another connection to the same peer, if possible.
 pub(super) type Reconnect<'a> = &'a (dyn Fn() -> BoxFuture<'a, Option<TransportStream>> + Sync);
+
+/// Fetches the issuers at a URL that a certificate contains.
+///
+/// The error says why there are none.
+pub(super) type FetchIssuers<'a> =
+    &'a (dyn Fn(String) -> BoxFuture<'a, Result<Vec<FetchedIssuer>, String>> + Sync);
 
 /// The peer of a session.
 #[derive(Clone)]
@@ -121,6 +131,7 @@ impl TlsClient {
         peer: &Peer,
         limit: TimeLimit,
         reconnect: Reconnect<'_>,
+        issuers: Option<FetchIssuers<'_>>,
     ) -> (Handshake, Option<Box<TlsStream<TransportStream>>>) {
         let watch = Stopwatch::start();
         let mut first = pin!(attempt(&self.large, transport, peer, limit.remaining()));
@@ -148,15 +159,16 @@ impl TlsClient {
                 }
             }
         };
+        let duration = watch.elapsed();
         let mut handshake = match small {
             Some(small) if attempt.is_unanswered() => Handshake {
                 large_hello_dropped: true,
                 failure: Some(Reason::TlsLargeHelloDropped),
-                ..self.facts(&small, peer)
+                ..self.facts(&small, peer, issuers).await
             },
-            Some(_) | None => self.facts(&attempt, peer),
+            Some(_) | None => self.facts(&attempt, peer, issuers).await,
         };
-        handshake.duration = watch.elapsed();
+        handshake.duration = duration;
         let stream = attempt.session.ok().filter(|_| handshake.failure.is_none());
         (handshake, stream)
     }
@@ -173,13 +185,53 @@ impl TlsClient {
         attempt.presented.is_some().then_some(attempt)
     }
 
-    fn facts(&self, attempt: &HandshakeAttempt, peer: &Peer) -> Handshake {
-        let evaluate = |presented: &Presented| {
-            let now = self.clock.now();
+    /// The verdict on a chain, completed by the issuers that it lacks if they can be fetched.
+    async fn judge(
+        &self,
+        presented: &Presented,
+        peer: &Peer,
+        issuers: Option<FetchIssuers<'_>>,
+    ) -> TrustResult {
+        let mut fetched = Vec::new();
+        let evaluate = |fetched: &[FetchedIssuer]| {
+            let (chain, now) = (&presented.chain, self.clock.now());
             self.anchors
-                .evaluate(&presented.chain, &peer.name, &self.policy, now)
+                .evaluate(chain, fetched, &peer.name, &self.policy, now)
         };
-        let trust = attempt.presented.as_ref().map(evaluate).unwrap_or_default();
+        let mut trust = evaluate(&fetched);
+        let mut failed = None;
+        for _ in 0..MAX_FETCHED_LEVELS {
+            let Some(issuers) = issuers.filter(|_| !trust.missing_issuers.is_empty()) else {
+                break;
+            };
+            let before = fetched.len();
+            for url in &trust.missing_issuers {
+                match issuers(url.clone()).await {
+                    Ok(found) => fetched.extend(found),
+                    Err(error) => failed = Some(error),
+                }
+            }
+            if fetched.len() == before {
+                break;
+            }
+            trust = evaluate(&fetched);
+        }
+        if let (Some(Reason::TlsIncompleteChain), Some(error)) = (trust.failure, failed) {
+            trust.detail = Some(bounded(&format!("fetching the missing one: {error}")));
+        }
+        trust
+    }
+
+    async fn facts(
+        &self,
+        attempt: &HandshakeAttempt,
+        peer: &Peer,
+        issuers: Option<FetchIssuers<'_>>,
+    ) -> Handshake {
+        let trust = match &attempt.presented {
+            Some(presented) => self.judge(presented, peer, issuers).boxed().await,
+            None => TrustResult::default(),
+        };
         let session = attempt.session.as_ref();
         let connection = session.ok().map(|stream| stream.get_ref().1);
         let error = session.err();
@@ -199,7 +251,9 @@ impl TlsClient {
             cipher: cipher.map(|name| name.replace("TLS13_", "TLS_")),
             key_exchange: group.map(str::to_owned),
             alpn: alpn.map(|protocol| bounded(&String::from_utf8_lossy(protocol))),
+            alert: error.and_then(|error| error.alert.clone()),
             chain: trust.chain,
+            fetched: trust.fetched,
             trust: trust.trust,
             ocsp_stapled: attempt
                 .presented

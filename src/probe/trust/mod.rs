@@ -20,7 +20,9 @@ use super::certificate::{CertificateCache, ChainCertificate};
 use super::signature_cache::SignatureCache;
 use super::{MAX_CHAIN, bounded};
 use crate::config::{PolicyAction, ProbeModule, TlsPolicy};
-use crate::report::{Certificate, Interception, OutsideDates, Reason, RootSet, Trust};
+use crate::report::{
+    Certificate, FetchedCertificate, Interception, OutsideDates, Reason, RootSet, Trust,
+};
 use path::{Links, Member, Verdict};
 pub use store::Roots;
 use store::Store;
@@ -46,6 +48,17 @@ pub struct TrustResult {
     pub outside_dates: Option<OutsideDates>,
     pub failure: Option<Reason>,
     pub detail: Option<String>,
+    /// Where the issuers may be that no path to a deciding root can do without.
+    pub missing_issuers: Vec<String>,
+    /// The fetched certificates that are part of the path.
+    pub fetched: Vec<FetchedCertificate>,
+}
+
+/// A certificate from the URL in another one (AIA).
+#[derive(Clone, Debug)]
+pub struct FetchedIssuer {
+    pub url: String,
+    pub der: CertificateDer<'static>,
 }
 
 impl TrustAnchors {
@@ -74,21 +87,30 @@ impl TrustAnchors {
         RootCertStore::from_iter(own.flat_map(|(_, store)| store.roots.roots.iter().cloned()))
     }
 
-    /// Evaluates `chain`, presented for `host`, at the instant `now`.
+    /// Evaluates `chain`, presented for `host`, at the instant `now`, with what was fetched for it.
     pub fn evaluate(
         &self,
         chain: &[CertificateDer<'static>],
+        fetched: &[FetchedIssuer],
         host: &ServerName<'static>,
         policy: &TlsPolicy,
         now: Timestamp,
     ) -> TrustResult {
-        let members = chain.iter().take(MAX_CHAIN).filter_map(|der| {
+        let member = |der| {
             let parsed = self.certificates.parse(der)?;
             Some(Member { der, parsed })
-        });
-        let members: Vec<Member<'_>> = members.collect();
+        };
+        let mut members: Vec<Member<'_>> =
+            chain.iter().take(MAX_CHAIN).filter_map(member).collect();
         let facts = members.iter().map(|one| Arc::clone(&one.parsed.facts));
         let facts: Vec<Arc<Certificate>> = facts.collect();
+        let mut sources = Vec::new();
+        for one in fetched {
+            if let Some(member) = member(&one.der) {
+                sources.push((one.url.as_str(), Arc::clone(&member.parsed.facts)));
+                members.push(member);
+            }
+        }
         let algorithms = self.signatures.wrap(self.algorithms.all);
         let algorithms: Vec<&dyn SignatureVerificationAlgorithm> =
             algorithms.iter().map(|one| one as _).collect();
@@ -126,9 +148,14 @@ impl TrustAnchors {
             listed.map(|(_, verdict)| verdict)
         };
         let mut outside_dates = None;
+        let mut missing_issuers = Vec::new();
         let failure = if let Some((verdict, error)) = deciding_error(deciding()) {
             let path = verdict.path.as_ref();
             outside_dates = path.and_then(|path| links.outside_dates(path, now));
+            if let Some(one) = &mut outside_dates {
+                one.position = one.position.filter(|position| *position < facts.len());
+            }
+            missing_issuers = links.missing_issuers(now);
             let detail = outside_dates.as_ref().map(|one| dates_detail(one, now));
             let detail = detail.unwrap_or_else(|| error.to_string());
             Some((chain_reason(error, &links), Some(detail)))
@@ -149,7 +176,16 @@ impl TrustAnchors {
             .flat_map(|path| path.members.iter().copied())
             .collect();
         let is_spare = |position: &usize| !needed.is_empty() && !needed.contains(position);
+        let fetched = sources.into_iter().enumerate();
+        let fetched = fetched.filter(|(index, _)| needed.contains(&(facts.len() + index)));
         TrustResult {
+            missing_issuers,
+            fetched: fetched
+                .map(|(_, (url, certificate))| FetchedCertificate {
+                    url: bounded(url),
+                    certificate,
+                })
+                .collect(),
             spare: (0..facts.len()).filter(is_spare).collect(),
             chain: facts,
             trust,

@@ -97,6 +97,22 @@ impl<'a> Links<'a> {
         members.map(|member| &*member.parsed).collect()
     }
 
+    /// The addresses of the issuers that are not among the members. A leaf that is not valid now
+    /// does not become so by more issuers.
+    pub fn missing_issuers(&self, now: Timestamp) -> Vec<String> {
+        let leaf = self.members.first().map(|leaf| &leaf.parsed.facts);
+        if !leaf.is_some_and(|leaf| leaf.not_before <= now && now <= leaf.not_after) {
+            return Vec::new();
+        }
+        let reachable = self.reachable();
+        let is_end = |one: &&&ChainCertificate| {
+            !one.self_issued && !reachable.iter().any(|other| other.subject == one.issuer)
+        };
+        let ends = reachable.iter().filter(is_end);
+        ends.flat_map(|one| one.issuer_urls.iter().cloned())
+            .collect()
+    }
+
     /// Whether the leaf's issuer is among the members.
     pub fn has_issuer(&self) -> bool {
         self.issuers

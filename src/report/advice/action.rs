@@ -143,6 +143,12 @@ fn direct_action(reason: Reason, values: &Values) -> String {
             "Ask the security team whether a device inspects TLS between {source} and \
              {destination}. If none does, call the CCASS Hotline."
         ),
+        Reason::TlsVersion | Reason::TlsAlert if values.no_common_parameters => format!(
+            "Open the page in a browser first. If it loads, the login works: ask the CCASS Hotline \
+             in office hours to offer current cipher suites. If it does not, ask the security team \
+             whether a device inspects TLS between {source} and {destination}; if none does, call \
+             the CCASS Hotline."
+        ),
         Reason::TlsVersion | Reason::TlsAlert => format!(
             "Ask the security team whether a device inspects TLS between {source} and \
              {destination}. If none does, call the CCASS Hotline."

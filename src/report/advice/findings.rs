@@ -86,6 +86,24 @@ pub(super) fn advice(finding: Finding, values: &Values) -> Advice {
                  {issuer} belongs to your own TLS inspection, tell the security team instead."
             ),
         ),
+        Finding::RequestRepeated => (
+            "The server ended a connection without processing the request, and said so. The request \
+             was repeated once, as browsers do. Users notice nothing but a delay.",
+            Contact::Hkex,
+            "Mention it to the CCASS Hotline if it persists: a server or a load balancer ends \
+             connections under clients, or does not support HTTP/2 for this page."
+                .to_owned(),
+        ),
+        Finding::IncompleteChain => (
+            "The server does not send an intermediate certificate. It was fetched from the address \
+             in the certificate, as Edge does on Windows; clients that do not fetch it fail (Java, \
+             OpenSSL, curl, most programs), and so does a terminal that cannot reach that address.",
+            Contact::Hkex,
+            format!(
+                "Ask the CCASS Hotline to add the missing intermediate to the server's chain. If \
+                 {issuer} belongs to your own TLS inspection, ask the security team instead."
+            ),
+        ),
     };
     Advice {
         meaning: meaning.to_owned(),

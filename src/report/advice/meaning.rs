@@ -138,6 +138,12 @@ pub(super) fn meaning(reason: Reason, values: &Values) -> String {
             "{server} sent a certificate chain or another handshake message that is larger than \
              64 KiB{detail}. Browsers read chains of up to 100 KiB."
         ),
+        Reason::TlsVersion | Reason::TlsAlert if values.no_common_parameters => format!(
+            "{server} ended the TLS handshake for {name} with an alert{detail}: it found no \
+             parameters in common. This probe offers AES-GCM and ChaCha20-Poly1305 with ECDHE only; \
+             a browser also offers older cipher suites (CBC, and some RSA key exchange) and may \
+             still connect."
+        ),
         Reason::TlsVersion => format!(
             "{server} supports only a TLS version or parameters that are no longer \
              accepted{detail}. Usually a middlebox with an old TLS stack answers in the server's \

@@ -82,6 +82,8 @@ pub(super) struct Values {
     pub not_before_suffix: String,
     /// ` on 2026-11-20 08:00:00 HKT`
     pub not_after_suffix: String,
+    /// The server ended the handshake because it found no parameters in common.
+    pub no_common_parameters: bool,
     pub status: Option<StatusCode>,
     /// `https://block.example/`
     pub location: String,
@@ -118,6 +120,7 @@ impl Default for Values {
             certificate_names: text("another name"),
             not_before_suffix: text(" yet"),
             not_after_suffix: String::new(),
+            no_common_parameters: false,
             status: None,
             location: text("another page"),
             progress_suffix: String::new(),
@@ -226,6 +229,10 @@ impl Values {
     fn set_certificate(&mut self, handshake: &Handshake) {
         self.detail_suffix = suffix(handshake.detail.as_ref());
         self.set_leaf(handshake);
+        self.no_common_parameters = matches!(
+            handshake.alert.as_deref(),
+            Some("handshake_failure" | "insufficient_security")
+        );
         if let Some(one) = &handshake.outside_dates {
             let kind = if one.is_root { "the root" } else { "the" };
             self.certificate = format!("{kind} certificate of {}", one.subject);

@@ -49,8 +49,14 @@ pub struct Handshake {
     pub key_exchange: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub alpn: Option<String>,
+    /// The fatal alert that the server answered with, by its registered name.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub alert: Option<String>,
     /// As presented, the leaf first; bounded. Reports with the same certificate share it.
     pub chain: Vec<Arc<Certificate>>,
+    /// Intermediates that the server did not send, fetched from the address in a certificate (AIA).
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub fetched: Vec<FetchedCertificate>,
     /// The verdict of each set of roots on the chain; empty if none was presented.
     pub trust: Vec<Trust>,
     /// An OCSP response came with the certificate (it is not verified).
@@ -93,6 +99,13 @@ pub enum RootSet {
     PublicWeb,
     /// The configured `ca_file`.
     CaFile,
+}
+
+/// A certificate that the server did not send.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct FetchedCertificate {
+    pub url: String,
+    pub certificate: Arc<Certificate>,
 }
 
 /// A certificate that is not valid now, on the path to a trusted root.

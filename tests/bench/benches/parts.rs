@@ -141,7 +141,8 @@ fn report_of_a_chain(bencher: Bencher<'_, '_>, chain: &str) {
     let host = ServerName::try_from(HOST).expect("a name");
     let now = Clock::System.now();
     let known = TrustAnchors::of(module, &roots);
-    let judged = |anchors: &TrustAnchors| anchors.evaluate(&SEEN.chain, &host, &module.tls, now);
+    let judged =
+        |anchors: &TrustAnchors| anchors.evaluate(&SEEN.chain, &[], &host, &module.tls, now);
     assert!(judged(&known).trust.iter().any(|one| one.trusted));
     let anchors = || match chain {
         "new" => TrustAnchors::of(module, &roots),

@@ -9,6 +9,7 @@ use std::sync::Mutex;
 use tempfile::TempDir;
 
 use crate::authority::{Authority, Identity, Leaf, Validity};
+use crate::issuer_server::IssuerServer;
 use crate::locked;
 use crate::login_server::{Alpn, LoginServer};
 use crate::name_server::NameServer;
@@ -22,6 +23,9 @@ const PROXY: &str = "proxy.lab.test";
 /// The name server's name in its certificate.
 pub(crate) const RESOLVER: &str = "dns.lab.test";
 
+/// The name of the web server with the authority's certificates.
+pub const ISSUERS: &str = "ca.lab.test";
+
 /// The login server's name.
 pub const HOST: &str = "sso.lab.test";
 
@@ -33,11 +37,14 @@ pub struct Lab {
     /// The authority of a web filter, which the lab's `ca.pem` contains too: its certificates are
     /// an interception that the trusted roots alone do not reveal.
     pub interceptor: Authority,
+    /// An authority that is trusted only because `authority` issued its root too.
+    pub newcomer: Authority,
     /// An authority whose root, in `ca.pem` too, has expired.
     pub retired: Authority,
     pub name_server: NameServer,
     pub login_server: LoginServer,
     pub proxy: ProxyServer,
+    pub issuer_server: IssuerServer,
     identity: Identity,
     proxy_identity: Identity,
     resolver_identity: Identity,
@@ -68,7 +75,16 @@ impl Lab {
     }
 
     async fn build(directory: Directory) -> io::Result<Self> {
-        let authority = Authority::new("CCASS Lab");
+        let issuer_server = IssuerServer::start().await?;
+        let published_at = format!("http://{ISSUERS}:{}", issuer_server.addr().port());
+        let authority = Authority::published_at("CCASS Lab", &published_at);
+        issuer_server.publish("/issuing", &authority.intermediate_der());
+        issuer_server.publish("/root", &authority.root_der());
+        let below = format!("{published_at}/new");
+        let newcomer = Authority::published_at("CCASS Lab Newcomer", &below);
+        issuer_server.publish("/new/issuing", &newcomer.intermediate_der());
+        let cross_signed = newcomer.root_signed_by(&authority, Validity(-100, 1000));
+        issuer_server.publish("/new/root", &cross_signed);
         let interceptor = Authority::new("Example Web Filter");
         let retired = Authority::with_root_valid("CCASS Lab Retired", Validity(-3650, -1));
         let identity = authority.issue(&Leaf::for_name(HOST));
@@ -81,6 +97,8 @@ impl Lab {
         let lab = Self {
             authority,
             interceptor,
+            newcomer,
+            issuer_server,
             retired,
             name_server,
             login_server,
@@ -96,6 +114,8 @@ impl Lab {
             .map(Authority::root_pem)
             .concat();
         std::fs::write(lab.ca_file(), roots)?;
+        lab.name_server
+            .answer(ISSUERS, &[lab.issuer_server.addr().ip()]);
         lab.name_server.answer(PROXY, &[lab.proxy.addr().ip()]);
         std::fs::write(lab.directory().join("credentials"), CREDENTIALS)?;
         std::fs::write(lab.directory().join("other-credentials"), "clerk:wrong")?;
@@ -175,6 +195,10 @@ impl Lab {
             .replace("{proxy}", &format!("{PROXY}:{}", self.proxy.addr().port()))
             .replace("{resolver}", &encrypted)
             .replace("{directory}", &self.directory().to_string_lossy());
+        let tls = tls.replace(
+            "{issuers}",
+            &format!("{ISSUERS}:{}", self.issuer_server.addr().port()),
+        );
         let dns = if module.contains("resolvers:") {
             String::new()
         } else {

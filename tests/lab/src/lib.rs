@@ -6,6 +6,7 @@
 //! - `login_server`: a login page over TLS (`hello`, `session`: the handshake and its faults;
 //!   `answers`, `page`: valid responses; `raw`: broken ones; `guard`: received requests and
 //!   violations)
+//! - `issuer_server`: an authority's certificates over plain http
 //! - `proxy_server`: a web proxy, CONNECT, over TLS, and SOCKS5
 //! - `faults`: every fault; `scenarios`: the reason that each fault provokes
 //! - `lab`: all servers together, with a configuration for the exporter; `control`: an HTTP endpoint
@@ -32,6 +33,7 @@ mod dns_session;
 mod faults;
 mod guard;
 mod hello;
+mod issuer_server;
 mod lab;
 mod login_server;
 mod name_server;
@@ -50,7 +52,8 @@ pub use delays::Delays;
 pub use faults::{DnsFault, Encoding, Fault, HttpFault, PageFault, ProxyFault, TcpFault, TlsFault};
 pub use guard::Seen;
 pub use hickory_proto::rr::RecordType;
-pub use lab::{HOST, Lab};
+pub use issuer_server::IssuerServer;
+pub use lab::{HOST, ISSUERS, Lab};
 pub use login_server::{Alpn, LARGE_HELLO, LoginServer};
 pub use name_server::{NameServer, Query, Transport};
 pub use page::{BOMB_SIZE, TITLE, login as login_page};

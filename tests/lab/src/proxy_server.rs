@@ -130,6 +130,13 @@ where
     let complete = request
         .parse(&head)
         .is_ok_and(|status| status.is_complete());
+    if let (Some("GET"), Some(url)) = (request.method, request.path)
+        && let Some(rest) = url.strip_prefix("http://")
+    {
+        locked(&state.asked).push(url.to_owned());
+        let rest = rest.to_owned();
+        return forward(stream, state, &rest).await;
+    }
     let (Some("CONNECT"), Some(target), true) = (request.method, request.path, complete) else {
         return stream.write_all(&answer("400 Bad Request", "", "")).await;
     };
@@ -175,6 +182,25 @@ where
                 .map(drop)
         }
     }
+}
+
+/// Forwards a GET for `authority/path` in plain http.
+async fn forward<IO>(mut stream: IO, state: &State, url: &str) -> io::Result<()>
+where
+    IO: AsyncRead + AsyncWrite + Unpin,
+{
+    let (authority, path) = url.split_once('/').unwrap_or((url, ""));
+    let port = authority
+        .rsplit_once(':')
+        .and_then(|(_, port)| port.parse().ok());
+    let upstream = SocketAddr::new(state.upstream, port.unwrap_or(80));
+    let Ok(mut upstream) = TcpStream::connect(upstream).await else {
+        return stream.write_all(&answer("502 Bad Gateway", "", "")).await;
+    };
+    let request = format!("GET /{path} HTTP/1.1\r\nHost: {authority}\r\nConnection: close\r\n\r\n");
+    upstream.write_all(request.as_bytes()).await?;
+    tokio::io::copy(&mut upstream, &mut stream).await?;
+    stream.shutdown().await
 }
 
 const BLOCK_PAGE: &str = "<html><head><title>Access denied</title></head><body>Your company's web \

@@ -131,6 +131,7 @@ const DNS_OVER_TLS: &str =
     "    resolvers: [\"tls://{resolver}\"]\n    route: \"tls://{resolver}\"\n";
 const DNS_OVER_HTTPS: &str = "    resolvers: [\"https://{resolver}/dns-query\"]\n    route: \"https://{resolver}/dns-query\"\n";
 const FOREIGN_SOURCE_ADDRESS: &str = "    source_address: 192.0.2.1\n";
+const ISSUERS_LISTED: &str = ", aia_hosts: [\"{issuers}\"]";
 const UNKNOWN_PIN: &str =
     ", pins: [\"sha256/AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=\"], on_pin_mismatch: fail";
 
@@ -199,6 +200,13 @@ static FAILING: &[Scenario] = &[
     Scenario::new("tls-unknown-issuer", "tls_unknown_issuer", "the certificate is of an unknown authority", |lab| lab.login_server.set_identity(Authority::new("Example Unknown").issue(&Leaf::for_name(HOST)))),
     Scenario::new("tls-self-signed", "tls_unknown_issuer", "the certificate signs itself", |lab| lab.login_server.set_identity(Identity::self_signed(&Leaf::for_name(HOST)))),
     Scenario::new("tls-incomplete-chain", "tls_incomplete_chain", "the intermediate certificate is missing", |lab| lab.login_server.set_identity(lab.authority.issue(&Leaf::for_name(HOST)).without_intermediate())),
+    Scenario::new("tls-issuer-on-a-private-address", "tls_incomplete_chain", "the missing intermediate is on an address that is not public", |lab| present_alone(lab, "issuing.crt")),
+    Scenario::new("tls-issuer-not-fetched", "tls_incomplete_chain", "fetching is switched off", |lab| present_alone(lab, "issuing.crt")).with_tls(", fetch_intermediates: off, aia_hosts: [\"{issuers}\"]"),
+    Scenario::new("tls-issuer-missing", "tls_incomplete_chain", "the missing intermediate is not at its address", |lab| present_alone(lab, "nothing.crt")).with_tls(ISSUERS_LISTED),
+    Scenario::new("tls-issuer-garbage", "tls_incomplete_chain", "a web page is at the address of the intermediate", |lab| present_alone(lab, "garbage.crt")).with_tls(ISSUERS_LISTED),
+    Scenario::new("tls-issuer-too-large", "tls_incomplete_chain", "more than 64 KiB are at the address of the intermediate", |lab| present_alone(lab, "large.crt")).with_tls(ISSUERS_LISTED),
+    Scenario::new("tls-issuer-silent", "tls_incomplete_chain", "the server of the intermediate is silent", |lab| present_alone(lab, "silent.crt")).with_tls(ISSUERS_LISTED),
+    Scenario::new("tls-issuer-another", "tls_incomplete_chain", "another certificate is at the address of the intermediate", |lab| present_alone(lab, "root.crt")).with_tls(ISSUERS_LISTED),
     Scenario::new("tls-name-mismatch", "tls_name_mismatch", "the certificate is for another name", |lab| present(lab, &Leaf::for_name("other.lab.test"))),
     Scenario::new("tls-bad-signature", "tls_bad_signature", "an authority with our root's name and another key", |lab| lab.login_server.set_identity(Authority::impostor_of(&lab.authority).issue(&Leaf::for_name(HOST)))),
     Scenario::new("tls-pin-mismatch", "tls_pin_mismatch", "the public key is not the pinned one", |_| {}).with_tls(UNKNOWN_PIN),
@@ -242,6 +250,13 @@ static SUCCEEDING: &[Scenario] = &[
     Scenario::new("tls-two-generations", "none", "two intermediates of one name and with different keys, the wrong one first", |lab| present_below(lab, Validity(-30, 335), &[lab.authority.next_generation().intermediate_der(), lab.authority.intermediate_der()])),
     Scenario::new("tls-spare-intermediate-expired", "none", "the expired intermediate next to the new one", |lab| present_below(lab, Validity(-30, 335), &[lab.authority.intermediate_valid(Validity(-730, -2)), lab.authority.intermediate_der()])),
     Scenario::new("tls-spare-root-expired", "none", "an expired cross-signed root at the end of the chain, as in 2020 and 2021", |lab| present_below(lab, Validity(-30, 335), &[lab.authority.intermediate_der(), lab.authority.root_signed_by(&lab.retired, Validity(-3650, -2))])),
+    Scenario::new("tls-issuer-fetched", "none", "the server sends no intermediate, its address has it", |lab| present_alone(lab, "issuing.crt")).with_tls(ISSUERS_LISTED).with_finding("incomplete_chain"),
+    Scenario::new("tls-issuer-fetched-pem", "none", "the same in PEM", |lab| present_alone(lab, "issuing.pem")).with_tls(ISSUERS_LISTED).with_finding("incomplete_chain"),
+    Scenario::new("tls-issuer-fetched-pkcs7", "none", "the same in PKCS#7", |lab| present_alone(lab, "issuing.p7c")).with_tls(ISSUERS_LISTED).with_finding("incomplete_chain"),
+    Scenario::new("tls-issuers-fetched", "none", "the issuer's own issuer is missing too", |lab| lab.login_server.set_identity(lab.newcomer.issue(&Leaf::for_name(HOST)).without_intermediate())).with_tls(ISSUERS_LISTED).with_finding("incomplete_chain"),
+    Scenario::new("tls-issuer-fetched-over-proxy", "none", "the intermediate is fetched through the proxy", |lab| present_alone(lab, "issuing.crt")).with_module(OVER_PROXY).with_finding("incomplete_chain"),
+    Scenario::new("tls-issuer-fetched-over-tls-proxy", "none", "the same through a proxy over TLS", |lab| present_alone(lab, "issuing.crt")).with_module(OVER_TLS_PROXY).with_finding("incomplete_chain"),
+    Scenario::new("tls-issuer-fetched-over-socks", "none", "the same through a SOCKS5 proxy", |lab| present_alone(lab, "issuing.crt")).with_module(OVER_SOCKS).with_finding("incomplete_chain"),
     Scenario::new("tls-interception-suspected", "none", "a trusted web filter issued the certificate", intercept).with_finding("intercepted"),
     Scenario::new("proxy-connect", "none", "through a proxy", |_| {}).with_module(OVER_PROXY),
     Scenario::new("proxy-connect-over-tls", "none", "through a proxy over TLS", |_| {}).with_module(OVER_TLS_PROXY),
@@ -280,6 +295,13 @@ fn present_below(lab: &Lab, days: Validity, others: &[CertificateDer<'static>]) 
     let leaf = Leaf::for_name(HOST).valid(days);
     lab.login_server
         .set_identity(lab.authority.issue(&leaf).with_chain(others));
+}
+
+/// A certificate without its intermediate, which should be in this file of the lab's authority.
+fn present_alone(lab: &Lab, file: &'static str) {
+    let leaf = Leaf::for_name(HOST).with_issuer_file(file);
+    lab.login_server
+        .set_identity(lab.authority.issue(&leaf).without_intermediate());
 }
 
 fn intercept(lab: &Lab) {
