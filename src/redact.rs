@@ -1,5 +1,5 @@
 //! Removes e-mail addresses from errors, logs and responses, which may quote what somebody typed or
-//! put into a file by mistake.
+//! put into a file by mistake, and from the facts of a probe, which quote what a server sent.
 //!
 //! Texts that contain an address on purpose (contacts, the circular's enquiry line) do not pass
 //! through this module.
@@ -11,14 +11,16 @@ use std::sync::LazyLock;
 use regex::Regex;
 
 /// A local part, `@` or its URL encoding, and a host name that ends in letters. A resolver such as
-/// `tls://name@10.1.2.3` does not match.
+/// `tls://name@10.1.2.3` does not match. A backslash escapes a dot in a domain name.
 #[expect(
     clippy::expect_used,
     reason = "the pattern is a constant that a test compiles"
 )]
 static EMAIL: LazyLock<Regex> = LazyLock::new(|| {
-    Regex::new(r#"(?i)[^\s"'`<>(){}\[\],:;@/\\=&?#]+(?:@|%40)(?:[\p{L}\p{N}-]+\.)+\p{L}{2,}"#)
-        .expect("a pattern")
+    Regex::new(
+        r#"(?i)(?:[^\s"'`<>(){}\[\],:;@/\\=&?#]|\\.)+(?:@|%40)(?:[\p{L}\p{N}-]+\.)+\p{L}{2,}"#,
+    )
+    .expect("a pattern")
 });
 
 const PLACEHOLDER: &str = "(e-mail address withheld)";
@@ -68,6 +70,11 @@ mod tests {
             (
                 "site: chan@broker.example",
                 "site: (e-mail address withheld)",
+            ),
+            (
+                // A domain name with escaped dots in its first label.
+                "cname chan\\.tai\\.man@broker.com.hk.",
+                "cname (e-mail address withheld).",
             ),
             (
                 "\"chan.tai-man+2fa@mail.broker.com.hk\" is not a name",

@@ -26,6 +26,7 @@ use std::sync::Arc;
 
 use crate::clock::Clock;
 use crate::config::{AllowedHosts, ProbeModule, Target};
+use crate::redact::redact_emails;
 use crate::report::{PageVerdict, Report, Verdict};
 use certificate::MAX_CHAIN;
 pub use dns::resolver_count;
@@ -148,14 +149,16 @@ impl Engine {
     }
 }
 
-/// `text` without characters that move the cursor or change the direction of text, cut to a length
-/// that fits a label or a line.
+/// A fact made of `text` that a server sent: without e-mail addresses and without characters that move
+/// the cursor or change the direction of text, cut to a length that fits a label or a line. Every such
+/// text passes here, so that nothing that renders facts has to redact.
 fn bounded(text: &str) -> String {
     let is_control = |c: char| {
         c.is_control()
             || matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
     };
-    text.chars()
+    redact_emails(text)
+        .chars()
         .map(|c| if is_control(c) { ' ' } else { c })
         .take(MAX_TEXT)
         .collect()

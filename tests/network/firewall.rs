@@ -622,7 +622,12 @@ fn mentions(report: &Value, detail: &str) -> Result<(), String> {
 }
 
 fn success_series(target: &str) -> String {
-    format!("probe_success{{role=\"login\",target=\"{target}\"}}")
+    let role = if target == "closed" {
+        "closed"
+    } else {
+        "login"
+    };
+    format!("probe_success{{role=\"{role}\",target=\"{target}\"}}")
 }
 
 /// The series of a target, without the counters of past failures.

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 use ccass_2fa_exporter::config::Config;
-use ccass_2fa_lab::Lab;
+use ccass_2fa_lab::{Authority, HOST, HttpFault, Lab, Leaf, PageFault};
 use harness::documents::repository;
 use harness::exporter::{ConfigFile, Exporter, probe, run};
 use serde_json::{Value, json};
@@ -58,7 +58,9 @@ fn with_value(example: &Value, path: &[String], value: &Value) -> Value {
 fn every_configuration_key_refuses_an_address_or_keeps_it_private() {
     let path = repository("deploy/ccass.yml");
     let text = std::fs::read_to_string(&path).unwrap();
-    let example: Value = serde_saphyr::from_str(&text).unwrap();
+    // As the configuration is read: `on` is a word.
+    let options = serde_saphyr::options! { strict_booleans: true };
+    let example: Value = serde_saphyr::from_str_with_options(&text, options).unwrap();
     let mut found = Vec::new();
     keys(&example, &mut Vec::new(), &mut found);
     assert!(found.len() > 60, "only {} keys", found.len());
@@ -208,6 +210,96 @@ async fn accepted_address_is_in_no_metric_log_record_or_response() {
     for entry in std::fs::read_dir(files).unwrap() {
         let text = std::fs::read_to_string(entry.unwrap().path()).unwrap();
         assert_no_address("the evidence", &text);
+    }
+}
+
+/// Each text that a server controls, one after another.
+#[tokio::test(flavor = "multi_thread")]
+async fn address_that_a_server_sends_is_in_no_output_and_no_file() {
+    let lab = Lab::start().await.expect("the lab starts");
+    let page = format!(
+        "<title>Hello {ADDRESS}</title><form><input name=\"{ADDRESS}\"></form>Web Page Blocked"
+    );
+    let header = |name: &str| {
+        let headers = vec![(name.to_owned(), format!("x {ADDRESS}"))];
+        HttpFault::StatusWith(503, headers)
+    };
+    let location = format!("https://elsewhere.lab.test/?user={ADDRESS}");
+    let mut subject = Leaf::for_name(HOST);
+    subject.organisation = format!("Lab, Email={ADDRESS}");
+    let server = &lab.login_server;
+    let stages: [(&str, &dyn Fn()); 7] = [
+        ("a page", &|| {
+            server.set_fault(PageFault::Text(page.clone()))
+        }),
+        ("a Server header", &|| server.set_fault(header("server"))),
+        ("a Content-Type header", &|| {
+            server.set_fault(header("content-type"))
+        }),
+        ("a redirect", &|| {
+            server.set_fault(HttpFault::Redirect(302, location.clone()))
+        }),
+        ("a subject", &|| {
+            server.set_identity(lab.authority.issue(&subject))
+        }),
+        ("an issuer", &|| {
+            server.set_identity(Authority::new(ADDRESS).issue(&Leaf::for_name(HOST)))
+        }),
+        ("a certificate's name", &|| {
+            server.set_identity(lab.authority.issue(&Leaf::for_name(HOST).also(ADDRESS)));
+        }),
+    ];
+    for (what, provoke) in stages {
+        lab.heal();
+        provoke();
+        let config = ConfigFile::new(&format!("data_directory: kept\n{}", probed_once(&lab)));
+        let mut exporter = Exporter::start(&[&config.argument()]).await;
+        let log = exporter.line_with("target_name=sso").await;
+        assert_no_address(&format!("the log, {what}"), &log);
+        let mut shown = 0;
+        for path in [
+            "/metrics",
+            "/",
+            "/api/v1/reports",
+            "/api/v1/history",
+            "/probe?target=sso&debug=true",
+        ] {
+            let (status, text) = exporter.get(path).await;
+            assert_eq!(status, 200, "{path}");
+            assert_no_address(&format!("{path}, {what}"), &text);
+            shown += text.matches("e-mail address withheld").count();
+        }
+        assert!(
+            shown > 0,
+            "{what}: nothing shows that an address was withheld"
+        );
+        for format in ["text", "json", "html"] {
+            let format = format!("--format={format}");
+            let verified = run(&[&config.argument(), "verify", "--record", &format]).await;
+            for text in [&verified.stdout, &verified.stderr] {
+                assert_no_address(
+                    &format!("verify {format}, {what}"),
+                    &String::from_utf8_lossy(text),
+                );
+            }
+        }
+        assert_eq!(exporter.terminate().await, Some(0));
+        let mut directories = vec![config.directory().join("kept")];
+        let mut files = 0;
+        while let Some(directory) = directories.pop() {
+            for entry in std::fs::read_dir(directory).unwrap() {
+                let path = entry.unwrap().path();
+                if path.is_dir() {
+                    directories.push(path);
+                    continue;
+                }
+                let text = std::fs::read(&path).unwrap();
+                let text = String::from_utf8_lossy(&text);
+                assert_no_address(&format!("{}, {what}", path.display()), &text);
+                files += 1;
+            }
+        }
+        assert!(files >= 2, "a state file and the evidence");
     }
 }
 
