@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap_complete::Shell;
 use jiff::Timestamp;
 use jiff::civil::Date;
 use strum::IntoStaticStr;
@@ -21,7 +22,7 @@ use crate::evidence::TerminalOutcome;
 #[derive(Debug, Parser)]
 #[command(
     name = "ccass-2fa-exporter",
-    version,
+    version = VERSION,
     propagate_version = true,
     max_term_width = 100,
     after_help = "Exit codes: 0 success, 1 check failed, 2 usage or configuration error, 3 internal error"
@@ -32,6 +33,9 @@ pub struct Cli {
     #[command(flatten)]
     pub flags: Flags,
 }
+
+/// The version with the commit, its date and the target.
+pub const VERSION: &str = concat!(env!("CARGO_PKG_VERSION"), " (", env!("CCASS2FA_BUILD"), ")");
 
 /// Flags of every command, named as in Prometheus.
 #[derive(Debug, Args)]
@@ -129,6 +133,11 @@ pub enum Command {
     Drill(DrillArgs),
     /// Query the exporter on this host
     Healthcheck,
+    /// Print the completion script of a shell
+    Completions {
+        /// Shell to complete commands and flags in
+        shell: Shell,
+    },
 }
 
 #[derive(Debug, Args)]

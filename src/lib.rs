@@ -21,6 +21,7 @@
 //! * [`diagnostics`]: errors of YAML files with line, column and key.
 //! * [`label`]: the character rules of names and labels.
 //! * [`lock`]: mutex locking that ignores poisoning.
+//! * [`ownership`]: whose a file is, for errors about denied access.
 //! * [`redact`]: removes e-mail addresses from errors, logs and responses.
 
 // Nothing panics outside tests; an exception is #[expect(.., reason = "..")] with its invariant.
@@ -46,6 +47,7 @@ pub mod drill;
 pub mod evidence;
 pub mod label;
 pub mod lock;
+pub mod ownership;
 pub mod probe;
 pub mod readiness;
 pub mod redact;

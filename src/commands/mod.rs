@@ -1,6 +1,7 @@
 //! What each command does: parse its arguments, call the library, render, and return an exit status.
 
 mod check;
+mod completions;
 mod drill;
 mod evidence;
 mod healthcheck;
@@ -63,6 +64,7 @@ pub async fn run(cli: Cli, clock: Clock) -> anyhow::Result<ExitStatus> {
         Command::Evidence(command) => evidence::run(flags, &command, clock),
         Command::Drill(args) => drill::run(flags, &args, clock).await,
         Command::Healthcheck => healthcheck::run(flags).await,
+        Command::Completions { shell } => completions::run(shell),
     }
 }
 

@@ -11,6 +11,7 @@ use super::{ExitStatus, route_prefix, usage_error};
 use crate::cli::Flags;
 use crate::clock::Clock;
 use crate::evidence::Ledger;
+use crate::ownership;
 use crate::serve::{self, Files, ReloadRequest, Service};
 use crate::state_file::StateFile;
 
@@ -37,10 +38,11 @@ pub async fn run(flags: &Flags, clock: Clock) -> anyhow::Result<ExitStatus> {
     let directory = config.data_directory.as_deref();
     let state_file = directory.map(StateFile::in_directory);
     let ledger = directory.map(|path| Ledger::in_directory(path, config.site.as_deref(), clock));
-    if let Some(file) = &state_file
+    if let (Some(file), Some(directory)) = (&state_file, directory)
         && let Err(error) = file.check_writable()
     {
         // A full or missing disk must not stop the probes.
+        let error = format!("{error}{}", ownership::advice(directory, &error));
         error!(%error, "data_directory is not writable, state and evidence are not saved");
     }
     let mut listeners = Vec::new();

@@ -16,6 +16,7 @@ use super::chain::{self, Head, Writer};
 use super::record::{Content, Repair};
 use crate::calendar::date_at;
 use crate::clock::{Clock, Stopwatch};
+use crate::ownership;
 
 const DIRECTORY: &str = "evidence";
 const LOCK: &str = "lock";
@@ -44,7 +45,7 @@ pub struct Receipt {
 /// Why a record could not be written. The file is unchanged.
 #[derive(Debug, Error)]
 pub enum LedgerError {
-    #[error("cannot {doing} {}: {cause}", path.display())]
+    #[error("cannot {doing} {}: {cause}{}", path.display(), ownership::advice(path, cause))]
     File {
         doing: &'static str,
         path: PathBuf,
@@ -126,7 +127,10 @@ impl Ledger {
     /// # Errors
     /// Nothing was appended, and the file is unchanged.
     pub fn append(&self, contents: &[Content]) -> Result<Vec<Receipt>, LedgerError> {
-        fs::create_dir_all(&self.directory).map_err(failed("make", &self.directory))?;
+        if !self.directory.is_dir() {
+            fs::create_dir_all(&self.directory).map_err(failed("make", &self.directory))?;
+            share_with_group(&self.directory);
+        }
         let _lock = self.lock()?;
         let newest = self.files()?.pop();
         let (mut head, repair) = match &newest {
@@ -166,12 +170,16 @@ impl Ledger {
     /// Locks until dropped; the operating system releases the lock if the process dies.
     fn lock(&self) -> Result<File, LedgerError> {
         let path = self.directory.join(LOCK);
+        let is_new = !path.exists();
         let file = OpenOptions::new()
             .create(true)
             .truncate(false)
             .write(true)
             .open(&path)
             .map_err(failed("open", &path))?;
+        if is_new {
+            share_with_group(&path);
+        }
         wait_for(&path, || file.try_lock())?;
         Ok(file)
     }
@@ -235,6 +243,9 @@ fn append_atomic(path: &Path, bytes: &[u8]) -> Result<(), LedgerError> {
         .open(path)
         .map_err(failed("open", path))?;
     let before = file.metadata().map_err(failed("read", path))?.len();
+    if before == 0 {
+        share_with_group(path);
+    }
     let written = file.write_all(bytes).and_then(|()| file.sync_all());
     if let Err(cause) = written {
         // If this fails, too, a partial line remains, which the next append moves away.
@@ -246,6 +257,24 @@ fn append_atomic(path: &Path, bytes: &[u8]) -> Result<(), LedgerError> {
     }
     Ok(())
 }
+
+/// In a directory with the setgid bit, which its group shares, gives a new file or directory the access
+/// rights of that directory, whatever the umask: the service appends to what an operator began, and the
+/// reverse. Where that fails, the other's append fails and says why.
+#[cfg(unix)]
+fn share_with_group(path: &Path) {
+    use std::os::unix::fs::PermissionsExt;
+    const SETGID: u32 = 0o2000;
+    let directory = fs::metadata(path.parent().unwrap_or(Path::new(".")));
+    let mode = directory.map_or(0, |directory| directory.permissions().mode());
+    if mode & SETGID != 0 {
+        let rights = if path.is_dir() { 0o7777 } else { 0o666 };
+        let _ = fs::set_permissions(path, fs::Permissions::from_mode(mode & rights));
+    }
+}
+
+#[cfg(not(unix))]
+fn share_with_group(_path: &Path) {}
 
 /// Syncs the directory, without which a new file's name is not on disk.
 #[cfg(unix)]

@@ -1,12 +1,15 @@
 //! The documents agree with the program. `make documents` rewrites those that repeat a table of the
 //! code; review the difference.
 
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
+use ccass_2fa_exporter::cli::Cli;
 use ccass_2fa_exporter::render::metrics::{DEFINITIONS, PREFIX};
 use ccass_2fa_exporter::report::advice::{self, Advice, Contact};
 use ccass_2fa_exporter::report::{Finding, LayerName, Reason};
+use clap::CommandFactory;
 use harness::documents::{assert_document, read, repository};
 use harness::exporter::binary;
 
@@ -91,6 +94,26 @@ fn metrics_document_has_every_metric_with_labels_and_help() {
 }
 
 #[test]
+fn man_pages_describe_every_command() {
+    let directory = tempfile::tempdir().unwrap();
+    // The version of a test's build names no commit, and neither must the page.
+    let command = Cli::command().version(env!("CARGO_PKG_VERSION"));
+    clap_mangen::generate_to(command, directory.path()).unwrap();
+    let names = |directory: &Path| -> BTreeSet<String> {
+        let entries = std::fs::read_dir(directory).unwrap();
+        entries
+            .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+            .collect()
+    };
+    let generated = names(directory.path());
+    for name in &generated {
+        let text = std::fs::read_to_string(directory.path().join(name)).unwrap();
+        assert_document(&format!("docs/man/{name}"), &text);
+    }
+    assert_eq!(names(&repository("docs/man")), generated);
+}
+
+#[test]
 fn metrics_are_defined_once_and_follow_naming_conventions() {
     for (index, definition) in DEFINITIONS.iter().enumerate() {
         assert!(
@@ -158,6 +181,7 @@ fn flags_and_commands_in_the_readme_exist() {
         "check",
         "drill",
         "healthcheck",
+        "completions",
         "record",
         "evidence list",
         "evidence check",
