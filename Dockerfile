@@ -1,23 +1,29 @@
-# Built in one stage, run in another that holds the program and the public roots alone.
-FROM rust:1.95-bookworm AS build
+# The first stage builds the program as the packages contain it. The last one is the whole image; `make
+# image` builds it from the binary that is there already.
+ARG BUILDER=rust:1.95-bookworm
+FROM ${BUILDER} AS build
 WORKDIR /source
 COPY . .
-RUN cargo build --release --locked --package ccass-2fa-exporter
+RUN deploy/install-tools.sh cargo-auditable \
+ && deploy/image/stage.sh "$(deploy/build.sh)" /image
 
-FROM debian:bookworm-slim
-RUN apt-get update \
- && apt-get install --yes --no-install-recommends ca-certificates \
- && rm -rf /var/lib/apt/lists/*
-COPY --from=build /source/target/release/ccass-2fa-exporter /usr/local/bin/ccass-2fa-exporter
+FROM scratch
+ARG VERSION=unknown
+ARG REVISION=unknown
 LABEL org.opencontainers.image.title="ccass-2fa-exporter" \
-      org.opencontainers.image.licenses="Apache-2.0"
-# Nobody in particular; it needs no right, and writes only into a data_directory, which is to be mounted
-# and to belong to it.
-USER 65534:65534
+      org.opencontainers.image.description="Prometheus exporter for the CCASS 2FA login server" \
+      org.opencontainers.image.licenses="Apache-2.0" \
+      org.opencontainers.image.version="${VERSION}" \
+      org.opencontainers.image.revision="${REVISION}"
+COPY --from=build /image/root/ /
+COPY --from=build --chown=65532:65532 /image/data/ /data/
+# Mount your own configuration over this file, your firm's CA over /etc/ssl/certs/ca-certificates.crt.
+ENV CCASS2FA_CONFIG_FILE=/etc/ccass-2fa-exporter/ccass.yml
+USER 65532:65532
+# Evidence and history. Nothing else is written, so the rest can be read-only.
+VOLUME /data
 EXPOSE 10762
-# It asks the address that the exporter listens on; set it by the environment, so that both know it.
+STOPSIGNAL SIGTERM
 HEALTHCHECK --interval=30s --timeout=6s --start-period=5s \
-  CMD ["/usr/local/bin/ccass-2fa-exporter", "healthcheck"]
-ENTRYPOINT ["/usr/local/bin/ccass-2fa-exporter"]
-# A configuration is mounted and named by CCASS2FA_CONFIG_FILE. Your firm's own CA: mount the bundle
-# over /etc/ssl/certs/ca-certificates.crt, or name it as ca_file in the configuration.
+  CMD ["/usr/bin/ccass-2fa-exporter", "healthcheck"]
+ENTRYPOINT ["/usr/bin/ccass-2fa-exporter"]

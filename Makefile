@@ -7,11 +7,16 @@ TEST := $(CARGO) test --workspace --locked
 export RUST_TEST_THREADS ?= $(shell expr 4 \* $$(nproc))
 # Debian's newest Prometheus and Alertmanager, in addition to the installed ones.
 NEWEST := $(CURDIR)/target/newest/root/usr/bin
+# The release binary, static, as deploy/build.sh makes it, and what is built from it.
+HOST := $(shell rustc -vV | sed -n 's/^host: //p')
+BINARY := $(or $(CARGO_TARGET_DIR),target)/$(HOST)/release/ccass-2fa-exporter
+DIST := dist
 
-.PHONY: help run quick test install release mutants current bench microbench rehearsal lint deny image documents notices clean
+.PHONY: help run quick test install release mutants current bench microbench rehearsal lint deny \
+  image deb rpm packages dist verify-dist dist-test documents notices clean
 
 help:           ## this list
-	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' Makefile | expand -t 16
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | expand -t 16
 
 run:            ## serve on port 10762 with the built-in configuration
 	$(CARGO) run --release --locked
@@ -19,10 +24,11 @@ run:            ## serve on port 10762 with the built-in configuration
 quick:          ## unit tests and loopback suites: no root, nothing to install, under 90 seconds
 	$(TEST) --lib --bins --test lab --test cli --test probe --test serve --test evidence
 
-test: install release ## every test; without root all but the network suite
+test: install packages ## every test; without root all but the network suite
 	$(CARGO) build --workspace --locked --bins
 	$(TEST) --no-run
 	$(TEST) --lib --bins --test lab --test cli --test probe --test serve --test evidence -- --include-ignored
+	@tests/with_namespaces.sh $(TEST) --test packages -- --skip dist::
 	$(TEST) --test alerts
 	$(TEST) --test interop -- --skip performance::
 	$(TEST) --test interop performance::
@@ -31,8 +37,34 @@ test: install release ## every test; without root all but the network suite
 install:        ## the programs that the tests use, from Debian and npm
 	tests/install.sh
 
-release:        ## the release binary
-	$(CARGO) build --release --locked
+release:        ## the release binary: static, reproducible, with the list of its dependencies inside
+	@deploy/install-tools.sh cargo-auditable
+	deploy/build.sh
+
+deb: release    ## the Debian package, into dist/
+	@deploy/install-tools.sh cargo-deb
+	deploy/packages/build.sh $(BINARY) $(DIST) deb
+
+rpm: release    ## the RPM package, into dist/
+	@deploy/install-tools.sh cargo-generate-rpm
+	deploy/packages/build.sh $(BINARY) $(DIST) rpm
+
+image: release  ## the container image as an archive, into dist/; as root, with buildah, without a daemon
+	deploy/image/build.sh $(BINARY) $(DIST)/ccass-2fa-exporter-image.tar
+
+# Without root no image.
+packages: deb rpm $(if $(filter 0,$(shell id -u)),image)
+
+dist: deb rpm image ## everything of a release, into dist/; signed with MINISIGN_KEY if that names a key
+	@deploy/install-tools.sh cargo-cyclonedx
+	deploy/packages/build.sh $(BINARY) $(DIST) tarball sbom
+	deploy/sign.sh $(DIST)
+
+verify-dist:    ## check dist/ as a customer would; with PUBLIC_KEY its signature, too
+	deploy/verify.sh $(DIST) $(PUBLIC_KEY)
+
+dist-test: install dist ## install the packages in a fresh Debian, build twice and compare; as root, 15 minutes
+	$(TEST) --test packages dist::
 
 rehearsal:      ## an outage from the first failing probe to the page: no network, no root
 	@$(CARGO) build --quiet --workspace --locked --bins
@@ -61,9 +93,6 @@ lint:           ## format, clippy, plain language, licenses of dependencies
 deny:           ## advisories, licenses and sources, with cargo-deny, which it installs
 	$(CARGO) deny --version >/dev/null 2>&1 || $(CARGO) install --locked cargo-deny
 	$(CARGO) deny --workspace check
-
-image:          ## the container image
-	docker build --tag ccass-2fa-exporter .
 
 documents: install ## rewrite the documents that repeat the code
 	UPDATE_DOCUMENTS=1 $(TEST) --test cli --test alerts

@@ -18,8 +18,12 @@ prometheus-alertmanager prometheus-alertmanager
 curl        curl
 python3     python3
 cc          gcc
+lintian     lintian
+rpm         rpm
+cpio        cpio
+systemd-analyze systemd
 "
-# Only the network suite uses these.
+# Only the tests in namespaces, the image and make dist-test use these.
 if [ "$(tests/with_namespaces.sh echo yes 2>/dev/null)" = yes ]; then
   programs+="
 nginx       nginx-light
@@ -31,6 +35,9 @@ dig         bind9-dnsutils
 nft         nftables
 ip          iproute2
 nsenter     util-linux
+buildah     buildah
+minisign    minisign
+mmdebstrap  mmdebstrap
 "
 fi
 # module of /usr/bin/python3, package

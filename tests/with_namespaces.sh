@@ -1,7 +1,7 @@
 #!/bin/sh
 # Runs a command that needs root and network namespaces. Where these are missing, or NO_NETNS=1 leaves
 # them out, it prints what is not run and succeeds; in CI (CI=true) missing namespaces are a failure.
-suite="the network suite (firewall, full disk, nginx and unbound, comparison with blackbox_exporter)"
+suite="the tests in namespaces (firewall, full disk, nginx and unbound, blackbox_exporter, packages, image)"
 if [ "${NO_NETNS:-}" = 1 ]; then
   echo "not run: $suite, because of NO_NETNS=1" >&2
   exit 0

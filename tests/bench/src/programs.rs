@@ -26,13 +26,15 @@ pub struct Programs {
 }
 
 impl Programs {
-    /// The exporter is in the directory of this program; tests/newest.sh unpacks the others.
+    /// `make release` builds the exporter; tests/newest.sh unpacks the programs of Debian.
     pub fn find() -> anyhow::Result<Self> {
         let here = std::env::current_exe()?;
         let directory = here.parent().context("a directory")?;
         let newest = std::env::current_dir()?.join("target/newest/root/usr/bin");
         let programs = Self {
-            ours: directory.join("ccass-2fa-exporter"),
+            ours: directory
+                .with_file_name(format!("{}-unknown-linux-gnu", std::env::consts::ARCH))
+                .join("release/ccass-2fa-exporter"),
             baseline: directory.join("ccass-2fa-baseline"),
             blackbox: newest.join("prometheus-blackbox-exporter"),
             prometheus: newest.join("prometheus"),

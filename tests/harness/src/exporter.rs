@@ -37,6 +37,7 @@ pub fn release_binary() -> PathBuf {
     let target = Path::new(binary()).ancestors().nth(2);
     let path = target
         .expect("the target directory")
+        .join(format!("{}-unknown-linux-gnu", std::env::consts::ARCH))
         .join("release/ccass-2fa-exporter");
     assert!(
         path.is_file(),

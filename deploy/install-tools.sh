@@ -1,0 +1,21 @@
+#!/bin/sh
+# Installs the programs that build the packages, at these versions; those that are there stay. Without
+# arguments all, otherwise those named. Unoptimized: they run for seconds and would compile for minutes.
+set -eu
+cargo=${CARGO:-cargo}
+
+while read -r tool version; do
+  case " ${*:-$tool} " in
+    *" $tool "*) ;;
+    *) continue ;;
+  esac
+  case $("$cargo" install --list) in
+    *"$tool v$version:"*) ;;
+    *) "$cargo" install --locked --debug "$tool@$version" ;;
+  esac
+done <<TOOLS
+cargo-auditable 0.7.7
+cargo-deb 3.8.0
+cargo-generate-rpm 0.21.1
+cargo-cyclonedx 0.5.9
+TOOLS
