@@ -18,6 +18,8 @@ case $target in
   # The addresses to relocate as bitmaps: a twentieth of the program.
   *-linux-gnu) flags="$flags -C link-arg=-Wl,-z,pack-relative-relocs" ;;
 esac
+# The system call, which a static program does not find by its name, instead of /dev/urandom.
+flags="$flags --cfg getrandom_backend=\"linux_getrandom\""
 flags="$flags --remap-path-prefix=$PWD=/source"
 prefixes="-ffile-prefix-map=$PWD=/source"
 for crates in "${CARGO_HOME:-$HOME/.cargo}"/registry/src/*; do

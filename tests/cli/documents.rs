@@ -247,12 +247,43 @@ fn documented_timetable_and_printed_timetable_load() {
 }
 
 #[test]
+fn workflows_pin_their_actions_and_call_targets_of_the_makefile() {
+    let makefile = read("Makefile");
+    for name in ["ci", "release"] {
+        let text = read(&format!(".github/workflows/{name}.yml"));
+        let lines: Vec<&str> = text.lines().map(str::trim).collect();
+        for line in lines.iter().filter(|line| line.contains("uses:")) {
+            let commit = line.split(['@', ' ']).find(|word| word.len() == 40);
+            let is_commit = commit.is_some_and(|word| word.bytes().all(|c| c.is_ascii_hexdigit()));
+            assert!(is_commit, "{name}.yml pins no commit: {line}");
+        }
+        for line in &lines {
+            let target = line
+                .split("make ")
+                .nth(1)
+                .map(|rest| rest.split(' ').next().unwrap());
+            if let Some(target) = target.filter(|_| !line.starts_with('#')) {
+                assert!(
+                    makefile.contains(&format!("\n{target}:")),
+                    "{name}.yml: {line}"
+                );
+            }
+        }
+        assert!(
+            text.contains("permissions:\n  contents: read\n"),
+            "{name}.yml"
+        );
+    }
+}
+
+#[test]
 fn links_between_documents_resolve() {
     for document in [
         "README.md",
         "ARCHITECTURE.md",
         "CONTRIBUTING.md",
         "docs/evidence.md",
+        "docs/install.md",
         "docs/timetable.md",
     ] {
         let text = read(document);

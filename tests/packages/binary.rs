@@ -117,7 +117,7 @@ async fn static_binary_alone_reads_the_hosts_file_and_the_system_roots() {
     let (code, report) = verify(&namespace).await;
     assert_eq!(code, 1, "{report:#}");
     assert_eq!(
-        report["layers"]["tls"]["reason"], "tls_unknown_issuer",
+        report["verdict"]["reason"], "tls_unknown_issuer",
         "{report:#}"
     );
 }

@@ -7,6 +7,7 @@
 )]
 
 mod binary;
+mod compose;
 mod dist;
 mod files;
 mod image;
