@@ -13,7 +13,7 @@ BINARY := $(or $(CARGO_TARGET_DIR),target)/$(HOST)/release/ccass-2fa-exporter
 DIST := dist
 
 .PHONY: help run quick test install release mutants current bench microbench rehearsal lint deny \
-  image deb rpm packages dist verify-dist dist-test documents notices clean
+  image deb rpm packages kubernetes dist verify-dist dist-test documents notices clean
 
 help:           ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | expand -t 16
@@ -59,6 +59,9 @@ dist: deb rpm image ## everything of a release, into dist/; signed with MINISIGN
 	@deploy/install-tools.sh cargo-cyclonedx
 	deploy/packages/build.sh $(BINARY) $(DIST) tarball sbom
 	deploy/sign.sh $(DIST)
+
+kubernetes:     ## write what the Prometheus Operator reads, from alerts/ and grafana/
+	deploy/kubernetes/generate.py
 
 verify-dist:    ## check dist/ as a customer would; with PUBLIC_KEY its signature, too
 	deploy/verify.sh $(DIST) $(PUBLIC_KEY)

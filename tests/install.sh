@@ -45,6 +45,7 @@ modules="
 prometheus_client python3-prometheus-client
 jsonschema        python3-jsonschema
 icalendar         python3-icalendar
+yaml              python3-yaml
 "
 
 fail() {

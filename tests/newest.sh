@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Unpacks the newest Prometheus, Alertmanager and blackbox_exporter of Debian, those of the release
+# Unpacks the newest Prometheus, Alertmanager, blackbox_exporter and kubectl of Debian, those of the release
 # "unstable", into target/newest. Nothing is installed, and the programs of the installed release
 # stay. Does nothing if they are there already, unless the argument is "again".
 set -euo pipefail
@@ -16,7 +16,7 @@ exec {lock}>target/newest.lock
 if command -v flock >/dev/null; then
   flock "$lock"
 fi
-if [ -e "$directory/complete" ] && [ "${1:-}" != again ]; then
+if [ -e "$directory/complete" ] && [ -e "$directory/root/usr/bin/kubectl" ] && [ "${1:-}" != again ]; then
   exit 0
 fi
 for tool in apt-get dpkg-deb; do
@@ -55,7 +55,7 @@ apt=(apt-get -qq
   -o Dir::Cache="$state/cache" -o APT::Sandbox::User=root)
 "${apt[@]}" update &&
   (cd "$new" && "${apt[@]}" download \
-    prometheus promtool prometheus-alertmanager prometheus-blackbox-exporter) ||
+    prometheus promtool prometheus-alertmanager prometheus-blackbox-exporter kubectl) ||
   fail "cannot download from $mirror; the messages of apt-get are above"
 for package in "$new"/*.deb; do
   dpkg-deb --extract "$package" "$new/root"

@@ -11,6 +11,7 @@ mod compose;
 mod dist;
 mod files;
 mod image;
+mod kubernetes;
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
