@@ -41,6 +41,7 @@ completions fish fish/vendor_completions.d $name.fish
 share=usr/share/$name
 put 644 $share/alerts alerts/*.yml alerts/names.txt
 put 644 $share/alerts/templates alerts/templates/*.tmpl
+put 644 $share/alerts/receivers alerts/receivers/*
 put 644 $share/grafana grafana/*.json
 for kind in dashboards datasources; do
   put 644 $share/grafana/provisioning/$kind grafana/provisioning/$kind/*.yml

@@ -6,5 +6,6 @@
 mod drill;
 mod migration;
 mod paging;
+mod receivers;
 mod rehearsal;
 mod rules;
