@@ -9,6 +9,7 @@ mod finding;
 mod maintenance;
 mod monitoring;
 mod outage;
+mod replicas;
 
 use ccass_2fa_lab::Lab;
 use harness::exporter::{ConfigFile, Exporter, command};

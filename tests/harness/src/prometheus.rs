@@ -1,6 +1,7 @@
 //! Prometheus and Alertmanager with the shipped rules and configuration files. Only addresses are
 //! filled in and durations shortened.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
@@ -372,9 +373,10 @@ impl Prometheus {
         write_rules(directory, &config, shortening);
         std::fs::write(directory.join("prometheus.yml"), &config).unwrap();
         signal(prometheus.peer.child.id().unwrap(), "HUP");
+        let sites: BTreeSet<&str> = exporters.iter().map(|(site, _)| *site).collect();
         let loaded = format!(
             "count(target_site:ccass2fa_probe_success:max) == {}",
-            exporters.len()
+            sites.len()
         );
         prometheus.wait_for(&loaded).await;
         prometheus
