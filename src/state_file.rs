@@ -1,7 +1,8 @@
 //! The state file: each target's history, saved in the data directory across restarts.
 //!
-//! It is read at startup and replaced atomically. An unreadable file is moved aside with a warning
-//! and the service starts without history.
+//! It is read at startup and replaced atomically. A file of an older version is migrated. One that
+//! is unreadable, or of a newer version, is moved aside with a warning, and the service starts
+//! without history.
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
@@ -10,18 +11,34 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
+use thiserror::Error;
 use tracing::warn;
 
 use crate::report::history::{SavedState, TargetHistory};
 
 const NAME: &str = "state.json";
-/// Incremented when the meaning of the file changes; a file of another version is not read.
-const SCHEMA: u32 = 1;
+/// Incremented when the meaning of the file changes. Version 1 has no minutes and hours, and does not
+/// know when nothing probed.
+const SCHEMA: u32 = 2;
 
 #[derive(Serialize, Deserialize)]
 struct Contents<Targets> {
     schema: u32,
     targets: Targets,
+}
+
+/// Why a state file cannot be used.
+#[derive(Debug, Error)]
+enum StateError {
+    #[error(transparent)]
+    Unreadable(#[from] io::Error),
+    #[error(transparent)]
+    Invalid(#[from] serde_json::Error),
+    #[error(
+        "the file has version {0}, written by a newer release; this release reads up to version {SCHEMA}. \
+         To use it again, stop this release, move the file back and start the newer one"
+    )]
+    Newer(u32),
 }
 
 #[derive(Clone, Debug)]
@@ -58,10 +75,12 @@ impl StateFile {
         })
     }
 
-    /// Reads the file as [`Self::load`] does, but renames an unreadable file to `*.corrupt`.
+    /// Reads the file as [`Self::load`] does, but renames an unreadable file to `*.corrupt` and one of a
+    /// newer version to `*.newer`.
     pub fn load_or_quarantine(&self) -> SavedState {
         self.read().unwrap_or_else(|error| {
-            let moved_to = self.with_suffix("corrupt");
+            let is_newer = matches!(error, StateError::Newer(_));
+            let moved_to = self.with_suffix(if is_newer { "newer" } else { "corrupt" });
             let renamed = fs::rename(&self.path, &moved_to).is_ok();
             warn!(
                 file = %self.path.display(),
@@ -90,21 +109,28 @@ impl StateFile {
         fs::rename(&new, &self.path)
     }
 
-    fn read(&self) -> io::Result<SavedState> {
+    fn read(&self) -> Result<SavedState, StateError> {
+        #[derive(Deserialize)]
+        struct Version {
+            schema: u32,
+        }
         let text = match fs::read(&self.path) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 return Ok(SavedState::default());
             }
             other => other?,
         };
-        let contents: Contents<BTreeMap<String, Arc<TargetHistory>>> =
-            serde_json::from_slice(&text)?;
-        if contents.schema != SCHEMA {
-            let message = format!("schema {} is not {SCHEMA}", contents.schema);
-            return Err(io::Error::other(message));
+        // A newer version may have another form.
+        let Version { schema } = serde_json::from_slice(&text)?;
+        if schema > SCHEMA {
+            return Err(StateError::Newer(schema));
         }
+        let contents: Contents<BTreeMap<String, TargetHistory>> = serde_json::from_slice(&text)?;
+        let targets = contents.targets.into_iter();
         Ok(SavedState {
-            targets: contents.targets,
+            targets: targets
+                .map(|(name, history)| (name, Arc::new(history.migrated())))
+                .collect(),
         })
     }
 

@@ -46,7 +46,7 @@ pub use module::{
 use raw::{RawConfig, RawReadiness};
 use section::Section;
 pub use target::{LOGIN_MODULE, LOGIN_TARGET, LOGIN_URL, Scheme, Target, Targets};
-pub use value::duration;
+pub use value::{age, duration};
 pub use web::{ClientCertificate, RateLimit, WebConfig};
 
 /// The validated configuration.

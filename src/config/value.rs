@@ -35,7 +35,10 @@ pub(super) fn timeout(text: &str) -> Result<Duration, String> {
 }
 
 /// A duration that may be in days, such as `5d` or `36h`.
-pub(super) fn age(text: &str) -> Result<Duration, String> {
+///
+/// # Errors
+/// The text is not a duration, has no unit, or is negative.
+pub fn age(text: &str) -> Result<Duration, String> {
     let days = text
         .strip_suffix('d')
         .and_then(|days| days.parse::<u32>().ok());

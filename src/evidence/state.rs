@@ -204,6 +204,11 @@ impl EvidenceState {
         self.outages.get(&key(target))
     }
 
+    /// The newest check at a terminal.
+    pub fn terminal(&self, terminal: &str) -> Option<(Timestamp, TerminalOutcome)> {
+        self.terminal_outcomes.get(terminal).copied()
+    }
+
     /// How many of these terminals have this newest outcome, counting records since the verification
     /// period of `timetable` opened.
     pub fn count_terminals(

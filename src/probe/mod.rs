@@ -76,6 +76,7 @@ impl Engine {
         site: Option<String>,
         clock: Clock,
     ) -> Self {
+        tls::prepare();
         let clients = modules.iter();
         let clients =
             clients.map(|(name, module)| (name.clone(), TlsClients::of(module, roots, clock)));

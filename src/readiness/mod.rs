@@ -141,6 +141,8 @@ pub struct ReadinessState {
     pub readiness: Option<Readiness>,
     /// Whether the file is readable and valid now.
     pub is_readable: bool,
+    /// Why it is not: the line and the reason, without the contents of a cell.
+    pub error: Option<String>,
 }
 
 const MAX_BYTES: u64 = 64 << 20;

@@ -1,14 +1,21 @@
 //! Reports as JSON, with the advice for each.
 
+use std::collections::{BTreeMap, VecDeque};
+use std::time::Duration;
+
 use jiff::Timestamp;
 use serde::Serialize;
+use serde_json::value::RawValue;
 
 use super::overview;
 use crate::config::{Contacts, Target};
 use crate::report::advice;
-use crate::report::history::{Change, SavedState, TargetHistory};
+use crate::report::history::{
+    Availability, Change, DAY_SECONDS, Hour, LAYERS, LastSuccess, Minute, Outage, SavedState,
+    Scope, SeenCertificate, TargetHistory, Transition,
+};
 use crate::report::overview::Overview;
-use crate::report::{Finding, Report, caveats};
+use crate::report::{Finding, Reason, Report, caveats};
 
 /// Incremented when a field changes its meaning or is removed.
 const SCHEMA: u32 = 1;
@@ -91,29 +98,140 @@ pub fn discovery(
 /// A target and the name of the module that probes it.
 pub type SdTarget<'a> = (&'a Target, &'a str);
 
-/// The history of a target: last success, transitions, recent failures.
+/// The history of a target: last success, transitions, outages, recent failures, availability; with a
+/// `range`, the results in it too: of each minute up to a day, else of each hour.
 ///
 /// # Errors
 /// A value cannot be serialized, which is an internal error.
 pub fn history(
     target: &str,
     history: &TargetHistory,
+    range: Option<Duration>,
     generated: Timestamp,
 ) -> serde_json::Result<Vec<u8>> {
-    #[derive(Serialize)]
-    struct History<'a> {
-        schema: u32,
-        generated: Timestamp,
-        target: &'a str,
-        #[serde(flatten)]
-        history: &'a TargetHistory,
-    }
-    serde_json::to_vec_pretty(&History {
+    let second = |ago: i64| generated.as_second().saturating_sub(ago);
+    let range = range.map(|range| i64::try_from(range.as_secs()).unwrap_or(i64::MAX));
+    let minutes = range.filter(|range| *range <= DAY_SECONDS).map(|range| {
+        let first = second(range).div_euclid(60);
+        let minutes = history.timeline.minutes.iter();
+        let minutes = minutes.filter(|minute| minute.number >= first);
+        minutes.map(MinuteDocument::of).collect()
+    });
+    let hours = range.filter(|range| *range > DAY_SECONDS).map(|range| {
+        let first = second(range).div_euclid(3_600);
+        let hours = history.timeline.hours.iter();
+        let hours = hours.filter(|hour| hour.number >= first);
+        hours.map(HourDocument::of).collect()
+    });
+    let availability = AVAILABILITY_DAYS.map(|days| {
+        let from = Timestamp::from_second(second(days * DAY_SECONDS)).unwrap_or(Timestamp::MIN);
+        AvailabilityDocument {
+            days,
+            always: history.timeline.availability(from, Scope::Always),
+            in_service_hours: history.timeline.availability(from, Scope::ServiceHours),
+        }
+    });
+    serde_json::to_vec_pretty(&HistoryDocument {
         schema: SCHEMA,
         generated,
         target,
-        history,
+        url: &history.url,
+        last_good: history.last_good.as_ref(),
+        last_probe: history.last_probe,
+        changes: &history.changes,
+        transitions: &history.transitions,
+        outages: history.outages(),
+        certificates: &history.certificates,
+        availability,
+        minutes,
+        hours,
+        failures: &history.failures,
     })
+}
+
+const AVAILABILITY_DAYS: [i64; 4] = [1, 7, 30, 90];
+
+#[derive(Serialize)]
+struct HistoryDocument<'a> {
+    schema: u32,
+    generated: Timestamp,
+    target: &'a str,
+    url: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    last_good: Option<&'a LastSuccess>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    last_probe: Option<Timestamp>,
+    #[serde(skip_serializing_if = "<[Change]>::is_empty")]
+    changes: &'a [Change],
+    transitions: &'a VecDeque<Transition>,
+    outages: Vec<Outage>,
+    certificates: &'a VecDeque<SeenCertificate>,
+    availability: [AvailabilityDocument; AVAILABILITY_DAYS.len()],
+    #[serde(skip_serializing_if = "Option::is_none")]
+    minutes: Option<Vec<MinuteDocument>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    hours: Option<Vec<HourDocument>>,
+    failures: &'a VecDeque<Box<RawValue>>,
+}
+
+/// By whole hours. Time in which nothing probed counts as neither.
+#[derive(Serialize)]
+struct AvailabilityDocument {
+    days: i64,
+    always: Availability,
+    in_service_hours: Availability,
+}
+
+#[derive(Serialize)]
+struct MinuteDocument {
+    at: Timestamp,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    failure: Option<Reason>,
+    duration_seconds: f64,
+    /// Of the layers that were reached.
+    layers: BTreeMap<&'static str, f64>,
+}
+
+impl MinuteDocument {
+    fn of(minute: &Minute) -> Self {
+        let layers = LAYERS.iter().zip(minute.layers);
+        let layers = layers.filter(|(_, duration)| *duration > 0);
+        Self {
+            at: Timestamp::from_second(minute.number.saturating_mul(60)).unwrap_or_default(),
+            failure: minute.failure,
+            duration_seconds: f64::from(minute.total) / 10_000.0,
+            layers: layers
+                .map(|(layer, duration)| (layer.into_str(), f64::from(duration) / 10_000.0))
+                .collect(),
+        }
+    }
+}
+
+#[derive(Serialize)]
+struct HourDocument {
+    at: Timestamp,
+    always: Availability,
+    in_service_hours: Availability,
+    /// The newest failure.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    failure: Option<Reason>,
+    successes: u32,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    mean_duration_seconds: Option<f64>,
+}
+
+impl HourDocument {
+    fn of(hour: &Hour) -> Self {
+        let mean = hour.total.checked_div(u64::from(hour.successes));
+        Self {
+            at: Timestamp::from_second(hour.number.saturating_mul(3_600)).unwrap_or_default(),
+            always: hour.always,
+            in_service_hours: hour.in_service_hours,
+            failure: hour.failure,
+            successes: hour.successes,
+            mean_duration_seconds: mean.map(|mean| mean as f64 / 10_000.0),
+        }
+    }
 }
 
 /// The reports as one document.

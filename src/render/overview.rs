@@ -8,14 +8,15 @@ use crate::report::{LayerName, Reason, Report, Verdict};
 
 /// Labels and sentences, one pair for each group and one for the controls.
 pub(super) fn sentences(overview: &Overview<'_>) -> Vec<(&'static str, String)> {
-    let groups = overview.groups.iter().map(|one| ("Group", group(one)));
+    let groups = overview.groups.iter().map(|one| ("Paths", group(one)));
     let controls = overview.controls.iter();
-    groups
-        .chain(controls.map(|one| ("Controls", self::controls(one))))
+    controls
+        .map(|one| ("Elsewhere", self::controls(one)))
+        .chain(groups)
         .collect()
 }
 
-/// `direct (sso): OK; via proxy http://10.0.0.1:3128 (sso-proxy): failed at proxy (proxy_denied)`.
+/// The conclusion, then each path: `direct (sso): OK; via proxy http://10.0.0.1:3128 (sso-proxy): failed at proxy (proxy_denied)`.
 fn group(group: &Group<'_>) -> String {
     let paths: Vec<String> = group.paths.iter().map(|report| path(report)).collect();
     let meaning = match group.good() {
@@ -26,7 +27,7 @@ fn group(group: &Group<'_>) -> String {
              group to log in."
         }
     };
-    format!("{}: {}. {meaning}", group.name, paths.join("; "))
+    format!("{meaning} {}: {}.", group.name, paths.join("; "))
 }
 
 fn path(report: &Report) -> String {
@@ -51,15 +52,18 @@ fn proxy(report: &Report) -> Option<&str> {
 
 fn controls(controls: &Controls<'_>) -> String {
     let (good, all) = (controls.good(), controls.reports.len());
+    let noun = if all == 1 { "control" } else { "controls" };
+    let counted = format!("{good} of {all} {noun} reached.");
     let meaning = match controls.meaning {
-        FaultSide::None => "",
+        FaultSide::None => return counted,
         FaultSide::Remote => {
-            " This site's network works: the fault is at the login server or on the path to it."
+            "This site's network works: the fault is at the login server or on the path to it."
         }
-        FaultSide::Local => " Nothing is reachable from this site: check its own network first.",
-        FaultSide::Unknown => " Check what the failing ones have in common.",
+        FaultSide::Path => "This site's network works.",
+        FaultSide::Local => "Nothing is reachable from this site: check its own network first.",
+        FaultSide::Unknown => "Unclear: check what the failing ones have in common.",
     };
-    format!("{good} of {all} reached.{meaning}")
+    format!("{meaning} {counted}")
 }
 
 /// The overview in JSON.

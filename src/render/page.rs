@@ -32,7 +32,7 @@ impl Page {
     /// A wrapped paragraph, each line indented.
     pub fn paragraph(&mut self, indent: usize, text: &str) {
         let margin = " ".repeat(indent);
-        let options = textwrap::Options::new(WIDTH)
+        let options = wrap(WIDTH)
             .initial_indent(&margin)
             .subsequent_indent(&margin);
         for line in textwrap::wrap(text, options) {
@@ -44,7 +44,7 @@ impl Page {
     pub fn labelled(&mut self, label: &str, text: &str) {
         let margin = " ".repeat(12);
         let first = format!("  {label:<10}");
-        let options = textwrap::Options::new(WIDTH)
+        let options = wrap(WIDTH)
             .initial_indent(&first)
             .subsequent_indent(&margin);
         for (index, line) in textwrap::wrap(text, options).iter().enumerate() {
@@ -63,7 +63,7 @@ impl Page {
     pub fn fact_after(&mut self, head: &str, fact: &str) {
         let own_indent = fact.len() - fact.trim_start().len();
         let hanging = " ".repeat(own_indent + 2);
-        let options = textwrap::Options::new(WIDTH - FACTS).subsequent_indent(&hanging);
+        let options = wrap(WIDTH - FACTS).subsequent_indent(&hanging);
         let wrapped = textwrap::wrap(fact, options);
         let mut lines = wrapped.iter();
         let first = lines.next().map_or("", |line| line.as_ref());
@@ -96,4 +96,9 @@ pub(super) fn instant(at: Timestamp) -> String {
 pub(super) fn date(at: Timestamp) -> String {
     let local = HKT.to_datetime(at);
     local.strftime("%Y-%m-%d").to_string()
+}
+
+/// Names with hyphens stay whole.
+fn wrap<'a>(width: usize) -> textwrap::Options<'a> {
+    textwrap::Options::new(width).word_splitter(textwrap::WordSplitter::NoHyphenation)
 }

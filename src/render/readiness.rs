@@ -52,7 +52,7 @@ pub(super) fn contradiction(contradiction: Contradiction) -> String {
     }
 }
 
-fn kind_name(kind: Kind) -> &'static str {
+pub(super) fn kind_name(kind: Kind) -> &'static str {
     match kind {
         Kind::User => "users",
         Kind::DelegatedAdmin => "Delegated Administrators",

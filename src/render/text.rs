@@ -99,7 +99,7 @@ impl Page {
     fn layer<F>(&mut self, name: LayerName, layer: &Layer<F>, facts: Vec<String>) {
         let mut facts = facts.into_iter();
         let (style, state, time) = match layer {
-            Layer::NotReached => (FAINT, "not reached", String::new()),
+            Layer::NotReached => (FAINT, "not tried", String::new()),
             Layer::NotApplicable => (FAINT, "n/a", String::new()),
             Layer::Done(result) => match result.failure {
                 None => (GOOD, "OK", format_duration(result.duration)),
@@ -199,7 +199,10 @@ impl Page {
             self.labelled("Changed", &text);
         }
         if changes.is_empty() {
-            self.labelled("Changed", "no change of issuer, key or addresses was seen");
+            self.labelled(
+                "Changed",
+                "same certificate, issuer, key and addresses as then, as far as this probe got",
+            );
         }
         self.line("");
     }

@@ -150,7 +150,7 @@ fn titles(deadlines: &[&DeadlineStatus]) -> String {
     titles.join("; ")
 }
 
-fn stage(timetable: &Timetable, status: &TimetableStatus) -> String {
+pub(super) fn stage(timetable: &Timetable, status: &TimetableStatus) -> String {
     let now = match status.phase {
         Phase::Preparation => "preparation; users log in by smartcard.",
         Phase::ParallelRun => "parallel run; 2FA is live, the smartcard is the fallback.",

@@ -226,6 +226,12 @@ impl Report {
         self.hops.last().and_then(|hop| hop.http.facts())
     }
 
+    /// The certificate of the target's own host, also of one that failed.
+    pub fn certificate(&self) -> Option<&Certificate> {
+        let tls = self.hops.first()?.tls.facts()?;
+        tls.representative()?.chain.first().map(AsRef::as_ref)
+    }
+
     /// Who sent the last response; `Unknown` without one.
     pub fn answered_by(&self) -> AnsweredBy {
         let proxy = self.hops.last().and_then(|hop| hop.proxy.facts());

@@ -58,6 +58,8 @@ pub enum FaultSide {
     Remote,
     /// A login target fails and no control is good.
     Local,
+    /// A login target fails, another one and every control are good.
+    Path,
     /// A login target fails, and some of the controls.
     Unknown,
 }
@@ -109,6 +111,16 @@ impl<'a> Overview<'a> {
     }
 }
 
+impl Overview<'_> {
+    /// Whether every path and every control is good.
+    pub fn is_good(&self) -> bool {
+        let controls = self.controls.as_ref();
+        self.groups.iter().all(|group| group.good() == Share::All)
+            && controls
+                .is_none_or(|one| one.meaning == FaultSide::None && one.good() == one.reports.len())
+    }
+}
+
 impl Group<'_> {
     pub fn good(&self) -> Share {
         Share::of(&self.paths)
@@ -126,7 +138,8 @@ impl<'a> Controls<'a> {
         }
         let meaning = match (Share::of(&logins), Share::of(&controls)) {
             (Share::All, _) => FaultSide::None,
-            (_, Share::All) => FaultSide::Remote,
+            (Share::Some, Share::All) => FaultSide::Path,
+            (Share::None, Share::All) => FaultSide::Remote,
             (_, Share::None) => FaultSide::Local,
             (_, Share::Some) => FaultSide::Unknown,
         };

@@ -4,12 +4,13 @@
 //! * `scheduler` and `probe_endpoint` (`/probe`) start probes, through `single_flight`.
 //! * `state`: what the tasks share; `report_store`: the latest reports and the saved histories.
 //! * `recorder`: writes evidence.
-//! * `listener`, `auth`, `routes`, `prefix`, `negotiation`, `request`, `response`: the HTTP side.
+//! * `listener`, `auth`, `routes`, `pages`, `prefix`, `negotiation`, `request`, `response`: the HTTP side.
 
 mod auth;
 mod hash_queue;
 mod listener;
 mod negotiation;
+mod pages;
 mod prefix;
 mod probe_endpoint;
 mod readiness;

@@ -52,12 +52,14 @@ fn update(
             state.send_replace(ReadinessState {
                 readiness: Some(readiness),
                 is_readable: true,
+                error: None,
             });
         }
         Err(error) => {
             warn!(%path, %error, "cannot load the readiness file, keeping the last valid counts");
             state.send_modify(|state| {
                 state.is_readable = false;
+                state.error = Some(error.to_string());
                 if is_other_file {
                     state.readiness = None;
                 }

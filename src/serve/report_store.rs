@@ -10,14 +10,17 @@ use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
 use super::task::run_blocking;
+use crate::clock::Stopwatch;
 use crate::config::{Target, Targets};
 use crate::lock::lock;
-use crate::report::history::{ChangeKind, SavedState, TargetHistory, TargetState};
+use crate::report::history::{ChangeKind, SavedState, TargetHistory, TargetState, Watch};
 use crate::report::{MissReason, Report, TargetStats};
 use crate::state_file::StateFile;
 
-/// How old the time of the last successful probe in the state file may be.
+/// How old the newest probe in the state file may be.
 const SAVE_INTERVAL: Duration = Duration::from_secs(10);
+/// Saving the histories of many targets takes at most one part in so many of the time.
+const SAVE_SHARE: u32 = 20;
 
 #[derive(Debug)]
 pub struct ReportStore {
@@ -69,14 +72,14 @@ impl ReportStore {
 
     /// Adds a report and returns the previous one. A report of a target that was removed, or whose
     /// URL changed meanwhile, is ignored.
-    pub fn record(&self, report: Arc<Report>) -> Option<Arc<Report>> {
+    pub fn record(&self, report: Arc<Report>, watch: Watch) -> Option<Arc<Report>> {
         let mut inner = lock(&self.inner);
         let state = inner.states.get_mut(&report.target)?;
         if state.history.url != report.url {
             return None;
         }
         let previous = state.stats.latest.clone();
-        let change = Arc::make_mut(&mut state.history).observe(&report);
+        let change = Arc::make_mut(&mut state.history).observe(&report, watch);
         state.stats.observe(report);
         inner.revision += 1;
         if change == ChangeKind::StateChanged {
@@ -126,12 +129,18 @@ impl ReportStore {
     pub async fn persist(&self, file: StateFile, stop: CancellationToken) {
         let mut saved_revision = 0;
         let mut is_failing = false;
+        let mut pause = Duration::ZERO;
         loop {
+            let change = async {
+                tokio::time::sleep(pause).await;
+                self.save_now.notified().await;
+            };
             let is_stopping = tokio::select! {
-                () = self.save_now.notified() => false,
-                () = tokio::time::sleep(SAVE_INTERVAL) => false,
+                () = change => false,
+                () = tokio::time::sleep(SAVE_INTERVAL.max(pause)) => false,
                 () = stop.cancelled() => true,
             };
+            let stopwatch = Stopwatch::start();
             if let Some((revision, state)) = self.changed_since(saved_revision) {
                 let file = file.clone();
                 match run_blocking("state file", move || file.save(&state)).await {
@@ -150,6 +159,7 @@ impl ReportStore {
                     None => {}
                 }
             }
+            pause = stopwatch.elapsed() * SAVE_SHARE;
             if is_stopping {
                 return;
             }

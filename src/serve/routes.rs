@@ -7,10 +7,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use http_body_util::Full;
 use hyper::body::Incoming;
-use hyper::header::{
-    ALLOW, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_SECURITY_POLICY, LOCATION, REFERRER_POLICY,
-    REFRESH, VARY, WWW_AUTHENTICATE,
-};
+use hyper::header::{ALLOW, CONTENT_ENCODING, LOCATION, VARY, WWW_AUTHENTICATE};
 use hyper::{Request, Response, StatusCode};
 use tokio::sync::{mpsc, oneshot};
 
@@ -20,20 +17,18 @@ use super::prefix::Prefix;
 use super::probe_endpoint::ProbeHandler;
 use super::reload::ReloadRequest;
 use super::request::RequestContext;
-use super::response::{self, HTML, HttpResponse, JSON, set_header};
+use super::response::{self, HttpResponse, JSON, set_header};
 use super::same_origin;
 use super::state::ServiceState;
 use super::task;
+use crate::config::age;
 use crate::render::json;
 use crate::render::metrics::{self, Snapshot};
-use crate::render::status::{self, Refresh, StatusPage};
 use crate::report::Report;
 
-/// The status page contains its style sheet and loads nothing.
-const STATUS_POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; \
-                             form-action 'none'; frame-ancestors 'none'";
 const NOT_FOUND: &str = "Not found.\n";
-const MAX_REFRESH_INTERVAL: Duration = Duration::from_secs(60);
+/// Of the history.
+const MAX_RANGE: Duration = Duration::from_secs(90 * 24 * 3_600);
 
 /// With more targets than this, or a larger body, rendering or compressing takes longer than a
 /// probe should be delayed: it runs on the blocking pool.
@@ -41,8 +36,9 @@ const MANY_TARGETS: usize = 20;
 const LARGE_BODY: usize = 128 * 1024;
 
 /// The paths without the prefix, and the methods they allow.
-const ROUTES: [(&str, &str); 9] = [
+const ROUTES: [(&str, &str); 10] = [
     ("/", "GET, HEAD"),
+    ("/report", "GET, HEAD"),
     ("/metrics", "GET, HEAD"),
     ("/probe", "GET, HEAD"),
     ("/sd", "GET, HEAD"),
@@ -146,6 +142,7 @@ impl Routes {
         }
         match *route {
             "/" => self.render(request, Self::status).await,
+            "/report" => self.report(request),
             "/metrics" => self.render(request, Self::metrics).await,
             "/api/v1/reports" => self.render(request, Self::reports).await,
             "/api/v1/history" => self.history(request),
@@ -169,33 +166,6 @@ impl Routes {
         }
         let (routes, request) = (Arc::clone(self), Arc::clone(request));
         run_blocking(move || render(&routes, &request)).await
-    }
-
-    /// `?target=NAME` shows every detail of that target, `?refresh=off` disables the refresh.
-    fn status(&self, request: &RequestContext) -> HttpResponse {
-        let interval = request.config().probe.interval.min(MAX_REFRESH_INTERVAL);
-        let refresh = match request.parameter("refresh").as_deref() {
-            Some("off") => Refresh::Never,
-            _ => Refresh::Every(interval),
-        };
-        let page = status::page(&StatusPage {
-            config: request.config(),
-            known: &self.state.reports.states(),
-            readiness_state: &self.state.readiness.borrow().clone(),
-            evidence: &self.state.ledger.borrow().clone(),
-            now: self.state.clock.now(),
-            expanded: request.parameter("target").as_deref(),
-            refresh,
-        });
-        let mut response = response::ok(HTML, page);
-        // A header, because a user of a screen reader cannot turn off a meta element.
-        if refresh != Refresh::Never {
-            set_header(&mut response, REFRESH, &interval.as_secs().to_string());
-        }
-        set_header(&mut response, CONTENT_SECURITY_POLICY, STATUS_POLICY);
-        set_header(&mut response, REFERRER_POLICY, "no-referrer");
-        set_header(&mut response, CACHE_CONTROL, "no-store");
-        response
     }
 
     fn metrics(&self, request: &RequestContext) -> HttpResponse {
@@ -236,7 +206,7 @@ impl Routes {
         response::rendered(JSON, text, "reports")
     }
 
-    /// `?target=NAME`, optional if only one target is configured.
+    /// `?target=NAME`, optional if only one target is configured; `?range=24h` adds results.
     fn history(&self, request: &RequestContext) -> HttpResponse {
         let default = match &*request.config().targets {
             [only] => Some(only.name.clone()),
@@ -250,7 +220,17 @@ impl Routes {
             let text = format!("{}\n", request.config().targets.unknown(&target));
             return response::text(StatusCode::NOT_FOUND, text);
         };
-        let text = json::history(&target, &history, self.state.clock.now());
+        let now = self.state.clock.now();
+        let range = match request.parameter("range").map(|text| age(&text)) {
+            None => None,
+            Some(Ok(range)) if range <= MAX_RANGE => Some(range),
+            Some(_) => {
+                let text = "Invalid parameter range: use a duration of at most 90 days, such as 24h, 7d or \
+                            30d.\n";
+                return response::text(StatusCode::BAD_REQUEST, text);
+            }
+        };
+        let text = json::history(&target, &history, range, now);
         response::rendered(JSON, text, "history")
     }
 

@@ -22,6 +22,7 @@ use super::state::ServiceState;
 use crate::clock::monotonic_now;
 use crate::config::Target;
 use crate::lock::lock;
+use crate::report::history::Watch;
 use crate::report::{MissReason, Report, Verdict};
 
 /// For probes in flight at the stop.
@@ -203,7 +204,12 @@ async fn probe(context: &SchedulerContext, target: &Arc<Target>) -> Option<Durat
     let ProbeOutcome::Completed(report) = outcome else {
         return None;
     };
-    let previous = context.state.reports.record(Arc::clone(&report));
+    let config = &context.active.config;
+    let watch = Watch {
+        max_gap: Watch::max_gap(config.probe.interval, target.timeout),
+        in_service_hours: config.service_hours.open(report.started, &config.calendar),
+    };
+    let previous = context.state.reports.record(Arc::clone(&report), watch);
     log_transition(&report, previous.as_deref());
     if let Some(reports) = &context.reports
         // At a shutdown the recorder has stopped, and this probe is not part of its evidence.

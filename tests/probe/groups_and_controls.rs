@@ -64,8 +64,9 @@ async fn verify_and_metrics_compare_the_paths_of_a_group() {
     assert_eq!(code, 1, "{text}");
     let proxy = format!("http://proxy.lab.test:{}", setup.lab.proxy.addr().port());
     let expected = format!(
-        "Group login: direct (sso): OK; via proxy {proxy} (sso-proxy): failed at proxy \
-         (proxy_denied). The login page can be reached: the fault is on the failing path."
+        "Paths The login page can be reached: the fault is on the failing path. Use another path of \
+         the group to log in. login: direct (sso): OK; via proxy {proxy} (sso-proxy): failed at proxy \
+         (proxy_denied)."
     );
     assert!(unwrapped(&text).contains(&expected), "{text}");
 
@@ -106,23 +107,19 @@ async fn controls_show_whether_the_local_network_works() {
         assert!(unwrapped(&text).contains(line), "{text}");
         assert_eq!(actual, code, "{text}");
     };
-    expect("Controls 1 of 1 reached.", 0).await;
+    expect("Elsewhere 1 of 1 control reached.", 0).await;
 
     setup.lab.login_server.set_fault(TcpFault::Refuse);
     expect(
-        "Controls 1 of 1 reached. This site's network works: the fault is at the login server",
+        "Elsewhere This site's network works: the fault is at the login server",
         1,
     )
     .await;
 
     setup.control.set_fault(TcpFault::Refuse);
-    expect(
-        "Controls 0 of 1 reached. Nothing is reachable from this site",
-        1,
-    )
-    .await;
+    expect("Elsewhere Nothing is reachable from this site", 1).await;
 
     // A failing control alone is no outage.
     setup.lab.login_server.clear();
-    expect("Controls 0 of 1 reached.", 0).await;
+    expect("Elsewhere 0 of 1 control reached.", 0).await;
 }

@@ -99,7 +99,7 @@ async fn daily_verification_is_recorded_and_records_of_others_are_shown() {
     setup.record_terminal("t2", "seen").await;
     wait_for_metric(&exporter, "terminals_checked{outcome=\"seen\"}", 1.0).await;
     let (_, page) = exporter.get("/").await;
-    let text = "Login page seen at 1 of 2 CCASS Terminals.";
+    let text = "Login page seen at 1 of 2 CCASS Terminals:";
     assert_contains("the status page", &page, text);
     assert_eq!(exporter.terminate().await, Some(0));
     assert_eq!(setup.kinds(), ["verification", "terminal"]);

@@ -50,7 +50,7 @@ async fn counts_follow_the_file_and_survive_an_invalid_one() {
     assert_contains(
         "the status page",
         &page,
-        "users: 2 of 4 confirmed, 1 submitted, 1 missing; 1 created since the launch",
+        "users: 2 of 4 confirmed, 1 submitted, 1 missing",
     );
 
     // Written over in place, and incomplete. The exporter may also have seen it when it was empty.

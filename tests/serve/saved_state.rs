@@ -192,11 +192,7 @@ async fn saved_times_ahead_of_the_clock_are_not_used() {
 async fn unreadable_state_is_set_aside_and_never_fatal() {
     let setup = Setup::start(probed_once).await;
     std::fs::create_dir(setup.file("")).expect("a directory");
-    for text in [
-        "",
-        "{\"schema\": 1, \"targets\": {\"sso\"",
-        "{\"schema\":2,\"targets\":{}}",
-    ] {
+    for text in ["", "{\"schema\": 1, \"targets\": {\"sso\""] {
         std::fs::write(setup.file("state.json"), text).expect("a file");
         let output = run(&[&setup.config.argument(), "verify"]).await;
         assert_eq!(output.status.code(), Some(0), "{text}");
@@ -206,6 +202,97 @@ async fn unreadable_state_is_set_aside_and_never_fatal() {
         assert_eq!(aside.expect("a copy of the unreadable file"), text);
         setup.wait_for_saved("\"transitions\":[{").await;
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn state_of_a_newer_release_is_kept_aside() {
+    let setup = Setup::start(probed_once).await;
+    std::fs::create_dir(setup.file("")).expect("a directory");
+    // The rest of a newer file may have any form.
+    let newer = "{\"schema\":3,\"targets\":[\"in another form\"]}";
+    std::fs::write(setup.file("state.json"), newer).expect("a file");
+    let mut exporter = Exporter::start(&[&setup.config.argument()]).await;
+    let line = exporter.line_with("cannot read the state file").await;
+    for part in ["state.json.newer", "version 3", "up to version 2"] {
+        assert_contains("log", &line, part);
+    }
+    exporter.first_probe().await;
+    let aside = std::fs::read_to_string(setup.file("state.json.newer"));
+    assert_eq!(aside.expect("the newer file"), newer);
+    setup.wait_for_saved("\"schema\":2").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn state_of_an_older_release_is_migrated() {
+    let setup = Setup::start(probed_once).await;
+    std::fs::create_dir(setup.file("")).expect("a directory");
+    let url = setup.lab.url();
+    let older = serde_json::json!({"schema": 1, "targets": {"sso": {
+        "url": url,
+        "last_good": {"at": "2026-11-20T00:00:00Z", "issuer": "CN=Example CA", "key": "sha256/x"},
+        "transitions": [
+            {"at": "2026-11-19T00:00:00Z"},
+            {"at": "2026-11-19T01:00:00Z", "failure": "http_status"},
+            {"at": "2026-11-19T01:05:00Z"},
+        ],
+        "failures": [],
+    }}});
+    std::fs::write(setup.file("state.json"), older.to_string()).expect("a file");
+    let exporter = setup.exporter().await;
+    let history = history(&exporter).await;
+    let outages = &history["outages"];
+    assert_eq!(outages[0]["reasons"][0], "http_status", "{history:#}");
+    assert_eq!(outages[0]["end"], "2026-11-19T01:05:00Z");
+    // From the last success until this probe, nothing probed.
+    assert_eq!(history["transitions"][3]["at"], "2026-11-20T00:00:00Z");
+    assert_eq!(history["transitions"][3]["not_watched"], true);
+    setup.wait_for_saved("\"schema\":2").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn history_has_the_results_of_the_range_that_is_asked_for() {
+    let setup = Setup::start(probed_once).await;
+    let exporter = setup.exporter().await;
+    let get = async |range: &str| {
+        let path = format!("/api/v1/history?target=sso&range={range}");
+        let (status, text) = exporter.get(&path).await;
+        (
+            status,
+            serde_json::from_str(&text).unwrap_or(Value::String(text)),
+        )
+    };
+    let (status, day) = get("24h").await;
+    assert_eq!(status, 200, "{day}");
+    assert!(
+        day["minutes"][0]["layers"]["tls"].as_f64() > Some(0.0),
+        "{day:#}"
+    );
+    assert!(day.get("hours").is_none());
+    let (_, month) = get("30d").await;
+    assert_eq!(month["hours"][0]["successes"], 1, "{month:#}");
+    assert!(month.get("minutes").is_none());
+    assert_eq!(month["availability"][2]["days"], 30);
+    for range in ["91d", "yesterday"] {
+        let (status, text) = get(range).await;
+        assert_eq!(status, 400, "{range}");
+        assert_contains(range, text.as_str().unwrap(), "such as 24h, 7d or 30d");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn latest_report_is_a_page_to_print_or_to_send() {
+    let setup = Setup::start(probed_once).await;
+    setup.provoke("http-503");
+    let exporter = setup.exporter().await;
+    let (status, page) = exporter.get("/report?target=sso").await;
+    assert_eq!(status, 200, "{page}");
+    assert_contains("the page", &page, "answered 503 Service Unavailable");
+    let (status, text) = exporter.get("/report").await;
+    assert_eq!(
+        (status, text.as_str()),
+        (400, "Missing parameter target: /report?target=NAME\n")
+    );
+    assert_eq!(exporter.get("/report?target=unknown").await.0, 404);
 }
 
 #[tokio::test(flavor = "multi_thread")]

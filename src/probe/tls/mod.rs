@@ -7,6 +7,7 @@
 mod chain_recorder;
 mod error;
 mod hello;
+mod prepare;
 
 use std::io;
 use std::net::IpAddr;
@@ -32,6 +33,7 @@ use crate::report::{Handshake, Reason};
 use chain_recorder::{ChainRecorder, Presented};
 use error::HandshakeError;
 use hello::Hello;
+pub use prepare::prepare;
 
 /// What a module's handshakes share.
 #[derive(Clone, Debug)]

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use maud::{Markup, html};
 
-use super::super::html::{document, generated_by, scrolling};
+use super::super::html::{Icon, document, generated_by, scrolling};
 use super::super::page::{format_duration, instant};
 use super::{Selected, addresses, checks, count, layer, outcome, reference, terminal_outcome};
 use crate::evidence::{ChainedRecord, Content, Outcome, TerminalOutcome, Verification};
@@ -52,7 +52,11 @@ pub fn html(selected: &Selected<'_>) -> String {
         }
         footer { (generated_by(&instant(selected.generated))) }
     };
-    document("CCASS 2FA: evidence of verification", &markup)
+    document(
+        "CCASS 2FA: evidence of verification",
+        Icon::of(class),
+        &markup,
+    )
 }
 
 fn capitalized(text: &str) -> String {

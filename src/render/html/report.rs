@@ -10,6 +10,7 @@ use super::super::facts;
 use super::super::layer_name;
 use super::super::page::{format_duration, instant};
 use super::super::text::contact_name;
+use super::contact_links::linked;
 use super::scrolling;
 use crate::config::Contacts;
 use crate::report::advice;
@@ -38,20 +39,30 @@ pub fn state(report: Option<&Report>) -> Markup {
     html! { span.state.(class) { (words) } }
 }
 
-/// The reason, contact, action and details of a failed report; empty for a successful one.
-pub fn cause(report: &Report, contacts: &Contacts) -> Markup {
+/// The reason, contact, action and details of a failed report; empty for a successful one. `times` are
+/// lines for the details: since when it fails.
+pub fn cause(
+    report: &Report,
+    contacts: &Contacts,
+    times: impl IntoIterator<Item = String>,
+) -> Markup {
     let (Some(reason), Some(advice)) = (report.verdict.reason(), advice::of_report(report)) else {
         return html! {};
     };
+    // What this probe saw, before what it usually means.
+    let (seen, usually) = match advice.meaning.split_once(". ") {
+        Some((seen, usually)) => (seen, usually),
+        None => (advice.meaning.trim_end_matches('.'), ""),
+    };
     html! {
         h2 {
-            (report.target) " failed at " (layer_name(reason.layer()))
-            ": " code { (reason.into_str()) }
+            (report.target) " failed at " (layer_name(reason.layer())) ": " bdi { (seen) } " "
+            small { code { (reason.into_str()) } }
         }
-        p { (advice.meaning) }
+        @if !usually.is_empty() { p { (usually) } }
         dl {
             dt { "Contact" }
-            dd { strong { (contact_name(advice.contact, contacts)) } }
+            dd { strong { (linked(&contact_name(advice.contact, contacts))) } }
             dt { "Action" }
             dd { (advice.action) }
             @if let Some(information) = &advice.information_to_provide {
@@ -59,10 +70,15 @@ pub fn cause(report: &Report, contacts: &Contacts) -> Markup {
                 dd { (information) }
             }
             dt { "Details to send" }
-            dd { pre { @for detail in advice::details_to_send(report) { (detail.to_string()) "\n" } } }
+            dd {
+                pre.copy {
+                    @for detail in advice::details_to_send(report) { (detail.to_string()) "\n" }
+                    @for time in times { (time) "\n" }
+                }
+            }
             @if report.response().is_some() {
                 dt { "Response from" }
-                dd { (report.answered_by().into_str()) }
+                dd { (report.answered_by().phrase()) }
             }
         }
     }
@@ -73,7 +89,7 @@ pub fn changes(last_good: Timestamp, changes: &[Change]) -> Markup {
     html! {
         h3 { "Changes since the last success, " (instant(last_good)) }
         @if changes.is_empty() {
-            p { "No change of issuer, key or addresses was seen." }
+            p { "Same certificate, issuer, key and addresses as then, as far as this probe got." }
         } @else {
             (scrolling("Changes", html! {
                 table.changes {
@@ -117,7 +133,7 @@ pub fn body(report: &Report, contacts: &Contacts) -> Markup {
                     dt { code { (found.finding.into_str()) } }
                     dd {
                         bdi { (found.detail) } ". " (advice.meaning)
-                        " Contact " (contact_name(advice.contact, contacts)) ". " (advice.action)
+                        " Contact " (linked(&contact_name(advice.contact, contacts))) ". " (advice.action)
                     }
                 }
             }
@@ -179,7 +195,7 @@ fn page_row(report: &Report) -> Markup {
 
 fn row<Facts>(name: LayerName, layer: &Layer<Facts>, lines: Option<Vec<String>>) -> Markup {
     let (class, words) = match layer {
-        Layer::NotReached => ("faint", "not reached"),
+        Layer::NotReached => ("faint", "not tried"),
         Layer::NotApplicable => ("faint", "n/a"),
         Layer::Done(ran) if ran.failure.is_some() => ("bad", "failed"),
         Layer::Done(_) => ("good", "OK"),

@@ -1,11 +1,20 @@
 //! The status page: a self-contained HTML document without scripts.
 //!
-//! Renders the configuration, the state of each target and the time; it reads nothing else.
+//! Renders the configuration, the state of each target and the time; it reads nothing else. `overall`
+//! is the verdict, `banner` and `causes` what an on-call engineer needs first, `targets` and `target`
+//! the details, `past` the history, `wall` the page for a screen on the wall.
 
+mod banner;
+mod causes;
 mod dates;
 mod overall;
+mod past;
 mod ready;
+mod strip;
 mod target;
+mod targets;
+mod time;
+mod wall;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,19 +22,19 @@ use std::time::Duration;
 use jiff::Timestamp;
 use maud::{Markup, html};
 
-use super::html::{cause, changes, document, scrolling, state};
-use super::overview;
+use super::html::{Icon, document};
 use super::page::instant;
 use crate::config::{Config, Target};
 use crate::evidence::LedgerStatus;
 use crate::readiness::ReadinessState;
-use crate::report::Role;
-use crate::report::history::TargetState;
+use crate::report::Report;
+use crate::report::history::{TargetState, Watch};
 use crate::report::overview::Overview;
-use overall::OverallStatus;
+use overall::{Login, OverallStatus};
+use time::approximate;
 
-/// With more targets than this, only failing ones are expanded.
-const MAX_EXPANDED: usize = 3;
+/// With more targets than this, only those in question are expanded.
+const MAX_EXPANDED: usize = 1;
 
 /// What the page shows.
 pub struct StatusPage<'a> {
@@ -34,9 +43,10 @@ pub struct StatusPage<'a> {
     pub readiness_state: &'a ReadinessState,
     pub evidence: &'a LedgerStatus,
     pub now: Timestamp,
-    /// The target to expand.
-    pub expanded: Option<&'a str>,
+    /// The sections to expand: names of targets, and `dates`.
+    pub expanded: &'a [String],
     pub refresh: Refresh,
+    pub view: View,
 }
 
 /// Whether the browser reloads the page.
@@ -46,172 +56,127 @@ pub enum Refresh {
     Never,
 }
 
+/// The reader of the page.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum View {
+    /// A person at a screen.
+    Desk,
+    /// A screen on the wall, readable from five meters.
+    Wall,
+}
+
 /// The page.
 pub fn page(page: &StatusPage<'_>) -> String {
-    let latest = page.known.iter();
-    let latest = latest.filter_map(|(_, known)| known.stats.latest.as_deref());
-    let overview = Overview::of(latest);
-    let status = OverallStatus::of(page, &overview);
-    let site = page.config.site.as_deref();
-    let site = site.map(|site| format!(" · {site}")).unwrap_or_default();
-    let title = format!("{}{site} · CCASS 2FA", status.title());
-    let markup = html! {
-        main {
-            (page.banner(status))
-            (page.causes())
-            (page.comparison(&overview))
-            (page.overview())
-            @for (target, known) in page.known {
-                (page.target(target, known))
-            }
-            (page.ready())
-            (page.dates())
-        }
-        (page.footer())
+    let reports = page.known.iter();
+    let reports = reports.filter_map(|(_, known)| known.stats.latest.as_deref());
+    let overview = Overview::of(reports);
+    let logins = Login::all(page);
+    let status = OverallStatus::of(&logins);
+    let title = match &page.config.site {
+        Some(site) => format!("{} · {site} · CCASS login", status.word()),
+        None => format!("{} · CCASS login", status.word()),
     };
-    document(&title, &markup)
+    let markup = match page.view {
+        View::Wall => page.wall(&status, &logins),
+        View::Desk => html! {
+            main {
+                (page.banner(&status, &logins))
+                (page.comparison(&overview))
+                (page.causes())
+                (page.targets())
+                @for (target, known) in page.failing_first() {
+                    (page.target(target, known))
+                }
+                (page.ready())
+                (page.dates())
+            }
+            (page.footer())
+        },
+    };
+    document(&title, Icon::of(status.class()), &markup)
+}
+
+/// When to load the page again: soon after the next probe of a login target, so that a result is seen
+/// when it is known.
+pub fn next_refresh(
+    known: &[(Arc<Target>, TargetState)],
+    interval: Duration,
+    now: Timestamp,
+) -> Duration {
+    /// The jitter of the scheduler, and most of the time that a probe takes.
+    const AFTER: Duration = Duration::from_secs(5);
+    const MIN: Duration = Duration::from_secs(5);
+    let logins = known.iter().filter(|(target, _)| target.is_login());
+    let next = logins.filter_map(|(_, known)| {
+        let started = known.stats.latest.as_ref()?.started;
+        let age = Duration::try_from(now.duration_since(started)).unwrap_or_default();
+        Some((interval + AFTER).saturating_sub(age))
+    });
+    let next = next.min().unwrap_or(MIN);
+    Duration::from_secs(next.clamp(MIN, interval + AFTER).as_secs())
 }
 
 impl StatusPage<'_> {
-    /// The login targets.
-    fn logins(&self) -> impl Iterator<Item = &TargetState> + Clone {
-        let logins = self.known.iter().filter(|(target, _)| target.is_login());
-        logins.map(|(_, known)| known)
-    }
-
     fn age(&self, at: Timestamp) -> Duration {
         Duration::try_from(self.now.duration_since(at)).unwrap_or_default()
     }
 
-    /// `2026-11-24 08:05:12 HKT, 3 min ago`.
+    /// `today 08:05:12 HKT, 3 min ago`.
     fn at(&self, at: Timestamp) -> Markup {
         html! {
-            time datetime=(at) { (instant(at)) } ", " (approximate(self.age(at))) " ago"
+            time datetime=(at) title=(instant(at)) { (time::clock_with_day(at, self.now)) " HKT" }
+            ", " span.nowrap { (approximate(self.age(at))) " ago" }
         }
     }
 
-    fn banner(&self, status: OverallStatus) -> Markup {
-        let logins = self.logins();
-        let newest = logins.clone();
-        let newest = newest.filter_map(|known| Some(known.stats.latest.as_ref()?.started));
-        let newest = newest.max();
-        let paused = logins.clone();
-        let paused = paused.filter_map(|known| known.stats.latest.as_ref()?.pause());
-        let paused = paused.filter(|(_, until)| *until > self.now);
-        let paused = paused.max_by_key(|(_, until)| *until);
-        // Of the failing targets, the one that has failed longest.
-        let failing = logins.filter_map(|known| {
-            let since = known.history.failing_since()?;
-            Some((since, known.history.last_good.as_ref().map(|good| good.at)))
-        });
-        let (since, last_good) = match failing.min_by_key(|(since, _)| *since) {
-            Some((since, good)) => (Some(since), good),
-            None => (None, None),
-        };
+    /// `today 08:05:12`, as in tables.
+    fn when(&self, at: Timestamp) -> Markup {
+        html! { time datetime=(at) title=(instant(at)) { (time::clock_with_day(at, self.now)) } }
+    }
+
+    /// A result older than this is not the present state.
+    fn max_gap(&self, target: &Target) -> Duration {
+        Watch::max_gap(self.config.probe.interval, target.timeout)
+    }
+
+    fn failing_first(&self) -> Vec<&(Arc<Target>, TargetState)> {
+        let mut sorted: Vec<_> = self.known.iter().collect();
+        sorted.sort_by_key(|(_, known)| latest(known).is_none_or(|one| one.verdict.is_good()));
+        sorted
+    }
+
+    fn is_expanded(&self, section: &str) -> bool {
+        self.expanded.iter().any(|one| one == section)
+    }
+
+    /// A link to this page with `section` expanded or collapsed, also after the page reloads.
+    fn toggle(&self, section: &str) -> Markup {
+        let is_expanded = self.is_expanded(section);
+        let others = self.expanded.iter().filter(|one| *one != section);
+        let mut open: Vec<&str> = others.map(String::as_str).collect();
+        if !is_expanded {
+            open.push(section);
+        }
         html! {
-            header class={ "banner " (status.class()) } {
-                p.eyebrow {
-                    "CCASS 2FA login"
-                    @if let Some(site) = &self.config.site { " · site " (site) }
-                }
-                h1 { (status.title()) }
-                @if let Some(since) = since {
-                    p { "Failing since " (self.at(since)) }
-                }
-                @if let Some(good) = last_good {
-                    p { "Last success " (self.at(good)) }
-                }
-                @if let Some(newest) = newest {
-                    p { "Last probe " (self.at(newest)) }
-                    @if let Some((pause, until)) = paused {
-                        p {
-                            "Paused for " (approximate(pause)) ": the server asked to wait (Retry-After). Next probe about "
-                            (instant(until))
-                        }
-                    }
-                } @else {
-                    p { "The first probe starts within " (approximate(self.config.probe.interval)) "." }
+            p.toggle {
+                a href={ (self.query(&open)) "#" (section) } {
+                    @if is_expanded { "Collapse when the page reloads" }
+                    @else { "Keep open when the page reloads" }
                 }
             }
         }
     }
 
-    /// Reason, contact, action and changes of each failing login target.
-    fn causes(&self) -> Markup {
-        let failing = self.known.iter().filter_map(|(target, known)| {
-            let report = known.stats.latest.as_deref()?;
-            let fails = target.role != Role::Control && !report.verdict.is_good();
-            fails.then_some((report, &known.history))
-        });
-        html! {
-            @for (report, history) in failing {
-                section.card.cause aria-label={ "Failure of " (report.target) } {
-                    (cause(report, &self.config.contacts))
-                    @if let Some(good) = &history.last_good {
-                        (changes(good.at, &history.changes))
-                    }
-                }
-            }
+    /// The query of this page with these sections expanded.
+    fn query(&self, open: &[&str]) -> String {
+        let mut query = url::form_urlencoded::Serializer::new(String::new());
+        if !open.is_empty() {
+            query.append_pair("open", &open.join(","));
         }
-    }
-
-    /// Groups and controls.
-    fn comparison(&self, overview: &Overview<'_>) -> Markup {
-        let sentences = overview::sentences(overview);
-        html! {
-            @if !sentences.is_empty() {
-                section.card aria-label="Local or remote fault?" {
-                    h2 { "Local or remote fault?" }
-                    dl {
-                        @for (label, sentence) in sentences {
-                            dt { (label) }
-                            dd { (sentence) }
-                        }
-                    }
-                }
-            }
+        if self.refresh == Refresh::Never {
+            query.append_pair("refresh", "off");
         }
-    }
-
-    /// The table of targets.
-    fn overview(&self) -> Markup {
-        html! {
-            section.card aria-label="Targets" {
-                h2 { "Targets" }
-                (scrolling("Targets", html! {
-                    table {
-                        thead { tr {
-                            th scope="col" { "Target" } th scope="col" { "State" }
-                            th scope="col" { "Since" } th scope="col" { "Last probe" }
-                            th scope="col" { "Duration" }
-                        } }
-                        tbody {
-                            @for (target, known) in self.known {
-                                (self.line(target, known))
-                            }
-                        }
-                    }
-                }))
-            }
-        }
-    }
-
-    fn line(&self, target: &Target, known: &TargetState) -> Markup {
-        let report = known.stats.latest.as_deref();
-        let since = known.history.state().map(|state| state.at);
-        html! {
-            tr {
-                th scope="row" {
-                    a href={ "?target=" (target.name) "#" (target.name) } { (target.name) }
-                    @if target.role == Role::Control { " (control)" }
-                    @if target.role == Role::Closed { " (must be blocked)" }
-                }
-                td { (state(report)) }
-                td { @if let Some(at) = since { (instant(at)) } }
-                td { @if let Some(report) = report { (approximate(self.age(report.started))) " ago" } }
-                td { @if let Some(report) = report { (super::page::format_duration(report.duration)) } }
-            }
-        }
+        format!("?{}", query.finish())
     }
 
     fn footer(&self) -> Markup {
@@ -220,15 +185,17 @@ impl StatusPage<'_> {
                 p {
                     @match self.refresh {
                         Refresh::Every(period) => {
-                            "This page reloads every " (approximate(period)) ". "
+                            "This page loads again in " (approximate(period)) ", after the next probe. "
                             a href="?refresh=off" { "Stop reloading" }
                         }
                         Refresh::Never => { a href="?" { "Reload automatically" } }
                     }
-                    " · generated " (instant(self.now))
+                    " · " a href="?view=wall" { "Wall display" }
+                    " · generated " (instant(self.now)) ". Times without a zone are Hong Kong time."
                 }
                 p {
                     a href="metrics" { "Metrics" } " · "
+                    a href="api/v1/reports" { "Reports as JSON" } " · "
                     a href="-/healthy" { "Healthy" } " · "
                     a href="-/ready" { "Ready" } " · ccass-2fa-exporter " (env!("CARGO_PKG_VERSION"))
                 }
@@ -238,13 +205,6 @@ impl StatusPage<'_> {
     }
 }
 
-/// A duration in its largest unit: `45 s`, `3 min`, `5 h`, `3 days`.
-fn approximate(duration: Duration) -> String {
-    let seconds = duration.as_secs();
-    match seconds {
-        0..120 => format!("{seconds} s"),
-        120..7_200 => format!("{} min", seconds / 60),
-        7_200..172_800 => format!("{} h", seconds / 3_600),
-        _ => format!("{} days", seconds / 86_400),
-    }
+fn latest(known: &TargetState) -> Option<&Report> {
+    known.stats.latest.as_deref()
 }

@@ -1,56 +1,36 @@
-//! A target on the status page: its latest report and its transitions.
+//! A target on the status page: its latest report and its past.
 
 use maud::{Markup, html};
 
 use super::super::html::{body, state};
-use super::super::page::instant;
-use super::{MAX_EXPANDED, StatusPage, approximate};
+use super::{MAX_EXPANDED, StatusPage, latest};
 use crate::config::Target;
-use crate::report::history::{TargetHistory, TargetState};
-
-/// The newest transitions are shown.
-const MAX_TRANSITIONS: usize = 10;
+use crate::report::history::TargetState;
 
 impl StatusPage<'_> {
-    /// The target's details, collapsed if it succeeds and there are many targets.
+    /// The target's details, collapsed if it succeeds and there are several targets.
     pub(super) fn target(&self, target: &Target, known: &TargetState) -> Markup {
-        let report = known.stats.latest.as_deref();
+        let report = latest(known);
         let failing = report.is_some_and(|report| !report.verdict.is_good());
-        let requested = self.expanded == Some(target.name.as_str());
-        let open = requested || failing || self.known.len() <= MAX_EXPANDED;
+        let open = self.is_expanded(&target.name) || failing || self.known.len() <= MAX_EXPANDED;
         html! {
             details.card id=(target.name) open[open] {
                 summary { h2 { (target.name) } " " (state(report)) }
                 p { a href=(target.url) rel="noreferrer" { bdi { (target.url) } } }
+                // The layers first while one fails.
+                @if !failing { (self.past(target, known)) }
                 @match report {
                     None => p { "Not probed yet." },
                     Some(report) => { (body(report, &self.config.contacts)) }
                 }
-                (self.transitions(target, &known.history))
-            }
-        }
-    }
-
-    /// Transitions, newest first.
-    fn transitions(&self, target: &Target, history: &TargetHistory) -> Markup {
-        let newest = history.transitions.iter().rev().take(MAX_TRANSITIONS);
-        let ends = std::iter::once(self.now).chain(newest.clone().map(|one| one.at));
-        html! {
-            @if !history.transitions.is_empty() {
-                h3 { "History" }
-                ul.plain {
-                    @for (one, end) in newest.zip(ends) {
-                        li {
-                            (instant(one.at)) ": "
-                            @match one.failure {
-                                None => span.state.good { "OK" },
-                                Some(reason) => span.state.bad { (reason.into_str()) },
-                            }
-                            ", for " (approximate(end.duration_since(one.at).try_into().unwrap_or_default()))
-                        }
+                @if failing { (self.past(target, known)) }
+                p {
+                    a href={ "api/v1/history?target=" (target.name) "&range=24h" } { "History as JSON" }
+                    @if report.is_some() {
+                        " · " a href={ "report?target=" (target.name) } { "Report to print or to send" }
                     }
                 }
-                p { a href={ "api/v1/history?target=" (target.name) } { "Complete history as JSON" } }
+                (self.toggle(&target.name))
             }
         }
     }

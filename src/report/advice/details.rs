@@ -136,7 +136,7 @@ impl Details {
 
     fn response(&mut self, facts: &HttpFacts) {
         self.add("Status", facts.status);
-        self.add("Answered by", [<&str>::from(facts.answered_by)]);
+        self.add("Answered by", [facts.answered_by.phrase()]);
         self.add("Location", &facts.location);
         self.add(
             "Retry after",

@@ -24,6 +24,18 @@ pub enum AnsweredBy {
     Unknown,
 }
 
+impl AnsweredBy {
+    /// The sender, as the reader of a report would call it.
+    pub fn phrase(self) -> &'static str {
+        match self {
+            Self::Origin => "the login server itself",
+            Self::Interceptor => "a device that inspects TLS",
+            Self::Proxy => "the web proxy",
+            Self::Unknown => "unknown, no trusted certificate proves who",
+        }
+    }
+}
+
 /// One response.
 #[derive(Clone, Debug, Default, Serialize)]
 pub struct HttpFacts {

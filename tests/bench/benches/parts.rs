@@ -13,7 +13,7 @@ use ccass_2fa_exporter::evidence::LedgerStatus;
 use ccass_2fa_exporter::probe::{Engine, Roots, TrustAnchors, page};
 use ccass_2fa_exporter::readiness::ReadinessState;
 use ccass_2fa_exporter::render::metrics::{self, Format, Outcome, Probed, Snapshot};
-use ccass_2fa_exporter::report::history::{TargetHistory, TargetState};
+use ccass_2fa_exporter::report::history::{TargetHistory, TargetState, Watch};
 use ccass_2fa_exporter::report::{Report, TargetStats};
 use ccass_2fa_lab::{HOST, Lab, Leaf};
 use divan::Bencher;
@@ -53,6 +53,13 @@ static SEEN: LazyLock<Seen> = LazyLock::new(|| {
     })
 });
 
+fn watch() -> Watch {
+    Watch {
+        max_gap: Duration::from_secs(130),
+        in_service_hours: true,
+    }
+}
+
 /// Several targets with that report.
 fn known(count: usize) -> Vec<(Arc<Target>, TargetState)> {
     let target = &SEEN.config.targets[0];
@@ -64,7 +71,7 @@ fn known(count: usize) -> Vec<(Arc<Target>, TargetState)> {
         };
         let mut stats = TargetStats::default();
         let mut history = TargetHistory::of(&report.url);
-        history.observe(&report);
+        history.observe(&report, watch());
         stats.observe(Arc::new(report));
         let target = Target {
             name,
@@ -128,7 +135,7 @@ fn report_taken_in(bencher: Bencher<'_, '_>) {
     let mut history = TargetHistory::of(&SEEN.report.url);
     bencher.bench_local(|| {
         stats.observe(Arc::clone(&SEEN.report));
-        history.observe(&SEEN.report)
+        history.observe(&SEEN.report, watch())
     });
 }
 

@@ -31,7 +31,8 @@ async function inspect({ name, url, width, dark, screenshot, height, pdf }) {
   });
   page.on("pageerror", (error) => problems.push(String(error)));
   page.on("request", (request) => {
-    if (request.url() !== url && !request.url().endsWith("/favicon.ico")) {
+    const isIcon = request.url().startsWith("data:image/svg+xml");
+    if (request.url() !== url && !isIcon) {
       problems.push(`requests ${request.url()}`);
     }
   });
