@@ -100,14 +100,18 @@ impl IssuerFetch {
             return Err("tls.fetch_intermediates is off".to_owned());
         }
         let entry = self.cache.entry(url);
-        let result = entry.result.get_or_init(|| async {
+        let result = entry.result.get_or_try_init(|| async {
             let limit = TimeLimit::starting_now(self.limit.at_most(TIMEOUT));
             let fetch = self.fetch(url, limit);
             let fetched = tokio::time::timeout(limit.total(), fetch).await;
             let fetched = fetched.unwrap_or_else(|_| Err("no answer in time".to_owned()));
-            fetched.map_err(|error| bounded(&format!("{url}: {error}")))
+            match fetched.map_err(|error| bounded(&format!("{url}: {error}"))) {
+                // A probe with more time may succeed, and must not find this failure in the cache.
+                Err(error) if limit.total() < TIMEOUT => Err(error),
+                fetched => Ok(fetched),
+            }
         });
-        result.await.clone()
+        result.await.cloned().flatten()
     }
 
     async fn fetch(&self, url: &str, limit: TimeLimit) -> Fetched {

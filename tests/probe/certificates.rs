@@ -1,7 +1,7 @@
 //! What is exported about chains that contain more, less or older certificates than a path needs.
 
 use ccass_2fa_lab::{Lab, scenario};
-use harness::exporter::{ConfigFile, Exporter, Metrics, verify};
+use harness::exporter::{ConfigFile, Exporter, Metrics, probe, verify};
 
 const NOW: fn() -> f64 = || {
     let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
@@ -119,6 +119,25 @@ async fn a_missing_intermediate_is_fetched_once_and_named() {
         detail.contains("CN=CCASS Lab Issuing CA; fetched from http://ca.lab.test:"),
         "{detail}"
     );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_probe_with_little_time_does_not_keep_others_from_fetching() {
+    let lab = Lab::start().await.expect("the lab starts");
+    let scenario = scenario("tls-issuer-fetched").expect("a scenario");
+    let config = ConfigFile::new(&lab.config_for(scenario).replace(
+        "probe: {interval: 10s, timeout: 10s}",
+        "probe: {interval: 1h, timeout: 60s}",
+    ));
+    let mut exporter = Exporter::start(&[&config.argument()]).await;
+    exporter.first_probe().await;
+    lab.provoke(scenario);
+    lab.issuer_server.set_silent(true);
+    let short = probe(&exporter.url(""), &[("target", "sso")], Some("1.5")).await;
+    assert!(short.1.contains("\nprobe_success 0\n"), "{}", short.1);
+    lab.issuer_server.set_silent(false);
+    let long = probe(&exporter.url(""), &[("target", "sso")], Some("60")).await;
+    assert!(long.1.contains("\nprobe_success 1\n"), "{}", long.1);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -4,6 +4,7 @@
 use std::collections::HashMap;
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
 use rustls::pki_types::CertificateDer;
@@ -32,6 +33,7 @@ pub struct IssuerServer {
 struct State {
     files: Mutex<HashMap<String, Vec<u8>>>,
     requests: Mutex<Vec<String>>,
+    is_silent: AtomicBool,
 }
 
 impl IssuerServer {
@@ -63,6 +65,11 @@ impl IssuerServer {
         self.state.publish(&format!("{path}.pem"), pem.into_bytes());
         self.state
             .publish(&format!("{path}.p7c"), pkcs7(certificate));
+    }
+
+    /// Whether requests for any file are never answered.
+    pub fn set_silent(&self, is_silent: bool) {
+        self.state.is_silent.store(is_silent, Ordering::Relaxed);
     }
 
     /// The first lines of the requests.
@@ -100,7 +107,7 @@ async fn serve(mut stream: TcpStream, state: Arc<State>) -> io::Result<()> {
     let line = head.lines().next().unwrap_or_default().to_owned();
     let path = line.split(' ').nth(1).unwrap_or_default().to_owned();
     locked(&state.requests).push(line);
-    if path == "/silent.crt" {
+    if path == "/silent.crt" || state.is_silent.load(Ordering::Relaxed) {
         return raw::hold(stream).await;
     }
     let file = locked(&state.files).get(&path).cloned();
