@@ -27,7 +27,7 @@ quick:          ## unit tests and loopback suites: no root, nothing to install, 
 test: install packages ## every test; without root all but the network suite
 	$(CARGO) build --workspace --locked --bins
 	$(TEST) --no-run
-	$(TEST) --lib --bins --test lab --test cli --test probe --test serve --test evidence -- --include-ignored
+	$(TEST) --lib --bins --test lab --test cli --test probe --test serve --test evidence
 	@tests/with_namespaces.sh $(TEST) --test packages -- --skip dist::
 	$(TEST) --test alerts
 	$(TEST) --test interop -- --skip performance::

@@ -1,15 +1,10 @@
 //! The commands that record, list, check and report evidence.
 
 use std::path::PathBuf;
-use std::process::{Output, Stdio};
 
-use ccass_2fa_exporter::evidence::{Content, Drill, DrillOutcome, KnownHashes};
 use ccass_2fa_lab::{Lab, scenario};
 use harness::exporter::{ConfigFile, run};
 use serde_json::Value;
-use tokio::process::Command;
-
-use crate::ledger::EvidenceDirectory;
 
 /// A configuration with evidence, and a lab to verify.
 struct Setup {
@@ -263,60 +258,4 @@ async fn invalid_arguments_are_reported_with_what_to_do() {
             .await;
         assert_eq!((code, error.trim()), (2, message));
     }
-}
-
-#[tokio::test(flavor = "multi_thread")]
-#[ignore = "make test runs it: it needs python3, which make quick does not install"]
-async fn documented_script_checks_the_chain_without_this_program() {
-    let evidence = EvidenceDirectory::with_records(4);
-    let drill = Content::Drill(Drill {
-        severity: "critical".to_owned(),
-        alertmanager: "alertmanager:9093".to_owned(),
-        outcome: DrillOutcome::Good,
-        reference: None,
-    });
-    evidence
-        .ledger_at("2027-02-01T00:00:00Z")
-        .append(&[drill])
-        .unwrap();
-    let output = run_documented_script(evidence.file("")).await;
-    let printed = String::from_utf8_lossy(&output.stdout).into_owned();
-    let head = evidence.audit(KnownHashes::default()).head;
-    assert_eq!(
-        printed,
-        format!("record 5 is the newest, hash {}\n", head.hash),
-        "{output:?}"
-    );
-    let text = evidence.text();
-    evidence.replace(&text.replacen("\"seen\"", "\"not-seen\"", 1));
-    let output = run_documented_script(evidence.file("")).await;
-    assert!(!output.status.success());
-    let error = String::from_utf8_lossy(&output.stderr);
-    assert!(error.contains("2026.jsonl line 1"), "{error}");
-    // Content after the hash, which a forger may add.
-    evidence.replace(&text.replacen("\"}\n", "\",\"content\":{}}\n", 1));
-    let output = run_documented_script(evidence.file("")).await;
-    assert!(!output.status.success());
-    // A directory that does not exist is an error, too.
-    let output = run_documented_script(evidence.file("nowhere")).await;
-    assert!(!output.status.success());
-}
-
-const PYTHON: &str = "/usr/bin/python3";
-
-/// Runs the Python script of docs/evidence.md, which needs no library.
-async fn run_documented_script(directory: PathBuf) -> Output {
-    let document = harness::documents::read("docs/evidence.md");
-    let (_, rest) = document.split_once("```python\n").expect("a script");
-    let (script, _) = rest.split_once("```").expect("its end");
-    let mut command = Command::new(PYTHON);
-    command
-        .args(["-c", script])
-        .arg(directory)
-        .stdin(Stdio::null())
-        .kill_on_drop(true);
-    command
-        .output()
-        .await
-        .unwrap_or_else(|error| panic!("{PYTHON}: {error}; run make install"))
 }

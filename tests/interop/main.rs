@@ -5,6 +5,7 @@
 
 mod calendar_programs;
 mod dashboards;
+mod evidence_script;
 mod listener_security;
 mod performance;
 mod scrapers_and_schemas;
