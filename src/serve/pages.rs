@@ -29,10 +29,8 @@ impl Routes {
             Some("off") => Refresh::Never,
             _ => Refresh::Every(status::next_refresh(&known, interval, now)),
         };
-        let expanded = request
+        let expanded: Vec<String> = request
             .parameters("open")
-            .chain(request.parameters("target"));
-        let expanded: Vec<String> = expanded
             .flat_map(|names| names.split(',').map(str::to_owned).collect::<Vec<_>>())
             .take(MAX_EXPANDED)
             .collect();

@@ -285,9 +285,9 @@ pub(super) fn outage_reasons(outage: &Outage) -> String {
         .map(|reason| format!("{}: {}", layer_name(reason.layer()), reason.into_str()))
         .collect();
     if names.len() > MAX_LISTED {
-        let more = names.len() - MAX_LISTED;
-        names.truncate(MAX_LISTED);
-        names.push(format!("{more} more"));
+        let last = names.len() - 1;
+        let more = last - (MAX_LISTED - 1);
+        names.splice(MAX_LISTED - 1..last, [format!("{more} more")]);
     }
     names.join(", then ")
 }
@@ -374,4 +374,25 @@ fn is_slow(now: u32, median: u32) -> bool {
 
 fn tenths(value: u32) -> String {
     format_duration(Duration::from_micros(u64::from(value) * 100))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::report::Reason::*;
+
+    #[test]
+    fn first_and_last_reasons_of_an_outage_are_named() {
+        let outage = Outage {
+            start: Timestamp::UNIX_EPOCH,
+            end: None,
+            ended_by: None,
+            reasons: vec![
+                TcpReset, TlsClosed, HttpReset, HttpClosed, TcpReset, HttpStatus,
+            ],
+        };
+        let expected = "TCP: tcp_reset, then TLS: tls_closed, then HTTP: http_reset, then 2 more, then \
+                        HTTP: http_status";
+        assert_eq!(outage_reasons(&outage), expected);
+    }
 }
