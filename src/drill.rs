@@ -14,12 +14,15 @@ use serde::Deserialize;
 use serde_json::json;
 
 use crate::clock::{Clock, Stopwatch};
+use crate::input_file::{self, InputFile};
 
 /// The name of the test alert, on which routes and silences can match.
 pub const ALERT_NAME: &str = "Ccass2faDrill";
 
 /// For one response of Alertmanager, and for an alert to appear or disappear.
 const TIMEOUT: Duration = Duration::from_secs(10);
+/// Of a response; the query asks for one alert.
+const MAX_BODY_BYTES: usize = 1 << 20;
 const POLL_INTERVAL: Duration = Duration::from_millis(250);
 /// When the alert ends by itself, in case it cannot be resolved.
 const MAX_ALERT_DURATION: SignedDuration = SignedDuration::from_mins(15);
@@ -120,13 +123,13 @@ impl<'a> AlertmanagerClient<'a> {
     fn new(options: &'a DrillOptions) -> anyhow::Result<Self> {
         let mut builder = reqwest::Client::builder().timeout(TIMEOUT);
         if let Some(path) = &options.ca_file {
-            let certificates = Certificate::from_pem_bundle(&read(path)?)
+            let certificates = Certificate::from_pem_bundle(&read(InputFile::Roots, path)?)
                 .with_context(|| format!("{} contains no certificate", path.display()))?;
             builder = builder.tls_certs_merge(certificates);
         }
         let password = match &options.password_file {
             Some(path) => {
-                let text = String::from_utf8(read(path)?)
+                let text = String::from_utf8(read(InputFile::Credentials, path)?)
                     .with_context(|| format!("{} is not UTF-8", path.display()))?;
                 Some(text.trim_end_matches(['\r', '\n']).to_owned())
             }
@@ -163,7 +166,8 @@ impl<'a> AlertmanagerClient<'a> {
         let response = self.send(request).await?;
         let status = response.status();
         if !status.is_success() {
-            let body = response.text().await.unwrap_or_default();
+            let body = body(response).await.unwrap_or_default();
+            let body = String::from_utf8_lossy(&body);
             let excerpt: String = body.chars().take(200).collect();
             bail!(
                 "Alertmanager rejected the alert with {status}: {}",
@@ -196,11 +200,10 @@ impl<'a> AlertmanagerClient<'a> {
         url.query_pairs_mut()
             .append_pair("filter", &format!("alertname=\"{ALERT_NAME}\""));
         let response = self.send(self.http.get(url)).await?;
-        let alerts: Vec<ShownAlert> = response
+        let response = response
             .error_for_status()
-            .context("Alertmanager rejected the query")?
-            .json()
-            .await
+            .context("Alertmanager rejected the query")?;
+        let alerts: Vec<ShownAlert> = serde_json::from_slice(&body(response).await?)
             .context("cannot decode the response of Alertmanager")?;
         Ok(alerts.into_iter().next())
     }
@@ -219,6 +222,28 @@ impl<'a> AlertmanagerClient<'a> {
     }
 }
 
-fn read(path: &Path) -> anyhow::Result<Vec<u8>> {
-    std::fs::read(path).with_context(|| format!("cannot read {}", path.display()))
+/// The body of a response, up to [`MAX_BODY_BYTES`].
+async fn body(mut response: reqwest::Response) -> anyhow::Result<Vec<u8>> {
+    let mut body = Vec::new();
+    while let Some(chunk) = response
+        .chunk()
+        .await
+        .context("cannot read the response of Alertmanager")?
+    {
+        if body.len() + chunk.len() > MAX_BODY_BYTES {
+            bail!(
+                "the response of Alertmanager is larger than {} KiB; check that the URL is \
+                 Alertmanager's",
+                MAX_BODY_BYTES >> 10
+            );
+        }
+        body.extend_from_slice(&chunk);
+    }
+    Ok(body)
+}
+
+fn read(file: InputFile, path: &Path) -> anyhow::Result<Vec<u8>> {
+    let contents = input_file::read(file, path);
+    let contents = contents.with_context(|| format!("cannot read {}", path.display()))?;
+    Ok(contents.bytes)
 }

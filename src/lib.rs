@@ -19,6 +19,7 @@
 //! * [`bounded_cache`]: a map with a maximum size, for results that are expensive to compute.
 //! * [`clock`]: the only module that reads the time.
 //! * [`diagnostics`]: errors of YAML files with line, column and key.
+//! * [`input_file`]: opens and reads every file: regular files only, with a limit and a deadline.
 //! * [`label`]: the character rules of names and labels.
 //! * [`lock`]: mutex locking that ignores poisoning.
 //! * [`ownership`]: whose a file is, for errors about denied access.
@@ -45,6 +46,7 @@ pub mod config;
 pub mod diagnostics;
 pub mod drill;
 pub mod evidence;
+pub mod input_file;
 pub mod label;
 pub mod lock;
 pub mod ownership;

@@ -1,11 +1,11 @@
 //! The state file: each target's history, saved in the data directory across restarts.
 //!
-//! It is read at startup and replaced atomically. A file of an older version is migrated. One that
-//! is unreadable, or of a newer version, is moved aside with a warning, and the service starts
-//! without history.
+//! It is read at startup and replaced atomically. A file of an older version is migrated. One with
+//! invalid contents, or of a newer version, is moved aside with a warning, and the service starts
+//! without history; a file that cannot be read is left alone.
 
 use std::collections::BTreeMap;
-use std::fs::{self, File};
+use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -14,6 +14,7 @@ use serde::{Deserialize, Serialize};
 use thiserror::Error;
 use tracing::warn;
 
+use crate::input_file::{self, InputFile};
 use crate::report::history::{SavedState, TargetHistory};
 
 const NAME: &str = "state.json";
@@ -57,14 +58,17 @@ impl StateFile {
     /// Creates the directory, and a file in it and removes it again.
     ///
     /// # Errors
-    /// The directory cannot be created or written to.
+    /// The directory cannot be created or written to, or does not answer.
     pub fn check_writable(&self) -> io::Result<()> {
-        if let Some(directory) = self.path.parent() {
-            fs::create_dir_all(directory)?;
-        }
-        let probe = self.with_suffix("try");
-        File::create(&probe)?;
-        fs::remove_file(probe)
+        let file = self.clone();
+        let check = move || {
+            if let Some(directory) = file.path.parent() {
+                fs::create_dir_all(directory)?;
+            }
+            let (_, path) = file.create_temporary("try")?;
+            fs::remove_file(path)
+        };
+        input_file::with_deadline(InputFile::State, &self.path, check).flatten()
     }
 
     /// Reads the file. A missing file is an empty state; an unreadable one too, with a warning.
@@ -75,22 +79,31 @@ impl StateFile {
         })
     }
 
-    /// Reads the file as [`Self::load`] does, but renames an unreadable file to `*.corrupt` and one of a
-    /// newer version to `*.newer`.
-    pub fn load_or_quarantine(&self) -> SavedState {
-        self.read().unwrap_or_else(|error| {
-            let is_newer = matches!(error, StateError::Newer(_));
-            let moved_to = self.with_suffix(if is_newer { "newer" } else { "corrupt" });
-            let renamed = fs::rename(&self.path, &moved_to).is_ok();
-            warn!(
-                file = %self.path.display(),
-                moved_to = %moved_to.display(),
-                renamed,
-                %error,
-                "cannot read the state file, starting without history"
-            );
-            SavedState::default()
-        })
+    /// Reads the file as [`Self::load`] does, but renames a file with invalid contents to `*.corrupt` and one
+    /// of a newer version to `*.newer`.
+    ///
+    /// # Errors
+    /// The file cannot be read, or not be renamed: a save would destroy what is in it.
+    pub fn load_or_quarantine(&self) -> io::Result<SavedState> {
+        let (error, suffix) = match self.read() {
+            Ok(saved) => return Ok(saved),
+            Err(StateError::Unreadable(error)) => return Err(error),
+            Err(error @ StateError::Newer(_)) => (error, "newer"),
+            Err(error @ StateError::Invalid(_)) => (error, "corrupt"),
+        };
+        let moved_to = self.with_suffix(suffix);
+        fs::rename(&self.path, &moved_to)?;
+        warn!(
+            file = %self.path.display(),
+            moved_to = %moved_to.display(),
+            %error,
+            "cannot read the state file, it was moved; starting without history"
+        );
+        Ok(SavedState::default())
+    }
+
+    pub fn path(&self) -> &Path {
+        &self.path
     }
 
     /// Replaces the file atomically: a reader sees the old or the new contents.
@@ -98,15 +111,31 @@ impl StateFile {
     /// # Errors
     /// The new file cannot be written or renamed; the old one is unchanged.
     pub fn save(&self, state: &SavedState) -> io::Result<()> {
-        let new = self.with_suffix("new");
         let contents = Contents {
             schema: SCHEMA,
             targets: &state.targets,
         };
-        let mut file = File::create(&new)?;
-        file.write_all(&serde_json::to_vec(&contents)?)?;
-        file.sync_all()?;
-        fs::rename(&new, &self.path)
+        let text = serde_json::to_vec(&contents)?;
+        let (mut file, new) = self.create_temporary("new")?;
+        let replaced = file
+            .write_all(&text)
+            .and_then(|()| file.sync_all())
+            .and_then(|()| fs::rename(&new, &self.path));
+        replaced.inspect_err(|_| {
+            let _ = fs::remove_file(new);
+        })
+    }
+
+    /// A new file in the same directory, whose name no other process uses. What a process with the same
+    /// number left behind is removed.
+    fn create_temporary(&self, suffix: &str) -> io::Result<(File, PathBuf)> {
+        let path = self.with_suffix(&format!("{}.{suffix}", std::process::id()));
+        match fs::remove_file(&path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
+        let file = input_file::open(&path, OpenOptions::new().write(true).create_new(true))?;
+        Ok((file, path))
     }
 
     fn read(&self) -> Result<SavedState, StateError> {
@@ -114,11 +143,11 @@ impl StateFile {
         struct Version {
             schema: u32,
         }
-        let text = match fs::read(&self.path) {
+        let text = match input_file::read(InputFile::State, &self.path) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 return Ok(SavedState::default());
             }
-            other => other?,
+            other => other?.bytes,
         };
         // A newer version may have another form.
         let Version { schema } = serde_json::from_slice(&text)?;

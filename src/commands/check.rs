@@ -6,6 +6,7 @@ use super::{ExitStatus, usage_error, write_output};
 use crate::cli::{CheckArgs, Flags};
 use crate::clock::Clock;
 use crate::config::{Config, WebConfig, blackbox, read_file};
+use crate::input_file::InputFile;
 use crate::readiness::Readiness;
 use crate::redact::print_error;
 use crate::render;
@@ -43,7 +44,7 @@ pub fn run(flags: &Flags, args: &CheckArgs, clock: Clock) -> anyhow::Result<Exit
 
 /// Prints the converted modules to standard output, and unsupported keys to standard error.
 fn convert(path: &Path) -> anyhow::Result<ExitStatus> {
-    let converted = read_file(path)
+    let converted = read_file(path, InputFile::Config)
         .and_then(|text| blackbox::convert(&text, path))
         .map_err(usage_error)?;
     for key in &converted.unsupported {

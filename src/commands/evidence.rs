@@ -13,6 +13,7 @@ use crate::config::Config;
 use crate::evidence::{
     Audit, ChainedRecord, Content, KnownHashes, Ledger, Receipt, Reference, TerminalCheck,
 };
+use crate::input_file::{self, InputFile};
 use crate::label;
 use crate::redact::print_error;
 use crate::render::evidence::{self as render, Selected};
@@ -57,7 +58,10 @@ impl Recording {
     /// # Errors
     /// Nothing was recorded.
     pub fn append(&self, contents: &[Content]) -> anyhow::Result<Vec<Receipt>> {
-        let receipts = self.ledger.append(contents).context("NOT recorded")?;
+        let receipts = self
+            .ledger
+            .append_with_deadline(contents)
+            .context("NOT recorded")?;
         for Receipt { file, head } in &receipts {
             // Standard output may be a report.
             print_error(format!(
@@ -193,7 +197,9 @@ fn is_configured(config: &Config, name: &str) -> bool {
 /// The ledger of `--data-directory`, or of the configuration.
 fn ledger(config: &Config, source: &EvidenceSource, clock: Clock) -> anyhow::Result<Ledger> {
     match (&source.data_directory, &config.data_directory) {
-        (Some(copy), _) if copy.is_dir() => Ok(Ledger::copy(copy, clock)),
+        (Some(copy), _) if input_file::is_directory(InputFile::Evidence, copy) => {
+            Ok(Ledger::copy(copy, clock))
+        }
         (Some(copy), _) => Err(usage_error(format!(
             "{} is not a directory",
             copy.display()

@@ -1,9 +1,11 @@
 //! `serve`: reads the configuration, binds the listeners, and runs the service until a signal.
 
 use std::io;
+use std::path::Path;
 
 use anyhow::Context;
 use tokio::sync::mpsc;
+use tokio::task::spawn_blocking;
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
@@ -12,6 +14,7 @@ use crate::cli::Flags;
 use crate::clock::Clock;
 use crate::evidence::Ledger;
 use crate::ownership;
+use crate::report::history::SavedState;
 use crate::serve::{self, Files, ReloadRequest, Service};
 use crate::state_file::StateFile;
 
@@ -26,25 +29,25 @@ pub async fn run(flags: &Flags, clock: Clock) -> anyhow::Result<ExitStatus> {
         config: flags.config_file.clone(),
         web: flags.web_config_file.clone(),
     };
-    let (active, web) = files.read(clock).map_err(usage_error)?;
-    if let Some(tls) = web.tls.as_ref().filter(|tls| tls.not_after < clock.now()) {
-        warn!(not_after = %tls.not_after, "the listener's certificate has expired, clients reject it");
-    }
     let stop = CancellationToken::new();
     let (reload, reload_requests) = serve::reload_channel();
     let signals = handle_signals(stop.clone(), reload.clone());
     tokio::spawn(signals.context("cannot handle signals")?);
+    let read = {
+        let files = files.clone();
+        move || files.read(clock)
+    };
+    let Some(read) = until_stop(&stop, read).await else {
+        return Ok(ExitStatus::Success);
+    };
+    let (active, web) = read?.map_err(usage_error)?;
+    if let Some(tls) = web.tls.as_ref().filter(|tls| tls.not_after < clock.now()) {
+        warn!(not_after = %tls.not_after, "the listener's certificate has expired, clients reject it");
+    }
     let config = &active.config;
     let directory = config.data_directory.as_deref();
     let state_file = directory.map(StateFile::in_directory);
     let ledger = directory.map(|path| Ledger::in_directory(path, config.site.as_deref(), clock));
-    if let (Some(file), Some(directory)) = (&state_file, directory)
-        && let Err(error) = file.check_writable()
-    {
-        // A full or missing disk must not stop the probes.
-        let error = format!("{error}{}", ownership::advice(directory, &error));
-        error!(%error, "data_directory is not writable, state and evidence are not saved");
-    }
     let mut listeners = Vec::new();
     for address in &flags.web_listen_address {
         let listener = serve::bind(address).await;
@@ -52,6 +55,10 @@ pub async fn run(flags: &Flags, clock: Clock) -> anyhow::Result<ExitStatus> {
         info!(address = %listener.local_addr()?, "listening");
         listeners.push(listener);
     }
+    let Some(loaded) = until_stop(&stop, move || load_state(state_file)).await else {
+        return Ok(ExitStatus::Success);
+    };
+    let (state_file, saved) = loaded?;
     let targets = config.targets.len();
     info!(version = env!("CARGO_PKG_VERSION"), targets, "started");
     notify_systemd(SystemdState::Ready);
@@ -61,6 +68,7 @@ pub async fn run(flags: &Flags, clock: Clock) -> anyhow::Result<ExitStatus> {
         web,
         listeners,
         prefix,
+        saved,
         state_file,
         ledger,
         clock,
@@ -71,6 +79,41 @@ pub async fn run(flags: &Flags, clock: Clock) -> anyhow::Result<ExitStatus> {
     .await;
     info!("stopped");
     Ok(ExitStatus::Success)
+}
+
+/// What `work` returns; `None` if the stop comes first, since a file may never answer.
+async fn until_stop<T: Send + 'static>(
+    stop: &CancellationToken,
+    work: impl FnOnce() -> T + Send + 'static,
+) -> Option<anyhow::Result<T>> {
+    let work = stop.run_until_cancelled(spawn_blocking(work)).await?;
+    Some(work.context("internal error (bug) at the start"))
+}
+
+/// The saved state, and the file if it can be replaced. A full, missing or dead disk must not stop the
+/// probes.
+fn load_state(file: Option<StateFile>) -> (Option<StateFile>, SavedState) {
+    let Some(file) = file else {
+        return (None, SavedState::default());
+    };
+    if let Err(error) = file.check_writable() {
+        let directory = file.path().parent().unwrap_or(Path::new("."));
+        let error = format!("{error}{}", ownership::advice(directory, &error));
+        error!(%error, "data_directory is not writable, state and evidence are not saved");
+    }
+    match file.load_or_quarantine() {
+        Ok(saved) => (Some(file), saved),
+        Err(error) => {
+            let path = file.path().display();
+            error!(
+                file = %path,
+                %error,
+                "cannot read the state file, starting without history; the file is left as it is, and \
+                 history is not saved until it can be read and the exporter is restarted"
+            );
+            (None, SavedState::default())
+        }
+    }
 }
 
 enum SystemdState {

@@ -12,6 +12,7 @@ use super::raw::{RawCalendar, RawConfig, RawMaintenance, RawTimetable};
 use super::section::Section;
 use crate::calendar::{Calendar, parse_date};
 use crate::diagnostics::Text;
+use crate::input_file::InputFile;
 use crate::label;
 use crate::service_hours::{Days, Hours, Maintenance, ServiceHours};
 use crate::timetable::{OverrideKey, Overrides, Timetable};
@@ -19,11 +20,13 @@ use crate::timetable::{OverrideKey, Overrides, Timetable};
 pub(super) fn calendar(raw: &RawCalendar, mut section: Section<'_>) -> Option<Calendar> {
     let mut calendar = match &raw.file {
         None => Some(Calendar::embedded()),
-        Some(file) => section.read_file("file", file).and_then(|(path, text)| {
-            section.parse("file", file, |_| {
-                Calendar::parse(&text).map_err(|error| format!("{}: {error}", path.display()))
-            })
-        }),
+        Some(file) => section
+            .read_file("file", file, InputFile::Calendar)
+            .and_then(|(path, text)| {
+                section.parse("file", file, |_| {
+                    Calendar::parse(&text).map_err(|error| format!("{}: {error}", path.display()))
+                })
+            }),
     };
     // One date at a time, so that an error is reported at its own position.
     for (key, list) in [
@@ -50,7 +53,7 @@ pub(super) fn timetable(raw: &RawTimetable, mut section: Section<'_>) -> Option<
     let timetable = match &raw.file {
         None => Timetable::embedded(),
         Some(file) => {
-            let (path, text) = section.read_file("file", file)?;
+            let (path, text) = section.read_file("file", file, InputFile::Timetable)?;
             Timetable::parse(&text, &path)
                 .map_err(|diagnostics| section.include(diagnostics))
                 .ok()?

@@ -19,7 +19,6 @@ mod value;
 mod web;
 
 use std::collections::BTreeMap;
-use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -29,6 +28,7 @@ use thiserror::Error;
 
 use crate::calendar::Calendar;
 use crate::diagnostics::{Diagnostics, unknown_value};
+use crate::input_file::{self, InputFile};
 use crate::label;
 use crate::readiness;
 use crate::redact;
@@ -103,7 +103,7 @@ impl Config {
     pub fn load(path: Option<&Path>) -> Result<Self, ConfigError> {
         match path {
             None => Self::parse("", Path::new("built-in")),
-            Some(path) => Self::parse(&read_file(path)?, path),
+            Some(path) => Self::parse(&read_file(path, InputFile::Config)?, path),
         }
     }
 
@@ -125,8 +125,8 @@ impl Config {
 ///
 /// # Errors
 /// The file cannot be read, or is not UTF-8.
-pub fn read_file(path: &Path) -> Result<String, ConfigError> {
-    fs::read_to_string(path).map_err(|source| ConfigError::Unreadable {
+pub fn read_file(path: &Path, kind: InputFile) -> Result<String, ConfigError> {
+    input_file::read_to_string(kind, path).map_err(|source| ConfigError::Unreadable {
         path: path.to_owned(),
         source,
     })
@@ -167,7 +167,8 @@ fn data_directory(raw: &RawConfig, section: &mut Section<'_>) -> Option<PathBuf>
         return None;
     }
     let path = section.path(text);
-    if path.exists() && !path.is_dir() {
+    let found = input_file::metadata(InputFile::State, &path);
+    if found.is_ok_and(|found| !found.is_dir()) {
         let message = format!("{} is not a directory", path.display());
         section.error(text, "data_directory", message);
     }

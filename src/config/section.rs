@@ -1,11 +1,11 @@
 //! Reads the keys under one prefix of the configuration and reports every error in them.
 
-use std::fs;
 use std::path::{Path, PathBuf};
 
 use serde_saphyr::{Location, Spanned};
 
 use crate::diagnostics::{Diagnostic, Diagnostics, Text, unknown_value};
+use crate::input_file::{self, InputFile};
 
 /// The keys under one prefix, for example `modules.login_page.tls`.
 pub(super) struct Section<'a> {
@@ -111,10 +111,15 @@ impl<'a> Section<'a> {
     }
 
     /// The path and the text of a file.
-    pub fn read_file(&mut self, key: &str, file: &Text) -> Option<(PathBuf, String)> {
+    pub fn read_file(
+        &mut self,
+        key: &str,
+        file: &Text,
+        kind: InputFile,
+    ) -> Option<(PathBuf, String)> {
         let path = self.path(file);
         let text = self.parse(key, file, |_| {
-            fs::read_to_string(&path).map_err(|error| cannot_read(&path, &error))
+            input_file::read_to_string(kind, &path).map_err(|error| cannot_read(&path, &error))
         })?;
         Some((path, text))
     }

@@ -23,6 +23,7 @@ use super::section::Section;
 use super::value::{duration, header_value};
 use super::{ConfigError, read_file};
 use crate::diagnostics::{Diagnostics, unknown_value};
+use crate::input_file::InputFile;
 pub use client_auth::ClientCertificate;
 use raw::{RawRateLimit, RawWebConfig};
 pub use tls::ListenerTls;
@@ -61,8 +62,8 @@ impl WebConfig {
             return Ok(Self::default());
         };
         // Taken first, so that a change during the reading is detected afterwards.
-        let snapshot = FileSnapshot::take(path.to_owned());
-        Self::parse(&read_file(path)?, snapshot)
+        let snapshot = FileSnapshot::take(InputFile::WebConfig, path.to_owned());
+        Self::parse(&read_file(path, InputFile::WebConfig)?, snapshot)
     }
 
     fn parse(text: &str, file: FileSnapshot) -> Result<Self, ConfigError> {
@@ -245,7 +246,10 @@ mod tests {
     const HASH: &str = "$2y$10$QOauhQNbBCuQDKes6eFzPeMqBSjb7Mr5DUmpZ/VcEd00UAV/LDeSi";
 
     fn parse(text: &str) -> Result<WebConfig, ConfigError> {
-        WebConfig::parse(text, FileSnapshot::take("web-config.yml".into()))
+        WebConfig::parse(
+            text,
+            FileSnapshot::take(InputFile::WebConfig, "web-config.yml".into()),
+        )
     }
 
     #[test]

@@ -6,12 +6,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
-use std::fs;
 use std::ops::RangeInclusive;
 use std::path::Path;
 
 use super::chain::{self, ChainedRecord, Head};
-use super::ledger::{Ledger, LedgerError, name};
+use super::ledger::{Ledger, LedgerError, failed, name};
+use crate::input_file::{self, InputFile};
 
 /// The content of all files.
 #[derive(Clone, Debug)]
@@ -133,11 +133,8 @@ impl Audit {
         let mut files = Vec::new();
         let mut highest = 0;
         for path in ledger.files()? {
-            let bytes = fs::read(&path).map_err(|cause| LedgerError::File {
-                doing: "read",
-                path: path.clone(),
-                cause,
-            })?;
+            let contents = input_file::read(InputFile::Evidence, &path);
+            let bytes = contents.map_err(failed("read", &path))?.bytes;
             files.push(name(&path));
             for (place, line) in lines(&path, &bytes, &mut faults) {
                 let Some(record) = chain::read(line) else {

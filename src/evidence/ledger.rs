@@ -16,6 +16,7 @@ use super::chain::{self, Head, Writer};
 use super::record::{Content, Repair};
 use crate::calendar::date_at;
 use crate::clock::{Clock, Stopwatch};
+use crate::input_file::{self, InputFile};
 use crate::ownership;
 
 const DIRECTORY: &str = "evidence";
@@ -62,7 +63,7 @@ pub enum LedgerError {
 }
 
 /// Adds the failed operation and its path.
-fn failed(doing: &'static str, path: &Path) -> impl FnOnce(io::Error) -> LedgerError {
+pub(super) fn failed(doing: &'static str, path: &Path) -> impl FnOnce(io::Error) -> LedgerError {
     let path = path.to_owned();
     move |cause| LedgerError::File { doing, path, cause }
 }
@@ -91,7 +92,7 @@ impl Ledger {
     /// A copy of evidence, for reading: a data directory, or the directory with the files.
     pub fn copy(directory: &Path, clock: Clock) -> Self {
         let mut ledger = Self::in_directory(directory, None, clock);
-        if !ledger.directory.is_dir() {
+        if !input_file::is_directory(InputFile::Evidence, &ledger.directory) {
             ledger.directory = directory.to_owned();
         }
         ledger
@@ -107,19 +108,21 @@ impl Ledger {
     /// # Errors
     /// The directory exists and cannot be read.
     pub fn files(&self) -> Result<Vec<PathBuf>, LedgerError> {
-        let entries = match fs::read_dir(&self.directory) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
-            other => other.map_err(failed("read", &self.directory))?,
-        };
-        let mut files = Vec::new();
-        for entry in entries {
-            let path = entry.map_err(failed("read", &self.directory))?.path();
-            if path.extension().is_some_and(|ending| ending == ENDING) {
-                files.push(path);
-            }
-        }
-        files.sort();
-        Ok(files)
+        let directory = self.directory.clone();
+        let list = move || list(&directory);
+        let files = input_file::with_deadline(InputFile::Evidence, &self.directory, list);
+        files.flatten().map_err(failed("read", &self.directory))
+    }
+
+    /// Appends as [`Self::append`] does, with a deadline.
+    ///
+    /// # Errors
+    /// Nothing was appended before the deadline.
+    pub fn append_with_deadline(&self, contents: &[Content]) -> Result<Vec<Receipt>, LedgerError> {
+        let (ledger, contents) = (self.clone(), contents.to_vec());
+        let append = move || ledger.append(&contents);
+        input_file::with_deadline(InputFile::Evidence, &self.directory, append)
+            .map_err(failed("write", &self.directory))?
     }
 
     /// Appends all records or none; they are on disk when it returns.
@@ -127,9 +130,9 @@ impl Ledger {
     /// # Errors
     /// Nothing was appended, and the file is unchanged.
     pub fn append(&self, contents: &[Content]) -> Result<Vec<Receipt>, LedgerError> {
-        if !self.directory.is_dir() {
+        if !input_file::is_directory(InputFile::Evidence, &self.directory) {
             fs::create_dir_all(&self.directory).map_err(failed("make", &self.directory))?;
-            share_with_group(&self.directory);
+            ownership::share_with_group(&self.directory);
         }
         let _lock = self.lock()?;
         let newest = self.files()?.pop();
@@ -170,15 +173,14 @@ impl Ledger {
     /// Locks until dropped; the operating system releases the lock if the process dies.
     fn lock(&self) -> Result<File, LedgerError> {
         let path = self.directory.join(LOCK);
-        let is_new = !path.exists();
-        let file = OpenOptions::new()
-            .create(true)
-            .truncate(false)
-            .write(true)
-            .open(&path)
-            .map_err(failed("open", &path))?;
+        let is_new = input_file::stat(&path).is_err();
+        let file = input_file::open(
+            &path,
+            OpenOptions::new().create(true).truncate(false).write(true),
+        );
+        let file = file.map_err(failed("open", &path))?;
         if is_new {
-            share_with_group(&path);
+            ownership::share_with_group(&path);
         }
         wait_for(&path, || file.try_lock())?;
         Ok(file)
@@ -188,12 +190,35 @@ impl Ledger {
     /// and no writer.
     pub(super) fn lock_for_reading(&self) -> Result<Option<File>, LedgerError> {
         let path = self.directory.join(LOCK);
-        let Ok(file) = File::open(&path) else {
-            return Ok(None);
+        let lock = {
+            let path = path.clone();
+            move || {
+                let Ok(file) = input_file::open(&path, OpenOptions::new().read(true)) else {
+                    return Ok(None);
+                };
+                wait_for(&path, || file.try_lock_shared())?;
+                Ok(Some(file))
+            }
         };
-        wait_for(&path, || file.try_lock_shared())?;
-        Ok(Some(file))
+        let lock = input_file::with_deadline(InputFile::Evidence, &path, lock);
+        lock.map_err(failed("lock", &path))?
     }
+}
+
+fn list(directory: &Path) -> io::Result<Vec<PathBuf>> {
+    let entries = match fs::read_dir(directory) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        other => other?,
+    };
+    let mut files = Vec::new();
+    for entry in entries {
+        let path = entry?.path();
+        if path.extension().is_some_and(|ending| ending == ENDING) {
+            files.push(path);
+        }
+    }
+    files.sort();
+    Ok(files)
 }
 
 /// The end of the file at `path`. If only the line break of the last line is missing, it is added: an
@@ -213,7 +238,7 @@ fn quarantine_partial_line(path: &Path, tail: &Tail) -> Result<Content, LedgerEr
     let mut kept = tail.torn.clone();
     kept.push(b'\n');
     append_atomic(&aside, &kept)?;
-    let file = OpenOptions::new().write(true).open(path);
+    let file = input_file::open(path, OpenOptions::new().write(true));
     file.and_then(|file| file.set_len(tail.whole).and_then(|()| file.sync_all()))
         .map_err(failed("mend", path))?;
     tracing::warn!(
@@ -237,14 +262,11 @@ pub(super) fn name(path: &Path) -> String {
 
 /// Appends all bytes and syncs them to disk, or leaves the file unchanged.
 fn append_atomic(path: &Path, bytes: &[u8]) -> Result<(), LedgerError> {
-    let mut file = OpenOptions::new()
-        .create(true)
-        .append(true)
-        .open(path)
-        .map_err(failed("open", path))?;
+    let file = input_file::open(path, OpenOptions::new().create(true).append(true));
+    let mut file = file.map_err(failed("open", path))?;
     let before = file.metadata().map_err(failed("read", path))?.len();
     if before == 0 {
-        share_with_group(path);
+        ownership::share_with_group(path);
     }
     let written = file.write_all(bytes).and_then(|()| file.sync_all());
     if let Err(cause) = written {
@@ -258,26 +280,12 @@ fn append_atomic(path: &Path, bytes: &[u8]) -> Result<(), LedgerError> {
     Ok(())
 }
 
-/// In a directory with the setgid bit, which its group shares, gives a new file or directory the access
-/// rights of that directory, whatever the umask: the service appends to what an operator began, and the
-/// reverse. Where that fails, the other's append fails and says why.
-#[cfg(unix)]
-fn share_with_group(path: &Path) {
-    use std::os::unix::fs::PermissionsExt;
-    const SETGID: u32 = 0o2000;
-    let directory = fs::metadata(path.parent().unwrap_or(Path::new(".")));
-    let mode = directory.map_or(0, |directory| directory.permissions().mode());
-    if mode & SETGID != 0 {
-        let rights = if path.is_dir() { 0o7777 } else { 0o666 };
-        let _ = fs::set_permissions(path, fs::Permissions::from_mode(mode & rights));
-    }
-}
-
-#[cfg(not(unix))]
-fn share_with_group(_path: &Path) {}
-
 /// Syncs the directory, without which a new file's name is not on disk.
 #[cfg(unix)]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "a directory is not an input file"
+)]
 fn fsync_parent_dir(path: &Path) -> io::Result<()> {
     File::open(path.parent().unwrap_or(Path::new(".")))?.sync_all()
 }
@@ -309,7 +317,7 @@ fn wait_for(
 /// Reads the end of a file. Altered lines that are no longer records count as lines of the chain; the
 /// audit reports them.
 fn tail(path: &Path) -> io::Result<Tail> {
-    let mut file = File::open(path)?;
+    let mut file = input_file::open(path, OpenOptions::new().read(true))?;
     let length = file.metadata()?.len();
     let mut window = 4 * 1024;
     loop {

@@ -5,7 +5,7 @@
 //! where it stopped, so that a growing file is read only once.
 
 use std::collections::BTreeMap;
-use std::fs::File;
+use std::fs::OpenOptions;
 use std::io::{BufRead, BufReader, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -14,11 +14,12 @@ use jiff::Timestamp;
 use jiff::civil::Date;
 
 use super::chain::{self, ChainedRecord, Head};
-use super::ledger::{Ledger, LedgerError, MAX_LINE_BYTES};
+use super::ledger::{Ledger, LedgerError, MAX_LINE_BYTES, failed};
 use super::record::{Content, Outage, TerminalOutcome};
 use super::verification::{Origin, Outcome};
 use crate::calendar::date_at;
 use crate::config::Target;
+use crate::input_file::{self, InputFile};
 use crate::timetable::{Overrides, Timetable};
 
 /// The deadline that records can meet (CD/OES/CCASS/013/2023: verify the connection as in the Appendix).
@@ -68,8 +69,13 @@ impl EvidenceState {
             until,
             ..Self::default()
         };
-        status.catch_up(ledger)?;
-        Ok(status)
+        let read = {
+            let ledger = ledger.clone();
+            move || status.catch_up(&ledger).map(|_| status)
+        };
+        let directory = ledger.directory();
+        input_file::with_deadline(InputFile::Evidence, directory, read)
+            .map_err(failed("read", directory))?
     }
 
     /// Reads records appended since the last call, or everything again if the file was replaced. Returns
@@ -82,7 +88,7 @@ impl EvidenceState {
         let _lock = ledger.lock_for_reading()?;
         let files = ledger.files()?;
         let is_there = |(path, offset): &(PathBuf, u64)| {
-            let length = std::fs::metadata(path).map_or(0, |file| file.len());
+            let length = input_file::stat(path).map_or(0, |file| file.len());
             length >= *offset
         };
         if !self.read.as_ref().is_none_or(is_there) {
@@ -110,7 +116,7 @@ impl EvidenceState {
         match (&self.read, newest) {
             (None, None) => true,
             (Some((read, offset)), Some(newest)) => {
-                *read == newest && std::fs::metadata(newest).is_ok_and(|file| file.len() == *offset)
+                *read == newest && input_file::stat(&newest).is_ok_and(|file| file.len() == *offset)
             }
             (Some(_), None) | (None, Some(_)) => false,
         }
@@ -119,14 +125,11 @@ impl EvidenceState {
     /// Reads line by line, so that memory does not grow with the file; returns the end of the last complete
     /// line.
     fn read_from(&mut self, path: &Path, from: u64) -> Result<u64, LedgerError> {
-        let failed = |cause| LedgerError::File {
-            doing: "read",
-            path: path.to_owned(),
-            cause,
-        };
-        let mut file = File::open(path).map_err(failed)?;
+        let failed = |cause| failed("read", path)(cause);
+        let mut file = input_file::open(path, OpenOptions::new().read(true)).map_err(failed)?;
         file.seek(SeekFrom::Start(from)).map_err(failed)?;
-        let mut reader = BufReader::new(file);
+        let max_bytes = InputFile::Evidence.max_bytes();
+        let mut reader = BufReader::new(file.take(max_bytes.saturating_sub(from) + 1));
         let (mut end, mut line) = (from, Vec::new());
         loop {
             line.clear();
@@ -137,6 +140,9 @@ impl EvidenceState {
                 return Ok(end);
             }
             end += length;
+            if end > max_bytes {
+                return Err(failed(input_file::too_large(InputFile::Evidence)));
+            }
             self.follow(&line);
         }
     }

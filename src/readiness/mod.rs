@@ -7,12 +7,13 @@ mod csv_file;
 mod row_error;
 
 use std::collections::BTreeMap;
-use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use jiff::Timestamp;
 use strum::IntoStaticStr;
+
+use crate::input_file::{self, InputFile};
 
 pub use csv_file::parse;
 pub use row_error::{ReadinessError, RowError, RowErrorKind};
@@ -145,22 +146,16 @@ pub struct ReadinessState {
     pub error: Option<String>,
 }
 
-const MAX_BYTES: u64 = 64 << 20;
-
 impl Readiness {
     /// Reads `path`.
     ///
     /// # Errors
     /// The file cannot be read, is too large or is invalid.
     pub fn read(path: &Path) -> Result<Self, ReadinessError> {
-        let metadata = fs::metadata(path)?;
-        if metadata.len() > MAX_BYTES {
-            return Err(ReadinessError::TooLarge);
-        }
-        let updated = Timestamp::try_from(metadata.modified()?).unwrap_or(Timestamp::UNIX_EPOCH);
+        let contents = input_file::read(InputFile::Readiness, path)?;
         Ok(Self {
-            accounts: parse(&fs::read(path)?)?,
-            updated,
+            accounts: parse(&contents.bytes)?,
+            updated: Timestamp::try_from(contents.modified).unwrap_or(Timestamp::UNIX_EPOCH),
         })
     }
 }

@@ -4,8 +4,6 @@ use std::io;
 
 use thiserror::Error;
 
-use super::MAX_BYTES;
-
 /// How many errors are reported at once.
 pub(super) const MAX_ERRORS: usize = 20;
 
@@ -14,8 +12,6 @@ pub(super) const MAX_ERRORS: usize = 20;
 pub enum ReadinessError {
     #[error("cannot be read: {0}")]
     Unreadable(#[from] io::Error),
-    #[error("is larger than {} MiB", MAX_BYTES >> 20)]
-    TooLarge,
     #[error("is empty; the first line must be kind,email,created_after_launch")]
     Empty,
     #[error("is an Excel workbook; save it as CSV (in Excel: Save As, CSV UTF-8)")]

@@ -27,14 +27,17 @@ mod state;
 mod task;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::net::TcpListener;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
+use tracing::warn;
 
 use crate::clock::Clock;
 use crate::config::WebConfig;
 use crate::evidence::Ledger;
+use crate::report::history::SavedState;
 use crate::state_file::StateFile;
 use auth::Auth;
 pub use listener::bind;
@@ -53,6 +56,8 @@ pub struct Service {
     pub web: Arc<WebConfig>,
     pub listeners: Vec<TcpListener>,
     pub prefix: Prefix,
+    /// What earlier processes saved.
+    pub saved: SavedState,
     /// State and evidence are absent without a data directory.
     pub state_file: Option<StateFile>,
     pub ledger: Option<Ledger>,
@@ -62,15 +67,14 @@ pub struct Service {
     pub stop: CancellationToken,
 }
 
-/// Runs every task of the service until the stop, and returns about two seconds after it at the
+/// For all tasks together; each of them has a shorter one.
+const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(4);
+
+/// Runs every task of the service until the stop, and returns [`SHUTDOWN_TIMEOUT`] after it at the
 /// latest.
 pub async fn run(service: Service) {
     let stop = service.stop;
-    let saved = service
-        .state_file
-        .as_ref()
-        .map(StateFile::load_or_quarantine);
-    let mut saved = saved.unwrap_or_default();
+    let mut saved = service.saved;
     saved.forget_after(service.clock.now());
     let state = Arc::new(ServiceState::new(
         service.active,
@@ -101,12 +105,22 @@ pub async fn run(service: Service) {
         files: service.files,
         state: Arc::clone(&state),
     };
-    tokio::join!(
-        persistence,
-        recorder,
-        readiness::run(&state, stop.clone()),
-        scheduler::run(Arc::clone(&state), reports, stop.clone()),
-        reloader.run(service.reload_requests, stop.clone()),
-        listener::run(service.listeners, Arc::new(routes), stop.clone())
-    );
+    let tasks = Box::pin(async {
+        tokio::join!(
+            persistence,
+            recorder,
+            readiness::run(&state, stop.clone()),
+            scheduler::run(Arc::clone(&state), reports, stop.clone()),
+            reloader.run(service.reload_requests, stop.clone()),
+            listener::run(service.listeners, Arc::new(routes), stop.clone())
+        );
+    });
+    let overdue = async {
+        stop.cancelled().await;
+        tokio::time::sleep(SHUTDOWN_TIMEOUT).await;
+    };
+    tokio::select! {
+        () = tasks => {}
+        () = overdue => warn!("stopped without waiting for every task"),
+    }
 }

@@ -15,13 +15,14 @@ use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
 use super::state::ServiceState;
-use super::task::{poll_interval, run_blocking};
+use super::task::{FileTask, poll_interval};
 use crate::calendar::date_at;
 use crate::config::Target;
 use crate::evidence::{
     Content, EvidenceState, Failure, Ledger, LedgerError, LedgerStatus, Origin, Outage, OutageEnd,
-    Verification,
+    Receipt, Verification,
 };
+use crate::input_file::InputFile;
 use crate::report::Report;
 
 /// Of reports that wait for the recorder, and of records that wait for the disk.
@@ -43,13 +44,17 @@ pub async fn run(
         status: &state.ledger,
         trackers: OutageTrackers::default(),
         queue: VecDeque::new(),
+        writing: FileTask::new(InputFile::Evidence),
+        in_flight: Vec::new(),
+        reading: FileTask::new(InputFile::Evidence),
         is_failing: false,
+        is_unreadable: false,
     };
     let targets = state.active_config().config.targets.clone();
     state
         .ledger
         .send_modify(|status| status.write_errors = Some(0));
-    recorder.catch_up().await;
+    stop.run_until_cancelled(recorder.catch_up()).await;
     recorder.resume(&targets);
     let mut ticks = poll_interval(POLL_INTERVAL);
     let mut polls = 0_u32;
@@ -60,23 +65,31 @@ pub async fn run(
                 recorder.observe(&report);
                 recorder.observe_all(&mut reports);
                 if !recorder.is_failing {
-                    recorder.write().await;
+                    stop.run_until_cancelled(recorder.write()).await;
                 }
             }
             _ = ticks.tick() => {
                 polls = polls.wrapping_add(1);
-                if polls.is_multiple_of(POLLS_BETWEEN_RETRIES) {
-                    recorder.write().await;
-                }
-                recorder.catch_up().await;
+                let poll = async {
+                    if polls.is_multiple_of(POLLS_BETWEEN_RETRIES) {
+                        recorder.write().await;
+                    }
+                    recorder.catch_up().await;
+                };
+                stop.run_until_cancelled(poll).await;
             }
             () = stop.cancelled() => break,
         }
     }
     recorder.observe_all(&mut reports);
-    let _ = timeout(SHUTDOWN_TIMEOUT, recorder.write()).await;
-    if !recorder.queue.is_empty() {
-        let records = recorder.queue.len();
+    let last_writes = async {
+        // The first call waits for a write that the stop interrupted.
+        recorder.write().await;
+        recorder.write().await;
+    };
+    let _ = timeout(SHUTDOWN_TIMEOUT, last_writes).await;
+    let records = recorder.queue.len() + recorder.in_flight.len();
+    if records > 0 {
         error!(
             records,
             "evidence lost at shutdown, queued records could not be written"
@@ -89,7 +102,13 @@ struct Recorder<'a> {
     status: &'a watch::Sender<LedgerStatus>,
     trackers: OutageTrackers,
     queue: VecDeque<Content>,
+    writing: FileTask<Result<Vec<Receipt>, LedgerError>>,
+    /// What `writing` appends.
+    in_flight: Vec<Content>,
+    /// The state, if it has changed.
+    reading: FileTask<Result<Option<EvidenceState>, LedgerError>>,
     is_failing: bool,
+    is_unreadable: bool,
 }
 
 impl Recorder<'_> {
@@ -122,32 +141,53 @@ impl Recorder<'_> {
         }
     }
 
+    /// Appends what is queued, or waits for the append that runs.
     async fn write(&mut self) {
-        if self.queue.is_empty() {
-            return;
+        if !self.writing.is_running() {
+            if self.queue.is_empty() {
+                return;
+            }
+            self.in_flight.extend(self.queue.drain(..));
+            let (ledger, contents) = (self.ledger.clone(), self.in_flight.clone());
+            self.writing.start(move || ledger.append(&contents));
         }
-        let contents: Vec<Content> = self.queue.iter().cloned().collect();
-        let ledger = self.ledger.clone();
-        match run_blocking("evidence", move || ledger.append(&contents)).await {
-            Some(Ok(receipts)) => {
-                let written = receipts.len().min(self.queue.len());
-                for (receipt, content) in receipts.iter().zip(self.queue.drain(..written)) {
+        match self.writing.wait().await {
+            Ok(Ok(receipts)) => {
+                let written = std::mem::take(&mut self.in_flight);
+                for (receipt, content) in receipts.iter().zip(&written) {
                     let subject = content.subject().unwrap_or_default();
                     let number = receipt.head.number;
                     info!(number, kind = content.kind(), subject, "evidence recorded");
                 }
                 if std::mem::take(&mut self.is_failing) {
-                    info!(records = written, "evidence writes recovered");
+                    info!(records = written.len(), "evidence writes recovered");
                 }
                 self.catch_up().await;
             }
-            Some(Err(error)) => {
-                self.count_error();
-                if !std::mem::replace(&mut self.is_failing, true) {
-                    error!(%error, records = self.queue.len(), "cannot write evidence, records are queued");
-                }
+            Ok(Err(error)) => {
+                self.requeue();
+                self.on_write_error(&error);
             }
-            None => self.count_error(),
+            Err(error) => {
+                if !self.writing.is_running() {
+                    self.requeue();
+                }
+                self.on_write_error(&error);
+            }
+        }
+    }
+
+    fn requeue(&mut self) {
+        for content in self.in_flight.drain(..).rev() {
+            self.queue.push_front(content);
+        }
+    }
+
+    fn on_write_error(&mut self, error: &dyn std::fmt::Display) {
+        self.count_error();
+        let records = self.queue.len() + self.in_flight.len();
+        if !std::mem::replace(&mut self.is_failing, true) {
+            error!(%error, records, "cannot write evidence, records are queued");
         }
     }
 
@@ -158,7 +198,7 @@ impl Recorder<'_> {
     }
 
     /// Reads what this and other processes added to the ledger.
-    async fn catch_up(&self) {
+    async fn catch_up(&mut self) {
         let before = self.status.borrow().state.clone();
         let is_first = before.is_none();
         let before = before.unwrap_or_default();
@@ -171,9 +211,26 @@ impl Recorder<'_> {
             let mut state = EvidenceState::clone(&before);
             Ok(state.catch_up(&ledger)?.then_some(state))
         };
-        match run_blocking("evidence", read).await {
-            Some(Ok(None)) if !is_first => {}
-            Some(Ok(state)) => {
+        if !self.reading.is_running() {
+            self.reading.start(read);
+        }
+        let result = self.reading.wait().await;
+        let result = result.map_err(|error| error.to_string());
+        let result = result.and_then(|read| {
+            read.map_err(|error| {
+                InputFile::Evidence.count_failure();
+                error.to_string()
+            })
+        });
+        let was_unreadable = std::mem::replace(&mut self.is_unreadable, result.is_err());
+        match &result {
+            Ok(_) if was_unreadable => info!("evidence can be read again"),
+            Err(error) if !was_unreadable => warn!(%error, "cannot read the evidence"),
+            Ok(_) | Err(_) => {}
+        }
+        match result {
+            Ok(None) if !is_first => {}
+            Ok(state) => {
                 let state = Arc::new(state.unwrap_or_default());
                 if state.faults > known_faults {
                     error!(
@@ -183,8 +240,7 @@ impl Recorder<'_> {
                 }
                 self.status.send_modify(|status| status.state = Some(state));
             }
-            Some(Err(error)) => warn!(%error, "cannot read the evidence"),
-            None => {}
+            Err(_) => {}
         }
     }
 }

@@ -61,7 +61,12 @@ pub struct Reloader {
 
 impl Reloader {
     /// Handles requests until `stop`.
-    pub async fn run(self, mut requests: mpsc::Receiver<ReloadRequest>, stop: CancellationToken) {
+    pub async fn run(self, requests: mpsc::Receiver<ReloadRequest>, stop: CancellationToken) {
+        // A reload that waits for a file does not delay the stop.
+        let _: Option<()> = stop.run_until_cancelled(self.handle(requests)).await;
+    }
+
+    async fn handle(self, mut requests: mpsc::Receiver<ReloadRequest>) {
         let mut ticks = poll_interval(POLL_INTERVAL);
         let mut web_files = self.state.web.borrow().files.clone();
         let mut last_reload_succeeded = true;
@@ -89,7 +94,6 @@ impl Reloader {
                         web_files = reloaded.unwrap_or(current);
                     }
                 }
-                () = stop.cancelled() => return,
             }
         }
     }
@@ -134,7 +138,7 @@ impl Reloader {
 }
 
 async fn snapshot(files: &[FileSnapshot]) -> Vec<FileSnapshot> {
-    let paths: Vec<PathBuf> = files.iter().map(|file| file.path.clone()).collect();
-    let work = move || paths.into_iter().map(FileSnapshot::take).collect();
+    let files = files.to_vec();
+    let work = move || files.into_iter().map(FileSnapshot::retake).collect();
     run_blocking("reload", work).await.unwrap_or_default()
 }

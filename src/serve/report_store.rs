@@ -2,16 +2,19 @@
 //! read, and [`ReportStore::persist`] saves the histories.
 
 use std::collections::HashMap;
+use std::io;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use tokio::sync::Notify;
+use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
-use super::task::run_blocking;
+use super::task::FileTask;
 use crate::clock::Stopwatch;
 use crate::config::{Target, Targets};
+use crate::input_file::InputFile;
 use crate::lock::lock;
 use crate::report::history::{ChangeKind, SavedState, TargetHistory, TargetState, Watch};
 use crate::report::{MissReason, Report, TargetStats};
@@ -21,6 +24,8 @@ use crate::state_file::StateFile;
 const SAVE_INTERVAL: Duration = Duration::from_secs(10);
 /// Saving the histories of many targets takes at most one part in so many of the time.
 const SAVE_SHARE: u32 = 20;
+/// For the last save after the stop.
+const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(2);
 
 #[derive(Debug)]
 pub struct ReportStore {
@@ -127,48 +132,79 @@ impl ReportStore {
     /// Saves the histories to `file` until `stop`, and then once more: at once after a change of
     /// state, otherwise every [`SAVE_INTERVAL`].
     pub async fn persist(&self, file: StateFile, stop: CancellationToken) {
-        let mut saved_revision = 0;
-        let mut is_failing = false;
-        let mut pause = Duration::ZERO;
-        loop {
-            let change = async {
-                tokio::time::sleep(pause).await;
-                self.save_now.notified().await;
-            };
-            let is_stopping = tokio::select! {
-                () = change => false,
-                () = tokio::time::sleep(SAVE_INTERVAL.max(pause)) => false,
-                () = stop.cancelled() => true,
-            };
-            let stopwatch = Stopwatch::start();
-            if let Some((revision, state)) = self.changed_since(saved_revision) {
-                let file = file.clone();
-                match run_blocking("state file", move || file.save(&state)).await {
-                    Some(Ok(())) => {
-                        saved_revision = revision;
-                        if std::mem::take(&mut is_failing) {
-                            info!("state file writes recovered");
-                        }
-                    }
-                    Some(Err(error)) => {
-                        if !is_failing {
-                            warn!(%error, "cannot write the state file, history is kept in memory only");
-                        }
-                        is_failing = true;
-                    }
-                    None => {}
+        let mut saver = Saver {
+            file,
+            task: FileTask::new(InputFile::State),
+            saving: 0,
+            saved: 0,
+            is_failing: false,
+        };
+        let save_until_stop = async {
+            let mut pause = Duration::ZERO;
+            loop {
+                let change = async {
+                    tokio::time::sleep(pause).await;
+                    self.save_now.notified().await;
+                };
+                tokio::select! {
+                    () = change => {}
+                    () = tokio::time::sleep(SAVE_INTERVAL.max(pause)) => {}
                 }
+                let stopwatch = Stopwatch::start();
+                saver.save(self).await;
+                pause = stopwatch.elapsed() * SAVE_SHARE;
             }
-            pause = stopwatch.elapsed() * SAVE_SHARE;
-            if is_stopping {
-                return;
-            }
-        }
+        };
+        let _: Option<()> = stop.run_until_cancelled(save_until_stop).await;
+        let last_saves = async {
+            // The first call waits for a save that the stop interrupted.
+            saver.save(self).await;
+            saver.save(self).await;
+        };
+        let _ = timeout(SHUTDOWN_TIMEOUT, last_saves).await;
     }
 
     fn changed_since(&self, revision: u64) -> Option<(u64, SavedState)> {
         let inner = lock(&self.inner);
         (inner.revision != revision).then(|| (inner.revision, inner.saved_state()))
+    }
+}
+
+struct Saver {
+    file: StateFile,
+    task: FileTask<io::Result<()>>,
+    /// The revision that the task writes.
+    saving: u64,
+    saved: u64,
+    is_failing: bool,
+}
+
+impl Saver {
+    /// Saves what has changed, or waits for the save that runs.
+    async fn save(&mut self, store: &ReportStore) {
+        if !self.task.is_running() {
+            let Some((revision, state)) = store.changed_since(self.saved) else {
+                return;
+            };
+            let file = self.file.clone();
+            self.saving = revision;
+            self.task.start(move || file.save(&state));
+        }
+        let result = self.task.wait().await;
+        let result = result.map_err(|error| error.to_string());
+        match result.and_then(|saved| saved.map_err(|error| error.to_string())) {
+            Ok(()) => {
+                self.saved = self.saving;
+                if std::mem::take(&mut self.is_failing) {
+                    info!("state file writes recovered");
+                }
+            }
+            Err(error) => {
+                if !std::mem::replace(&mut self.is_failing, true) {
+                    warn!(%error, "cannot write the state file, history is kept in memory only");
+                }
+            }
+        }
     }
 }
 

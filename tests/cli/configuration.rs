@@ -151,7 +151,7 @@ const ERRORS: &[(&str, &[&str])] = &[
     (
         "modules: {m: {tls: {ca_file: nowhere.pem}}}\n",
         &[
-            "1:30: modules.m.tls.ca_file: cannot read DIRECTORY/nowhere.pem: I/O error: No such file or directory (os error 2)",
+            "1:30: modules.m.tls.ca_file: cannot read DIRECTORY/nowhere.pem: No such file or directory (os error 2)",
         ],
     ),
     (

@@ -4,6 +4,7 @@
 )]
 
 mod blackbox_exporter;
+mod dead_mount;
 mod firewall;
 mod full_disk;
 mod nginx_unbound_prometheus;

@@ -16,4 +16,5 @@ mod reload;
 mod reloading;
 mod saved_state;
 mod silent_server;
+mod unreadable_files;
 mod waiting;

@@ -12,6 +12,7 @@ use url::{Host, Url};
 use super::resolver::explicit_port;
 use crate::config::raw::RawModule;
 use crate::config::section::{Section, cannot_read};
+use crate::input_file::{self, InputFile};
 
 /// Which proxy a request goes through.
 #[derive(Clone, Debug, Default)]
@@ -188,7 +189,8 @@ impl Proxy {
 impl Credentials {
     /// Reads a file with one line, `user:password`.
     fn read(path: &Path) -> Result<Self, String> {
-        let text = std::fs::read_to_string(path).map_err(|error| cannot_read(path, &error))?;
+        let text = input_file::read_to_string(InputFile::Credentials, path)
+            .map_err(|error| cannot_read(path, &error))?;
         let line = text.trim_end_matches(['\r', '\n']);
         let form = || format!("{} must contain one line, user:password", path.display());
         let (user, password) = line.split_once(':').ok_or_else(form)?;

@@ -12,6 +12,7 @@ use url::Url;
 use crate::config::raw::RawTls;
 use crate::config::section::{Section, cannot_read, one_of};
 use crate::diagnostics::Text;
+use crate::input_file::{self, InputFile};
 use crate::report::RootSet;
 
 /// Which certificates and TLS versions are accepted.
@@ -97,8 +98,10 @@ impl TlsPolicy {
 
 impl CaFile {
     fn read(path: PathBuf) -> Result<Self, String> {
-        let certificates = CertificateDer::pem_file_iter(&path)
-            .and_then(Iterator::collect::<Result<Vec<_>, _>>)
+        let pem = input_file::read(InputFile::Roots, &path)
+            .map_err(|error| cannot_read(&path, &error))?;
+        let certificates = CertificateDer::pem_slice_iter(&pem.bytes)
+            .collect::<Result<Vec<_>, _>>()
             .map_err(|error| cannot_read(&path, &error))?;
         if certificates.is_empty() {
             return Err(format!(

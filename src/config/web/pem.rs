@@ -1,7 +1,6 @@
 //! Certificates and keys, which the web configuration holds as file names or as PEM text.
 
 use std::fmt;
-use std::fs;
 use std::path::PathBuf;
 
 use rustls::pki_types::pem::PemObject;
@@ -11,6 +10,7 @@ use rustls::{Error as TlsError, RootCertStore};
 use crate::config::FileSnapshot;
 use crate::config::section::{Section, cannot_read};
 use crate::diagnostics::Text;
+use crate::input_file::{self, InputFile};
 
 /// A key and the PEM it refers to.
 pub(super) struct PemSource<'t> {
@@ -37,7 +37,10 @@ impl<'t> PemSource<'t> {
             section.error(text, key, message);
         }
         let path = file.map(|file| section.path(file));
-        files.extend(path.clone().map(FileSnapshot::take));
+        files.extend(
+            path.clone()
+                .map(|path| FileSnapshot::take(InputFile::TlsKey, path)),
+        );
         Some(Self {
             key: path.as_ref().map_or(key.to_owned(), |_| file_key),
             text: file.or(text)?,
@@ -99,7 +102,9 @@ impl<'t> PemSource<'t> {
 
     fn pem(&self) -> Result<Vec<u8>, String> {
         match &self.file {
-            Some(path) => fs::read(path).map_err(|error| cannot_read(path, &error)),
+            Some(path) => input_file::read(InputFile::TlsKey, path)
+                .map(|contents| contents.bytes)
+                .map_err(|error| cannot_read(path, &error)),
             None => Ok(self.text.value.clone().into_bytes()),
         }
     }

@@ -1,11 +1,14 @@
 //! Sets of roots: this host's, the public web's, and those of a file.
 
+use std::io;
+use std::path::Path;
 use std::sync::Arc;
 
 use jiff::Timestamp;
 use rustls::RootCertStore;
 use rustls::pki_types::{CertificateDer, TrustAnchor};
 
+use crate::input_file::{self, InputFile};
 use crate::probe::certificate;
 
 /// The roots that every target shares.
@@ -27,13 +30,13 @@ impl Roots {
     /// Loads this host's roots and the public web's. A host without roots has an empty store: that
     /// is a finding, not an error.
     pub fn load() -> Self {
-        let native = rustls_native_certs::load_native_certs();
-        for error in &native.errors {
-            tracing::warn!(%error, "some of this host's root certificates cannot be read");
-        }
+        let native = platform_certificates().unwrap_or_else(|error| {
+            tracing::warn!(%error, "this host's root certificates cannot be read");
+            Vec::new()
+        });
         let public_web = webpki_roots::TLS_SERVER_ROOTS.iter().cloned();
         Self {
-            platform: Store::of(&native.certs),
+            platform: Store::of(&native),
             public_web: Store {
                 roots: Arc::new(RootCertStore::from_iter(public_web)),
                 // The public web's roots come without dates.
@@ -46,6 +49,25 @@ impl Roots {
     pub fn platform_is_empty(&self) -> bool {
         self.platform.roots.is_empty()
     }
+}
+
+/// The library opens the files by itself, so that a file from the environment is opened here first: a
+/// named pipe or an endless device ends the loading before the library sees it.
+fn platform_certificates() -> io::Result<Vec<CertificateDer<'static>>> {
+    let named = std::env::var_os("SSL_CERT_FILE");
+    if let Some(path) = &named {
+        input_file::read(InputFile::Roots, Path::new(path)).map_err(|error| {
+            let path = Path::new(path).display();
+            io::Error::new(error.kind(), format!("SSL_CERT_FILE, {path}: {error}"))
+        })?;
+    }
+    let path = named.unwrap_or_else(|| "the root certificates of this host".into());
+    let load = rustls_native_certs::load_native_certs;
+    let native = input_file::with_deadline(InputFile::Roots, Path::new(&path), load)?;
+    for error in &native.errors {
+        tracing::warn!(%error, "some of this host's root certificates cannot be read");
+    }
+    Ok(native.certs)
 }
 
 impl Store {

@@ -24,6 +24,7 @@ use prometheus::proto::MetricFamily;
 
 use crate::config::{Config, Target};
 use crate::evidence::LedgerStatus;
+use crate::input_file::InputFile;
 use crate::readiness::ReadinessState;
 use crate::report::history::TargetState;
 use crate::report::overview::Overview;
@@ -31,7 +32,8 @@ use crate::report::{RejectReason, Report};
 pub use blackbox::BLACKBOX;
 pub use definitions::DEFINITIONS;
 use definitions::{
-    BUILD_INFO, CONFIG_RELOAD_SUCCESSFUL, CONFIG_RELOAD_TIMESTAMP, EXPORTER_TIME, REFUSALS,
+    BUILD_INFO, CONFIG_RELOAD_SUCCESSFUL, CONFIG_RELOAD_TIMESTAMP, EXPORTER_TIME,
+    FILE_READ_FAILURES, REFUSALS,
 };
 use family::Families;
 pub use family::{MetricDesc, MetricType, PREFIX};
@@ -148,6 +150,10 @@ fn own(families: &mut Families, exposition: &Snapshot<'_>) {
             .copied()
             .unwrap_or_default();
         families.add(&REFUSALS, &[cause.into_str()], count as f64);
+    }
+    for file in InputFile::ALL {
+        let failures = file.failures() as f64;
+        families.add(&FILE_READ_FAILURES, &[file.into_str()], failures);
     }
     families.add(&CONFIG_RELOAD_TIMESTAMP, &[], unix(exposition.loaded_at));
     families.add(&EXPORTER_TIME, &[], unix(exposition.now));

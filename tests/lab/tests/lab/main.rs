@@ -1,3 +1,8 @@
+#![allow(
+    clippy::disallowed_methods,
+    reason = "tests read their own files and the system clock"
+)]
+
 mod client;
 mod handshake;
 mod name_server;

@@ -1,7 +1,5 @@
 //! The login server's HTTP and page faults, seen by hyper over rustls.
 
-#![allow(clippy::disallowed_methods, reason = "a test reads the system clock")]
-
 use std::io::Read;
 use std::time::{Duration, Instant, SystemTime};
 
