@@ -120,6 +120,8 @@ pub enum Command {
     Serve,
     /// Probe once and print the result, layer by layer
     Verify(VerifyArgs),
+    /// Probe once and write a configuration with what the probe learned
+    Init(InitArgs),
     /// Print the circular's dates and their status
     Timetable(TimetableArgs),
     /// Validate the configuration and print a summary of it
@@ -152,6 +154,22 @@ pub struct VerifyArgs {
     pub output: Option<PathBuf>,
     #[command(flatten)]
     pub evidence: EvidenceFlags,
+}
+
+#[derive(Debug, Args)]
+pub struct InitArgs {
+    /// File to write
+    #[arg(long, value_name = "FILE", default_value = "ccass.yml")]
+    pub output: PathBuf,
+    /// Replace the file if it exists
+    #[arg(long)]
+    pub force: bool,
+    /// Ask nothing; without a terminal, nothing is asked either
+    #[arg(long)]
+    pub non_interactive: bool,
+    /// Prometheus configuration file: print what to add to it and to Alertmanager's
+    #[arg(long, value_name = "FILE")]
+    pub prometheus: Option<PathBuf>,
 }
 
 /// Whether a command adds its result to the evidence.

@@ -33,6 +33,11 @@ pub fn redact_emails(text: &str) -> Cow<'_, str> {
     }
 }
 
+/// Whether an address was removed from `text`.
+pub fn is_redacted(text: &str) -> bool {
+    text.contains(PLACEHOLDER)
+}
+
 pub fn contains_email(text: &str) -> bool {
     EMAIL.is_match(text)
 }

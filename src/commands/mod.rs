@@ -5,6 +5,7 @@ mod completions;
 mod drill;
 mod evidence;
 mod healthcheck;
+mod init;
 mod serve;
 mod timetable;
 mod verify;
@@ -58,6 +59,7 @@ pub async fn run(cli: Cli, clock: Clock) -> anyhow::Result<ExitStatus> {
         // Boxed: its future is much larger than the others.
         Command::Serve => Box::pin(serve::run(flags, clock)).await,
         Command::Verify(args) => verify::run(flags, &args, clock).await,
+        Command::Init(args) => init::run(flags, &args, clock).await,
         Command::Timetable(args) => timetable::run(flags, &args, clock),
         Command::Check(args) => check::run(flags, &args, clock),
         Command::Record(args) => evidence::record(flags, &args, clock),

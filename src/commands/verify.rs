@@ -40,7 +40,13 @@ pub async fn run(flags: &Flags, args: &VerifyArgs, clock: Clock) -> anyhow::Resu
     let reports: Vec<&Report> = reports.iter().collect();
     let now = clock.now();
     let text = match args.format {
-        VerifyFormat::Text => render::text::reports(&reports, contacts, &state),
+        VerifyFormat::Text => {
+            let text = render::text::reports(&reports, contacts, &state);
+            match flags.config_file {
+                Some(_) => text,
+                None => text + render::text::NO_CONFIGURATION,
+            }
+        }
         VerifyFormat::Json => render::json::reports(&reports, contacts, &state, now)?,
         VerifyFormat::Html => render::html::reports(&reports, contacts, &state, receipts, now),
     };

@@ -44,7 +44,11 @@ impl Default for Contacts {
     }
 }
 
-fn one_line(text: &str) -> Result<String, String> {
+/// A contact as the configuration accepts it.
+///
+/// # Errors
+/// It has several lines, or is too long.
+pub fn one_line(text: &str) -> Result<String, String> {
     if text.chars().any(char::is_control) || text.chars().count() > MAX_CHARACTERS {
         return Err(format!(
             "invalid contact; use one line of at most {MAX_CHARACTERS} characters"

@@ -35,7 +35,7 @@ use crate::redact;
 use crate::service_hours::ServiceHours;
 use crate::timetable::Timetable;
 pub use allowed_hosts::AllowedHosts;
-pub use contacts::Contacts;
+pub use contacts::{Contacts, one_line};
 pub use file_snapshot::FileSnapshot;
 pub use limits::ProbeLimits;
 pub use module::{

@@ -13,6 +13,7 @@ mod http;
 mod issuer_fetch;
 mod layers;
 pub mod page;
+mod page_texts;
 mod probe_run;
 mod proxy;
 mod redirect;

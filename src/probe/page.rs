@@ -5,6 +5,7 @@ use sha2::{Digest, Sha256};
 
 use super::bounded;
 use super::certificate::hex;
+use super::page_texts::stable_texts;
 use crate::clock::Stopwatch;
 use crate::config::PageChecks;
 use crate::report::{LayerResult, PageCheck, PageFacts, Reason};
@@ -36,7 +37,11 @@ pub fn evaluate(body: &[u8], checks: &PageChecks) -> LayerResult<PageFacts> {
         bytes: body.len(),
         sha256: hex(&Sha256::digest(body)),
         checks: Vec::new(),
+        texts: Vec::new(),
     };
+    if checks.is_empty() {
+        facts.texts = stable_texts(&text);
+    }
     let has_block_marker = !check(
         &mut facts.checks,
         "block_marker",

@@ -11,6 +11,7 @@ pub mod module;
 mod overview;
 mod page;
 mod readiness;
+pub mod setup;
 pub mod status;
 pub mod summary;
 pub mod text;

@@ -13,6 +13,10 @@ use crate::report::history::{SavedState, TargetHistory};
 use crate::report::overview::Overview;
 use crate::report::{Expectation, Hop, Layer, LayerName, PageVerdict, Report, Verdict};
 
+/// The last line of `verify` without a configuration file.
+pub const NO_CONFIGURATION: &str = "\nNo configuration file is in use: `ccass-2fa-exporter init` writes one with \
+                                    what a probe learns.\n";
+
 /// The reports, one below the other, each compared with its target's history.
 pub fn reports(reports: &[&Report], contacts: &Contacts, memory: &SavedState) -> String {
     let mut page = Page::default();

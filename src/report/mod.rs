@@ -9,6 +9,7 @@ pub mod caveats;
 mod facts;
 mod finding;
 pub mod history;
+mod learned;
 pub mod overview;
 mod reason;
 mod reject_reason;
@@ -26,6 +27,7 @@ pub use facts::{
     ProxyFacts, QueryType, Resolution, RootSet, TcpFacts, TlsFacts, Trust,
 };
 pub use finding::{Finding, Found};
+pub use learned::Learned;
 pub use reason::{LayerName, Reason};
 pub use reject_reason::RejectReason;
 pub use stats::{DURATION_BUCKETS, DurationHistogram, MissReason, TargetStats};

@@ -177,6 +177,7 @@ fn flags_and_commands_in_the_readme_exist() {
     let all = [
         "serve",
         "verify",
+        "init",
         "timetable",
         "check",
         "drill",

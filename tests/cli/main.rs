@@ -8,5 +8,6 @@ mod calendar;
 mod commands;
 mod configuration;
 mod documents;
+mod init;
 mod timetable;
 mod web_config;

@@ -20,6 +20,15 @@ pub enum Contact {
 }
 
 impl Contact {
+    pub const ALL: [Self; 6] = [
+        Self::Dns,
+        Self::Firewall,
+        Self::Proxy,
+        Self::Security,
+        Self::Desk,
+        Self::Hkex,
+    ];
+
     /// The team, as the reader of a report would call it.
     pub fn team(self) -> &'static str {
         match self {

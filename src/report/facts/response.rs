@@ -105,6 +105,9 @@ pub struct PageFacts {
     pub sha256: String,
     /// Empty if no check is configured.
     pub checks: Vec<PageCheck>,
+    /// Texts to suggest as checks, literally; bounded. Empty if checks are configured.
+    #[serde(skip)]
+    pub texts: Vec<String>,
 }
 
 impl PageFacts {

@@ -8,6 +8,7 @@
 //! - `prometheus`: Prometheus and Alertmanager with the shipped files; `webhook`: their receiver
 //! - `scenarios`: the lab's scenarios, a few at a time
 //! - `scripted_server`: a web server that answers byte for byte
+//! - `terminal`: the exporter in a pseudo-terminal
 //! - `node`: scripts that run in Node.js, most of them driving Chromium
 
 #![allow(
@@ -23,4 +24,5 @@ pub mod node;
 pub mod prometheus;
 pub mod scenarios;
 pub mod scripted_server;
+pub mod terminal;
 pub mod webhook;
