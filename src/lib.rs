@@ -18,6 +18,7 @@
 //! * [`drill`]: the Alertmanager client of the `drill` command.
 //! * [`bounded_cache`]: a map with a maximum size, for results that are expensive to compute.
 //! * [`clock`]: the only module that reads the time.
+//! * [`data_directory`]: one `serve` uses a data directory at a time.
 //! * [`diagnostics`]: errors of YAML files with line, column and key.
 //! * [`input_file`]: opens and reads every file: regular files only, with a limit and a deadline.
 //! * [`label`]: the character rules of names and labels.
@@ -43,6 +44,7 @@ pub mod cli;
 pub mod clock;
 pub mod commands;
 pub mod config;
+pub mod data_directory;
 pub mod diagnostics;
 pub mod drill;
 pub mod evidence;

@@ -6,6 +6,7 @@
 
 use std::collections::BTreeMap;
 use std::fs::{self, File, OpenOptions};
+use std::hash::{BuildHasher, RandomState};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -18,6 +19,8 @@ use crate::input_file::{self, InputFile};
 use crate::report::history::{SavedState, TargetHistory};
 
 const NAME: &str = "state.json";
+/// The ending of a file that is being written.
+const TEMPORARY: &str = "new";
 /// Incremented when the meaning of the file changes. Version 1 has no minutes and hours, and does not
 /// know when nothing probed.
 const SCHEMA: u32 = 2;
@@ -55,20 +58,13 @@ impl StateFile {
         }
     }
 
-    /// Creates the directory, and a file in it and removes it again.
+    /// Creates a file in the directory and removes it again.
     ///
     /// # Errors
-    /// The directory cannot be created or written to, or does not answer.
+    /// The directory cannot be written to.
     pub fn check_writable(&self) -> io::Result<()> {
-        let file = self.clone();
-        let check = move || {
-            if let Some(directory) = file.path.parent() {
-                fs::create_dir_all(directory)?;
-            }
-            let (_, path) = file.create_temporary("try")?;
-            fs::remove_file(path)
-        };
-        input_file::with_deadline(InputFile::State, &self.path, check).flatten()
+        let (_, path) = self.create_temporary()?;
+        fs::remove_file(path)
     }
 
     /// Reads the file. A missing file is an empty state; an unreadable one too, with a warning.
@@ -116,7 +112,7 @@ impl StateFile {
             targets: &state.targets,
         };
         let text = serde_json::to_vec(&contents)?;
-        let (mut file, new) = self.create_temporary("new")?;
+        let (mut file, new) = self.create_temporary()?;
         let replaced = file
             .write_all(&text)
             .and_then(|()| file.sync_all())
@@ -126,16 +122,27 @@ impl StateFile {
         })
     }
 
-    /// A new file in the same directory, whose name no other process uses. What a process with the same
-    /// number left behind is removed.
-    fn create_temporary(&self, suffix: &str) -> io::Result<(File, PathBuf)> {
-        let path = self.with_suffix(&format!("{}.{suffix}", std::process::id()));
-        match fs::remove_file(&path) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-            _ => {}
-        }
+    /// A new file in the same directory. Its name is random: in containers that share a volume, process
+    /// ids repeat.
+    fn create_temporary(&self) -> io::Result<(File, PathBuf)> {
+        let random = RandomState::new().hash_one(std::process::id());
+        let path = self.with_suffix(&format!("{random:016x}.{TEMPORARY}"));
         let file = input_file::open(&path, OpenOptions::new().write(true).create_new(true))?;
         Ok((file, path))
+    }
+
+    /// Removes what killed processes left behind. Only for the process that uses the directory alone.
+    pub fn remove_temporaries(&self) -> io::Result<()> {
+        let directory = self.path.parent().unwrap_or(Path::new("."));
+        let prefix = format!("{NAME}.");
+        for entry in fs::read_dir(directory)? {
+            let path = entry?.path();
+            let name = path.file_name().unwrap_or_default().to_string_lossy();
+            if name.starts_with(&prefix) && name.ends_with(TEMPORARY) {
+                fs::remove_file(&path)?;
+            }
+        }
+        Ok(())
     }
 
     fn read(&self) -> Result<SavedState, StateError> {

@@ -12,10 +12,11 @@ use tracing::{error, info, warn};
 use super::{ExitStatus, route_prefix, usage_error};
 use crate::cli::Flags;
 use crate::clock::Clock;
+use crate::data_directory::{self, Claim, Lock};
 use crate::evidence::Ledger;
 use crate::ownership;
 use crate::report::history::SavedState;
-use crate::serve::{self, Files, ReloadRequest, Service};
+use crate::serve::{self, Files, Recording, ReloadRequest, Service};
 use crate::state_file::StateFile;
 
 /// Serves until SIGTERM or Ctrl-C.
@@ -45,9 +46,6 @@ pub async fn run(flags: &Flags, clock: Clock) -> anyhow::Result<ExitStatus> {
         warn!(not_after = %tls.not_after, "the listener's certificate has expired, clients reject it");
     }
     let config = &active.config;
-    let directory = config.data_directory.as_deref();
-    let state_file = directory.map(StateFile::in_directory);
-    let ledger = directory.map(|path| Ledger::in_directory(path, config.site.as_deref(), clock));
     let mut listeners = Vec::new();
     for address in &flags.web_listen_address {
         let listener = serve::bind(address).await;
@@ -55,10 +53,21 @@ pub async fn run(flags: &Flags, clock: Clock) -> anyhow::Result<ExitStatus> {
         info!(address = %listener.local_addr()?, "listening");
         listeners.push(listener);
     }
-    let Some(loaded) = until_stop(&stop, move || load_state(state_file)).await else {
+    let directory = config.data_directory.clone();
+    let open = move || {
+        directory
+            .as_deref()
+            .map(SavedData::open)
+            .unwrap_or_default()
+    };
+    let Some(data) = until_stop(&stop, open).await else {
         return Ok(ExitStatus::Success);
     };
-    let (state_file, saved) = loaded?;
+    let data = data?;
+    let directory = config.data_directory.as_deref();
+    let directory =
+        directory.filter(|_| data.recording.is_some_and(|recording| recording.evidence));
+    let ledger = directory.map(|path| Ledger::in_directory(path, config.site.as_deref(), clock));
     let targets = config.targets.len();
     info!(version = env!("CARGO_PKG_VERSION"), targets, "started");
     notify_systemd(SystemdState::Ready);
@@ -68,15 +77,17 @@ pub async fn run(flags: &Flags, clock: Clock) -> anyhow::Result<ExitStatus> {
         web,
         listeners,
         prefix,
-        saved,
-        state_file,
+        saved: data.saved,
+        state_file: data.state_file,
         ledger,
+        recording: data.recording,
         clock,
         reload,
         reload_requests,
         stop,
     })
     .await;
+    drop(data.lock);
     info!("stopped");
     Ok(ExitStatus::Success)
 }
@@ -90,28 +101,57 @@ async fn until_stop<T: Send + 'static>(
     Some(work.context("internal error (bug) at the start"))
 }
 
-/// The saved state, and the file if it can be replaced. A full, missing or dead disk must not stop the
-/// probes.
-fn load_state(file: Option<StateFile>) -> (Option<StateFile>, SavedState) {
-    let Some(file) = file else {
-        return (None, SavedState::default());
-    };
-    if let Err(error) = file.check_writable() {
-        let directory = file.path().parent().unwrap_or(Path::new("."));
-        let error = format!("{error}{}", ownership::advice(directory, &error));
-        error!(%error, "data_directory is not writable, state and evidence are not saved");
-    }
-    match file.load_or_quarantine() {
-        Ok(saved) => (Some(file), saved),
-        Err(error) => {
-            let path = file.path().display();
+/// What the data directory contains, and what of it this process may replace. A full, missing or dead
+/// disk must not stop the probes.
+#[derive(Default)]
+struct SavedData {
+    saved: SavedState,
+    state_file: Option<StateFile>,
+    /// Absent without a data directory.
+    recording: Option<Recording>,
+    lock: Option<Lock>,
+}
+
+impl SavedData {
+    fn open(directory: &Path) -> Self {
+        let file = StateFile::in_directory(directory);
+        let lock = match data_directory::claim(directory) {
+            Ok(Claim::Exclusive(lock)) => Some(lock),
+            Ok(Claim::Taken) => {
+                error!(
+                    directory = %directory.display(),
+                    "another exporter uses data_directory, state and evidence are not saved; give each exporter a \
+                     directory of its own, or stop the other one and restart this one"
+                );
+                return Self {
+                    saved: file.load(),
+                    recording: Some(Recording::default()),
+                    ..Self::default()
+                };
+            }
+            Err(error) => {
+                let error = format!("{error}{}", ownership::advice(directory, &error));
+                error!(%error, "data_directory is not writable, state and evidence are not saved");
+                None
+            }
+        };
+        let loaded = file.load_or_quarantine().inspect_err(|error| {
             error!(
-                file = %path,
+                file = %file.path().display(),
                 %error,
                 "cannot read the state file, starting without history; the file is left as it is, and \
                  history is not saved until it can be read and the exporter is restarted"
             );
-            (None, SavedState::default())
+        });
+        let recording = Recording {
+            history: loaded.is_ok(),
+            evidence: true,
+        };
+        Self {
+            state_file: loaded.is_ok().then_some(file),
+            saved: loaded.unwrap_or_default(),
+            recording: Some(recording),
+            lock,
         }
     }
 }

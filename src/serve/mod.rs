@@ -46,8 +46,8 @@ use probe_endpoint::ProbeHandler;
 use reload::Reloader;
 pub use reload::{Files, ReloadRequest, reload_channel};
 use routes::Routes;
-pub use state::ActiveConfig;
 use state::ServiceState;
+pub use state::{ActiveConfig, Recording};
 
 pub struct Service {
     pub files: Files,
@@ -58,9 +58,11 @@ pub struct Service {
     pub prefix: Prefix,
     /// What earlier processes saved.
     pub saved: SavedState,
-    /// State and evidence are absent without a data directory.
+    /// State and evidence are absent without a data directory, and if another exporter uses it.
     pub state_file: Option<StateFile>,
     pub ledger: Option<Ledger>,
+    /// What is saved at the start; absent without a data directory.
+    pub recording: Option<Recording>,
     pub clock: Clock,
     pub reload: mpsc::Sender<ReloadRequest>,
     pub reload_requests: mpsc::Receiver<ReloadRequest>,
@@ -80,6 +82,7 @@ pub async fn run(service: Service) {
         service.active,
         service.web,
         &saved,
+        service.recording,
         service.clock,
     ));
     let (reports, recorder_reports) = mpsc::channel(recorder::MAX_QUEUED);
@@ -93,7 +96,8 @@ pub async fn run(service: Service) {
     };
     let persistence = async {
         if let Some(file) = service.state_file {
-            state.reports.persist(file, stop.clone()).await;
+            let recording = &state.recording;
+            state.reports.persist(file, recording, stop.clone()).await;
         }
     };
     let recorder = async {

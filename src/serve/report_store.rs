@@ -6,11 +6,12 @@ use std::io;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use tokio::sync::Notify;
+use tokio::sync::{Notify, watch};
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
+use super::state::Recording;
 use super::task::FileTask;
 use crate::clock::Stopwatch;
 use crate::config::{Target, Targets};
@@ -131,9 +132,15 @@ impl ReportStore {
 
     /// Saves the histories to `file` until `stop`, and then once more: at once after a change of
     /// state, otherwise every [`SAVE_INTERVAL`].
-    pub async fn persist(&self, file: StateFile, stop: CancellationToken) {
+    pub async fn persist(
+        &self,
+        file: StateFile,
+        recording: &watch::Sender<Option<Recording>>,
+        stop: CancellationToken,
+    ) {
         let mut saver = Saver {
             file,
+            recording,
             task: FileTask::new(InputFile::State),
             saving: 0,
             saved: 0,
@@ -170,8 +177,9 @@ impl ReportStore {
     }
 }
 
-struct Saver {
+struct Saver<'a> {
     file: StateFile,
+    recording: &'a watch::Sender<Option<Recording>>,
     task: FileTask<io::Result<()>>,
     /// The revision that the task writes.
     saving: u64,
@@ -179,7 +187,7 @@ struct Saver {
     is_failing: bool,
 }
 
-impl Saver {
+impl Saver<'_> {
     /// Saves what has changed, or waits for the save that runs.
     async fn save(&mut self, store: &ReportStore) {
         if !self.task.is_running() {
@@ -196,15 +204,25 @@ impl Saver {
             Ok(()) => {
                 self.saved = self.saving;
                 if std::mem::take(&mut self.is_failing) {
+                    self.show_recording(true);
                     info!("state file writes recovered");
                 }
             }
             Err(error) => {
                 if !std::mem::replace(&mut self.is_failing, true) {
+                    self.show_recording(false);
                     warn!(%error, "cannot write the state file, history is kept in memory only");
                 }
             }
         }
+    }
+}
+
+impl Saver<'_> {
+    fn show_recording(&self, history: bool) {
+        let evidence = self.recording.borrow().is_some_and(|shown| shown.evidence);
+        let shown = Recording { history, evidence };
+        self.recording.send_replace(Some(shown));
     }
 }
 

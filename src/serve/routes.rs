@@ -178,6 +178,11 @@ impl Routes {
             is_reload_successful: *self.state.is_reload_successful.borrow(),
             readiness_state: &self.state.readiness.borrow().clone(),
             evidence: &self.state.ledger.borrow().clone(),
+            recording: self
+                .state
+                .recording
+                .borrow()
+                .map(|it| [("history", it.history), ("evidence", it.evidence)]),
             rejections: &self.probe_handler.rejections(),
         };
         let text = metrics::render(&snapshot, negotiated.format);

@@ -21,6 +21,14 @@ pub struct ActiveConfig {
     pub single_flight: SingleFlight,
 }
 
+/// What is saved in the data directory.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Recording {
+    /// `false` also while the state file cannot be written.
+    pub history: bool,
+    pub evidence: bool,
+}
+
 pub struct ServiceState {
     pub clock: Clock,
     pub active: watch::Sender<Arc<ActiveConfig>>,
@@ -30,6 +38,8 @@ pub struct ServiceState {
     pub readiness: watch::Sender<ReadinessState>,
     pub ledger: watch::Sender<LedgerStatus>,
     pub reports: ReportStore,
+    /// Absent without a data directory.
+    pub recording: watch::Sender<Option<Recording>>,
 }
 
 impl ServiceState {
@@ -37,6 +47,7 @@ impl ServiceState {
         active: Arc<ActiveConfig>,
         web: Arc<WebConfig>,
         saved: &SavedState,
+        recording: Option<Recording>,
         clock: Clock,
     ) -> Self {
         Self {
@@ -47,6 +58,7 @@ impl ServiceState {
             is_reload_successful: watch::Sender::new(true),
             readiness: watch::Sender::default(),
             ledger: watch::Sender::default(),
+            recording: watch::Sender::new(recording),
         }
     }
 

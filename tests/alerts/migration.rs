@@ -141,6 +141,7 @@ impl History {
                 is_reload_successful: true,
                 readiness_state: &ReadinessState::default(),
                 evidence: &LedgerStatus::default(),
+                recording: None,
                 rejections: &BTreeMap::new(),
             };
             let metrics = render(&exposition, Format::Text).unwrap();

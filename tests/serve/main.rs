@@ -4,6 +4,7 @@
 )]
 
 mod assertions;
+mod data_directory;
 mod evidence_recording;
 mod hostile_clients;
 mod lab_config;

@@ -20,6 +20,7 @@ fn metrics_at(instant: &str, config: &str) -> Metrics {
         is_reload_successful: true,
         readiness_state: &ReadinessState::default(),
         evidence: &LedgerStatus::default(),
+        recording: None,
         rejections: &BTreeMap::new(),
     };
     let text = render(&exposition, Format::Text).unwrap();

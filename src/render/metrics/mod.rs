@@ -33,7 +33,7 @@ pub use blackbox::BLACKBOX;
 pub use definitions::DEFINITIONS;
 use definitions::{
     BUILD_INFO, CONFIG_RELOAD_SUCCESSFUL, CONFIG_RELOAD_TIMESTAMP, EXPORTER_TIME,
-    FILE_READ_FAILURES, REFUSALS,
+    FILE_READ_FAILURES, RECORDING, REFUSALS,
 };
 use family::Families;
 pub use family::{MetricDesc, MetricType, PREFIX};
@@ -49,6 +49,8 @@ pub struct Snapshot<'a> {
     pub is_reload_successful: bool,
     pub readiness_state: &'a ReadinessState,
     pub evidence: &'a LedgerStatus,
+    /// Whether each content of the data directory is saved; absent without one.
+    pub recording: Option<[(&'static str, bool); 2]>,
     /// `/probe` requests rejected since start.
     pub rejections: &'a BTreeMap<RejectReason, u64>,
 }
@@ -154,6 +156,9 @@ fn own(families: &mut Families, exposition: &Snapshot<'_>) {
     for file in InputFile::ALL {
         let failures = file.failures() as f64;
         families.add(&FILE_READ_FAILURES, &[file.into_str()], failures);
+    }
+    for (content, is_saved) in exposition.recording.into_iter().flatten() {
+        families.add(&RECORDING, &[content], f64::from(u8::from(is_saved)));
     }
     families.add(&CONFIG_RELOAD_TIMESTAMP, &[], unix(exposition.loaded_at));
     families.add(&EXPORTER_TIME, &[], unix(exposition.now));

@@ -98,6 +98,7 @@ fn scrape(bencher: Bencher<'_, '_>, count: usize, format: Format) {
         is_reload_successful: true,
         readiness_state: &counted,
         evidence: &evidence,
+        recording: None,
         rejections: &rejections,
     };
     bencher
