@@ -38,6 +38,7 @@ nsenter     util-linux
 buildah     buildah
 minisign    minisign
 mmdebstrap  mmdebstrap
+systemd-nspawn systemd-container
 "
 fi
 # module of /usr/bin/python3, package

@@ -149,18 +149,27 @@ async fn static_binary_alone_reads_the_forms_of_resolv_conf() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn static_binary_alone_finds_alertmanager_by_name() {
+async fn static_binary_alone_finds_alertmanager_by_name_and_needs_roots_for_https_only() {
     let namespace = bare_directory().await;
     std::fs::write(
         namespace.path("bare/etc/hosts"),
         "127.0.0.1 alertmanager.test\n",
     )
     .unwrap();
-    let script = format!(
-        "chroot {} /bin/exporter drill --alertmanager http://alertmanager.test:9 2>&1 || true",
-        namespace.path("bare").display()
-    );
-    let (_, error) = namespace.run("sh", &["-c", &script]).await;
+    std::fs::remove_file(namespace.path("bare/etc/ssl/certs/ca-certificates.crt")).unwrap();
     // The name is found; nothing listens there.
-    assert!(error.contains("Connection refused"), "{error}");
+    for (scheme, error) in [
+        ("http", "Connection refused"),
+        (
+            "https",
+            "the package ca-certificates), or name its CA with --ca-file",
+        ),
+    ] {
+        let script = format!(
+            "chroot {} /bin/exporter drill --alertmanager {scheme}://alertmanager.test:9 2>&1 || true",
+            namespace.path("bare").display()
+        );
+        let (_, output) = namespace.run("sh", &["-c", &script]).await;
+        assert!(output.contains(error), "{output}");
+    }
 }
