@@ -49,6 +49,9 @@ pub struct Flags {
         value_name = "FILE"
     )]
     pub config_file: Option<PathBuf>,
+    /// Name of this site, instead of the configuration's
+    #[arg(long, env = "CCASS2FA_SITE", global = true, value_name = "NAME")]
+    pub site: Option<String>,
     /// Address to listen on; repeat the flag or separate addresses with commas
     #[arg(
         long = "web.listen-address",

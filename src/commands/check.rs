@@ -20,7 +20,7 @@ pub fn run(flags: &Flags, args: &CheckArgs, clock: Clock) -> anyhow::Result<Exit
         return convert(path);
     }
     let mut errors = Vec::new();
-    let config = Config::load(flags.config_file.as_deref())
+    let config = Config::load(flags.config_file.as_deref(), flags.site.as_deref())
         .map_err(|error| errors.push(error.to_string()))
         .ok();
     let web = WebConfig::load(flags.web_config_file.as_deref())

@@ -21,6 +21,7 @@ use anyhow::Context;
 use crate::cli::{Cli, Command, Flags};
 use crate::clock::Clock;
 use crate::config::Config;
+use crate::label;
 use crate::serve::Prefix;
 
 /// How the program ends.
@@ -55,6 +56,9 @@ fn usage_error(message: impl Display) -> anyhow::Error {
 /// A [`UsageError`], or an internal error such as output that cannot be written.
 pub async fn run(cli: Cli, clock: Clock) -> anyhow::Result<ExitStatus> {
     let flags = &cli.flags;
+    if let Some(site) = &flags.site {
+        label::check(site).map_err(|error| usage_error(format!("--site: {error}")))?;
+    }
     match cli.command.unwrap_or(Command::Serve) {
         // Boxed: its future is much larger than the others.
         Command::Serve => Box::pin(serve::run(flags, clock)).await,
@@ -71,7 +75,7 @@ pub async fn run(cli: Cli, clock: Clock) -> anyhow::Result<ExitStatus> {
 }
 
 fn load_config(flags: &Flags) -> anyhow::Result<Config> {
-    Config::load(flags.config_file.as_deref()).map_err(usage_error)
+    Config::load(flags.config_file.as_deref(), flags.site.as_deref()).map_err(usage_error)
 }
 
 fn route_prefix(flags: &Flags) -> anyhow::Result<Prefix> {

@@ -29,6 +29,7 @@ pub async fn run(flags: &Flags, clock: Clock) -> anyhow::Result<ExitStatus> {
     let files = Files {
         config: flags.config_file.clone(),
         web: flags.web_config_file.clone(),
+        site: flags.site.clone(),
     };
     let stop = CancellationToken::new();
     let (reload, reload_requests) = serve::reload_channel();

@@ -9,6 +9,7 @@ mod allowed_hosts;
 pub mod blackbox;
 mod contacts;
 mod dates;
+mod environment;
 mod file_snapshot;
 mod limits;
 mod module;
@@ -95,28 +96,44 @@ impl ConfigError {
 }
 
 impl Config {
-    /// Reads `path`, or returns the defaults if there is none.
+    /// Reads `path`, or returns the defaults if there is none; `site` replaces the file's.
     ///
     /// # Errors
     /// The file cannot be read or is invalid. All errors are reported, except that a syntax error ends
     /// the parsing.
-    pub fn load(path: Option<&Path>) -> Result<Self, ConfigError> {
-        match path {
+    pub fn load(path: Option<&Path>, site: Option<&str>) -> Result<Self, ConfigError> {
+        let mut config = match path {
             None => Self::parse("", Path::new("built-in")),
             Some(path) => Self::parse(&read_file(path, InputFile::Config)?, path),
+        }?;
+        if let Some(site) = site {
+            config.site = Some(site.to_owned());
         }
+        Ok(config)
     }
 
     /// Parses the text of `path`; the files it names are relative to it.
     ///
     /// # Errors
-    /// The text is invalid.
+    /// The text is invalid, or a variable that it names is not in the environment.
     pub fn parse(text: &str, path: &Path) -> Result<Self, ConfigError> {
+        Self::parse_with(text, path, &|name| std::env::var(name).ok())
+    }
+
+    fn parse_with(
+        text: &str,
+        path: &Path,
+        variable: &dyn Fn(&str) -> Option<String>,
+    ) -> Result<Self, ConfigError> {
         let mut diagnostics = Diagnostics::new(path, text);
         let options = serde_saphyr::options! { strict_booleans: true, with_snippet: false };
         let config = diagnostics
             .parse_yaml::<RawConfig>(options)
-            .and_then(|raw| validate(&raw, &mut Section::of_file(path, &mut diagnostics)));
+            .and_then(|mut raw| {
+                let mut section = Section::of_file(path, &mut diagnostics);
+                let is_complete = environment::substitute(&mut raw, &mut section, variable);
+                is_complete.then(|| validate(&raw, &mut section)).flatten()
+            });
         Ok(diagnostics.finish(config)?)
     }
 }

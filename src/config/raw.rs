@@ -29,6 +29,12 @@ impl<T> std::ops::Deref for OrDefault<T> {
     }
 }
 
+impl<T> std::ops::DerefMut for OrDefault<T> {
+    fn deref_mut(&mut self) -> &mut T {
+        &mut self.0
+    }
+}
+
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct RawConfig {

@@ -19,7 +19,9 @@ pub fn of(
     now: Timestamp,
 ) -> String {
     let mut page = Page::default();
-    page.line(&format!("{GOOD}The configuration is valid.{GOOD:#}"));
+    let site = config.site.as_ref();
+    let site = site.map_or_else(String::new, |site| format!(" of site {site}"));
+    page.line(&format!("{GOOD}The configuration{site} is valid.{GOOD:#}"));
     let day = Duration::from_secs(24 * 3600).as_secs_f64();
     let probes = (day / config.probe.interval.as_secs_f64()).ceil();
     for target in config.targets.iter() {

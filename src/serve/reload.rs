@@ -29,11 +29,13 @@ pub fn reload_channel() -> (mpsc::Sender<ReloadRequest>, mpsc::Receiver<ReloadRe
     mpsc::channel(QUEUE_SIZE)
 }
 
-/// The files of the command line; files that they name are read with them.
+/// The files and the site of the command line; files that these name are read with them.
 #[derive(Clone, Debug, Default)]
 pub struct Files {
     pub config: Option<PathBuf>,
     pub web: Option<PathBuf>,
+    /// Instead of the configuration's site.
+    pub site: Option<String>,
 }
 
 impl Files {
@@ -42,7 +44,7 @@ impl Files {
     /// # Errors
     /// A file cannot be read or is invalid.
     pub fn read(&self, clock: Clock) -> Result<(Arc<ActiveConfig>, Arc<WebConfig>), ConfigError> {
-        let config = Config::load(self.config.as_deref())?;
+        let config = Config::load(self.config.as_deref(), self.site.as_deref())?;
         let web = WebConfig::load(self.web.as_deref())?;
         let engine = Engine::new(&config.modules, &Roots::load(), config.site.clone(), clock);
         let active = ActiveConfig {

@@ -4,13 +4,13 @@ use harness::documents::repository;
 use std::path::Path;
 
 use ccass_2fa_exporter::config::Config;
-use harness::exporter::{ConfigFile, run};
+use harness::exporter::{ConfigFile, command, output_of, run};
 
 #[test]
 fn example_file_equals_the_defaults() {
     let path = repository("deploy/ccass.yml");
-    let example = Config::load(Some(&path)).unwrap_or_else(|error| panic!("{error}"));
-    let defaults = Config::load(None).unwrap();
+    let example = Config::load(Some(&path), None).unwrap_or_else(|error| panic!("{error}"));
+    let defaults = Config::load(None, None).unwrap();
     assert_eq!(format!("{example:#?}"), format!("{defaults:#?}"));
 }
 
@@ -41,7 +41,7 @@ fn empty_keys_equal_the_defaults() {
     let config = Config::parse(text, Path::new("ccass.yml")).unwrap_or_else(|e| panic!("{e}"));
     assert_eq!(
         format!("{config:?}"),
-        format!("{:?}", Config::load(None).unwrap())
+        format!("{:?}", Config::load(None, None).unwrap())
     );
 }
 
@@ -440,6 +440,43 @@ async fn every_command_rejects_an_invalid_file_with_exit_code_two() {
         stderr.starts_with("cannot read /nowhere/ccass.yml: "),
         "{stderr}"
     );
+}
+
+#[tokio::test]
+async fn one_file_serves_many_sites() {
+    let file = ConfigFile::new(
+        "site: ${CCASS_SITE}\nmodules: {login_page: {source_address: \"${CCASS_SOURCE}\"}}\n",
+    );
+    let flag = file.argument();
+    let check = |arguments: &[&str], variables: &[(&str, &str)]| {
+        let mut command = command();
+        command.args(["check", &flag]).args(arguments);
+        command.envs(variables.iter().copied());
+        async move { output_of(&mut command).await }
+    };
+    let variables = [("CCASS_SITE", "central"), ("CCASS_SOURCE", "127.0.0.1")];
+    let output = check(&[], &variables).await;
+    let stdout = String::from_utf8(output.stdout).unwrap();
+    assert!(
+        stdout.contains("configuration of site central is valid"),
+        "{stdout}"
+    );
+    let output = check(&["--site=east"], &variables).await;
+    let stdout = String::from_utf8(output.stdout).unwrap();
+    assert!(
+        stdout.contains("configuration of site east is valid"),
+        "{stdout}"
+    );
+    let output = check(&[], &variables[..1]).await;
+    let stderr = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(2), "{stderr}");
+    let expected =
+        "modules.login_page.source_address: the environment variable CCASS_SOURCE is not set";
+    assert!(stderr.contains(expected), "{stderr}");
+    let output = check(&["--site=a b"], &variables).await;
+    let stderr = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(2), "{stderr}");
+    assert!(stderr.starts_with("--site: invalid name"), "{stderr}");
 }
 
 #[tokio::test]

@@ -185,8 +185,8 @@ async fn init_keeps_targets_resolvers_and_roots_of_the_given_file() {
     let output = init(&config, &path).await;
     assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
     let (old, new) = (
-        Config::load(Some(&config.path())),
-        Config::load(Some(&path)),
+        Config::load(Some(&config.path()), None),
+        Config::load(Some(&path), None),
     );
     let (old, new) = (old.unwrap(), new.unwrap());
     assert_eq!(new.site.as_deref(), Some("kept"));
@@ -313,7 +313,7 @@ async fn init_asks_in_a_terminal_for_contacts_terminals_and_accounts() {
     let (code, screen) = terminal.finish();
     assert_eq!(code, Some(0), "{screen}");
     let written = std::fs::read_to_string(&path).unwrap();
-    let config = Config::load(Some(&path)).unwrap();
+    let config = Config::load(Some(&path), None).unwrap();
     assert_eq!(config.contacts.of(Contact::Dns), Some("Ms Wong, ext. 1"));
     assert_eq!(
         config.contacts.of(Contact::Firewall),

@@ -117,7 +117,7 @@ fn assert_same(left: &[String], right: &[String]) {
 async fn reports_match_the_schema_and_parse_alike_in_both_metric_formats() {
     let reports = report_of_every_scenario().await;
     assert!(reports.len() > 60, "{}", reports.len());
-    let config = Config::load(None).unwrap();
+    let config = Config::load(None, None).unwrap();
     let together: Vec<&Report> = reports.iter().collect();
     let document = json::reports(
         &together,
