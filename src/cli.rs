@@ -86,6 +86,15 @@ pub struct Flags {
         value_name = "PATH"
     )]
     pub web_route_prefix: Option<String>,
+    /// Colors in the output: on a terminal unless NO_COLOR is set, always, or never
+    #[arg(
+        long,
+        env = "CCASS2FA_COLOR",
+        global = true,
+        value_name = "WHEN",
+        default_value = "auto"
+    )]
+    pub color: ColorChoice,
     /// Minimum severity of log messages
     #[arg(
         long = "log.level",
@@ -115,6 +124,23 @@ pub const DEFAULT_LISTEN_ADDRESS: &str = ":10762";
 pub enum LogFormat {
     Logfmt,
     Json,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum ColorChoice {
+    Auto,
+    Always,
+    Never,
+}
+
+impl From<ColorChoice> for anstream::ColorChoice {
+    fn from(choice: ColorChoice) -> Self {
+        match choice {
+            ColorChoice::Auto => Self::Auto,
+            ColorChoice::Always => Self::Always,
+            ColorChoice::Never => Self::Never,
+        }
+    }
 }
 
 #[derive(Debug, Subcommand)]
@@ -155,6 +181,12 @@ pub struct VerifyArgs {
     /// Write to a file instead of standard output
     #[arg(long, value_name = "FILE")]
     pub output: Option<PathBuf>,
+    /// Print one line: OK or FAILED, then name=ok or name=REASON for each target
+    #[arg(long, conflicts_with_all = ["format", "output"])]
+    pub quiet: bool,
+    /// Probe every interval and print what changes until Ctrl-C, then a summary
+    #[arg(long, conflicts_with_all = ["format", "output", "quiet", "record"])]
+    pub watch: bool,
     #[command(flatten)]
     pub evidence: EvidenceFlags,
 }

@@ -24,6 +24,7 @@ fn main() -> ExitCode {
             return ExitStatus::Success.into();
         }
     };
+    anstream::ColorChoice::from(cli.flags.color).write_global();
     init_logging(&cli.flags);
     let status = run(cli).unwrap_or_else(|error| {
         print_error(format!("{error:#}"));

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use super::{ExitStatus, usage_error, write_output};
+use super::{ExitStatus, output_width, usage_error, write_output};
 use crate::cli::{CheckArgs, Flags};
 use crate::clock::Clock;
 use crate::config::{Config, WebConfig, blackbox, read_file};
@@ -34,7 +34,13 @@ pub fn run(flags: &Flags, args: &CheckArgs, clock: Clock) -> anyhow::Result<Exit
     });
     match config {
         Some(config) if errors.is_empty() => {
-            let summary = render::summary::of(&config, &web, readiness.as_ref(), clock.now());
+            let summary = render::summary::of(
+                &config,
+                &web,
+                readiness.as_ref(),
+                clock.now(),
+                output_width(),
+            );
             write_output(&summary, None)?;
             Ok(ExitStatus::Success)
         }

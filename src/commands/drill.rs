@@ -1,11 +1,14 @@
 //! `drill`: sends a test alert to Alertmanager and records the result.
 
+use std::cell::RefCell;
 use std::io::{self, Write};
+use std::time::Duration;
 
 use super::evidence::Recording;
+use super::status_lines::StatusLines;
 use super::{ExitStatus, load_config};
 use crate::cli::{DrillArgs, Flags};
-use crate::clock::Clock;
+use crate::clock::{Clock, Stopwatch};
 use crate::drill::{self, DrillOptions};
 use crate::evidence::{Content, Drill, DrillOutcome};
 use crate::redact::print_error;
@@ -26,10 +29,19 @@ pub async fn run(flags: &Flags, args: &DrillArgs, clock: Clock) -> anyhow::Resul
         ca_file: args.ca_file.clone(),
     };
     let recording = Recording::from_flags(&args.evidence, &config, clock)?;
-    let result = drill::run(&options, clock, |step| {
+    let lines = RefCell::new(StatusLines::on_terminal());
+    let drill = drill::run(&options, clock, |step| {
+        if let Some(lines) = &mut *lines.borrow_mut() {
+            lines.clear();
+        }
         let _ = writeln!(io::stdout(), "{step}");
     });
-    let (status, outcome) = match result.await {
+    let result = tokio::select! {
+        result = drill => result,
+        result = show_waiting(&lines) => result,
+    };
+    drop(lines);
+    let (status, outcome) = match result {
         Ok(()) => (ExitStatus::Success, DrillOutcome::Good),
         Err(error) => {
             print_error(format!("{error:#}"));
@@ -47,4 +59,16 @@ pub async fn run(flags: &Flags, args: &DrillArgs, clock: Clock) -> anyhow::Resul
         recording.append(&[content])?;
     }
     Ok(status)
+}
+
+/// Shows how long the drill has been running, until it is dropped.
+async fn show_waiting(lines: &RefCell<Option<StatusLines>>) -> anyhow::Result<()> {
+    let watch = Stopwatch::start();
+    let mut tick = tokio::time::interval(Duration::from_secs(1));
+    loop {
+        tick.tick().await;
+        if let Some(lines) = &mut *lines.borrow_mut() {
+            lines.show(&[format!("waiting    {} s so far", watch.elapsed().as_secs())]);
+        }
+    }
 }

@@ -3,6 +3,7 @@
 use anyhow::Context;
 use jiff::Timestamp;
 
+use super::status_lines::StatusLines;
 use super::{ExitStatus, load_config, usage_error, write_output};
 use crate::calendar::{day_end, midnight};
 use crate::cli::{
@@ -128,7 +129,7 @@ pub fn run(flags: &Flags, command: &EvidenceCommand, clock: Clock) -> anyhow::Re
     }
     let ledger = ledger(&config, source, clock)?;
     let after = source.after.as_deref();
-    let audit = Audit::of(&ledger, KnownHashes { head, after })?;
+    let audit = audit(&ledger, KnownHashes { head, after })?;
     if audit.files.is_empty() {
         let directory = ledger.directory().display();
         if source.data_directory.is_some() {
@@ -195,6 +196,21 @@ fn is_configured(config: &Config, name: &str) -> bool {
 }
 
 /// The ledger of `--data-directory`, or of the configuration.
+/// Reads the whole ledger; on a terminal, shows how far it is.
+fn audit(ledger: &Ledger, known: KnownHashes<'_>) -> anyhow::Result<Audit> {
+    /// A fraction of a second's work.
+    const STEP: usize = 10_000;
+    let mut lines = StatusLines::on_terminal();
+    let audit = Audit::of(ledger, known, |count| {
+        if let Some(lines) = &mut lines
+            && count % STEP == 0
+        {
+            lines.show(&[format!("checking the evidence: {count} records")]);
+        }
+    });
+    Ok(audit?)
+}
+
 fn ledger(config: &Config, source: &EvidenceSource, clock: Clock) -> anyhow::Result<Ledger> {
     match (&source.data_directory, &config.data_directory) {
         (Some(copy), _) if input_file::is_directory(InputFile::Evidence, copy) => {

@@ -7,6 +7,7 @@ mod evidence;
 mod healthcheck;
 mod init;
 mod serve;
+mod status_lines;
 mod timetable;
 mod verify;
 
@@ -22,6 +23,7 @@ use crate::cli::{Cli, Command, Flags};
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::label;
+use crate::render::Width;
 use crate::serve::Prefix;
 
 /// How the program ends.
@@ -81,6 +83,12 @@ fn load_config(flags: &Flags) -> anyhow::Result<Config> {
 fn route_prefix(flags: &Flags) -> anyhow::Result<Prefix> {
     let external = flags.web_external_url.as_deref();
     Prefix::new(external, flags.web_route_prefix.as_deref()).map_err(usage_error)
+}
+
+/// The width of standard output if it is a terminal.
+fn output_width() -> Width {
+    let size = terminal_size::terminal_size_of(io::stdout());
+    size.map_or_else(Width::default, |(columns, _)| Width::of_terminal(columns.0))
 }
 
 /// Writes to `file`, or to standard output; colors are kept only on a terminal.

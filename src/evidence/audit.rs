@@ -122,21 +122,28 @@ impl Audit {
         self.altered.contains(&record.number)
     }
 
-    /// Reads and checks everything.
+    /// Reads and checks everything; calls `progress` with the number of each line.
     ///
     /// # Errors
     /// A file cannot be read, or is locked by a writer for too long.
-    pub fn of(ledger: &Ledger, known: KnownHashes<'_>) -> Result<Self, LedgerError> {
+    pub fn of(
+        ledger: &Ledger,
+        known: KnownHashes<'_>,
+        mut progress: impl FnMut(usize),
+    ) -> Result<Self, LedgerError> {
         let lock = ledger.lock_for_reading()?;
         let mut faults = Vec::new();
         let mut links: BTreeMap<u64, Link> = BTreeMap::new();
         let mut files = Vec::new();
         let mut highest = 0;
+        let mut count = 0;
         for path in ledger.files()? {
             let contents = input_file::read(InputFile::Evidence, &path);
             let bytes = contents.map_err(failed("read", &path))?.bytes;
             files.push(name(&path));
             for (place, line) in lines(&path, &bytes, &mut faults) {
+                count += 1;
+                progress(count);
                 let Some(record) = chain::read(line) else {
                     faults.push(Fault::Unreadable { place });
                     continue;

@@ -15,13 +15,14 @@ use tokio_util::either::Either;
 
 use super::http::Protocol;
 use super::issuer_fetch::IssuerFetch;
+use super::progress::Progress;
 use super::proxy::{self, Tunnel};
 use super::tcp;
 use super::tls::{Peer, TlsClient, TransportStream};
 use crate::clock::{Stopwatch, TimeLimit};
 use crate::report::{
-    AddressAttempt, AnsweredBy, Handshake, Hop, Interception, Layer, LayerResult, ProxyAttempt,
-    ProxyFacts, Reason, TcpFacts, TlsFacts,
+    AddressAttempt, AnsweredBy, Handshake, Hop, Interception, Layer, LayerName, LayerResult,
+    ProxyAttempt, ProxyFacts, Reason, TcpFacts, TlsFacts,
 };
 
 /// Addresses beyond this are counted, but not connected to.
@@ -39,6 +40,7 @@ pub(super) struct ConnectParams {
     /// Fetches what a server does not send.
     pub issuers: Arc<IssuerFetch>,
     pub limit: TimeLimit,
+    pub progress: Progress,
 }
 
 /// The outcome for one address.
@@ -226,6 +228,7 @@ async fn attempt(address: IpAddr, params: ConnectParams) -> ConnectAttempt {
     let (tcp, proxy, transport) = transport(address, &params, share).await;
     let (tls, stream) = match (transport, &params.session) {
         (Some(transport), Some((client, host))) => {
+            params.progress.start(LayerName::Tls);
             let reconnect = || {
                 let params = &params;
                 let share = params.limit.remaining() / 2;
@@ -270,6 +273,7 @@ async fn transport(
     let (tcp, stream) = tcp::connect(endpoint, params.source, share).await;
     match (stream, &params.via) {
         (Some(stream), Some(via)) => {
+            params.progress.start(LayerName::Proxy);
             let limit = params.limit.remaining() / 2;
             let (attempt, transport) = proxy::establish(stream, address, via, limit).await;
             (tcp, Some(attempt), transport)

@@ -12,7 +12,7 @@ use super::probe_run::{ForbiddenAddress, HopOutcome, HopProgress, ProbeRun};
 use super::proxy::Tunnel;
 use super::tls::TlsClient;
 use super::{dns, http};
-use crate::report::{DnsFacts, Expectation, Hop, Layer, LayerResult, Reason};
+use crate::report::{DnsFacts, Expectation, Hop, Layer, LayerName, LayerResult, Reason};
 
 impl ProbeRun<'_> {
     /// Goes through the layers of `url`. `query_each` also queries every resolver by itself.
@@ -87,6 +87,7 @@ impl ProbeRun<'_> {
             progress.hop.dns = Layer::NotApplicable;
             return Ok(vec![address]);
         }
+        self.progress.start(LayerName::Dns);
         let host = host.to_string();
         let context = dns::ResolveContext {
             module,
@@ -145,7 +146,9 @@ impl ProbeRun<'_> {
                 limit: self.limit,
             }),
             limit: self.limit,
+            progress: self.progress.clone(),
         };
+        self.progress.start(LayerName::Tcp);
         let attempts = ConnectAttempts::start(addresses, &params);
         let attempts = progress.attempts.insert(attempts);
         if must_be_closed {
@@ -170,6 +173,7 @@ impl ProbeRun<'_> {
         progress: &mut HopProgress,
         connection: Connection,
     ) -> Result<HopOutcome, Reason> {
+        self.progress.start(LayerName::Http);
         let request = http::GetRequest {
             url,
             policy: &self.target.module.http,

@@ -15,6 +15,7 @@ mod layers;
 pub mod page;
 mod page_texts;
 mod probe_run;
+mod progress;
 mod proxy;
 mod redirect;
 mod signature_cache;
@@ -25,6 +26,8 @@ mod trust;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use tokio::sync::mpsc::UnboundedSender;
+
 use crate::clock::Clock;
 use crate::config::{AllowedHosts, ProbeModule, Target};
 use crate::redact::redact_emails;
@@ -34,6 +37,8 @@ pub use dns::resolver_count;
 use issuer_fetch::IssuerCache;
 pub use probe_run::ForbiddenAddress;
 use probe_run::ProbeRun;
+pub use progress::LayerStarted;
+use progress::Progress;
 use tls::TlsClient;
 pub use trust::{FetchedIssuer, Roots, TrustAnchors, TrustResult};
 
@@ -47,6 +52,7 @@ pub struct Engine {
     roots: Roots,
     clients: BTreeMap<String, TlsClients>,
     site: Option<String>,
+    watcher: Option<UnboundedSender<LayerStarted>>,
 }
 
 /// The TLS clients of a module.
@@ -86,7 +92,15 @@ impl Engine {
             roots: roots.clone(),
             clients: clients.collect(),
             site,
+            watcher: None,
         }
+    }
+
+    /// The same engine, which sends each layer that a probe starts to `watcher`.
+    #[must_use]
+    pub fn watched_by(mut self, watcher: UnboundedSender<LayerStarted>) -> Self {
+        self.watcher = Some(watcher);
+        self
     }
 
     /// Probes `target` once, within the target's time limit.
@@ -115,7 +129,8 @@ impl Engine {
         target: &Target,
         allowed: Option<&AllowedHosts>,
     ) -> (Report, Option<ForbiddenAddress>) {
-        let mut run = ProbeRun::new(self, target, allowed);
+        let progress = Progress::new(&target.name, self.watcher.as_ref());
+        let mut run = ProbeRun::new(self, target, allowed, progress);
         let started = self.clock.now();
         let (failure, page) = run.run().await;
         let duration = run.limit.elapsed();

@@ -8,6 +8,7 @@ use tokio::task::JoinSet;
 use url::Url;
 
 use super::connect::ConnectAttempts;
+use super::progress::Progress;
 use super::redirect::{self, RedirectHistory};
 use super::{Engine, TlsClients, bounded, dns, page};
 use crate::clock::{Clock, TimeLimit};
@@ -33,6 +34,7 @@ pub(super) struct ProbeRun<'a> {
     /// What ended the probe because nothing may connect to it.
     pub forbidden: Option<ForbiddenAddress>,
     pub limit: TimeLimit,
+    pub progress: Progress,
     pub cookies: CookieStore,
     redirects: RedirectHistory,
     hops: Vec<HopProgress>,
@@ -55,7 +57,12 @@ pub(super) enum HopOutcome {
 }
 
 impl<'a> ProbeRun<'a> {
-    pub fn new(engine: &Engine, target: &'a Target, allowed: Option<&'a AllowedHosts>) -> Self {
+    pub fn new(
+        engine: &Engine,
+        target: &'a Target,
+        allowed: Option<&'a AllowedHosts>,
+        progress: Progress,
+    ) -> Self {
         let module = &target.module;
         let clients = engine.clients.get(&module.name).cloned();
         let new_clients = || TlsClients::of(module, &engine.roots, engine.clock);
@@ -66,6 +73,7 @@ impl<'a> ProbeRun<'a> {
             allowed,
             forbidden: None,
             limit: TimeLimit::starting_now(target.timeout),
+            progress,
             cookies: CookieStore::default(),
             redirects: RedirectHistory::default(),
             hops: Vec::new(),
@@ -78,7 +86,10 @@ impl<'a> ProbeRun<'a> {
         self.redirects.visit(&url, &self.cookies);
         loop {
             match self.hop(&url).await {
-                HopOutcome::Next(next) => url = next,
+                HopOutcome::Next(next) => {
+                    url = next;
+                    self.progress.next_hop();
+                }
                 HopOutcome::Failed(reason) => return (Some(reason), Layer::NotReached),
                 HopOutcome::Closed => return (None, Layer::NotApplicable),
                 HopOutcome::Body(body) => {

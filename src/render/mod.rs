@@ -6,6 +6,7 @@ pub mod evidence;
 mod facts;
 pub mod html;
 pub mod json;
+pub mod live;
 pub mod metrics;
 pub mod module;
 mod overview;
@@ -16,6 +17,9 @@ pub mod status;
 pub mod summary;
 pub mod text;
 pub mod timetable;
+pub mod watch;
+
+pub use page::Width;
 
 /// A layer as readers see it; labels and JSON use its code.
 fn layer_name(layer: LayerName) -> &'static str {

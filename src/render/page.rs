@@ -1,4 +1,4 @@
-//! Text output for a terminal of 100 columns.
+//! Text output in the width of the terminal.
 //!
 //! Colors are always written; `commands` strips them where the output is not a terminal. No state is
 //! shown by color alone.
@@ -10,7 +10,26 @@ use jiff::Timestamp;
 
 use crate::calendar::HKT;
 
+/// Without a terminal.
 pub(super) const WIDTH: usize = 100;
+
+/// The width of lines, in columns.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Width(usize);
+
+impl Width {
+    /// That of a terminal, within the limits in which the columns can be read.
+    pub fn of_terminal(columns: u16) -> Self {
+        Self(usize::from(columns).clamp(60, 120))
+    }
+}
+
+impl Default for Width {
+    fn default() -> Self {
+        Self(WIDTH)
+    }
+}
+
 /// The column in which facts begin, after a layer's name, state and duration.
 pub(super) const FACTS: usize = 24;
 
@@ -21,18 +40,37 @@ pub(super) const FAINT: Style = Style::new().dimmed();
 pub(super) const STRONG: Style = Style::new().bold();
 
 #[derive(Default)]
-pub(super) struct Page(pub String);
+pub(super) struct Page {
+    pub text: String,
+    width: Width,
+}
 
 impl Page {
+    pub fn new(width: Width) -> Self {
+        Self {
+            text: String::new(),
+            width,
+        }
+    }
+
     pub fn line(&mut self, text: &str) {
-        self.0.push_str(text.trim_end());
-        self.0.push('\n');
+        self.text.push_str(text.trim_end());
+        self.text.push('\n');
+    }
+
+    /// A line that continues, if it is too long, with an indent.
+    pub fn hanging(&mut self, text: &str) {
+        let options = self.wrap().subsequent_indent("  ");
+        for line in textwrap::wrap(text, options) {
+            self.line(&line);
+        }
     }
 
     /// A wrapped paragraph, each line indented.
     pub fn paragraph(&mut self, indent: usize, text: &str) {
         let margin = " ".repeat(indent);
-        let options = wrap(WIDTH)
+        let options = self
+            .wrap()
             .initial_indent(&margin)
             .subsequent_indent(&margin);
         for line in textwrap::wrap(text, options) {
@@ -44,7 +82,8 @@ impl Page {
     pub fn labelled(&mut self, label: &str, text: &str) {
         let margin = " ".repeat(12);
         let first = format!("  {label:<10}");
-        let options = wrap(WIDTH)
+        let options = self
+            .wrap()
             .initial_indent(&first)
             .subsequent_indent(&margin);
         for (index, line) in textwrap::wrap(text, options).iter().enumerate() {
@@ -59,11 +98,15 @@ impl Page {
         self.fact_after(&" ".repeat(FACTS), fact);
     }
 
+    fn wrap(&self) -> textwrap::Options<'static> {
+        wrap(self.width.0)
+    }
+
     /// A fact after `head`, wrapped in its column.
     pub fn fact_after(&mut self, head: &str, fact: &str) {
         let own_indent = fact.len() - fact.trim_start().len();
         let hanging = " ".repeat(own_indent + 2);
-        let options = wrap(WIDTH - FACTS).subsequent_indent(&hanging);
+        let options = wrap(self.width.0.saturating_sub(FACTS)).subsequent_indent(&hanging);
         let wrapped = textwrap::wrap(fact, options);
         let mut lines = wrapped.iter();
         let first = lines.next().map_or("", |line| line.as_ref());
@@ -91,6 +134,10 @@ pub(super) fn format_duration(duration: Duration) -> String {
 pub(super) fn instant(at: Timestamp) -> String {
     let local = HKT.to_datetime(at);
     local.strftime("%Y-%m-%d %H:%M:%S HKT").to_string()
+}
+
+pub(super) fn clock(at: Timestamp) -> String {
+    HKT.to_datetime(at).strftime("%H:%M:%S").to_string()
 }
 
 pub(super) fn date(at: Timestamp) -> String {

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use super::page::{GOOD, Page, STRONG, WARN, date, format_duration};
+use super::page::{GOOD, Page, STRONG, WARN, Width, date, format_duration};
 use super::readiness;
 use crate::config::{Config, Route, WebConfig};
 use crate::probe::resolver_count;
@@ -17,8 +17,9 @@ pub fn of(
     web: &WebConfig,
     readiness: Option<&Readiness>,
     now: Timestamp,
+    width: Width,
 ) -> String {
-    let mut page = Page::default();
+    let mut page = Page::new(width);
     let site = config.site.as_ref();
     let site = site.map_or_else(String::new, |site| format!(" of site {site}"));
     page.line(&format!("{GOOD}The configuration{site} is valid.{GOOD:#}"));
@@ -105,7 +106,7 @@ pub fn of(
             "{WARN}The holiday table has ended{WARN:#}: configure calendar.file."
         ));
     }
-    page.0
+    page.text
 }
 
 /// How the web configuration protects the listener.

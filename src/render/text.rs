@@ -1,11 +1,11 @@
-//! Reports as text for a terminal of 100 columns.
+//! Reports as text for a terminal.
 
 use std::sync::Arc;
 
 use super::facts;
 use super::layer_name;
 use super::overview;
-use super::page::{BAD, FACTS, FAINT, GOOD, Page, STRONG, WARN, format_duration, instant};
+use super::page::{BAD, FACTS, FAINT, GOOD, Page, STRONG, WARN, Width, format_duration, instant};
 use crate::config::Contacts;
 use crate::report::advice::{self, Contact};
 use crate::report::caveats::{caveats, manual_step};
@@ -17,9 +17,27 @@ use crate::report::{Expectation, Hop, Layer, LayerName, PageVerdict, Report, Ver
 pub const NO_CONFIGURATION: &str = "\nNo configuration file is in use: `ccass-2fa-exporter init` writes one with \
                                     what a probe learns.\n";
 
+/// One line for scripts: `OK sso=ok`, or `FAILED sso=tcp_timed_out backup=ok`.
+pub fn one_line(reports: &[&Report], is_good: bool) -> String {
+    let mut line = if is_good { "OK" } else { "FAILED" }.to_owned();
+    for report in reports {
+        let state = report
+            .verdict
+            .reason()
+            .map_or("ok", |reason| reason.into_str());
+        line.push_str(&format!(" {}={state}", report.target));
+    }
+    line + "\n"
+}
+
 /// The reports, one below the other, each compared with its target's history.
-pub fn reports(reports: &[&Report], contacts: &Contacts, memory: &SavedState) -> String {
-    let mut page = Page::default();
+pub fn reports(
+    reports: &[&Report],
+    contacts: &Contacts,
+    memory: &SavedState,
+    width: Width,
+) -> String {
+    let mut page = Page::new(width);
     for (index, report) in reports.iter().enumerate() {
         if index > 0 {
             page.line("");
@@ -36,7 +54,7 @@ pub fn reports(reports: &[&Report], contacts: &Contacts, memory: &SavedState) ->
         }
         page.labelled(label, text);
     }
-    page.0
+    page.text
 }
 
 impl Page {
@@ -84,7 +102,7 @@ impl Page {
         } else {
             format!("{STRONG}{}{STRONG:#}  ", report.target)
         };
-        self.line(&format!("{name}{}  {verdict}", report.url));
+        self.hanging(&format!("{name}{}  {verdict}", report.url));
         let mut about = vec![instant(report.started)];
         if let Some(site) = &report.site {
             about.push(format!("site {site}"));
@@ -95,7 +113,7 @@ impl Page {
             format_duration(report.duration),
             format_duration(report.timeout)
         ));
-        self.line(&format!("{FAINT}{}{FAINT:#}", about.join(" · ")));
+        self.hanging(&format!("{FAINT}{}{FAINT:#}", about.join(" · ")));
         self.line("");
     }
 

@@ -24,7 +24,7 @@ use crate::lock::lock;
 use crate::probe::ForbiddenAddress;
 use crate::redact;
 use crate::render::metrics::{self, Format, Outcome, Probed};
-use crate::render::{module, text};
+use crate::render::{Width, module, text};
 use crate::report::RejectReason;
 use crate::report::history::SavedState;
 
@@ -157,7 +157,12 @@ fn debug_text(
     let mut out = "Logs for the probe:\n".to_owned();
     match outcome {
         Outcome::Report(report) => {
-            let text = text::reports(&[report], &config.contacts, &SavedState::default());
+            let text = text::reports(
+                &[report],
+                &config.contacts,
+                &SavedState::default(),
+                Width::default(),
+            );
             out.push_str(&anstream::adapter::strip_str(&text).to_string());
         }
         Outcome::Unfinished { waited } => {

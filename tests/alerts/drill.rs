@@ -2,6 +2,7 @@
 
 use harness::exporter::run;
 use harness::prometheus::{Alertmanager, TIMEOUT};
+use harness::terminal::Terminal;
 use harness::webhook::Webhook;
 
 /// An Alertmanager that sends every alert to the webhook.
@@ -38,6 +39,22 @@ async fn drill_notifies_once_reports_the_receiver_and_resolves() {
     assert!(summary.starts_with("DRILL"), "{summary}");
     let notification = webhook.next("the drill is resolved", TIMEOUT).await;
     assert_eq!(notification["status"], "resolved");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn drill_on_a_terminal_shows_how_long_it_has_been_waiting() {
+    let webhook = Webhook::start().await;
+    let alertmanager = alertmanager(&webhook).await;
+    let flag = format!("--alertmanager={}", alertmanager.peer.url);
+    let mut terminal = Terminal::start(100, &["drill", &flag, "--hold=3s"], &[]);
+    terminal.wait_for("firing     for 3 s");
+    terminal.wait_for("waiting    1 s so far");
+    let (code, screen) = terminal.finish();
+    assert_eq!(code, Some(0), "{screen}");
+    assert!(
+        screen.contains("resolved") && !screen.contains("waiting"),
+        "{screen}"
+    );
 }
 
 #[tokio::test]

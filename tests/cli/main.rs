@@ -10,4 +10,5 @@ mod configuration;
 mod documents;
 mod init;
 mod timetable;
+mod verify_terminal;
 mod web_config;

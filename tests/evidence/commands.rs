@@ -4,7 +4,10 @@ use std::path::PathBuf;
 
 use ccass_2fa_lab::{Lab, scenario};
 use harness::exporter::{ConfigFile, run};
+use harness::terminal::Terminal;
 use serde_json::Value;
+
+use crate::ledger::EvidenceDirectory;
 
 /// A configuration with evidence, and a lab to verify.
 struct Setup {
@@ -258,4 +261,25 @@ async fn invalid_arguments_are_reported_with_what_to_do() {
             .await;
         assert_eq!((code, error.trim()), (2, message));
     }
+}
+
+#[test]
+fn check_of_a_large_ledger_shows_its_progress_on_a_terminal() {
+    let evidence = EvidenceDirectory::with_many_records(20_100);
+    let directory = format!("--data-directory={}", evidence.path().display());
+    let mut terminal = Terminal::start(100, &["evidence", "check", &directory], &[]);
+    let (code, screen) = terminal.finish();
+    assert_eq!(code, Some(0), "{screen}");
+    let raw = &terminal.raw;
+    assert!(
+        raw.contains("checking the evidence: 10000 records"),
+        "{raw}"
+    );
+    assert!(
+        raw.contains("checking the evidence: 20000 records"),
+        "{raw}"
+    );
+    // It is gone at the end.
+    assert!(!screen.contains("checking"), "{screen}");
+    assert!(screen.contains("Every record is intact."), "{screen}");
 }

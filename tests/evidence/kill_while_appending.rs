@@ -114,8 +114,8 @@ fn acknowledged_records_survive_kills_at_any_moment() {
     ledger(directory.path())
         .append(&[last])
         .expect("the record is appended");
-    let audit =
-        Audit::of(&ledger(directory.path()), KnownHashes::default()).expect("a readable file");
+    let audit = Audit::of(&ledger(directory.path()), KnownHashes::default(), |_| {})
+        .expect("a readable file");
     assert_eq!(audit.faults, Vec::<Fault>::new());
     let records: BTreeMap<u64, &str> = audit
         .records

@@ -30,6 +30,14 @@ impl EvidenceDirectory {
         evidence
     }
 
+    /// With that number of terminal checks, appended at once.
+    pub fn with_many_records(count: usize) -> Self {
+        let evidence = Self::new();
+        let checks: Vec<Content> = (0..count).map(|_| seen_at("t1")).collect();
+        evidence.ledger().append(&checks).unwrap();
+        evidence
+    }
+
     pub fn append(&self, terminal: &str) {
         self.ledger().append(&[seen_at(terminal)]).unwrap();
     }
@@ -65,7 +73,7 @@ impl EvidenceDirectory {
     }
 
     pub fn audit(&self, known: KnownHashes<'_>) -> Audit {
-        Audit::of(&self.ledger(), known).unwrap()
+        Audit::of(&self.ledger(), known, |_| {}).unwrap()
     }
 }
 

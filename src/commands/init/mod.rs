@@ -10,7 +10,7 @@ use anyhow::Context;
 use futures_util::stream::{self, StreamExt};
 use serde_json::Value;
 
-use super::{ExitStatus, load_config, usage_error, write_output};
+use super::{ExitStatus, load_config, output_width, usage_error, write_output};
 use crate::cli::{Flags, InitArgs};
 use crate::clock::Clock;
 use crate::config::{Config, read_file};
@@ -89,7 +89,12 @@ async fn probe(config: &Config, clock: Clock) -> anyhow::Result<Vec<Report>> {
     let probes = stream::iter(probes).buffered(config.probe.concurrency);
     let reports: Vec<Report> = probes.collect().await;
     let all: Vec<&Report> = reports.iter().collect();
-    let text = text::reports(&all, &config.contacts, &SavedState::default());
+    let text = text::reports(
+        &all,
+        &config.contacts,
+        &SavedState::default(),
+        output_width(),
+    );
     write_output(&text, None)?;
     Ok(reports)
 }

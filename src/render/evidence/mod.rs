@@ -154,7 +154,7 @@ pub fn list(selected: &Selected<'_>) -> String {
         selected.audit.records.len(),
         head(selected.audit)
     ));
-    page.0
+    page.text
 }
 
 /// The result of a check.
@@ -183,7 +183,7 @@ pub fn check(audit: &Audit) -> String {
         0 => page.line(&format!("{GOOD}Every record is intact.{GOOD:#}")),
         faults => page.line(&format!("{BAD}{}.{BAD:#}", count(faults, "fault"))),
     }
-    page.0
+    page.text
 }
 
 fn head(audit: &Audit) -> String {

@@ -31,7 +31,7 @@ use crate::report::Report;
 use crate::report::history::{TargetState, Watch};
 use crate::report::overview::Overview;
 use overall::{Login, OverallStatus};
-use time::approximate;
+pub(super) use time::approximate;
 
 /// With more targets than this, only those in question are expanded.
 const MAX_EXPANDED: usize = 1;

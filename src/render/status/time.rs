@@ -7,7 +7,7 @@ use jiff::{Timestamp, ToSpan};
 use crate::calendar::{HKT, date_at};
 
 /// A duration in its largest unit: `45 s`, `3 min`, `5 h`, `3 days`.
-pub(super) fn approximate(duration: Duration) -> String {
+pub(in crate::render) fn approximate(duration: Duration) -> String {
     let seconds = duration.as_secs();
     match seconds {
         0..120 => format!("{seconds} s"),
