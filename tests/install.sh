@@ -16,6 +16,7 @@ promtool    prometheus
 amtool      prometheus-alertmanager
 prometheus-alertmanager prometheus-alertmanager
 curl        curl
+faketime    faketime
 python3     python3
 cc          gcc
 lintian     lintian

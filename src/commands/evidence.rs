@@ -183,6 +183,9 @@ pub fn run(flags: &Flags, command: &EvidenceCommand, clock: Clock) -> anyhow::Re
         for fault in &audit.faults {
             print_error(fault);
         }
+        for place in &audit.backward {
+            print_error(place);
+        }
     }
     Ok(if audit.faults.is_empty() {
         ExitStatus::Success

@@ -9,6 +9,8 @@ use std::fmt;
 use std::ops::RangeInclusive;
 use std::path::Path;
 
+use jiff::Timestamp;
+
 use super::chain::{self, ChainedRecord, Head};
 use super::ledger::{Ledger, LedgerError, failed, name};
 use crate::input_file::{self, InputFile};
@@ -22,6 +24,8 @@ pub struct Audit {
     /// The newest record, if there is one.
     pub head: Head,
     pub faults: Vec<Fault>,
+    /// Where time runs backwards, which is no fault: a clock was set back.
+    pub backward: Vec<Backward>,
     /// The number of the record with the known hash.
     pub head_found_at: Option<u64>,
     /// By record number.
@@ -66,6 +70,32 @@ pub enum Fault {
     Twice { place: Place, number: u64 },
     /// No record has the known hash.
     HeadUnknown,
+}
+
+/// A record with an earlier time than the record before it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Backward {
+    pub place: Place,
+    pub number: u64,
+    pub recorded: Timestamp,
+    /// The time of the record before.
+    pub before: Timestamp,
+}
+
+impl fmt::Display for Backward {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            place,
+            number,
+            recorded,
+            before,
+        } = self;
+        write!(
+            f,
+            "{place}: time runs backwards: record {number} is of {recorded:.0}, the record before it of \
+             {before:.0}; the clock was set back"
+        )
+    }
 }
 
 impl fmt::Display for Place {
@@ -189,6 +219,7 @@ impl Audit {
         });
         Ok(Self {
             altered: altered.collect(),
+            backward: backward(&links),
             records: links.into_values().map(|link| link.record).collect(),
             files,
             head,
@@ -259,4 +290,17 @@ fn check_chain(links: &BTreeMap<u64, Link>, after: Option<&str>, faults: &mut Ve
         }
         before = Some(link);
     }
+}
+
+fn backward(links: &BTreeMap<u64, Link>) -> Vec<Backward> {
+    let pairs = links.values().zip(links.values().skip(1));
+    let backward = pairs.filter(|(before, link)| link.record.recorded < before.record.recorded);
+    backward
+        .map(|(before, link)| Backward {
+            place: link.place.clone(),
+            number: link.record.number,
+            recorded: link.record.recorded,
+            before: before.record.recorded,
+        })
+        .collect()
 }

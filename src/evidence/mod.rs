@@ -19,11 +19,12 @@ mod state;
 mod status;
 mod verification;
 
-pub use audit::{Audit, Fault, KnownHashes};
+pub use audit::{Audit, Backward, Fault, KnownHashes};
 pub use chain::{ChainedRecord, Head};
 pub use ledger::{Ledger, LedgerError, Receipt};
 pub use record::{
-    Content, Drill, DrillOutcome, Outage, OutageEnd, Repair, TerminalCheck, TerminalOutcome,
+    Content, Drill, DrillOutcome, OpenOutage, Outage, OutageEnd, Repair, TerminalCheck,
+    TerminalOutcome,
 };
 pub use state::{EvidenceState, VERIFICATION};
 pub use status::LedgerStatus;

@@ -1,12 +1,13 @@
 //! The records. Words are enums and names have restricted characters: a record contains no free text
 //! of a person or a server.
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use strum::IntoStaticStr;
 
 use super::verification::{Failure, Reference, Verification};
+use crate::report::history::ClockStep;
 
 /// An event.
 #[derive(Debug, Clone)]
@@ -18,6 +19,8 @@ pub enum Content {
     OutageBegan(Outage),
     OutageEnded(OutageEnd),
     Drill(Drill),
+    /// The host's clock was set.
+    ClockStepped(ClockStep),
     /// A partial line left by a crash was moved away.
     Repair(Repair),
     /// Written by a later version of this program.
@@ -33,6 +36,7 @@ impl Content {
             Self::OutageBegan(_) => "outage_began",
             Self::OutageEnded(_) => "outage_ended",
             Self::Drill(_) => "drill",
+            Self::ClockStepped(_) => "clock_stepped",
             Self::Repair(_) => "repair",
             Self::Unknown(kind) => kind,
         }
@@ -49,6 +53,7 @@ impl Content {
             Self::OutageBegan(content) => serde_json::value::to_raw_value(content),
             Self::OutageEnded(content) => serde_json::value::to_raw_value(content),
             Self::Drill(content) => serde_json::value::to_raw_value(content),
+            Self::ClockStepped(content) => serde_json::value::to_raw_value(content),
             Self::Repair(content) => serde_json::value::to_raw_value(content),
             Self::Unknown(_) => serde_json::value::to_raw_value(&()),
         }
@@ -65,6 +70,7 @@ impl Content {
             "outage_began" => of(text, Self::OutageBegan),
             "outage_ended" => of(text, Self::OutageEnded),
             "drill" => of(text, Self::Drill),
+            "clock_stepped" => of(text, Self::ClockStepped),
             "repair" => of(text, Self::Repair),
             _ => None,
         };
@@ -78,7 +84,7 @@ impl Content {
             Self::Terminal(it) => Some(&it.terminal),
             Self::OutageBegan(it) => Some(&it.target),
             Self::OutageEnded(it) => Some(&it.outage.target),
-            Self::Drill(_) | Self::Repair(_) | Self::Unknown(_) => None,
+            Self::Drill(_) | Self::ClockStepped(_) | Self::Repair(_) | Self::Unknown(_) => None,
         }
     }
 }
@@ -135,6 +141,36 @@ pub struct OutageEnd {
     #[serde(flatten)]
     pub outage: Outage,
     pub until: Timestamp,
+    /// By the monotonic clock, in whole seconds; absent in records of earlier versions.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub duration_seconds: Option<i64>,
+}
+
+/// An outage without an end.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OpenOutage {
+    pub outage: Outage,
+    /// The sum of the clock's steps since it was recorded.
+    pub stepped: SignedDuration,
+}
+
+impl OpenOutage {
+    pub fn of(outage: Outage) -> Self {
+        Self {
+            outage,
+            stepped: SignedDuration::ZERO,
+        }
+    }
+
+    pub fn end(self, until: Timestamp) -> OutageEnd {
+        // As both times are shown, in whole seconds.
+        let by_clock = until.as_second() - self.outage.since.as_second();
+        OutageEnd {
+            outage: self.outage,
+            until,
+            duration_seconds: Some(by_clock - self.stepped.as_secs()),
+        }
+    }
 }
 
 /// A test alert sent by `drill`.

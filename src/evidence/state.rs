@@ -15,7 +15,7 @@ use jiff::civil::Date;
 
 use super::chain::{self, ChainedRecord, Head};
 use super::ledger::{Ledger, LedgerError, MAX_LINE_BYTES, failed};
-use super::record::{Content, Outage, TerminalOutcome};
+use super::record::{Content, OpenOutage, TerminalOutcome};
 use super::verification::{Origin, Outcome};
 use crate::calendar::date_at;
 use crate::config::Target;
@@ -34,7 +34,7 @@ pub struct EvidenceState {
     pub head: Head,
     passes: BTreeMap<Key, Timestamp>,
     days: BTreeMap<Key, Date>,
-    outages: BTreeMap<Key, Outage>,
+    outages: BTreeMap<Key, OpenOutage>,
     terminal_outcomes: BTreeMap<String, (Timestamp, TerminalOutcome)>,
     /// The position up to which the newest file was read.
     read: Option<(PathBuf, u64)>,
@@ -186,10 +186,16 @@ impl EvidenceState {
                     .insert(it.terminal, (record.recorded, it.outcome));
             }
             Content::OutageBegan(it) => {
-                self.outages.insert((it.target.clone(), it.url.clone()), it);
+                let key = (it.target.clone(), it.url.clone());
+                self.outages.insert(key, OpenOutage::of(it));
             }
             Content::OutageEnded(it) => {
                 self.outages.remove(&(it.outage.target, it.outage.url));
+            }
+            Content::ClockStepped(step) => {
+                for outage in self.outages.values_mut() {
+                    outage.stepped += step.length();
+                }
             }
             Content::Drill(_) | Content::Repair(_) | Content::Unknown(_) => {}
         }
@@ -206,7 +212,7 @@ impl EvidenceState {
     }
 
     /// An outage without a recorded end.
-    pub fn open_outage(&self, target: &Target) -> Option<&Outage> {
+    pub fn open_outage(&self, target: &Target) -> Option<&OpenOutage> {
         self.outages.get(&key(target))
     }
 

@@ -11,8 +11,8 @@ use super::overview;
 use crate::config::{Contacts, Target};
 use crate::report::advice;
 use crate::report::history::{
-    Availability, Change, DAY_SECONDS, Hour, LAYERS, LastSuccess, Minute, Outage, SavedState,
-    Scope, SeenCertificate, TargetHistory, Transition,
+    Availability, Change, ClockStep, DAY_SECONDS, Hour, LAYERS, LastSuccess, Minute, Outage,
+    SavedState, Scope, SeenCertificate, TargetHistory, Transition,
 };
 use crate::report::overview::Overview;
 use crate::report::{Finding, Reason, Report, caveats};
@@ -146,6 +146,7 @@ pub fn history(
         minutes,
         hours,
         failures: &history.failures,
+        clock_steps: &history.clock_steps,
     })
 }
 
@@ -172,6 +173,8 @@ struct HistoryDocument<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     hours: Option<Vec<HourDocument>>,
     failures: &'a VecDeque<Box<RawValue>>,
+    #[serde(skip_serializing_if = "VecDeque::is_empty")]
+    clock_steps: &'a VecDeque<ClockStep>,
 }
 
 /// By whole hours. Time in which nothing probed counts as neither.

@@ -8,6 +8,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use strum::{IntoStaticStr, VariantArray};
 
+use super::history::ClockStep;
 use super::{Reason, Report};
 
 /// Upper bounds of the histogram of probe durations, in seconds.
@@ -103,6 +104,16 @@ impl TargetStats {
         }
         self.compare_answer(&report);
         self.latest = Some(report);
+    }
+
+    /// Dates the latest report and success again, as `TargetHistory::apply` does.
+    pub fn apply(&mut self, step: ClockStep, began: Timestamp) {
+        if let Some(success) = &mut self.last_success {
+            step.apply(began, success);
+        }
+        if let Some(report) = &mut self.latest {
+            step.apply(began, &mut Arc::make_mut(report).started);
+        }
     }
 
     fn compare_answer(&mut self, report: &Report) {

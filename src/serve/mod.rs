@@ -3,13 +3,15 @@
 //! * `reload`: the active configuration and its replacement; `readiness` follows the readiness file.
 //! * `scheduler` and `probe_endpoint` (`/probe`) start probes, through `single_flight`.
 //! * `state`: what the tasks share; `report_store`: the latest reports and the saved histories.
-//! * `recorder`: writes evidence.
+//! * `recorder` writes evidence, of outages what `outage_tracker` finds; `clock_watch` notices steps of the clock.
 //! * `listener`, `auth`, `routes`, `pages`, `prefix`, `negotiation`, `request`, `response`: the HTTP side.
 
 mod auth;
+mod clock_watch;
 mod hash_queue;
 mod listener;
 mod negotiation;
+mod outage_tracker;
 mod pages;
 mod prefix;
 mod probe_endpoint;
@@ -85,8 +87,8 @@ pub async fn run(service: Service) {
         service.recording,
         service.clock,
     ));
-    let (reports, recorder_reports) = mpsc::channel(recorder::MAX_QUEUED);
-    let reports = service.ledger.is_some().then_some(reports);
+    let (observations, recorded) = mpsc::channel(recorder::MAX_QUEUED);
+    let observations = service.ledger.is_some().then_some(observations);
     let routes = Routes {
         state: Arc::clone(&state),
         auth: Auth::new(),
@@ -102,7 +104,7 @@ pub async fn run(service: Service) {
     };
     let recorder = async {
         if let Some(ledger) = service.ledger {
-            recorder::run(ledger, &state, recorder_reports, stop.clone()).await;
+            recorder::run(ledger, &state, recorded, stop.clone()).await;
         }
     };
     let reloader = Reloader {
@@ -114,7 +116,7 @@ pub async fn run(service: Service) {
             persistence,
             recorder,
             readiness::run(&state, stop.clone()),
-            scheduler::run(Arc::clone(&state), reports, stop.clone()),
+            scheduler::run(Arc::clone(&state), observations, stop.clone()),
             reloader.run(service.reload_requests, stop.clone()),
             listener::run(service.listeners, Arc::new(routes), stop.clone())
         );

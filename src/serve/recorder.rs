@@ -3,27 +3,23 @@
 //!
 //! Records that cannot be written are queued, in order and bounded, and retried. Probes never wait.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
-use jiff::Timestamp;
-use jiff::civil::Date;
 use tokio::sync::{mpsc, watch};
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
+use super::outage_tracker::OutageTrackers;
 use super::state::ServiceState;
 use super::task::{FileTask, poll_interval};
-use crate::calendar::date_at;
 use crate::config::Target;
-use crate::evidence::{
-    Content, EvidenceState, Failure, Ledger, LedgerError, LedgerStatus, Origin, Outage, OutageEnd,
-    Receipt, Verification,
-};
+use crate::evidence::{Content, EvidenceState, Ledger, LedgerError, LedgerStatus, Receipt};
 use crate::input_file::InputFile;
 use crate::report::Report;
+use crate::report::history::ClockStep;
 
 /// Of reports that wait for the recorder, and of records that wait for the disk.
 pub const MAX_QUEUED: usize = 4096;
@@ -32,11 +28,18 @@ const POLLS_BETWEEN_RETRIES: u32 = 5;
 /// For the last records after the stop.
 const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(2);
 
+/// What the recorder is sent.
+#[derive(Debug)]
+pub enum Observation {
+    Report(Arc<Report>),
+    ClockStep(ClockStep),
+}
+
 /// Records what the reports show until `stop`, and follows what other processes add to the ledger.
 pub async fn run(
     ledger: Ledger,
     state: &ServiceState,
-    mut reports: mpsc::Receiver<Arc<Report>>,
+    mut observations: mpsc::Receiver<Observation>,
     stop: CancellationToken,
 ) {
     let mut recorder = Recorder {
@@ -60,10 +63,10 @@ pub async fn run(
     let mut polls = 0_u32;
     loop {
         tokio::select! {
-            report = reports.recv() => {
-                let Some(report) = report else { break };
-                recorder.observe(&report);
-                recorder.observe_all(&mut reports);
+            observation = observations.recv() => {
+                let Some(observation) = observation else { break };
+                recorder.observe(&observation);
+                recorder.observe_all(&mut observations);
                 if !recorder.is_failing {
                     stop.run_until_cancelled(recorder.write()).await;
                 }
@@ -81,7 +84,7 @@ pub async fn run(
             () = stop.cancelled() => break,
         }
     }
-    recorder.observe_all(&mut reports);
+    recorder.observe_all(&mut observations);
     let last_writes = async {
         // The first call waits for a write that the stop interrupted.
         recorder.write().await;
@@ -114,24 +117,26 @@ struct Recorder<'a> {
 impl Recorder<'_> {
     /// Continues from what earlier processes recorded.
     fn resume(&mut self, targets: &[Arc<Target>]) {
-        let status = self.status.borrow();
-        let Some(state) = &status.state else { return };
-        for target in targets {
-            let key = (target.name.clone(), target.url.to_string());
-            let tracker = self.trackers.0.entry(key).or_default();
-            tracker.last_day = state.last_day(target);
-            tracker.outage = state.open_outage(target).cloned();
+        if let Some(state) = &self.status.borrow().state {
+            self.trackers.resume(targets, state);
         }
     }
 
-    fn observe_all(&mut self, reports: &mut mpsc::Receiver<Arc<Report>>) {
-        while let Ok(report) = reports.try_recv() {
-            self.observe(&report);
+    fn observe_all(&mut self, observations: &mut mpsc::Receiver<Observation>) {
+        while let Ok(observation) = observations.try_recv() {
+            self.observe(&observation);
         }
     }
 
-    fn observe(&mut self, report: &Report) {
-        for content in self.trackers.observe(report) {
+    fn observe(&mut self, observation: &Observation) {
+        let contents = match observation {
+            Observation::Report(report) => self.trackers.observe(report),
+            Observation::ClockStep(step) => {
+                self.trackers.apply(*step);
+                vec![Content::ClockStepped(*step)]
+            }
+        };
+        for content in contents {
             if self.queue.len() >= MAX_QUEUED {
                 error!("evidence lost, the queue is full");
                 self.queue.pop_front();
@@ -242,145 +247,5 @@ impl Recorder<'_> {
             }
             Err(_) => {}
         }
-    }
-}
-
-/// By the name and URL of the target.
-#[derive(Default)]
-struct OutageTrackers(HashMap<(String, String), OutageTracker>);
-
-#[derive(Default)]
-struct OutageTracker {
-    /// The day of the newest daily record.
-    last_day: Option<Date>,
-    /// The first failed probe, which is not yet an outage.
-    first_failure: Option<(Timestamp, Failure)>,
-    outage: Option<Outage>,
-}
-
-impl OutageTrackers {
-    /// Returns what to record of a report.
-    fn observe(&mut self, report: &Report) -> Vec<Content> {
-        if !report.is_login() {
-            return Vec::new();
-        }
-        let key = (report.target.clone(), report.url.clone());
-        let tracker = self.0.entry(key).or_default();
-        match Failure::of(report.verdict) {
-            Some(failure) => tracker.on_failure(report, failure).into_iter().collect(),
-            None => tracker.on_success(report),
-        }
-    }
-}
-
-impl OutageTracker {
-    fn on_success(&mut self, report: &Report) -> Vec<Content> {
-        self.first_failure = None;
-        let until = report.started;
-        let ended = self.outage.take();
-        let ended = ended.map(|outage| Content::OutageEnded(OutageEnd { outage, until }));
-        let today = date_at(report.started);
-        let daily = (self.last_day.replace(today) != Some(today)).then(|| {
-            let verification = Verification::of(report, Origin::Daily, None);
-            Content::Verification(Box::new(verification))
-        });
-        ended.into_iter().chain(daily).collect()
-    }
-
-    /// An outage begins with the second failed probe in a row, and dates from the first.
-    fn on_failure(&mut self, report: &Report, failure: Failure) -> Option<Content> {
-        if self.outage.is_some() {
-            return None;
-        }
-        let Some((since, failure)) = self.first_failure else {
-            self.first_failure = Some((report.started, failure));
-            return None;
-        };
-        let outage = Outage {
-            target: report.target.clone(),
-            url: report.url.clone(),
-            since,
-            failure,
-        };
-        self.outage = Some(outage.clone());
-        Some(Content::OutageBegan(outage))
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::report::Reason;
-
-    fn report(at: &str, failure: Option<Reason>) -> Report {
-        crate::report::example(at.parse().unwrap(), failure)
-    }
-
-    fn kinds(trackers: &mut OutageTrackers, reports: &[(&str, Option<Reason>)]) -> Vec<String> {
-        let contents = reports
-            .iter()
-            .flat_map(|(at, failure)| trackers.observe(&report(at, *failure)));
-        contents.map(|content| content.kind().to_owned()).collect()
-    }
-
-    #[test]
-    fn first_successful_probe_of_each_hong_kong_day_is_recorded() {
-        let mut trackers = OutageTrackers::default();
-        let recorded = kinds(
-            &mut trackers,
-            &[
-                ("2026-11-24T15:58:00Z", None),
-                ("2026-11-24T15:59:00Z", None),
-                // 00:00 in Hong Kong.
-                ("2026-11-24T16:00:00Z", Some(Reason::TcpRefused)),
-                ("2026-11-24T16:01:00Z", None),
-                ("2026-11-24T16:02:00Z", None),
-            ],
-        );
-        assert_eq!(recorded, ["verification", "verification"]);
-    }
-
-    #[test]
-    fn outage_is_two_failures_in_a_row_and_dates_from_the_first() {
-        let mut trackers = OutageTrackers::default();
-        trackers.observe(&report("2026-11-24T01:00:00Z", None));
-        assert!(
-            trackers
-                .observe(&report("2026-11-24T01:01:00Z", Some(Reason::DnsTimedOut)))
-                .is_empty()
-        );
-        let began = trackers.observe(&report("2026-11-24T01:02:00Z", Some(Reason::TcpRefused)));
-        let [Content::OutageBegan(outage)] = began.as_slice() else {
-            panic!("{began:?}");
-        };
-        assert_eq!(outage.since.to_string(), "2026-11-24T01:01:00Z");
-        assert_eq!(outage.failure.reason, Reason::DnsTimedOut);
-        assert!(
-            trackers
-                .observe(&report("2026-11-24T01:03:00Z", Some(Reason::TcpRefused)))
-                .is_empty()
-        );
-        let ended = trackers.observe(&report("2026-11-24T01:04:00Z", None));
-        let [Content::OutageEnded(end)] = ended.as_slice() else {
-            panic!("{ended:?}");
-        };
-        assert_eq!(end.outage, *outage);
-        assert_eq!(end.until.to_string(), "2026-11-24T01:04:00Z");
-    }
-
-    #[test]
-    fn single_failed_probe_is_not_an_outage() {
-        let mut trackers = OutageTrackers::default();
-        let recorded = kinds(
-            &mut trackers,
-            &[
-                ("2026-11-24T01:00:00Z", None),
-                ("2026-11-24T01:01:00Z", Some(Reason::TcpTimedOut)),
-                ("2026-11-24T01:02:00Z", None),
-                ("2026-11-24T01:03:00Z", Some(Reason::TcpTimedOut)),
-                ("2026-11-24T01:04:00Z", None),
-            ],
-        );
-        assert_eq!(recorded, ["verification"]);
     }
 }

@@ -6,6 +6,7 @@ use std::io;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use jiff::Timestamp;
 use tokio::sync::{Notify, watch};
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
@@ -17,7 +18,9 @@ use crate::clock::Stopwatch;
 use crate::config::{Target, Targets};
 use crate::input_file::InputFile;
 use crate::lock::lock;
-use crate::report::history::{ChangeKind, SavedState, TargetHistory, TargetState, Watch};
+use crate::report::history::{
+    ChangeKind, ClockStep, SavedState, TargetHistory, TargetState, Watch,
+};
 use crate::report::{MissReason, Report, TargetStats};
 use crate::state_file::StateFile;
 
@@ -92,6 +95,17 @@ impl ReportStore {
             self.save_now.notify_one();
         }
         previous
+    }
+
+    /// Dates again what was recorded since `began`.
+    pub fn apply(&self, step: ClockStep, began: Timestamp) {
+        let mut inner = lock(&self.inner);
+        for state in inner.states.values_mut() {
+            Arc::make_mut(&mut state.history).apply(step, began);
+            state.stats.apply(step, began);
+        }
+        inner.revision += 1;
+        self.save_now.notify_one();
     }
 
     /// Counts probe cycles that did not run.

@@ -183,6 +183,7 @@ impl Routes {
                 .recording
                 .borrow()
                 .map(|it| [("history", it.history), ("evidence", it.evidence)]),
+            clock_steps: self.state.clock_steps(),
             rejections: &self.probe_handler.rejections(),
         };
         let text = metrics::render(&snapshot, negotiated.format);

@@ -16,6 +16,8 @@ use tokio::time::{Instant, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, error, info, warn};
 
+use super::clock_watch::ClockWatch;
+use super::recorder::Observation;
 use super::single_flight::ProbeOutcome;
 use super::state::ActiveConfig;
 use super::state::ServiceState;
@@ -36,7 +38,8 @@ struct SchedulerContext {
     active: Arc<ActiveConfig>,
     state: Arc<ServiceState>,
     /// To the recorder of evidence.
-    reports: Option<mpsc::Sender<Arc<Report>>>,
+    observations: Option<mpsc::Sender<Observation>>,
+    clock_watch: Arc<ClockWatch>,
     permits: Semaphore,
     stop: CancellationToken,
 }
@@ -77,7 +80,23 @@ impl Schedule {
 /// for at most [`SHUTDOWN_TIMEOUT`].
 pub async fn run(
     state: Arc<ServiceState>,
-    reports: Option<mpsc::Sender<Arc<Report>>>,
+    observations: Option<mpsc::Sender<Observation>>,
+    stop: CancellationToken,
+) {
+    let clock_watch = ClockWatch::new(Arc::clone(&state), observations.clone());
+    let clock_watch = Arc::new(clock_watch);
+    let watching = Arc::clone(&clock_watch);
+    let watching = async { watching.run(&stop).await };
+    tokio::join!(
+        watching,
+        run_schedules(&state, observations, clock_watch, stop.clone())
+    );
+}
+
+async fn run_schedules(
+    state: &Arc<ServiceState>,
+    observations: Option<mpsc::Sender<Observation>>,
+    clock_watch: Arc<ClockWatch>,
     stop: CancellationToken,
 ) {
     let mut active = state.active.subscribe();
@@ -87,8 +106,9 @@ pub async fn run(
         let current = Arc::clone(&active.borrow_and_update());
         let replaced = stop.child_token();
         let context = SchedulerContext {
-            state: Arc::clone(&state),
-            reports: reports.clone(),
+            state: Arc::clone(state),
+            observations: observations.clone(),
+            clock_watch: Arc::clone(&clock_watch),
             permits: Semaphore::new(current.config.probe.concurrency),
             stop: replaced.clone(),
             active: current,
@@ -204,6 +224,8 @@ async fn probe(context: &SchedulerContext, target: &Arc<Target>) -> Option<Durat
     let ProbeOutcome::Completed(report) = outcome else {
         return None;
     };
+    context.clock_watch.check();
+    let report = context.clock_watch.redate(report);
     let config = &context.active.config;
     let watch = Watch {
         max_gap: Watch::max_gap(config.probe.interval, target.timeout),
@@ -211,9 +233,9 @@ async fn probe(context: &SchedulerContext, target: &Arc<Target>) -> Option<Durat
     };
     let previous = context.state.reports.record(Arc::clone(&report), watch);
     log_transition(&report, previous.as_deref());
-    if let Some(reports) = &context.reports
+    if let Some(observations) = &context.observations
         // At a shutdown the recorder has stopped, and this probe is not part of its evidence.
-        && let Err(TrySendError::Full(_)) = reports.try_send(Arc::clone(&report))
+        && let Err(TrySendError::Full(_)) = observations.try_send(Observation::Report(Arc::clone(&report)))
     {
         error!(
             target_name = target.name,

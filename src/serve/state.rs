@@ -1,6 +1,7 @@
 //! What the tasks of the service share.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use jiff::Timestamp;
 use tokio::sync::watch;
@@ -40,6 +41,7 @@ pub struct ServiceState {
     pub reports: ReportStore,
     /// Absent without a data directory.
     pub recording: watch::Sender<Option<Recording>>,
+    clock_steps: AtomicU64,
 }
 
 impl ServiceState {
@@ -59,7 +61,17 @@ impl ServiceState {
             readiness: watch::Sender::default(),
             ledger: watch::Sender::default(),
             recording: watch::Sender::new(recording),
+            clock_steps: AtomicU64::new(0),
         }
+    }
+
+    /// Steps of the host's clock since the start.
+    pub fn clock_steps(&self) -> u64 {
+        self.clock_steps.load(Ordering::Relaxed)
+    }
+
+    pub fn count_clock_step(&self) {
+        self.clock_steps.fetch_add(1, Ordering::Relaxed);
     }
 
     pub fn active_config(&self) -> Arc<ActiveConfig> {

@@ -142,6 +142,7 @@ impl History {
                 readiness_state: &ReadinessState::default(),
                 evidence: &LedgerStatus::default(),
                 recording: None,
+                clock_steps: 0,
                 rejections: &BTreeMap::new(),
             };
             let metrics = render(&exposition, Format::Text).unwrap();

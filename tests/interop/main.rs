@@ -4,6 +4,7 @@
 )]
 
 mod calendar_programs;
+mod clock_steps;
 mod dashboards;
 mod evidence_script;
 mod listener_security;

@@ -16,7 +16,7 @@ use ccass_2fa_exporter::evidence::{
 use ccass_2fa_exporter::probe::{Engine, Roots};
 use ccass_2fa_exporter::render::json;
 use ccass_2fa_exporter::render::metrics::{self, Format, Outcome, Probed};
-use ccass_2fa_exporter::report::history::SavedState;
+use ccass_2fa_exporter::report::history::{ClockStep, SavedState};
 use ccass_2fa_exporter::report::{Finding, LayerName, Reason, Report};
 use ccass_2fa_lab::{Lab, Scenario};
 use harness::documents::repository;
@@ -215,6 +215,11 @@ async fn evidence_matches_its_schema_for_every_kind_of_record() {
         Content::OutageEnded(OutageEnd {
             outage,
             until: Clock::System.now(),
+            duration_seconds: Some(20),
+        }),
+        Content::ClockStepped(ClockStep {
+            from: Clock::System.now(),
+            to: Clock::System.now(),
         }),
         Content::Drill(Drill {
             severity: "critical".to_owned(),
@@ -255,7 +260,7 @@ async fn evidence_matches_its_schema_for_every_kind_of_record() {
         .flat_map(|document: &Value| document["records"].as_array().unwrap())
         .map(|record| record["kind"].as_str().unwrap())
         .collect();
-    assert_eq!(kinds.len(), 6, "{kinds:?}");
+    assert_eq!(kinds.len(), 7, "{kinds:?}");
     assert_valid(include_str!("../../docs/evidence.schema.json"), &documents).await;
 }
 

@@ -21,6 +21,7 @@ fn metrics_at(instant: &str, config: &str) -> Metrics {
         readiness_state: &ReadinessState::default(),
         evidence: &LedgerStatus::default(),
         recording: None,
+        clock_steps: 0,
         rejections: &BTreeMap::new(),
     };
     let text = render(&exposition, Format::Text).unwrap();

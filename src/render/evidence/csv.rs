@@ -8,7 +8,7 @@ use crate::evidence::{ChainedRecord, Content, DrillOutcome, LayerSeen};
 use crate::report::LayerName;
 
 /// Times are Hong Kong's, as a spreadsheet reads them.
-const COLUMNS: [&str; 29] = [
+const COLUMNS: [&str; 30] = [
     "number",
     "recorded_hkt",
     "kind",
@@ -19,6 +19,7 @@ const COLUMNS: [&str; 29] = [
     "reason",
     "started_hkt",
     "ended_hkt",
+    "duration_seconds",
     "dns",
     "tcp",
     "proxy",
@@ -117,6 +118,8 @@ fn row(record: &ChainedRecord) -> Row {
             row.put("reason", it.outage.failure.reason);
             row.put("started_hkt", hkt(it.outage.since));
             row.put("ended_hkt", hkt(it.until));
+            let duration = it.duration_seconds.map(|seconds| seconds.to_string());
+            row.put("duration_seconds", duration.unwrap_or_default());
             row.put("url", &it.outage.url);
         }
         Content::Drill(it) => row.put(
@@ -126,6 +129,10 @@ fn row(record: &ChainedRecord) -> Row {
                 DrillOutcome::Failed => "failed",
             },
         ),
+        Content::ClockStepped(it) => {
+            row.put("started_hkt", hkt(it.from));
+            row.put("ended_hkt", hkt(it.to));
+        }
         Content::Repair(_) | Content::Unknown(_) => {}
     }
     row

@@ -2,13 +2,14 @@
 
 use std::collections::BTreeMap;
 
-use jiff::Timestamp;
 use maud::{Markup, html};
 
 use super::super::html::{Icon, document, generated_by, scrolling};
 use super::super::page::{format_duration, instant};
-use super::{Selected, addresses, checks, count, layer, outcome, reference, terminal_outcome};
-use crate::evidence::{ChainedRecord, Content, Outcome, TerminalOutcome, Verification};
+use super::{
+    Selected, addresses, checks, count, layer, minutes, outcome, reference, terminal_outcome,
+};
+use crate::evidence::{ChainedRecord, Content, OutageEnd, Outcome, TerminalOutcome, Verification};
 
 /// The page.
 pub fn html(selected: &Selected<'_>) -> String {
@@ -245,7 +246,7 @@ fn outages(selected: &Selected<'_>) -> Markup {
             Content::OutageEnded(it) => {
                 outages.insert(
                     (it.outage.since, it.outage.target.as_str()),
-                    (&it.outage, Some(it.until)),
+                    (&it.outage, Some(it)),
                 );
             }
             _ => {}
@@ -268,9 +269,9 @@ fn outages(selected: &Selected<'_>) -> Markup {
                                     th scope="row" { (outage.target) }
                                     td { (instant(outage.since)) }
                                     @match until {
-                                        Some(until) => {
-                                            td { (instant(*until)) }
-                                            td { (minutes(duration_seconds(outage.since, *until))) }
+                                        Some(end) => {
+                                            td { (instant(end.until)) }
+                                            td { (minutes(duration_seconds(end))) }
                                         },
                                         None => { td { "no end recorded" } td {} },
                                     }
@@ -285,20 +286,13 @@ fn outages(selected: &Selected<'_>) -> Markup {
     }
 }
 
-/// In whole seconds, as both times are shown.
-fn duration_seconds(since: Timestamp, until: Timestamp) -> i64 {
-    until.as_second() - since.as_second()
+/// By the monotonic clock; in records of earlier versions by both times.
+fn duration_seconds(end: &OutageEnd) -> i64 {
+    let by_clock = end.until.as_second() - end.outage.since.as_second();
+    end.duration_seconds.unwrap_or(by_clock)
 }
 
-fn minutes(seconds: i64) -> String {
-    match seconds {
-        ..60 => format!("{seconds} s"),
-        60..3_600 => format!("{} min {} s", seconds / 60, seconds % 60),
-        _ => format!("{} h {} min", seconds / 3_600, seconds / 60 % 60),
-    }
-}
-
-/// Drills, repairs and unknown records.
+/// Drills, steps of the clock, repairs and unknown records.
 fn others(selected: &Selected<'_>) -> Markup {
     let others: Vec<&ChainedRecord> = selected
         .records
@@ -307,7 +301,10 @@ fn others(selected: &Selected<'_>) -> Markup {
         .filter(|record| {
             matches!(
                 record.content,
-                Content::Drill(_) | Content::Repair(_) | Content::Unknown(_)
+                Content::Drill(_)
+                    | Content::ClockStepped(_)
+                    | Content::Repair(_)
+                    | Content::Unknown(_)
             )
         })
         .collect();
@@ -337,6 +334,9 @@ fn chain(selected: &Selected<'_>) -> Markup {
             h2 { "Integrity" }
             @for fault in &audit.faults {
                 p { span.state.bad { "fault" } " " (fault) }
+            }
+            @for place in &audit.backward {
+                p { span.state.warn { "clock" } " " (place) }
             }
             dl {
                 dt { "Records" } dd { (audit.head.number) }

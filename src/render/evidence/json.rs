@@ -19,6 +19,8 @@ struct Document<'a> {
     head: Head<'a>,
     files: &'a [String],
     faults: Vec<String>,
+    /// Where time runs backwards.
+    clock_set_back: Vec<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     from: Option<Date>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -95,6 +97,7 @@ pub fn json(selected: &Selected<'_>) -> anyhow::Result<String> {
         },
         files: &audit.files,
         faults: audit.faults.iter().map(ToString::to_string).collect(),
+        clock_set_back: audit.backward.iter().map(ToString::to_string).collect(),
         from: selected.from,
         to: selected.to,
         of: selected.of,

@@ -15,8 +15,8 @@ use jiff::civil::Date;
 use super::page::{BAD, GOOD, Page, instant};
 use crate::config::Target;
 use crate::evidence::{
-    Audit, ChainedRecord, Content, DrillOutcome, LayerSeen, LayerState, Outcome, TerminalOutcome,
-    Verification,
+    Audit, ChainedRecord, Content, DrillOutcome, LayerSeen, LayerState, OutageEnd, Outcome,
+    TerminalOutcome, Verification,
 };
 
 pub use csv::csv;
@@ -163,6 +163,9 @@ pub fn check(audit: &Audit) -> String {
     for fault in &audit.faults {
         page.line(&format!("{BAD}{fault}{BAD:#}"));
     }
+    for place in &audit.backward {
+        page.line(&place.to_string());
+    }
     if let Some(number) = audit.head_found_at {
         let later = audit.head.number - number;
         page.line(&format!(
@@ -216,11 +219,20 @@ fn describe(record: &ChainedRecord) -> String {
             it.failure.layer.into_str(),
             it.failure.reason
         ),
-        Content::OutageEnded(it) => format!(
-            "outage of {} ended: {} to {}",
-            it.outage.target,
-            instant(it.outage.since),
-            instant(it.until)
+        Content::OutageEnded(it) => {
+            format!(
+                "outage of {} ended: {} to {}",
+                it.outage.target,
+                instant(it.outage.since),
+                instant(it.until)
+            ) + &lasted(it)
+        }
+        Content::ClockStepped(it) => format!(
+            "the host's clock was set {} by {}: {} became {}",
+            if it.to < it.from { "back" } else { "forward" },
+            minutes((it.length().as_secs_f64().round() as i64).abs()),
+            instant(it.from),
+            instant(it.to)
         ),
         Content::Drill(it) => format!(
             "drill, severity {}, at {}: {}",
@@ -238,6 +250,28 @@ fn describe(record: &ChainedRecord) -> String {
         text.push_str(&format!(" ({reference})"));
     }
     text
+}
+
+/// `, lasted 20 s` if the clock was set meanwhile.
+fn lasted(end: &OutageEnd) -> String {
+    let by_clock = end.until.as_second() - end.outage.since.as_second();
+    match end.duration_seconds {
+        Some(seconds) if seconds != by_clock => {
+            format!(
+                ", lasted {} (the clock was set meanwhile)",
+                minutes(seconds)
+            )
+        }
+        _ => String::new(),
+    }
+}
+
+fn minutes(seconds: i64) -> String {
+    match seconds {
+        ..60 => format!("{seconds} s"),
+        60..3_600 => format!("{} min {} s", seconds / 60, seconds % 60),
+        _ => format!("{} h {} min", seconds / 3_600, seconds / 60 % 60),
+    }
 }
 
 fn outcome(verification: &Verification) -> String {
@@ -309,6 +343,7 @@ fn reference(content: &Content) -> Option<String> {
         Content::Drill(it) => it.reference.as_ref(),
         Content::OutageBegan(_)
         | Content::OutageEnded(_)
+        | Content::ClockStepped(_)
         | Content::Repair(_)
         | Content::Unknown(_) => None,
     };

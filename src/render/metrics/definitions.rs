@@ -94,6 +94,7 @@ definitions! {
     REFUSALS = counter("probe_endpoint_refusals_total", &["cause"], "Rejected /probe requests since start: unknown_module, time_limit, missing_target, parameter, malformed, scheme, credentials, host, port, address, busy.");
     FILE_READ_FAILURES = counter("file_read_failures_total", &["file"], "Failed attempts to read a file since start, for example because its file system did not answer in time: config, web_config, tls_key, roots, readiness, timetable, calendar, credentials, state, evidence.");
     RECORDING = gauge("recording", &["content"], "1 if the exporter saves history and evidence in its data directory; 0 if another exporter uses the directory, and for history also while the state file cannot be read or written; only if a data directory is configured.");
+    CLOCK_STEPS = counter("clock_steps_total", &[], "Steps of the host's clock by more than a minute since start, measured against the monotonic clock; also after a suspension of the host.");
     CONFIG_RELOAD_SUCCESSFUL = gauge("config_last_reload_successful", &[], "1 if the last reload of the configuration succeeded; otherwise the previous configuration is active.");
     CONFIG_RELOAD_TIMESTAMP = gauge("config_last_reload_success_timestamp_seconds", &[], "Time at which the active configuration was loaded.");
     BUILD_INFO = gauge("build_info", &["version"], "The exporter's version.");

@@ -32,7 +32,7 @@ use crate::report::{RejectReason, Report};
 pub use blackbox::BLACKBOX;
 pub use definitions::DEFINITIONS;
 use definitions::{
-    BUILD_INFO, CONFIG_RELOAD_SUCCESSFUL, CONFIG_RELOAD_TIMESTAMP, EXPORTER_TIME,
+    BUILD_INFO, CLOCK_STEPS, CONFIG_RELOAD_SUCCESSFUL, CONFIG_RELOAD_TIMESTAMP, EXPORTER_TIME,
     FILE_READ_FAILURES, RECORDING, REFUSALS,
 };
 use family::Families;
@@ -51,6 +51,8 @@ pub struct Snapshot<'a> {
     pub evidence: &'a LedgerStatus,
     /// Whether each content of the data directory is saved; absent without one.
     pub recording: Option<[(&'static str, bool); 2]>,
+    /// Steps of the host's clock since start.
+    pub clock_steps: u64,
     /// `/probe` requests rejected since start.
     pub rejections: &'a BTreeMap<RejectReason, u64>,
 }
@@ -157,6 +159,7 @@ fn own(families: &mut Families, exposition: &Snapshot<'_>) {
         let failures = file.failures() as f64;
         families.add(&FILE_READ_FAILURES, &[file.into_str()], failures);
     }
+    families.add(&CLOCK_STEPS, &[], exposition.clock_steps as f64);
     for (content, is_saved) in exposition.recording.into_iter().flatten() {
         families.add(&RECORDING, &[content], f64::from(u8::from(is_saved)));
     }

@@ -11,7 +11,7 @@ use super::super::layer_name;
 use super::super::page::{date, format_duration};
 use super::StatusPage;
 use super::strip::{Cell, Mark, bar, line, strip};
-use super::time::{approximate, clock_with_day, day, until};
+use super::time::{approximate, clock_set, clock_with_day, day, until};
 use crate::calendar::{HKT, date_at, midnight};
 use crate::config::Target;
 use crate::report::history::{
@@ -41,6 +41,7 @@ impl StatusPage<'_> {
                 (self.outages(&history.outages()))
                 (durations(history, self.now))
                 (self.certificates(history))
+                (clock_set(history))
             }
         }
     }

@@ -3,8 +3,11 @@
 use std::time::Duration;
 
 use jiff::{Timestamp, ToSpan};
+use maud::{Markup, html};
 
+use super::super::page::instant;
 use crate::calendar::{HKT, date_at};
+use crate::report::history::TargetHistory;
 
 /// A duration in its largest unit: `45 s`, `3 min`, `5 h`, `3 days`.
 pub(in crate::render) fn approximate(duration: Duration) -> String {
@@ -45,6 +48,18 @@ pub(super) fn until(end: Timestamp, now: Timestamp) -> String {
         format!("ended {} ago", approximate(duration))
     } else {
         format!("{} left", approximate(duration))
+    }
+}
+
+/// The newest step of the clock.
+pub(super) fn clock_set(history: &TargetHistory) -> Markup {
+    html! {
+        @if let Some(step) = history.clock_steps.back() {
+            p {
+                span.state.warn { "clock set" } " The exporter's clock was set from " (instant(step.from))
+                " to " (instant(step.to)) ". Earlier times of that process are converted to the new clock."
+            }
+        }
     }
 }
 

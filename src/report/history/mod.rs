@@ -3,6 +3,7 @@
 //! restarts.
 
 mod certificates;
+mod clock_step;
 mod facts;
 mod outage;
 mod timeline;
@@ -18,6 +19,7 @@ use serde_json::value::RawValue;
 
 use super::{Report, TargetStats};
 pub use certificates::SeenCertificate;
+pub use clock_step::ClockStep;
 pub use facts::{Change, Fact, LastSuccess};
 pub use outage::{End, Outage, common};
 pub use timeline::{Availability, DAY_SECONDS, Hour, LAYERS, Minute, Scope, Timeline};
@@ -62,6 +64,9 @@ pub struct TargetHistory {
     pub certificates: VecDeque<SeenCertificate>,
     #[serde(default)]
     pub timeline: Timeline,
+    /// Steps of the clock, the newest last.
+    #[serde(default, skip_serializing_if = "VecDeque::is_empty")]
+    pub clock_steps: VecDeque<ClockStep>,
 }
 
 /// How a report is counted.
@@ -101,6 +106,7 @@ impl TargetHistory {
             failures: VecDeque::new(),
             certificates: VecDeque::new(),
             timeline: Timeline::default(),
+            clock_steps: VecDeque::new(),
         }
     }
 

@@ -9,7 +9,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::{Watch, push};
+use super::{ClockStep, Watch, push};
 use crate::report::{LayerName, Reason, Report};
 
 const MAX_MINUTES: usize = 24 * 60;
@@ -110,6 +110,32 @@ impl Timeline {
             .retain(|minute| minute.number <= now.div_euclid(60));
         self.hours
             .retain(|hour| hour.number <= now.div_euclid(3_600));
+    }
+
+    /// Moves what was recorded since `began`. Older minutes that the clock is to reach again are dropped;
+    /// older hours stay, for the availability.
+    pub(super) fn apply(&mut self, step: ClockStep, began: Timestamp) {
+        let seconds = step.length().as_secs();
+        let minute = |at: Timestamp| at.as_second().div_euclid(60);
+        let hour = |at: Timestamp| at.as_second().div_euclid(3_600);
+        let own = minute(began)..=minute(step.from);
+        let minutes = self.minutes.iter_mut().rev();
+        let mut next = minute(step.to);
+        let mut moved = 0;
+        for one in minutes.take_while(|one| own.contains(&one.number)) {
+            one.number += (seconds + 30).div_euclid(60);
+            next = next.min(one.number);
+            moved += 1;
+        }
+        let older = self.minutes.len() - moved;
+        let mut index = 0..;
+        self.minutes
+            .retain(|one| index.next() >= Some(older) || one.number < next);
+        let own = hour(began)..=hour(step.from);
+        let hours = self.hours.iter_mut().rev();
+        for one in hours.take_while(|one| own.contains(&one.number)) {
+            one.number += (seconds + 1_800).div_euclid(3_600);
+        }
     }
 
     fn add_minute(&mut self, report: &Report) {

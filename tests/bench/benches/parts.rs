@@ -99,6 +99,7 @@ fn scrape(bencher: Bencher<'_, '_>, count: usize, format: Format) {
         readiness_state: &counted,
         evidence: &evidence,
         recording: None,
+        clock_steps: 0,
         rejections: &rejections,
     };
     bencher
