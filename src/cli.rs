@@ -250,6 +250,8 @@ pub enum EvidenceCommand {
         #[command(flatten)]
         source: EvidenceSource,
     },
+    /// Report the evidence of several sites: each chain is verified by itself, days without proof are named
+    Merge(MergeArgs),
     /// Print a report of the verification to be filed
     Report {
         /// Output format; html is a self-contained page that prints on A4
@@ -261,6 +263,29 @@ pub enum EvidenceCommand {
         #[command(flatten)]
         selection: EvidenceSelection,
     },
+}
+
+/// Which copies to report, and how.
+#[derive(Debug, Args)]
+pub struct MergeArgs {
+    /// Copies of data directories; FIRM=DIRECTORY adds the name of the firm
+    #[arg(required = true, value_name = "[FIRM=]DIRECTORY")]
+    pub directories: Vec<String>,
+    /// Output format; html is a self-contained page
+    #[arg(long, value_name = "FORMAT", default_value = "html")]
+    pub format: EvidenceFormat,
+    /// Write to a file instead of standard output
+    #[arg(long, value_name = "FILE")]
+    pub output: Option<PathBuf>,
+    /// First day to include (Hong Kong time)
+    #[arg(long, value_name = "DATE", value_parser = parse_date)]
+    pub from: Option<Date>,
+    /// Last day to include (Hong Kong time); yesterday for gaps by default
+    #[arg(long, value_name = "DATE", value_parser = parse_date)]
+    pub to: Option<Date>,
+    /// Prometheus that scraped the sites: the newest hashes it stored in 90 days must be in the copies
+    #[arg(long, value_name = "URL", value_parser = url)]
+    pub prometheus: Option<Url>,
 }
 
 /// Which records to include.

@@ -9,18 +9,17 @@ use std::time::Duration;
 
 use anyhow::{Context, bail};
 use jiff::{SignedDuration, Timestamp};
-use reqwest::{Certificate, RequestBuilder, Url};
+use reqwest::{RequestBuilder, Url};
 use serde::Deserialize;
 use serde_json::json;
 
+use crate::api_client::{self, TIMEOUT};
 use crate::clock::{Clock, Stopwatch};
 use crate::input_file::{self, InputFile};
 
 /// The name of the test alert, on which routes and silences can match.
 pub const ALERT_NAME: &str = "Ccass2faDrill";
 
-/// For one response of Alertmanager, and for an alert to appear or disappear.
-const TIMEOUT: Duration = Duration::from_secs(10);
 /// Of a response; the query asks for one alert.
 const MAX_BODY_BYTES: usize = 1 << 20;
 const POLL_INTERVAL: Duration = Duration::from_millis(250);
@@ -121,16 +120,8 @@ struct AlertmanagerClient<'a> {
 
 impl<'a> AlertmanagerClient<'a> {
     fn new(options: &'a DrillOptions) -> anyhow::Result<Self> {
-        let mut builder = reqwest::Client::builder().timeout(TIMEOUT);
-        if options.alertmanager.scheme() == "http" {
-            // Else the client would refuse to start on a host without root certificates.
-            builder = builder.tls_certs_only([]);
-        }
-        if let Some(path) = &options.ca_file {
-            let certificates = Certificate::from_pem_bundle(&read(InputFile::Roots, path)?)
-                .with_context(|| format!("{} contains no certificate", path.display()))?;
-            builder = builder.tls_certs_merge(certificates);
-        }
+        let ca = options.ca_file.as_deref();
+        let ca = ca.map(|path| read(InputFile::Roots, path)).transpose()?;
         let password = match &options.password_file {
             Some(path) => {
                 let text = String::from_utf8(read(InputFile::Credentials, path)?)
@@ -141,10 +132,7 @@ impl<'a> AlertmanagerClient<'a> {
         };
         Ok(Self {
             options,
-            http: builder.build().context(
-                "cannot verify Alertmanager's certificate: install the system's CA bundle (on Debian \
-                 the package ca-certificates), or name its CA with --ca-file",
-            )?,
+            http: api_client::client(&options.alertmanager, ca.as_deref())?,
             password,
         })
     }
@@ -173,7 +161,9 @@ impl<'a> AlertmanagerClient<'a> {
         let response = self.send(request).await?;
         let status = response.status();
         if !status.is_success() {
-            let body = body(response).await.unwrap_or_default();
+            let body = api_client::body(response, "Alertmanager", MAX_BODY_BYTES)
+                .await
+                .unwrap_or_default();
             let body = String::from_utf8_lossy(&body);
             let excerpt: String = body.chars().take(200).collect();
             bail!(
@@ -210,8 +200,10 @@ impl<'a> AlertmanagerClient<'a> {
         let response = response
             .error_for_status()
             .context("Alertmanager rejected the query")?;
-        let alerts: Vec<ShownAlert> = serde_json::from_slice(&body(response).await?)
-            .context("cannot decode the response of Alertmanager")?;
+        let alerts: Vec<ShownAlert> = serde_json::from_slice(
+            &api_client::body(response, "Alertmanager", MAX_BODY_BYTES).await?,
+        )
+        .context("cannot decode the response of Alertmanager")?;
         Ok(alerts.into_iter().next())
     }
 
@@ -227,26 +219,6 @@ impl<'a> AlertmanagerClient<'a> {
         let base = self.options.alertmanager.as_str().trim_end_matches('/');
         Ok(Url::parse(&format!("{base}/api/v2/alerts"))?)
     }
-}
-
-/// The body of a response, up to [`MAX_BODY_BYTES`].
-async fn body(mut response: reqwest::Response) -> anyhow::Result<Vec<u8>> {
-    let mut body = Vec::new();
-    while let Some(chunk) = response
-        .chunk()
-        .await
-        .context("cannot read the response of Alertmanager")?
-    {
-        if body.len() + chunk.len() > MAX_BODY_BYTES {
-            bail!(
-                "the response of Alertmanager is larger than {} KiB; check that the URL is \
-                 Alertmanager's",
-                MAX_BODY_BYTES >> 10
-            );
-        }
-        body.extend_from_slice(&chunk);
-    }
-    Ok(body)
 }
 
 fn read(file: InputFile, path: &Path) -> anyhow::Result<Vec<u8>> {

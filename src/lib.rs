@@ -38,6 +38,7 @@
     )
 )]
 
+pub mod api_client;
 pub mod bounded_cache;
 pub mod calendar;
 pub mod cli;

@@ -4,7 +4,7 @@ use anyhow::Context;
 use jiff::Timestamp;
 
 use super::status_lines::StatusLines;
-use super::{ExitStatus, load_config, usage_error, write_output};
+use super::{ExitStatus, load_config, merge, usage_error, write_output};
 use crate::calendar::{day_end, midnight};
 use crate::cli::{
     EvidenceCommand, EvidenceFlags, EvidenceFormat, EvidenceSource, Flags, RecordArgs,
@@ -107,13 +107,18 @@ pub fn record(flags: &Flags, args: &RecordArgs, clock: Clock) -> anyhow::Result<
 /// # Errors
 /// The arguments or the configuration are invalid, a file cannot be read, or the output cannot be
 /// written.
-pub fn run(flags: &Flags, command: &EvidenceCommand, clock: Clock) -> anyhow::Result<ExitStatus> {
+pub async fn run(
+    flags: &Flags,
+    command: &EvidenceCommand,
+    clock: Clock,
+) -> anyhow::Result<ExitStatus> {
     let config = load_config(flags)?;
     let (source, selection, head) = match command {
         EvidenceCommand::List(selection) | EvidenceCommand::Report { selection, .. } => {
             (&selection.source, Some(selection), None)
         }
         EvidenceCommand::Check { head, source } => (source, None, head.as_deref()),
+        EvidenceCommand::Merge(args) => return merge::run(&config, args, clock).await,
     };
     let subject = selection.and_then(|selection| selection.of.as_deref());
     if let Some(Err(error)) = subject.map(label::check) {
@@ -178,6 +183,7 @@ pub fn run(flags: &Flags, command: &EvidenceCommand, clock: Clock) -> anyhow::Re
             };
             write_output(&text, output.as_deref())?;
         }
+        EvidenceCommand::Merge(_) => {}
     }
     if selection.is_some() {
         for fault in &audit.faults {
@@ -198,9 +204,8 @@ fn is_configured(config: &Config, name: &str) -> bool {
     config.targets.named(name).is_some() || config.terminals.iter().any(|one| one == name)
 }
 
-/// The ledger of `--data-directory`, or of the configuration.
 /// Reads the whole ledger; on a terminal, shows how far it is.
-fn audit(ledger: &Ledger, known: KnownHashes<'_>) -> anyhow::Result<Audit> {
+pub(super) fn audit(ledger: &Ledger, known: KnownHashes<'_>) -> anyhow::Result<Audit> {
     /// A fraction of a second's work.
     const STEP: usize = 10_000;
     let mut lines = StatusLines::on_terminal();
@@ -214,6 +219,7 @@ fn audit(ledger: &Ledger, known: KnownHashes<'_>) -> anyhow::Result<Audit> {
     Ok(audit?)
 }
 
+/// The ledger of `--data-directory`, or of the configuration.
 fn ledger(config: &Config, source: &EvidenceSource, clock: Clock) -> anyhow::Result<Ledger> {
     match (&source.data_directory, &config.data_directory) {
         (Some(copy), _) if input_file::is_directory(InputFile::Evidence, copy) => {

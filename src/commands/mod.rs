@@ -6,6 +6,7 @@ mod drill;
 mod evidence;
 mod healthcheck;
 mod init;
+mod merge;
 mod serve;
 mod status_lines;
 mod timetable;
@@ -69,7 +70,7 @@ pub async fn run(cli: Cli, clock: Clock) -> anyhow::Result<ExitStatus> {
         Command::Timetable(args) => timetable::run(flags, &args, clock),
         Command::Check(args) => check::run(flags, &args, clock),
         Command::Record(args) => evidence::record(flags, &args, clock),
-        Command::Evidence(command) => evidence::run(flags, &command, clock),
+        Command::Evidence(command) => evidence::run(flags, &command, clock).await,
         Command::Drill(args) => drill::run(flags, &args, clock).await,
         Command::Healthcheck => healthcheck::run(flags).await,
         Command::Completions { shell } => completions::run(shell),

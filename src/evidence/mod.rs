@@ -9,10 +9,13 @@
 //! * `chain`: a record as a line: its number, the hash of the previous line, its own hash
 //! * `ledger`: the files; appends under a lock, repairs partial lines after a crash
 //! * `audit`: reads every line and reports partial, altered, missing and misplaced ones
+//! * `gaps`, `kept_heads`: what the records of several sites lack, for `evidence merge`
 //! * `state`, `status`: derived from the records: what was verified when, which terminals were checked
 
 mod audit;
 mod chain;
+mod gaps;
+mod kept_heads;
 mod ledger;
 mod record;
 mod state;
@@ -21,6 +24,8 @@ mod verification;
 
 pub use audit::{Audit, Backward, Fault, KnownHashes};
 pub use chain::{ChainedRecord, Head};
+pub use gaps::gaps;
+pub use kept_heads::KeptHead;
 pub use ledger::{Ledger, LedgerError, Receipt};
 pub use record::{
     Content, Drill, DrillOutcome, OpenOutage, Outage, OutageEnd, Repair, TerminalCheck,

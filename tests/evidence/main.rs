@@ -6,3 +6,4 @@
 mod commands;
 mod kill_while_appending;
 mod ledger;
+mod merge;

@@ -6,6 +6,7 @@
 mod calendar_programs;
 mod clock_steps;
 mod dashboards;
+mod evidence_merge;
 mod evidence_script;
 mod listener_security;
 mod performance;

@@ -154,7 +154,7 @@ async fn reports_match_the_schema_and_parse_alike_in_both_metric_formats() {
 }
 
 /// Asserts that the documents match the schema, with Python's jsonschema.
-async fn assert_valid(schema: &str, documents: &[Value]) {
+pub async fn assert_valid(schema: &str, documents: &[Value]) {
     let schema: Value = serde_json::from_str(schema).unwrap();
     parse_with_python(&json!({"schema": schema, "documents": documents})).await;
 }

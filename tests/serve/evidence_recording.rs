@@ -92,7 +92,10 @@ async fn daily_verification_is_recorded_and_records_of_others_are_shown() {
     let first = setup.records()[0].clone();
     assert_eq!(first["content"]["origin"], "daily");
     let hash = first["hash"].as_str().unwrap();
-    metrics.expect(&format!("evidence_head_info{{hash=\"{hash}\"}}"), 1.0);
+    metrics.expect(
+        &format!("evidence_head_info{{hash=\"{hash}\",number=\"1\"}}"),
+        1.0,
+    );
     let pass = metrics.value("verification_last_pass_timestamp_seconds{target=\"sso\"}");
     assert!(pass.is_some());
 

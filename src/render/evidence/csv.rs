@@ -8,7 +8,7 @@ use crate::evidence::{ChainedRecord, Content, DrillOutcome, LayerSeen};
 use crate::report::LayerName;
 
 /// Times are Hong Kong's, as a spreadsheet reads them.
-const COLUMNS: [&str; 30] = [
+pub(super) const COLUMNS: [&str; 30] = [
     "number",
     "recorded_hkt",
     "kind",
@@ -48,13 +48,24 @@ const COLUMNS: [&str; 30] = [
 pub fn csv(selected: &Selected<'_>) -> anyhow::Result<String> {
     let mut writer = csv::Writer::from_writer(Vec::new());
     writer.write_record(COLUMNS)?;
-    for record in &selected.records {
+    for row in rows(selected) {
+        writer.write_record(row)?;
+    }
+    finished(writer)
+}
+
+/// The cells of each record.
+pub(super) fn rows(selected: &Selected<'_>) -> impl Iterator<Item = [String; COLUMNS.len()]> {
+    selected.records.iter().map(|record| {
         let mut row = row(record);
         if selected.audit.is_altered(record) {
             row.put("altered", "altered");
         }
-        writer.write_record(COLUMNS.map(|column| row.of(column)))?;
-    }
+        COLUMNS.map(|column| row.of(column))
+    })
+}
+
+pub(super) fn finished(writer: csv::Writer<Vec<u8>>) -> anyhow::Result<String> {
     Ok(String::from_utf8(writer.into_inner()?)?)
 }
 

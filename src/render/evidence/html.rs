@@ -44,12 +44,7 @@ pub fn html(selected: &Selected<'_>) -> String {
                     (audit.records.len()) "."
                 }
             }
-            (targets(selected))
-            (terminals(selected))
-            (verifications(selected))
-            (outages(selected))
-            (others(selected))
-            (chain(selected))
+            (sections(selected))
         }
         footer { (generated_by(&instant(selected.generated))) }
     };
@@ -58,6 +53,18 @@ pub fn html(selected: &Selected<'_>) -> String {
         Icon::of(class),
         &markup,
     )
+}
+
+/// Everything that the records say.
+pub(super) fn sections(selected: &Selected<'_>) -> Markup {
+    html! {
+        (targets(selected))
+        (terminals(selected))
+        (verifications(selected))
+        (outages(selected))
+        (others(selected))
+        (chain(selected))
+    }
 }
 
 fn capitalized(text: &str) -> String {

@@ -12,7 +12,7 @@ use crate::evidence::Content;
 const SCHEMA: u32 = 1;
 
 #[derive(Serialize)]
-struct Document<'a> {
+pub(super) struct Document<'a> {
     schema: u32,
     generated: Timestamp,
     /// Newest record of the ledger, also when the selection leaves it out.
@@ -71,50 +71,60 @@ struct Record<'a> {
 /// # Errors
 /// A value cannot be serialized (a bug).
 pub fn json(selected: &Selected<'_>) -> anyhow::Result<String> {
-    let audit = selected.audit;
-    let mut records = Vec::new();
-    for record in &selected.records {
-        records.push(Record {
-            number: record.number,
-            recorded: record.recorded,
-            host: &record.host,
-            version: &record.version,
-            site: record.site.as_deref(),
-            kind: record.content.kind(),
-            content: record.content.written()?,
-            previous: &record.previous,
-            hash: &record.hash,
-            altered: audit.is_altered(record),
-        });
-    }
-    let terminals = selected.terminal_checks().into_iter();
-    let document = Document {
-        schema: SCHEMA,
-        generated: selected.generated,
-        head: Head {
-            number: audit.head.number,
-            hash: &audit.head.hash,
-        },
-        files: &audit.files,
-        faults: audit.faults.iter().map(ToString::to_string).collect(),
-        clock_set_back: audit.backward.iter().map(ToString::to_string).collect(),
-        from: selected.from,
-        to: selected.to,
-        of: selected.of,
-        missing: selected.missing(),
-        terminals: terminals
-            .map(|(terminal, checks)| Terminal {
-                terminal,
-                outcome: checks.first().and_then(|newest| match &newest.content {
-                    Content::Terminal(check) => Some(check.outcome.into_str()),
-                    _ => None,
-                }),
-                recorded: checks.first().map(|newest| newest.recorded),
-            })
-            .collect(),
-        records,
-    };
-    let mut text = serde_json::to_string_pretty(&document)?;
+    text(&Document::of(selected)?)
+}
+
+/// Indented, with a line break at the end.
+pub(super) fn text(document: &impl Serialize) -> anyhow::Result<String> {
+    let mut text = serde_json::to_string_pretty(document)?;
     text.push('\n');
     Ok(text)
+}
+
+impl<'a> Document<'a> {
+    pub fn of(selected: &'a Selected<'_>) -> anyhow::Result<Self> {
+        let audit = selected.audit;
+        let mut records = Vec::new();
+        for record in &selected.records {
+            records.push(Record {
+                number: record.number,
+                recorded: record.recorded,
+                host: &record.host,
+                version: &record.version,
+                site: record.site.as_deref(),
+                kind: record.content.kind(),
+                content: record.content.written()?,
+                previous: &record.previous,
+                hash: &record.hash,
+                altered: audit.is_altered(record),
+            });
+        }
+        let terminals = selected.terminal_checks().into_iter();
+        Ok(Self {
+            schema: SCHEMA,
+            generated: selected.generated,
+            head: Head {
+                number: audit.head.number,
+                hash: &audit.head.hash,
+            },
+            files: &audit.files,
+            faults: audit.faults.iter().map(ToString::to_string).collect(),
+            clock_set_back: audit.backward.iter().map(ToString::to_string).collect(),
+            from: selected.from,
+            to: selected.to,
+            of: selected.of,
+            missing: selected.missing(),
+            terminals: terminals
+                .map(|(terminal, checks)| Terminal {
+                    terminal,
+                    outcome: checks.first().and_then(|newest| match &newest.content {
+                        Content::Terminal(check) => Some(check.outcome.into_str()),
+                        _ => None,
+                    }),
+                    recorded: checks.first().map(|newest| newest.recorded),
+                })
+                .collect(),
+            records,
+        })
+    }
 }

@@ -5,6 +5,7 @@
 mod csv;
 mod html;
 mod json;
+mod merged;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -22,6 +23,7 @@ use crate::evidence::{
 pub use csv::csv;
 pub use html::html;
 pub use json::json;
+pub use merged::{Merged, SiteEvidence};
 
 /// The selected records and their context.
 pub struct Selected<'a> {
@@ -119,17 +121,18 @@ impl Selected<'_> {
             .into_iter()
             .filter(|(_, _, pass)| pass.is_none());
         let passes = passes.map(|(target, ..)| format!("a full pass of {target}"));
-        let unseen = |checks: &[&ChainedRecord]| match checks.first().map(|newest| &newest.content)
-        {
-            Some(Content::Terminal(check)) => check.outcome == TerminalOutcome::NotSeen,
-            _ => true,
-        };
         let terminals = self.terminal_checks().into_iter();
         let terminals = terminals
-            .filter(|(_, checks)| unseen(checks))
+            .filter(|(_, checks)| !is_seen(checks))
             .map(|(terminal, _)| format!("the login page at terminal {terminal}"));
         passes.chain(terminals).collect()
     }
+}
+
+/// Whether the newest check, the first one, saw the page.
+fn is_seen(checks: &[&ChainedRecord]) -> bool {
+    let newest = checks.first().map(|newest| &newest.content);
+    matches!(newest, Some(Content::Terminal(check)) if check.outcome == TerminalOutcome::Seen)
 }
 
 /// One line per record, oldest first.
@@ -199,7 +202,10 @@ fn head(audit: &Audit) -> String {
 fn count(count: usize, noun: &str) -> String {
     match count {
         1 => format!("1 {noun}"),
-        _ => format!("{count} {noun}s"),
+        _ => match noun.strip_suffix('y') {
+            Some(stem) => format!("{count} {stem}ies"),
+            None => format!("{count} {noun}s"),
+        },
     }
 }
 

@@ -83,7 +83,7 @@ definitions! {
     READINESS_READABLE = gauge("readiness_readable", &[], "1 if the readiness file is valid; otherwise the counts are from the last valid one.");
     READINESS_CONTRADICTIONS = gauge("readiness_contradictions", &[], "Account kinds whose deadline is marked as done while addresses are missing, and kinds whose total differs from expected_total.");
     EVIDENCE_RECORDS = gauge("evidence_records", &[], "Records in the evidence; only if a data directory is configured.");
-    EVIDENCE_HEAD_INFO = gauge("evidence_head_info", &["hash"], "The hash of the newest record, all zeros before the first. Stored outside this host, it proves that no record was removed.");
+    EVIDENCE_HEAD_INFO = gauge("evidence_head_info", &["hash", "number"], "The hash and the number of the newest record, zeros before the first. Stored outside this host, it proves that no record was removed.");
     EVIDENCE_FAULTS = gauge("evidence_faults", &[], "Faults in the evidence: altered, missing, reordered or removed records; `evidence check` lists them.");
     EVIDENCE_ERRORS = counter("evidence_errors_total", &[], "Failed attempts to write evidence since start.");
     VERIFICATION_LAST_PASS = gauge("verification_last_pass_timestamp_seconds", &["target"], "Start time of the latest recorded full pass: every layer succeeded and the page was checked.");

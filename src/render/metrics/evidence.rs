@@ -16,7 +16,7 @@ pub(super) fn add(families: &mut Families, exposition: &Snapshot<'_>) {
     let head = &status.head;
     families.add(&EVIDENCE_RECORDS, &[], head.number as f64);
     families.add(&EVIDENCE_FAULTS, &[], status.faults as f64);
-    families.add_info(&EVIDENCE_HEAD_INFO, &[&head.hash]);
+    families.add_info(&EVIDENCE_HEAD_INFO, &[&head.hash, &head.number.to_string()]);
     let config = exposition.config;
     for target in config.targets.iter() {
         let pass = status.last_pass(target).map(unix);
