@@ -24,6 +24,7 @@
 //! * [`label`]: the character rules of names and labels.
 //! * [`lock`]: mutex locking that ignores poisoning.
 //! * [`ownership`]: whose a file is, for errors about denied access.
+//! * [`terminal`]: the only module that prints; makes text safe for a terminal.
 //! * [`redact`]: removes e-mail addresses from errors, logs and responses.
 
 // Nothing panics outside tests; an exception is #[expect(.., reason = "..")] with its invariant.
@@ -34,6 +35,7 @@
         clippy::expect_used,
         clippy::panic,
         clippy::print_stderr,
+        clippy::print_stdout,
         clippy::indexing_slicing
     )
 )]
@@ -61,4 +63,5 @@ pub mod report;
 pub mod serve;
 pub mod service_hours;
 pub mod state_file;
+pub mod terminal;
 pub mod timetable;

@@ -10,6 +10,8 @@ use std::sync::LazyLock;
 
 use regex::Regex;
 
+use crate::terminal;
+
 /// A local part, `@` or its URL encoding, and a host name that ends in letters. A resolver such as
 /// `tls://name@10.1.2.3` does not match. A backslash escapes a dot in a domain name.
 #[expect(
@@ -46,7 +48,7 @@ pub fn contains_email(text: &str) -> bool {
 pub fn print_error(message: impl std::fmt::Display) {
     let text = format!("{message}\n");
     // Standard error is closed: there is nowhere to report that.
-    let _ = anstream::stderr().write_all(redact_emails(&text).as_bytes());
+    let _ = terminal::write_error(&redact_emails(&text));
 }
 
 /// Standard error for the log. Each `write` must be a whole log line, or an address could span two.
@@ -56,12 +58,12 @@ pub struct RedactingStderr;
 impl Write for RedactingStderr {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         let text = String::from_utf8_lossy(bytes);
-        io::stderr().write_all(redact_emails(&text).as_bytes())?;
+        terminal::write_error(&redact_emails(&text))?;
         Ok(bytes.len())
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        io::stderr().flush()
+        Ok(())
     }
 }
 

@@ -1,7 +1,6 @@
 //! `drill`: sends a test alert to Alertmanager and records the result.
 
 use std::cell::RefCell;
-use std::io::{self, Write};
 use std::time::Duration;
 
 use super::evidence::Recording;
@@ -12,6 +11,7 @@ use crate::clock::{Clock, Stopwatch};
 use crate::drill::{self, DrillOptions};
 use crate::evidence::{Content, Drill, DrillOutcome};
 use crate::redact::print_error;
+use crate::terminal;
 
 /// Runs the drill. A failure is an exit status and is recorded too.
 ///
@@ -34,7 +34,7 @@ pub async fn run(flags: &Flags, args: &DrillArgs, clock: Clock) -> anyhow::Resul
         if let Some(lines) = &mut *lines.borrow_mut() {
             lines.clear();
         }
-        let _ = writeln!(io::stdout(), "{step}");
+        let _ = terminal::write_output(&format!("{step}\n"));
     });
     let result = tokio::select! {
         result = drill => result,

@@ -18,6 +18,7 @@ use crate::input_file::{self, InputFile};
 use crate::label;
 use crate::redact::print_error;
 use crate::render::evidence::{self as render, Selected};
+use crate::terminal::single_line;
 
 /// The ledger that a command appends to, and the ticket it records.
 pub(super) struct Recording {
@@ -169,7 +170,7 @@ pub async fn run(
             "no {}; the evidence has {} records, of {}",
             selected.selection(),
             audit.records.len(),
-            selected.subjects().join(", ")
+            single_line(&selected.subjects().join(", "))
         )));
     }
     match command {
@@ -187,10 +188,10 @@ pub async fn run(
     }
     if selection.is_some() {
         for fault in &audit.faults {
-            print_error(fault);
+            print_error(single_line(&fault.to_string()));
         }
         for place in &audit.backward {
-            print_error(place);
+            print_error(single_line(&place.to_string()));
         }
     }
     Ok(if audit.faults.is_empty() {

@@ -14,7 +14,7 @@ mod verify;
 
 use std::fmt::Display;
 use std::fs;
-use std::io::{self, Write};
+use std::io;
 use std::path::Path;
 use std::process::ExitCode;
 
@@ -26,6 +26,7 @@ use crate::config::Config;
 use crate::label;
 use crate::render::Width;
 use crate::serve::Prefix;
+use crate::terminal;
 
 /// How the program ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -88,8 +89,7 @@ fn route_prefix(flags: &Flags) -> anyhow::Result<Prefix> {
 
 /// The width of standard output if it is a terminal.
 fn output_width() -> Width {
-    let size = terminal_size::terminal_size_of(io::stdout());
-    size.map_or_else(Width::default, |(columns, _)| Width::of_terminal(columns.0))
+    terminal::output_columns().map_or_else(Width::default, Width::of_terminal)
 }
 
 /// Writes to `file`, or to standard output; colors are kept only on a terminal.
@@ -99,7 +99,7 @@ fn write_output(text: &str, file: Option<&Path>) -> anyhow::Result<()> {
             let plain = anstream::adapter::strip_str(text).to_string();
             fs::write(path, plain).with_context(|| format!("cannot write {}", path.display()))
         }
-        None => match anstream::stdout().write_all(text.as_bytes()) {
+        None => match terminal::write_output(text) {
             // The reader, for example `head`, has closed the pipe.
             Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
             other => other.context("cannot write to standard output"),

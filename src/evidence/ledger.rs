@@ -18,6 +18,7 @@ use crate::calendar::date_at;
 use crate::clock::{Clock, Stopwatch};
 use crate::input_file::{self, InputFile};
 use crate::ownership;
+use crate::terminal::single_line;
 
 const DIRECTORY: &str = "evidence";
 const LOCK: &str = "lock";
@@ -46,7 +47,7 @@ pub struct Receipt {
 /// Why a record could not be written. The file is unchanged.
 #[derive(Debug, Error)]
 pub enum LedgerError {
-    #[error("cannot {doing} {}: {cause}{}", path.display(), ownership::advice(path, cause))]
+    #[error("cannot {doing} {}: {cause}{}", single_line(&path.display().to_string()), ownership::advice(path, cause))]
     File {
         doing: &'static str,
         path: PathBuf,

@@ -32,6 +32,7 @@ use crate::clock::Clock;
 use crate::config::{AllowedHosts, ProbeModule, Target};
 use crate::redact::redact_emails;
 use crate::report::{PageVerdict, Report, Verdict};
+use crate::terminal::is_unsafe;
 use certificate::MAX_CHAIN;
 pub use dns::resolver_count;
 use issuer_fetch::IssuerCache;
@@ -170,13 +171,9 @@ impl Engine {
 /// the cursor or change the direction of text, cut to a length that fits a label or a line. Every such
 /// text passes here, so that nothing that renders facts has to redact.
 fn bounded(text: &str) -> String {
-    let is_control = |c: char| {
-        c.is_control()
-            || matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
-    };
     redact_emails(text)
         .chars()
-        .map(|c| if is_control(c) { ' ' } else { c })
+        .map(|c| if is_unsafe(c) { ' ' } else { c })
         .take(MAX_TEXT)
         .collect()
 }

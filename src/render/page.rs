@@ -9,6 +9,7 @@ use anstyle::{AnsiColor, Style};
 use jiff::Timestamp;
 
 use crate::calendar::HKT;
+use crate::terminal::single_line;
 
 /// Without a terminal.
 pub(super) const WIDTH: usize = 100;
@@ -54,7 +55,7 @@ impl Page {
     }
 
     pub fn line(&mut self, text: &str) {
-        self.text.push_str(text.trim_end());
+        self.text.push_str(&single_line(text.trim_end()));
         self.text.push('\n');
     }
 

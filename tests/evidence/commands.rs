@@ -204,6 +204,65 @@ async fn verifications_and_terminal_checks_are_recorded_listed_and_reported() {
     assert!(error.contains("record 2 was altered"), "{error}");
 }
 
+/// Moves the cursor, erases and hides text, begins a line, and changes the direction.
+const HOSTILE: &str = "\u{1b}[1A\u{1b}[2K\u{1b}[8m\n     9  forged\r\u{9b}2J\u{202e}";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn altered_evidence_cannot_forge_hide_or_erase_lines_of_a_terminal() {
+    let setup = Setup::start().await;
+    for _ in 0..2 {
+        let arguments = ["record", "--terminal=t1", "--outcome=seen"];
+        assert_eq!(setup.run(&arguments).await.0, 0);
+    }
+    let text = std::fs::read_to_string(setup.file()).unwrap();
+    let hostile = |word: &str| serde_json::to_string(&format!("{word}{HOSTILE}")).unwrap();
+    let altered =
+        text.replacen("\"t1\"", &hostile("t1"), 1)
+            .replacen("\"central\"", &hostile("central"), 1);
+    let (first, second) = altered.split_once('\n').unwrap();
+    let second = second.replace(
+        "\"terminal\",\"content",
+        &format!("{},\"content", hostile("x")),
+    );
+    std::fs::write(setup.file(), format!("{first}\n{second}")).unwrap();
+    let name = format!("2020{}.jsonl", HOSTILE.replace('\r', ""));
+    std::fs::write(setup.file().with_file_name(name), "no record\n").unwrap();
+
+    for command in [
+        &["evidence", "list"][..],
+        &["evidence", "list", "--of=nope"],
+        &["evidence", "check"],
+        &["evidence", "report"],
+        &["evidence", "report", "--format=csv"],
+        &["evidence", "report", "--format=json"],
+    ] {
+        let arguments = [&["--color=always"], command].concat();
+        let (code, output, error) = setup.run(&arguments).await;
+        assert_ne!(code, 0, "{command:?}");
+        for text in [&output, &error] {
+            let is_html = text.starts_with("<!DOCTYPE");
+            for hidden in [
+                "\u{1b}[1A",
+                "\u{1b}[2K",
+                "\u{1b}[8m",
+                "\r",
+                "\u{9b}",
+                "\u{202e}",
+            ] {
+                assert!(!text.contains(hidden), "{command:?}: {hidden:?} in {text}");
+            }
+            let forged = |line: &str| line.trim_start().starts_with("9  forged");
+            assert!(is_html || !text.lines().any(forged), "{command:?}: {text}");
+        }
+        assert!(
+            format!("{output}{error}").contains("\\u001b[2K"),
+            "{command:?}: {output}{error}"
+        );
+    }
+    let (_, list, _) = setup.run(&["evidence", "list"]).await;
+    assert!(list.contains("ALTERED: terminal t1\\u001b[1A"), "{list}");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn invalid_arguments_are_reported_with_what_to_do() {
     let config = ConfigFile::new("targets: []\n");

@@ -1,12 +1,13 @@
 //! The questions of `init`, for what no probe can find out. An empty answer keeps the default.
 
-use std::io::{self, BufRead, Write};
+use std::io::{self, BufRead};
 
 use crate::config::one_line;
 use crate::label;
 use crate::readiness::Kind;
 use crate::render::setup::Answers;
 use crate::report::advice::Contact;
+use crate::terminal;
 
 /// A longer line is not an answer.
 const MAX_LINE: u64 = 4096;
@@ -73,9 +74,7 @@ fn answer<T>(question: &str, parse: impl Fn(&str) -> Result<T, String>) -> io::R
 
 /// Contacts may be e-mail addresses, and the operator should see them.
 fn print(text: &str) -> io::Result<()> {
-    let mut stderr = anstream::stderr();
-    stderr.write_all(text.as_bytes())?;
-    stderr.flush()
+    terminal::write_error(text)
 }
 
 fn terminals(text: &str) -> Result<Vec<String>, String> {

@@ -6,6 +6,7 @@ use super::{Selected, addresses, checks, reference};
 use crate::calendar::HKT;
 use crate::evidence::{ChainedRecord, Content, DrillOutcome, LayerSeen};
 use crate::report::LayerName;
+use crate::terminal::single_line;
 
 /// Times are Hong Kong's, as a spreadsheet reads them.
 pub(super) const COLUMNS: [&str; 30] = [
@@ -80,7 +81,8 @@ impl Row {
     }
 
     fn put(&mut self, column: &'static str, text: impl ToString) {
-        self.0.push((column, text.to_string()));
+        self.0
+            .push((column, single_line(&text.to_string()).into_owned()));
     }
 }
 
