@@ -305,6 +305,34 @@ fn links_between_documents_resolve() {
     }
 }
 
+/// The last column of the table has names of tests and of scenarios.
+#[test]
+fn tests_named_in_the_security_document_exist() {
+    let directories = [
+        "cli", "evidence", "interop", "lab/src", "network", "probe", "serve",
+    ];
+    let files = directories
+        .iter()
+        .flat_map(|name| source_files(&repository(&format!("tests/{name}"))));
+    let sources: String = files
+        .filter(|path| path.extension().is_some_and(|ending| ending == "rs"))
+        .map(|path| std::fs::read_to_string(path).unwrap())
+        .collect();
+    let text = read("SECURITY.md");
+    let rows = text.lines().filter(|line| line.starts_with("| "));
+    let names: Vec<&str> = rows
+        .filter_map(|row| row.trim_end_matches(" |").rsplit_once("| "))
+        .flat_map(|(_, tests)| tests.split(", "))
+        .filter_map(|name| name.strip_prefix('`')?.strip_suffix('`'))
+        .collect();
+    assert!(names.len() > 40, "{names:?}");
+    for name in names {
+        let exists =
+            sources.contains(&format!("fn {name}(")) || sources.contains(&format!("\"{name}\""));
+        assert!(exists, "{name}");
+    }
+}
+
 #[test]
 fn log_messages_quoted_in_the_runbook_exist_in_the_source() {
     let source: String = source_files(&repository("src"))

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use ccass_2fa_lab::{Authority, Identity, Leaf};
 use harness::exporter::{ConfigFile, Exporter, command};
+use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::process::Command;
 
 use crate::{TIMEOUT, cpu_time};
@@ -158,6 +159,34 @@ async fn tls_listener_serves_http_1_and_2_and_rejects_old_tls() {
     // Plain HTTP is not served on that port.
     let client = reqwest::Client::builder().no_proxy().build().unwrap();
     assert!(client.get(exporter.url("/metrics")).send().await.is_err());
+    assert_eq!(site.healthcheck(&exporter, &[]).await, Some(0));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn tls_is_not_renegotiated() {
+    let site = Site::new(&format!("{TLS}}}\n"));
+    let exporter = site.start().await;
+    let mut client = Command::new("openssl")
+        .args(["s_client", "-tls1_2", "-connect", &exporter.address])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .kill_on_drop(true)
+        .spawn()
+        .unwrap();
+    // This line asks for a new handshake; s_client then reads on until the listener answers.
+    let mut stdin = client.stdin.take().unwrap();
+    stdin.write_all(b"R\n").await.unwrap();
+    let mut stderr = BufReader::new(client.stderr.take().unwrap()).lines();
+    let refused = tokio::time::timeout(TIMEOUT, async {
+        while let Some(line) = stderr.next_line().await.unwrap() {
+            if line.contains("no renegotiation") {
+                return true;
+            }
+        }
+        false
+    });
+    assert!(refused.await.expect("an answer to the new handshake"));
     assert_eq!(site.healthcheck(&exporter, &[]).await, Some(0));
 }
 

@@ -10,7 +10,7 @@ use tokio::task::JoinSet;
 
 use crate::assertions::{assert_contains, assert_lacks, excerpt};
 
-const TIMEOUT: Duration = Duration::from_secs(60);
+pub const TIMEOUT: Duration = Duration::from_secs(60);
 /// Of resident memory, over the whole life of the process.
 const MAX_MEMORY_BYTES: u64 = 64 * 1024 * 1024;
 /// What the exporter promises for one listener.
@@ -18,30 +18,42 @@ const MAX_CONNECTIONS: usize = 256;
 const SCRAPES: u32 = 10;
 
 /// An exporter under attack and another, on the same machine at the same time, to compare it with.
-struct Exporters {
-    attacked: Exporter,
+pub struct Exporters {
+    pub attacked: Exporter,
     undisturbed: Exporter,
     scraper: reqwest::Client,
+    scheme: &'static str,
     _config: ConfigFile,
 }
 
 impl Exporters {
     async fn start() -> Self {
         let config = ConfigFile::new("targets: []\n");
+        Self::start_with(config, &[], "http", reqwest::Client::builder()).await
+    }
+
+    /// With this configuration, these arguments and a client that trusts the exporters.
+    pub async fn start_with(
+        config: ConfigFile,
+        arguments: &[&str],
+        scheme: &'static str,
+        scraper: reqwest::ClientBuilder,
+    ) -> Self {
         let argument = config.argument();
-        let arguments = [argument.as_str()];
+        let arguments = [&[argument.as_str()], arguments].concat();
         let (attacked, undisturbed) =
             tokio::join!(Exporter::start(&arguments), Exporter::start(&arguments));
         Self {
             attacked,
             undisturbed,
             // A connection for each scrape: an attack must not keep new connections out.
-            scraper: reqwest::Client::builder()
+            scraper: scraper
                 .no_proxy()
                 .pool_max_idle_per_host(0)
                 .timeout(TIMEOUT)
                 .build()
                 .unwrap(),
+            scheme,
             _config: config,
         }
     }
@@ -74,7 +86,7 @@ impl Exporters {
 
     /// Scrapes both exporters by turns: an attack may not cost more than ten times the undisturbed
     /// scrapes and a second. Then checks the memory.
-    async fn assert_scrapes_unaffected(&self) {
+    pub async fn assert_scrapes_unaffected(&self) {
         let (mut attacked, mut undisturbed) = (Duration::ZERO, Duration::ZERO);
         for _ in 0..SCRAPES {
             undisturbed += self.scrape(&self.undisturbed).await;
@@ -91,7 +103,8 @@ impl Exporters {
     /// Scrapes once and returns how long it took.
     async fn scrape(&self, exporter: &Exporter) -> Duration {
         let started = Instant::now();
-        let request = self.scraper.get(exporter.url("/metrics")).send();
+        let url = format!("{}://{}/metrics", self.scheme, exporter.address);
+        let request = self.scraper.get(url).send();
         let response = request.await.expect("a scrape is answered within 60 s");
         assert_eq!(response.status(), 200);
         let text = response.text().await.expect("a body within 60 s");
@@ -142,7 +155,7 @@ impl Exporters {
     }
 }
 
-fn connect(address: &str) -> TcpStream {
+pub fn connect(address: &str) -> TcpStream {
     let stream = TcpStream::connect(address).unwrap();
     stream.set_read_timeout(Some(TIMEOUT)).unwrap();
     stream.set_write_timeout(Some(TIMEOUT)).unwrap();

@@ -7,6 +7,7 @@ mod assertions;
 mod data_directory;
 mod evidence_recording;
 mod hostile_clients;
+mod hostile_http2;
 mod lab_config;
 mod listener;
 mod metrics;
