@@ -63,7 +63,7 @@ impl Attack {
             scraper = scraper.identity(reqwest::Identity::from_pem(&pem).unwrap());
         }
         Self {
-            exporters: Exporters::start_with(config, &[&flag], "https", scraper).await,
+            exporters: Box::pin(Exporters::start_with(config, &[&flag], "https", scraper)).await,
             authority,
         }
     }
