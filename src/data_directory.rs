@@ -64,8 +64,8 @@ fn lock(directory: &Path) -> io::Result<Option<Lock>> {
     let path = directory.join(LOCK);
     let mut writing = OpenOptions::new();
     writing.create(true).truncate(false).write(true);
-    let writable = input_file::open(&path, &writing)?;
-    ownership::share_with_group(&path);
+    let writable = input_file::open_to_write(&path, &writing)?;
+    ownership::inherit_access(&path);
     // A file open for writing would keep the disk from being made read-only.
     let readable = input_file::open(&path, OpenOptions::new().read(true))?;
     if let Ok(is_held) = wait_for(&readable, directory) {

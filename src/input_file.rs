@@ -154,17 +154,39 @@ pub fn stat(path: &Path) -> io::Result<Metadata> {
 ///
 /// # Errors
 /// It cannot be opened, or is not a regular file.
-#[expect(clippy::disallowed_methods, reason = "the module that opens files")]
 pub fn open(path: &Path, options: &OpenOptions) -> io::Result<File> {
+    open_with_flags(path, options, 0)
+}
+
+/// Opens a file to write as [`open`] does, unless it is a symbolic link: root must not write
+/// where the owner of the directory, another user, has pointed it.
+///
+/// # Errors
+/// It cannot be opened, is not a regular file, or is a link.
+pub fn open_to_write(path: &Path, options: &OpenOptions) -> io::Result<File> {
+    #[cfg(unix)]
+    let flags = libc::O_NOFOLLOW;
+    #[cfg(not(unix))]
+    let flags = 0;
+    open_with_flags(path, options, flags)
+}
+
+#[expect(clippy::disallowed_methods, reason = "the module that opens files")]
+#[cfg_attr(not(unix), expect(unused_variables, reason = "Unix has the flags"))]
+fn open_with_flags(path: &Path, options: &OpenOptions, flags: i32) -> io::Result<File> {
     #[cfg(unix)]
     let options = {
         use std::os::unix::fs::OpenOptionsExt;
         let mut options = options.clone();
         // Opening a named pipe would wait for its other end.
-        options.custom_flags(libc::O_NONBLOCK | libc::O_NOCTTY);
+        options.custom_flags(libc::O_NONBLOCK | libc::O_NOCTTY | flags);
         options
     };
     let file = match options.open(path) {
+        #[cfg(unix)]
+        Err(error) if error.raw_os_error() == Some(libc::ELOOP) => {
+            return Err(not_regular("a symbolic link"));
+        }
         // A named pipe without a reader, and a socket.
         #[cfg(unix)]
         Err(error) if error.raw_os_error() == Some(libc::ENXIO) => {

@@ -16,6 +16,7 @@ use thiserror::Error;
 use tracing::warn;
 
 use crate::input_file::{self, InputFile};
+use crate::ownership;
 use crate::report::history::{SavedState, TargetHistory};
 
 const NAME: &str = "state.json";
@@ -127,7 +128,9 @@ impl StateFile {
     fn create_temporary(&self) -> io::Result<(File, PathBuf)> {
         let random = RandomState::new().hash_one(std::process::id());
         let path = self.with_suffix(&format!("{random:016x}.{TEMPORARY}"));
-        let file = input_file::open(&path, OpenOptions::new().write(true).create_new(true))?;
+        let file =
+            input_file::open_to_write(&path, OpenOptions::new().write(true).create_new(true))?;
+        ownership::inherit_access(&path);
         Ok((file, path))
     }
 

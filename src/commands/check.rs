@@ -7,6 +7,7 @@ use crate::cli::{CheckArgs, Flags};
 use crate::clock::Clock;
 use crate::config::{Config, WebConfig, blackbox, read_file};
 use crate::input_file::InputFile;
+use crate::ownership;
 use crate::readiness::Readiness;
 use crate::redact::print_error;
 use crate::render;
@@ -41,7 +42,12 @@ pub fn run(flags: &Flags, args: &CheckArgs, clock: Clock) -> anyhow::Result<Exit
                 clock.now(),
                 output_width(),
             );
-            write_output(&summary, None)?;
+            let directory = config.data_directory.as_deref();
+            let directory = directory.map(|directory| {
+                let access = ownership::access(directory);
+                render::summary::data_directory(directory, access.as_ref())
+            });
+            write_output(&(summary + &directory.unwrap_or_default()), None)?;
             Ok(ExitStatus::Success)
         }
         _ => Err(usage_error(errors.join("\n"))),

@@ -1,6 +1,9 @@
 //! `record` adds a manual check to the evidence; `evidence` lists, verifies and reports it.
 
-use anyhow::Context;
+use std::io::ErrorKind;
+use std::path::Path;
+
+use anyhow::anyhow;
 use jiff::Timestamp;
 
 use super::status_lines::StatusLines;
@@ -16,6 +19,7 @@ use crate::evidence::{
 };
 use crate::input_file::{self, InputFile};
 use crate::label;
+use crate::ownership;
 use crate::redact::print_error;
 use crate::render::evidence::{self as render, Selected};
 use crate::terminal::single_line;
@@ -60,10 +64,14 @@ impl Recording {
     /// # Errors
     /// Nothing was recorded.
     pub fn append(&self, contents: &[Content]) -> anyhow::Result<Vec<Receipt>> {
-        let receipts = self
-            .ledger
-            .append_with_deadline(contents)
-            .context("NOT recorded")?;
+        let receipts = self.ledger.append_with_deadline(contents);
+        let receipts = receipts.map_err(|error| {
+            let denied = error.denied_path();
+            let command = denied.and_then(ownership::command_of_owner);
+            let command =
+                command.map_or_else(String::new, |command| format!("; or run: {command}"));
+            anyhow!("NOT recorded: {error}{command}")
+        })?;
         for Receipt { file, head } in &receipts {
             // Standard output may be a report.
             print_error(format!(
@@ -132,6 +140,11 @@ pub async fn run(
         return Err(usage_error(format!(
             "--from {from} is later than --to {to}; exchange them"
         )));
+    }
+    if source.data_directory.is_none()
+        && let Some(directory) = &config.data_directory
+    {
+        require_directory(directory)?;
     }
     let ledger = ledger(&config, source, clock)?;
     let after = source.after.as_deref();
@@ -218,6 +231,22 @@ pub(super) fn audit(ledger: &Ledger, known: KnownHashes<'_>) -> anyhow::Result<A
         }
     });
     Ok(audit?)
+}
+
+/// The data directory must exist: evidence on a disk that is not mounted is not "no evidence".
+fn require_directory(directory: &Path) -> anyhow::Result<()> {
+    let path = directory.display();
+    match input_file::metadata(InputFile::Evidence, directory) {
+        Ok(_) => Ok(()),
+        Err(error) if error.kind() == ErrorKind::NotFound => Err(usage_error(format!(
+            "data_directory {path} does not exist: mount it, or correct the configuration; the first start \
+             of the exporter and the first record create it"
+        ))),
+        Err(error) => Err(anyhow!(
+            "cannot read data_directory {path}: {error}{}",
+            ownership::advice(directory, &error)
+        )),
+    }
 }
 
 /// The ledger of `--data-directory`, or of the configuration.

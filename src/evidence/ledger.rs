@@ -63,6 +63,18 @@ pub enum LedgerError {
     Unwritable(#[from] serde_json::Error),
 }
 
+impl LedgerError {
+    /// The path to which access was denied.
+    pub fn denied_path(&self) -> Option<&Path> {
+        match self {
+            Self::File { path, cause, .. } if cause.kind() == io::ErrorKind::PermissionDenied => {
+                Some(path)
+            }
+            _ => None,
+        }
+    }
+}
+
 /// Adds the failed operation and its path.
 pub(super) fn failed(doing: &'static str, path: &Path) -> impl FnOnce(io::Error) -> LedgerError {
     let path = path.to_owned();
@@ -133,7 +145,7 @@ impl Ledger {
     pub fn append(&self, contents: &[Content]) -> Result<Vec<Receipt>, LedgerError> {
         if !input_file::is_directory(InputFile::Evidence, &self.directory) {
             fs::create_dir_all(&self.directory).map_err(failed("make", &self.directory))?;
-            ownership::share_with_group(&self.directory);
+            ownership::inherit_access(&self.directory);
         }
         let _lock = self.lock()?;
         let newest = self.files()?.pop();
@@ -175,13 +187,13 @@ impl Ledger {
     fn lock(&self) -> Result<File, LedgerError> {
         let path = self.directory.join(LOCK);
         let is_new = input_file::stat(&path).is_err();
-        let file = input_file::open(
+        let file = input_file::open_to_write(
             &path,
             OpenOptions::new().create(true).truncate(false).write(true),
         );
         let file = file.map_err(failed("open", &path))?;
         if is_new {
-            ownership::share_with_group(&path);
+            ownership::inherit_access(&path);
         }
         wait_for(&path, || file.try_lock())?;
         Ok(file)
@@ -239,7 +251,7 @@ fn quarantine_partial_line(path: &Path, tail: &Tail) -> Result<Content, LedgerEr
     let mut kept = tail.torn.clone();
     kept.push(b'\n');
     append_atomic(&aside, &kept)?;
-    let file = input_file::open(path, OpenOptions::new().write(true));
+    let file = input_file::open_to_write(path, OpenOptions::new().write(true));
     file.and_then(|file| file.set_len(tail.whole).and_then(|()| file.sync_all()))
         .map_err(failed("mend", path))?;
     tracing::warn!(
@@ -263,11 +275,11 @@ pub(super) fn name(path: &Path) -> String {
 
 /// Appends all bytes and syncs them to disk, or leaves the file unchanged.
 fn append_atomic(path: &Path, bytes: &[u8]) -> Result<(), LedgerError> {
-    let file = input_file::open(path, OpenOptions::new().create(true).append(true));
+    let file = input_file::open_to_write(path, OpenOptions::new().create(true).append(true));
     let mut file = file.map_err(failed("open", path))?;
     let before = file.metadata().map_err(failed("read", path))?.len();
     if before == 0 {
-        ownership::share_with_group(path);
+        ownership::inherit_access(path);
     }
     let written = file.write_all(bytes).and_then(|()| file.sync_all());
     if let Err(cause) = written {

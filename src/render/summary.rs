@@ -1,5 +1,6 @@
 //! What a configuration does, for `check`.
 
+use std::path::Path;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -7,6 +8,7 @@ use jiff::Timestamp;
 use super::page::{GOOD, Page, STRONG, WARN, Width, date, format_duration};
 use super::readiness;
 use crate::config::{Config, Route, WebConfig};
+use crate::ownership::Access;
 use crate::probe::resolver_count;
 use crate::readiness::Readiness;
 use crate::report::Expectation;
@@ -128,4 +130,44 @@ fn listener(page: &mut Page, web: &WebConfig, now: Timestamp) {
         let text = format!("{WARN}The certificate has ended{WARN:#}: clients reject it; renew it.");
         page.line(&text);
     }
+}
+
+/// Who may write into the data directory, which may not exist.
+pub fn data_directory(directory: &Path, access: Option<&Access>) -> String {
+    let mut page = Page::default();
+    let path = directory.display();
+    let Some(access) = access else {
+        page.line(&format!(
+            "data_directory {path} does not exist; the first start creates it."
+        ));
+        return page.text;
+    };
+    let mut writers = Vec::new();
+    if access.owner_may_write {
+        writers.push(format!("user {}", access.owner));
+    }
+    if access.group_may_write {
+        writers.push(format!("group {}", access.group));
+    }
+    let mut who = if writers.is_empty() {
+        format!(
+            "nobody but root may write; it belongs to user {}",
+            access.owner
+        )
+    } else {
+        format!("{} may write", writers.join(" and "))
+    };
+    if access.everybody_may_write {
+        who = format!("{WARN}everybody may write{WARN:#}, and remove evidence");
+    }
+    page.line(&format!("data_directory {path}: {who}."));
+    let owner = access.owner.split(' ').next().unwrap_or_default();
+    for file in &access.foreign {
+        let file = file.display();
+        let text = format!(
+            "{WARN}not writable{WARN:#}: user {owner} may not write {file}; run: chown {owner} {file}"
+        );
+        page.line(&text);
+    }
+    page.text
 }

@@ -4,6 +4,9 @@ use harness::exporter::run;
 use harness::prometheus::{Alertmanager, TIMEOUT};
 use harness::terminal::Terminal;
 use harness::webhook::Webhook;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpListener;
+use tokio_util::task::AbortOnDropHandle;
 
 /// An Alertmanager that sends every alert to the webhook.
 async fn alertmanager(webhook: &Webhook) -> Alertmanager {
@@ -72,6 +75,42 @@ async fn drill_exits_1_without_a_working_alertmanager() {
     let stderr = String::from_utf8(output.stderr).unwrap();
     assert!(
         stderr.contains("cannot decode the response of Alertmanager"),
+        "{stderr}"
+    );
+}
+
+/// Accepts the alert, and answers the query with a JSON array without an end.
+async fn endless_alertmanager() -> (String, AbortOnDropHandle<()>) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    let task = tokio::spawn(async move {
+        while let Ok((mut stream, _)) = listener.accept().await {
+            tokio::spawn(async move {
+                let mut request = vec![0; 4096];
+                let length = stream.read(&mut request).await.unwrap_or_default();
+                let head = "HTTP/1.1 200 OK\r\nconnection: close\r\n";
+                if request[..length].starts_with(b"POST") {
+                    let response = format!("{head}content-length: 0\r\n\r\n");
+                    let _ = stream.write_all(response.as_bytes()).await;
+                    return;
+                }
+                let _ = stream.write_all(format!("{head}\r\n[").as_bytes()).await;
+                let items = "{},".repeat(8192);
+                while stream.write_all(items.as_bytes()).await.is_ok() {}
+            });
+        }
+    });
+    (url, AbortOnDropHandle::new(task))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn drill_gives_up_an_answer_without_an_end() {
+    let (url, _server) = endless_alertmanager().await;
+    let output = run(&["drill", &format!("--alertmanager={url}")]).await;
+    assert_eq!(output.status.code(), Some(1));
+    let stderr = String::from_utf8(output.stderr).unwrap();
+    assert!(
+        stderr.starts_with("the response of Alertmanager is larger than 1024 KiB"),
         "{stderr}"
     );
 }

@@ -204,6 +204,26 @@ async fn verifications_and_terminal_checks_are_recorded_listed_and_reported() {
     assert!(error.contains("record 2 was altered"), "{error}");
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn missing_data_directory_is_an_error_and_an_empty_one_is_not() {
+    let setup = Setup::start().await;
+    for command in [
+        ["evidence", "check"],
+        ["evidence", "list"],
+        ["evidence", "report"],
+    ] {
+        let (code, output, error) = setup.run(&command).await;
+        assert_eq!((code, output.as_str()), (2, ""), "{command:?}: {error}");
+        assert!(error.contains("kept does not exist: mount it"), "{error}");
+    }
+    let directory = setup.config.directory().join("kept");
+    std::fs::create_dir(&directory).unwrap();
+    let (code, output, error) = setup.run(&["evidence", "check"]).await;
+    assert_eq!(code, 0, "{error}");
+    assert!(error.contains("no evidence in "), "{error}");
+    assert!(output.ends_with("There is no record.\n"), "{output}");
+}
+
 /// Moves the cursor, erases and hides text, begins a line, and changes the direction.
 const HOSTILE: &str = "\u{1b}[1A\u{1b}[2K\u{1b}[8m\n     9  forged\r\u{9b}2J\u{202e}";
 

@@ -8,3 +8,4 @@ mod dead_mount;
 mod firewall;
 mod full_disk;
 mod nginx_unbound_prometheus;
+mod two_users;

@@ -35,6 +35,7 @@ pub fn html(selected: &Selected<'_>) -> String {
                 }
                 p {
                     @match audit.faults.len() {
+                        0 if audit.records.is_empty() => "There is no record.",
                         0 => "Every record in the files is intact.",
                         faults => { (count(faults, "fault")) " in the files, listed below." },
                     }

@@ -186,6 +186,7 @@ pub fn check(audit: &Audit) -> String {
         head(audit)
     ));
     match audit.faults.len() {
+        0 if audit.records.is_empty() => page.line("There is no record."),
         0 => page.line(&format!("{GOOD}Every record is intact.{GOOD:#}")),
         faults => page.line(&format!("{BAD}{}.{BAD:#}", count(faults, "fault"))),
     }
