@@ -111,7 +111,7 @@ impl LayerState {
         match self {
             Self::Good => "OK",
             Self::Failed => "failed",
-            Self::NotReached => "not reached",
+            Self::NotReached => "not tried",
             Self::NotApplicable => "n/a",
             Self::NotConfigured => "not checked",
         }

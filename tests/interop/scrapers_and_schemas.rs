@@ -16,12 +16,13 @@ use ccass_2fa_exporter::evidence::{
 use ccass_2fa_exporter::probe::{Engine, Roots};
 use ccass_2fa_exporter::render::json;
 use ccass_2fa_exporter::render::metrics::{self, Format, Outcome, Probed};
-use ccass_2fa_exporter::report::history::{ClockStep, SavedState};
+use ccass_2fa_exporter::report::history::{ClockStep, SavedState, TargetHistory, Watch};
 use ccass_2fa_exporter::report::{Finding, LayerName, Reason, Report};
 use ccass_2fa_lab::{Lab, Scenario};
 use harness::documents::repository;
 use harness::exporter::{ConfigFile, Exporter};
 use harness::prometheus::{PROMETHEUS, Prometheus, newest};
+use jiff::SignedDuration;
 use serde_json::{Value, json};
 use tokio::io::AsyncWriteExt;
 use tokio::process::Command;
@@ -30,6 +31,7 @@ use tokio::sync::OnceCell;
 use crate::{TIMEOUT, with_limits};
 
 const SCHEMA: &str = include_str!("../../docs/reports.schema.json");
+const HISTORY_SCHEMA: &str = include_str!("../../docs/history.schema.json");
 /// Name, labels, value.
 type Sample = (String, BTreeMap<String, String>, f64);
 
@@ -268,11 +270,68 @@ fn reference(text: &str) -> Reference {
     Reference::try_from(text.to_owned()).unwrap()
 }
 
+/// A history with every kind of transition, of facts and of ends of an outage.
+#[tokio::test(flavor = "multi_thread")]
+async fn history_matches_its_schema_for_every_reason_and_range() {
+    let now = Clock::System.now();
+    let watch = |in_service_hours| Watch {
+        max_gap: Duration::from_secs(300),
+        in_service_hours,
+    };
+    let mut history = TargetHistory::of("https://sso.lab.test/");
+    let mut documents = vec![history.clone()];
+    // Every third one is good, so that outages end; gaps and long outages come in between.
+    let reports = report_of_every_scenario().await;
+    let (good, failed): (Vec<_>, Vec<_>) =
+        reports.iter().partition(|report| report.verdict.is_good());
+    let mut at = now - SignedDuration::from_hours(100);
+    for (index, report) in failed.into_iter().enumerate() {
+        for report in [report, report, good[index % good.len()]] {
+            at += SignedDuration::from_mins(if index % 5 == 0 { 20 } else { 2 });
+            let mut report = report.clone();
+            report.started = at;
+            history.observe(&report, watch(index % 2 == 0));
+            documents.push(history.clone());
+        }
+    }
+    let step = ClockStep {
+        from: at,
+        to: at + SignedDuration::from_hours(1),
+    };
+    history.apply(step, at - SignedDuration::from_mins(30));
+    documents.push(history);
+    let document = |history: &TargetHistory, range| {
+        let generated = history.last_probe.unwrap_or(now);
+        let text = json::history("sso", history, range, generated).unwrap();
+        serde_json::from_slice::<Value>(&text).unwrap()
+    };
+    let day = Duration::from_secs(24 * 3600);
+    let documents: Vec<Value> = documents
+        .iter()
+        .flat_map(|history| [None, Some(day), Some(30 * day)].map(|range| document(history, range)))
+        .collect();
+    let last = &documents[documents.len() - 2..];
+    assert!(last[0]["minutes"].as_array().unwrap().len() > 50);
+    assert!(last[1]["hours"].as_array().unwrap().len() > 5);
+    let text = serde_json::to_string(&documents).unwrap();
+    for part in [
+        "not_watched",
+        "\"ended_by\":{",
+        "\"changes\":",
+        "\"changed\":[\"",
+    ] {
+        assert!(text.contains(part), "no history has {part}");
+    }
+    assert_valid(HISTORY_SCHEMA, &documents).await;
+}
+
 #[test]
 fn schemas_list_every_reason_and_finding() {
+    let reasons: Vec<&str> = Reason::ALL.iter().map(|reason| reason.into_str()).collect();
+    let history: Value = serde_json::from_str(HISTORY_SCHEMA).unwrap();
+    assert_eq!(history["$defs"]["reason"]["enum"], json!(reasons));
     for schema in [SCHEMA, include_str!("../../docs/evidence.schema.json")] {
         let schema: Value = serde_json::from_str(schema).unwrap();
-        let reasons: Vec<&str> = Reason::ALL.iter().map(|reason| reason.into_str()).collect();
         assert_eq!(schema["$defs"]["reason"]["enum"], json!(reasons));
         let findings: Vec<&str> = Finding::ALL
             .iter()

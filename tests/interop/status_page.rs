@@ -572,6 +572,30 @@ async fn page_refreshes_itself_unless_refresh_is_off() {
     );
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn page_keeps_its_scroll_position_when_it_refreshes() {
+    #[derive(Deserialize)]
+    struct Scrolled {
+        scrolled: f64,
+        before: f64,
+        after: f64,
+        #[serde(rename = "isNew")]
+        is_new: bool,
+    }
+    let site = Site::start().await;
+    let input = json!({"chromium": "/usr/bin/chromium", "url": site.exporter.url("/")});
+    let scrolled: Scrolled = harness::node::run("keep_scroll.mjs", &input).await;
+    assert!(scrolled.is_new, "the page was not loaded again");
+    assert!(scrolled.scrolled > 200.0, "{} px", scrolled.scrolled);
+    let moved = (scrolled.after - scrolled.before).abs();
+    assert!(
+        moved < 2.0,
+        "{} px, then {} px",
+        scrolled.before,
+        scrolled.after
+    );
+}
+
 /// Takes a screenshot for the README when documents are updated.
 async fn take_screenshot(name: &str, url: &str, width: u32) {
     let file = repository(&format!("docs/{name}.png"));
