@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use tokio::sync::mpsc;
+use tokio::sync::mpsc::error::TrySendError;
 use tokio_util::sync::CancellationToken;
 use tracing::{error, warn};
 
@@ -70,7 +71,7 @@ impl ClockWatch {
         self.state.count_clock_step();
         self.state.reports.apply(step, began);
         if let Some(observations) = &self.observations
-            && observations.try_send(Observation::ClockStep(step)).is_err()
+            && let Err(TrySendError::Full(_)) = observations.try_send(Observation::ClockStep(step))
         {
             error!("clock step not recorded as evidence, the queue is full");
         }

@@ -12,6 +12,7 @@ use serde_json::Value;
 use crate::assertions::assert_contains;
 use crate::lab_config::probed_once;
 use crate::reloading::{post, probe_again};
+use crate::silent_server::SilentServer;
 use crate::waiting::wait_for_metric;
 
 const RECORDS: &str = "evidence_records";
@@ -203,4 +204,27 @@ async fn lock_held_by_another_program_costs_no_probe_and_no_record() {
     drop(lock);
     exporter.line_with("evidence writes recovered").await;
     assert_eq!(setup.kinds(), ["terminal", "verification"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn probe_that_ends_after_the_stop_is_no_error() {
+    let mut server = SilentServer::start().await;
+    let config = ConfigFile::new(&format!("data_directory: kept\n{}", server.config()));
+    let mut exporter = Exporter::start(&[&config.argument()]).await;
+    server.wait_for_connection().await;
+    let id = exporter.child.id().unwrap().to_string();
+    let sent = std::process::Command::new("kill")
+        .args(["-TERM", &id])
+        .status();
+    assert!(sent.unwrap().success());
+    // The listener and the recorder stop together.
+    while std::net::TcpStream::connect(&exporter.address).is_ok() {
+        tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+    }
+    drop(server);
+    let mut log = String::new();
+    while !log.contains("message=stopped") {
+        log = exporter.line_with("").await;
+        assert!(!log.contains("level=error"), "{log}");
+    }
 }
