@@ -80,7 +80,7 @@ fn acknowledged_records_survive_kills_at_any_moment() {
         let mut lines = BufReader::new(child.stdout.take().expect("a pipe")).lines();
         let mut taken = Vec::new();
         // Another number of records each time, and another moment within the last one.
-        let wanted = 1 + (kills as usize * 37) % 400;
+        let wanted = 1 + (kills as usize * 37) % 120;
         taken.extend(lines.by_ref().take(wanted));
         let moment = Instant::now() + Duration::from_micros(u64::from(kills) * 131 % 2_000);
         while Instant::now() < moment {

@@ -349,9 +349,9 @@ fn state_of_an_earlier_day_excludes_later_records() {
 fn concurrent_writers_append_to_one_chain() {
     let evidence = EvidenceDirectory::new();
     std::thread::scope(|scope| {
-        for _ in 0..8 {
+        for _ in 0..48 {
             scope.spawn(|| {
-                for _ in 0..25 {
+                for _ in 0..5 {
                     evidence
                         .ledger()
                         .append(&[seen_at("t1"), seen_at("t2")])
@@ -361,7 +361,7 @@ fn concurrent_writers_append_to_one_chain() {
         }
     });
     let audit = evidence.audit(KnownHashes::default());
-    assert_eq!((audit.faults.len(), audit.head.number), (0, 400));
+    assert_eq!((audit.faults.len(), audit.head.number), (0, 480));
 }
 
 #[test]

@@ -135,16 +135,10 @@ impl Exporters {
     }
 
     fn assert_memory(&self) {
-        let id = self.attacked.child.id().unwrap();
-        let status = std::fs::read_to_string(format!("/proc/{id}/status")).unwrap();
-        let line = status
-            .lines()
-            .find(|line| line.starts_with("VmHWM"))
-            .unwrap();
-        let kilobytes: u64 = line.split_whitespace().nth(1).unwrap().parse().unwrap();
+        let bytes = peak_memory(&self.attacked);
         assert!(
-            kilobytes * 1024 < MAX_MEMORY_BYTES,
-            "the exporter used up to {kilobytes} kB of memory"
+            bytes < MAX_MEMORY_BYTES,
+            "the exporter used {bytes} bytes of memory"
         );
     }
 
@@ -153,6 +147,15 @@ impl Exporters {
         let id = self.attacked.child.id().unwrap();
         std::fs::read_dir(format!("/proc/{id}/fd")).unwrap().count()
     }
+}
+
+/// The most resident memory that an exporter ever had, in bytes.
+pub fn peak_memory(exporter: &Exporter) -> u64 {
+    let id = exporter.child.id().unwrap();
+    let status = std::fs::read_to_string(format!("/proc/{id}/status")).unwrap();
+    let peak = status.lines().find(|line| line.starts_with("VmHWM"));
+    let kilobytes = peak.and_then(|line| line.split_whitespace().nth(1));
+    kilobytes.unwrap().parse::<u64>().unwrap() * 1024
 }
 
 pub fn connect(address: &str) -> TcpStream {

@@ -8,6 +8,7 @@ mod data_directory;
 mod evidence_recording;
 mod hostile_clients;
 mod hostile_http2;
+mod hostile_servers;
 mod lab_config;
 mod listener;
 mod metrics;

@@ -127,7 +127,7 @@ impl Zone {
         let mut message = empty(request, question, ResponseCode::NoError);
         let mut name = question.name().clone();
         for _ in 0..MAX_ALIASES {
-            match self.names.get(&Self::key(&name.to_ascii())) {
+            match self.names.get(&Self::key(&raw_text(&name))) {
                 None => {
                     message.metadata.response_code = ResponseCode::NXDomain;
                     message.add_authority(self.soa(&name));
@@ -142,7 +142,8 @@ impl Zone {
                     return message;
                 }
                 Some(Entry::Alias(target)) => {
-                    let Ok(target) = Name::from_ascii(format!("{target}.")) else {
+                    // Bytes that no host name may have are for tests of hostile names.
+                    let Ok(target) = Name::from_labels(target.split('.').map(str::as_bytes)) else {
                         break;
                     };
                     message.add_answer(Record::from_rdata(
@@ -213,4 +214,10 @@ fn malformed(id: u16) -> Vec<u8> {
     bytes.extend_from_slice(&[0x84, 0x00, 0, 1, 0, 1, 0, 0, 0, 0]);
     bytes.extend_from_slice(&[0xc0, 0x0c, 0, 1, 0, 1]);
     bytes
+}
+
+/// The labels as they are, without escapes.
+fn raw_text(name: &Name) -> String {
+    let labels = name.iter().map(String::from_utf8_lossy);
+    labels.collect::<Vec<_>>().join(".")
 }
