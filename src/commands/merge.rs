@@ -17,6 +17,7 @@ use crate::input_file::{self, InputFile};
 use crate::label;
 use crate::redact::print_error;
 use crate::render::evidence::{Merged, SiteEvidence};
+use crate::terminal::single_line;
 
 /// Reads every copy and prints the report.
 ///
@@ -80,7 +81,7 @@ pub async fn run(config: &Config, args: &MergeArgs, clock: Clock) -> anyhow::Res
     write_output(&text, args.output.as_deref())?;
     let faults = merged.faults();
     for line in faults.iter().chain(&merged.notes()) {
-        print_error(line);
+        print_error(single_line(line));
     }
     Ok(if faults.is_empty() {
         ExitStatus::Success

@@ -248,6 +248,14 @@ fn every_hong_kong_year_has_a_file_of_one_chain() {
     let audit = evidence.audit(KnownHashes::default());
     assert_eq!(audit.files, ["2026.jsonl", "2027.jsonl", "2028.jsonl"]);
     assert_eq!((audit.faults.len(), audit.head.number), (0, 4));
+    let backward: Vec<String> = audit.backward.iter().map(ToString::to_string).collect();
+    assert_eq!(
+        backward,
+        [
+            "2027.jsonl line 2: time runs backwards: record 3 is of 2026-12-31T15:00:00Z, the record before \
+             it of 2026-12-31T16:00:00Z; the clock was set back"
+        ]
+    );
     let lines = |name| {
         std::fs::read_to_string(evidence.file(name))
             .unwrap()

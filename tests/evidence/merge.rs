@@ -140,3 +140,12 @@ async fn arguments_that_are_no_evidence_are_refused() {
         assert!(error.contains(expected), "{error}");
     }
 }
+
+#[tokio::test]
+async fn clock_that_was_set_back_is_a_note_and_no_fault() {
+    let root = tempfile::tempdir().unwrap();
+    let copy = site(root.path(), "alpha", "central", &[24, 23]);
+    let (code, _, error) = merge(&[copy.to_str().unwrap()]).await;
+    assert_eq!(code, 0, "{error}");
+    assert!(error.contains("time runs backwards: record 2"), "{error}");
+}

@@ -117,3 +117,21 @@ async fn history_that_cannot_be_saved_shows_until_it_can() {
     wait_for_metric(&exporter, HISTORY, 1.0).await;
     assert_eq!(exporter.terminate().await, Some(0));
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn state_file_that_cannot_be_read_is_left_as_it_is() {
+    let lab = Lab::start().await.expect("the lab starts");
+    let config = config(&lab);
+    let state = config.directory().join("kept/state.json");
+    std::fs::create_dir_all(&state).unwrap();
+    let mut exporter = Exporter::start(&[&config.argument()]).await;
+    let line = exporter.line_with("state").await;
+    assert_contains("the log", &line, "the file is left as it is");
+    exporter.first_probe().await;
+    let metrics = exporter.metrics().await;
+    metrics.expect(HISTORY, 0.0);
+    metrics.expect(EVIDENCE, 1.0);
+    assert_eq!(exporter.terminate().await, Some(0));
+    assert_eq!(names(&config), ["evidence", "serve.lock", "state.json"]);
+    assert!(state.is_dir());
+}

@@ -140,7 +140,12 @@ impl Merged {
             let names = not_given.join("; ");
             format!("Prometheus knows sites whose evidence is not in this report: {names}")
         });
-        notes.chain(missing).collect()
+        let backward = self.sites.iter().flat_map(|site| {
+            let directory = site.directory.display();
+            let backward = site.audit.backward.iter();
+            backward.map(move |place| format!("{directory}: {place}"))
+        });
+        notes.chain(missing).chain(backward).collect()
     }
 
     fn selected<'a>(&'a self, site: &'a SiteEvidence) -> Selected<'a> {
