@@ -11,6 +11,7 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 use tracing::warn;
@@ -25,6 +26,8 @@ const TEMPORARY: &str = "new";
 /// Incremented when the meaning of the file changes. Version 1 has no minutes and hours, and does not
 /// know when nothing probed.
 const SCHEMA: u32 = 2;
+/// A correction of the network time may set the clock back by less.
+const CLOCK_TOLERANCE: SignedDuration = SignedDuration::from_mins(1);
 
 #[derive(Serialize, Deserialize)]
 struct Contents<Targets> {
@@ -77,12 +80,23 @@ impl StateFile {
     }
 
     /// Reads the file as [`Self::load`] does, but renames a file with invalid contents to `*.corrupt` and one
-    /// of a newer version to `*.newer`.
+    /// of a newer version to `*.newer`. One with times ahead of `now` is renamed to `*.ahead` and used.
     ///
     /// # Errors
     /// The file cannot be read, or not be renamed: a save would destroy what is in it.
-    pub fn load_or_quarantine(&self) -> io::Result<SavedState> {
+    pub fn load_or_quarantine(&self, now: Timestamp) -> io::Result<SavedState> {
         let (error, suffix) = match self.read() {
+            Ok(saved) if saved.is_ahead_of(now + CLOCK_TOLERANCE) => {
+                let kept_as = self.with_suffix("ahead");
+                fs::rename(&self.path, &kept_as)?;
+                warn!(
+                    file = %self.path.display(),
+                    kept_as = %kept_as.display(),
+                    "times in the state file are ahead of the clock and are not used; check the clock. To \
+                     use them again, stop the exporter and move the file back"
+                );
+                return Ok(saved);
+            }
             Ok(saved) => return Ok(saved),
             Err(StateError::Unreadable(error)) => return Err(error),
             Err(error @ StateError::Newer(_)) => (error, "newer"),

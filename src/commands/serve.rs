@@ -4,6 +4,7 @@ use std::io;
 use std::path::Path;
 
 use anyhow::Context;
+use jiff::Timestamp;
 use tokio::sync::mpsc;
 use tokio::task::spawn_blocking;
 use tokio_util::sync::CancellationToken;
@@ -58,7 +59,7 @@ pub async fn run(flags: &Flags, clock: Clock) -> anyhow::Result<ExitStatus> {
     let open = move || {
         directory
             .as_deref()
-            .map(SavedData::open)
+            .map(|directory| SavedData::open(directory, clock.now()))
             .unwrap_or_default()
     };
     let Some(data) = until_stop(&stop, open).await else {
@@ -114,7 +115,7 @@ struct SavedData {
 }
 
 impl SavedData {
-    fn open(directory: &Path) -> Self {
+    fn open(directory: &Path, now: Timestamp) -> Self {
         let file = StateFile::in_directory(directory);
         let lock = match data_directory::claim(directory) {
             Ok(Claim::Exclusive(lock)) => Some(lock),
@@ -136,7 +137,7 @@ impl SavedData {
                 None
             }
         };
-        let loaded = file.load_or_quarantine().inspect_err(|error| {
+        let loaded = file.load_or_quarantine(now).inspect_err(|error| {
             error!(
                 file = %file.path().display(),
                 %error,

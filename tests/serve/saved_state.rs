@@ -186,6 +186,9 @@ async fn saved_times_ahead_of_the_clock_are_not_used() {
     let output = run(&[&setup.config.argument(), "verify"]).await;
     let text = String::from_utf8(output.stdout).expect("UTF-8");
     assert!(!text.contains("Last OK"), "{text}");
+    // The clock may be what is wrong.
+    let kept = std::fs::read_to_string(setup.file("state.json.ahead")).expect("a file");
+    assert_eq!(kept, state.to_string());
 }
 
 #[tokio::test(flavor = "multi_thread")]

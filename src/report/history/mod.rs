@@ -266,6 +266,12 @@ impl SavedState {
         }
     }
 
+    /// Whether a probe is dated after `now`.
+    pub fn is_ahead_of(&self, now: Timestamp) -> bool {
+        let mut histories = self.targets.values();
+        histories.any(|history| history.last_probe > Some(now))
+    }
+
     /// The history of the target, if it still has this URL.
     pub fn of(&self, target: &str, url: &str) -> Option<&Arc<TargetHistory>> {
         self.targets.get(target).filter(|one| one.url == url)
