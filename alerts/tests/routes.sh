@@ -41,6 +41,10 @@ expect pager service=ccass2fa category=reachability severity=critical \
     alertname=Ccass2faLoginUnreachableAllSites target=sso
 expect tickets service=ccass2fa category=reachability severity=warning \
     alertname=Ccass2faLoginUnreachable target=sso site=head-office
+expect tickets service=ccass2fa category=reachability severity=warning \
+    alertname=Ccass2faUnexpectedPageAllSites target=sso
+expect pager service=ccass2fa category=slo severity=critical \
+    alertname=Ccass2faErrorBudgetBurn target=sso site=head-office
 expect pager service=ccass2fa category=meta severity=critical \
     alertname=Ccass2faExporterDown site=head-office instance=exporter:10762
 expect mail service=ccass2fa category=deadline severity=critical \

@@ -169,7 +169,7 @@ impl History {
 
     /// Adds the series that do not depend on the timetable.
     fn add_given(&mut self, accounts: Accounts, now: f64) {
-        self.add("up{job=\"ccass2fa\"}", 1.0);
+        self.add("up", 1.0);
         self.add("ccass2fa_probe_success{role=\"login\",target=\"sso\"}", 1.0);
         self.add("ccass2fa_target_info{role=\"login\",target=\"sso\"}", 1.0);
         for (kind, email, count) in [
@@ -209,9 +209,13 @@ impl History {
             // The labels that a scrape adds.
             let labelled = match series.split_once('{') {
                 Some((name, labels)) => {
-                    format!("{name}{{instance=\"a:1\",site=\"head-office\",{labels}")
+                    format!(
+                        "{name}{{job=\"ccass2fa\",instance=\"a:1\",site=\"head-office\",{labels}"
+                    )
                 }
-                None => format!("{series}{{instance=\"a:1\",site=\"head-office\"}}"),
+                None => {
+                    format!("{series}{{job=\"ccass2fa\",instance=\"a:1\",site=\"head-office\"}}")
+                }
             };
             let _ = writeln!(
                 text,
