@@ -36,6 +36,10 @@ pub struct EvidenceState {
     days: BTreeMap<Key, Date>,
     outages: BTreeMap<Key, OpenOutage>,
     terminal_outcomes: BTreeMap<String, (Timestamp, TerminalOutcome)>,
+    /// The hash that the newest record contains: not its own if it was altered.
+    stored_hash: String,
+    /// Lines since the newest record that are no records.
+    unreadable: u64,
     /// The position up to which the newest file was read.
     read: Option<(PathBuf, u64)>,
     /// Faults found while reading: altered, missing, misplaced or removed records.
@@ -52,6 +56,8 @@ impl Default for EvidenceState {
             days: BTreeMap::new(),
             outages: BTreeMap::new(),
             terminal_outcomes: BTreeMap::new(),
+            stored_hash: Head::none().hash,
+            unreadable: 0,
             read: None,
             faults: 0,
             until: Timestamp::MAX,
@@ -147,24 +153,30 @@ impl EvidenceState {
         }
     }
 
-    /// Applies a line if it is unaltered; other lines are faults.
+    /// Applies a line if it is unaltered; each other line is one fault, and so is a gap.
     fn follow(&mut self, line: &[u8]) {
         let hash = chain::hash(line);
         let Some(record) = chain::read(line) else {
             self.faults += 1;
+            self.unreadable += 1;
             return;
         };
+        let unreadable = std::mem::take(&mut self.unreadable);
         let head = Head {
             number: record.number,
             hash,
         };
         // If earlier years were moved away, the record before the oldest one is unknown.
+        let next = self.head.number.saturating_add(1);
         let follows = self.head.number == 0
-            || record.number == self.head.number.saturating_add(1)
-                && record.previous == self.head.hash;
+            || record.number == next
+                && [&self.head.hash, &self.stored_hash].contains(&&record.previous)
+            // What was on the unreadable lines was counted there.
+            || record.number > next && record.number - next <= unreadable;
         let is_intact = record.hash == head.hash;
         self.faults += u64::from(!follows) + u64::from(!is_intact);
         self.head = head;
+        self.stored_hash.clone_from(&record.hash);
         if is_intact && record.recorded <= self.until {
             self.take(record);
         }

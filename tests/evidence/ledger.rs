@@ -328,6 +328,26 @@ fn altered_records_do_not_count_and_truncation_is_a_fault() {
         .map(|record| audit.is_altered(record))
         .collect();
     assert_eq!(altered, [false, false, false, true]);
+    // An altered line in the middle is one fault, not a second one at the record behind it.
+    let faults = |text: &str| {
+        let evidence = EvidenceDirectory::with_records(1);
+        evidence.replace(text);
+        let mut state = EvidenceState::default();
+        state.catch_up(&evidence.ledger()).unwrap();
+        state.faults
+    };
+    let lines: Vec<&str> = text.lines().collect();
+    let with_second = |line: &str| {
+        let mut lines = lines.clone();
+        lines[1] = line;
+        lines.join("\n") + "\n"
+    };
+    assert_eq!(faults(&text), 0);
+    assert_eq!(faults(&with_second(&lines[1].replace("t1", "t9"))), 1);
+    assert_eq!(faults(&with_second("no record")), 1);
+    let mut removed = lines.clone();
+    removed.remove(1);
+    assert_eq!(faults(&(removed.join("\n") + "\n")), 1);
     // Lines that were read before are missing now.
     let first = text.split_inclusive('\n').next().unwrap();
     evidence.replace(first);
