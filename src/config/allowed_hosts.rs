@@ -69,8 +69,8 @@ impl AllowedHosts {
             self.networks.push((network, port));
             return Some(());
         }
-        match Host::parse(host).ok()? {
-            Host::Domain(name) if !name.contains('*') && !name.ends_with('.') => {
+        match super::value::host(host)? {
+            Host::Domain(name) => {
                 self.names.entry(name).or_default().push(port);
                 Some(())
             }

@@ -8,6 +8,8 @@ use super::value::{duration, timeout};
 
 /// Shorter intervals would be a burden for the login server.
 pub const MIN_INTERVAL: Duration = Duration::from_secs(10);
+/// With longer ones the alerts about stale results would come too late.
+const MAX_INTERVAL: Duration = Duration::from_secs(3600);
 const MAX_CONCURRENCY: u64 = 1024;
 
 /// How often targets are probed, for how long, and how many at once.
@@ -65,6 +67,9 @@ fn interval(text: &str) -> Result<Duration, String> {
     match duration(text)? {
         interval if interval < MIN_INTERVAL => Err(format!(
             "{text} is too short; the minimum is {MIN_INTERVAL:?}"
+        )),
+        interval if interval > MAX_INTERVAL => Err(format!(
+            "{text} is too long for the alerts about stale results; the maximum is 1h"
         )),
         interval => Ok(interval),
     }

@@ -3,6 +3,7 @@
 //! Each submodule holds the types of one part, and validates it. Nothing downstream checks these values
 //! again.
 
+mod environment;
 mod http;
 mod page;
 mod proxy;

@@ -251,6 +251,48 @@ impl Context<'_> {
     }
 }
 
+/// What the URL parser would repair in silence, so that the URL means something else than it says.
+fn repair(text: &str) -> Option<&'static str> {
+    if text.trim() != text || text.contains(char::is_control) {
+        return Some("the URL has spaces around it, or tabs or line breaks in it");
+    }
+    let in_front_of_query = text.split(['?', '#']).next().unwrap_or_default();
+    if in_front_of_query.contains('\\') {
+        return Some("the URL has a backslash");
+    }
+    let Some((_, rest)) = text.split_once("://") else {
+        return Some("two slashes are missing behind the scheme");
+    };
+    if rest.starts_with('/') {
+        return Some("too many slashes follow the scheme");
+    }
+    let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
+    if authority.contains('@') {
+        return Some("the URL has an @ in front of its host");
+    }
+    if authority.contains('%') {
+        return Some("the host is percent-encoded");
+    }
+    let name = authority.split(':').next().unwrap_or_default();
+    if !authority.starts_with('[') && name.trim_end_matches('.').split('.').any(str::is_empty)
+        || name.ends_with("..")
+    {
+        return Some("a label of the host is empty");
+    }
+    None
+}
+
+fn without_empty_labels(mut url: Url) -> Url {
+    let labels = url.domain().unwrap_or_default().split('.');
+    let labels: Vec<&str> = labels.filter(|label| !label.is_empty()).collect();
+    let name = labels.join(".");
+    if !name.is_empty() {
+        // It fails only for URLs without a host.
+        let _ = url.set_host(Some(&name));
+    }
+    url
+}
+
 fn probe_url(text: &str, scheme: Scheme) -> Result<Url, String> {
     let url = Url::parse(text)
         .map_err(|error| format!("invalid URL ({error}); use for example {LOGIN_URL}"))?;
@@ -267,8 +309,50 @@ fn probe_url(text: &str, scheme: Scheme) -> Result<Url, String> {
         }
         (other, _) => return Err(format!("scheme {other:?} is not supported; use https")),
     }
+    if let Some(repair) = repair(text) {
+        return Err(format!("{repair}; write {}", without_empty_labels(url)));
+    }
     if url.host().is_none() {
         return Err("the URL has no host".to_owned());
     }
     Ok(url)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn urls_that_only_parse_after_a_repair_are_refused_with_the_corrected_form() {
+        for (text, corrected) in [
+            ("https:///x", "https://x/"),
+            ("https:/x.test/", "https://x.test/"),
+            ("https:x.test/", "https://x.test/"),
+            ("https:\\\\x.test\\a", "https://x.test/a"),
+            ("https://x.te\tst/", "https://x.test/"),
+            (" https://x.test/ ", "https://x.test/"),
+            ("https://x.test/a\n", "https://x.test/a"),
+            ("https://%78.test/", "https://x.test/"),
+            ("https://@x.test/", "https://x.test/"),
+            ("https://x..test/", "https://x.test/"),
+            ("https://.x.test/", "https://x.test/"),
+            ("https://x.test../", "https://x.test/"),
+        ] {
+            let message = probe_url(text, Scheme::HttpsOnly).unwrap_err();
+            assert!(
+                message.ends_with(&format!("write {corrected}")),
+                "{text:?}: {message}"
+            );
+        }
+        for text in [
+            "https://x.test",
+            "HTTPS://X.test:443/a%20b?c=d%0A#e",
+            "https://x.test./",
+            "https://x.test/?path=a\\b",
+            "https://[2001:db8::1]:8443/",
+            "https://10.1.2.3/",
+        ] {
+            assert!(probe_url(text, Scheme::HttpsOnly).is_ok(), "{text}");
+        }
+    }
 }

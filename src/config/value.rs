@@ -9,6 +9,7 @@ use ipnet::IpNet;
 use jiff::SignedDuration;
 use regex::Captures;
 use regex::bytes::Regex;
+use url::Host;
 
 /// Shorter timeouts could not measure anything.
 pub(super) const MIN_TIMEOUT: Duration = Duration::from_millis(100);
@@ -64,6 +65,16 @@ pub(super) fn network(text: &str) -> Result<IpNet, String> {
         .or_else(|_| text.parse::<IpAddr>().map(IpNet::from))
         .map(|network| network.trunc())
         .map_err(|_| format!("invalid network {text:?}; use for example 10.1.0.0/16"))
+}
+
+/// A host name or address that needs no repair: no empty label, no percent-encoding, no wildcard.
+pub(super) fn host(text: &str) -> Option<Host> {
+    let is_part = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_');
+    let is_label = |label: &str| !label.is_empty() && label.chars().all(is_part);
+    Host::parse(text).ok().filter(|host| match host {
+        Host::Domain(name) => !text.contains('%') && name.split('.').all(is_label),
+        Host::Ipv4(_) | Host::Ipv6(_) => true,
+    })
 }
 
 /// The value of an HTTP header.

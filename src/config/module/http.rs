@@ -4,7 +4,7 @@ use hyper::header::{HeaderName, HeaderValue};
 
 use crate::config::raw::RawHttp;
 use crate::config::section::Section;
-use crate::config::value::{header_value, size};
+use crate::config::value::{header_value, host, size};
 use crate::diagnostics::Text;
 
 const MAX_BODY: usize = 64 * 1024 * 1024;
@@ -51,7 +51,7 @@ impl HttpPolicy {
         Self {
             valid_status: valid_status(raw, section),
             redirects: section.choice("redirects", &raw.redirects, &redirects),
-            allowed_hosts: section.list("allowed_hosts", &raw.allowed_hosts, host),
+            allowed_hosts: section.list("allowed_hosts", &raw.allowed_hosts, redirect_host),
             max_redirects: max_redirects(raw, section),
             max_body: section
                 .optional("max_body", &raw.max_body, max_body)
@@ -107,10 +107,13 @@ fn max_body(text: &str) -> Result<usize, String> {
 }
 
 /// A host without scheme, port and path, in the form in which a redirect's host is compared.
-fn host(text: &str) -> Result<String, String> {
-    url::Host::parse(text)
-        .map(|host| host.to_string())
-        .map_err(|_| format!("invalid host {text:?}; use for example login.example.com"))
+fn redirect_host(text: &str) -> Result<String, String> {
+    host(text).map(|host| host.to_string()).ok_or_else(|| {
+        format!(
+            "invalid host {text:?}; use for example login.example.com, without scheme, port, path \
+             and wildcard"
+        )
+    })
 }
 
 fn header(name: &str, text: &Text, section: &mut Section<'_>) -> Option<(HeaderName, HeaderValue)> {

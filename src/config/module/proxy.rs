@@ -4,11 +4,10 @@ use std::fmt;
 use std::path::Path;
 use std::sync::Arc;
 
-use hyper::Uri;
-use hyper_util::client::proxy::matcher::Matcher;
 use strum::IntoStaticStr;
 use url::{Host, Url};
 
+use super::environment::EnvironmentProxies;
 use super::resolver::explicit_port;
 use crate::config::raw::RawModule;
 use crate::config::section::{Section, cannot_read};
@@ -20,7 +19,7 @@ pub enum ProxyPolicy {
     #[default]
     Direct,
     /// As configured in the environment: `HTTPS_PROXY`, `HTTP_PROXY`, `ALL_PROXY`, `NO_PROXY`.
-    System(Arc<Matcher>),
+    System(Arc<EnvironmentProxies>),
     Always(Arc<Proxy>),
 }
 
@@ -105,7 +104,7 @@ impl ProxyPolicy {
     fn parse(text: &str) -> Result<Self, String> {
         match text {
             "none" => Ok(Self::Direct),
-            "system" => Ok(Self::System(Arc::new(Matcher::from_env()))),
+            "system" => EnvironmentProxies::read().map(|proxies| Self::System(Arc::new(proxies))),
             url => Proxy::parse(url).map(|proxy| Self::Always(Arc::new(proxy))),
         }
     }
@@ -115,47 +114,45 @@ impl ProxyPolicy {
         match self {
             Self::Direct => None,
             Self::Always(proxy) => Some(Arc::clone(proxy)),
-            Self::System(matcher) => {
-                let uri: Uri = url.as_str().parse().ok()?;
-                let found = matcher.intercept(&uri)?;
-                let mut proxy = Proxy::parse(&without_credentials(found.uri())).ok()?;
-                let basic = found.basic_auth().and_then(|header| header.to_str().ok());
-                proxy.credentials = found
-                    .raw_auth()
-                    .map(|(user, password)| Credentials {
-                        user: user.to_owned(),
-                        password: password.to_owned(),
-                    })
-                    .or_else(|| basic.and_then(Credentials::from_basic));
-                Some(Arc::new(proxy))
-            }
+            Self::System(proxies) => proxies.of_url(url),
         }
     }
 }
 
-/// `socks5h`, which in other programs means that the proxy resolves names, is what `socks5` means here.
-fn without_credentials(uri: &Uri) -> String {
-    let scheme = match uri.scheme_str() {
-        Some("socks5h") => "socks5",
-        Some(scheme) => scheme,
-        None => "http",
-    };
-    let host = uri.host().unwrap_or_default();
-    match uri.port_u16() {
-        Some(port) => format!("{scheme}://{host}:{port}"),
-        None => format!("{scheme}://{host}"),
-    }
-}
-
 impl Proxy {
+    /// A value of the environment: the scheme is optional, and credentials are allowed.
+    pub(super) fn parse_with_credentials(text: &str) -> Result<Self, String> {
+        let with_scheme = match text.split_once("://") {
+            Some(_) => text.to_owned(),
+            None => format!("http://{text}"),
+        };
+        let (scheme, rest) = with_scheme.split_once("://").unwrap_or_default();
+        let Some((user_info, host)) = rest.rsplit_once('@') else {
+            return Self::parse(&with_scheme);
+        };
+        let decoded = |text: &str| {
+            let bytes = percent_encoding::percent_decode_str(text);
+            bytes.decode_utf8_lossy().into_owned()
+        };
+        let (user, password) = user_info.split_once(':').unwrap_or((user_info, ""));
+        Ok(Self {
+            credentials: Some(Credentials {
+                user: decoded(user),
+                password: decoded(password),
+            }),
+            ..Self::parse(&format!("{scheme}://{host}"))?
+        })
+    }
+
     fn parse(text: &str) -> Result<Self, String> {
         let (scheme, rest) = text
             .split_once("://")
             .ok_or_else(|| format!("invalid proxy; {FORMS}"))?;
-        let (scheme, port) = match scheme {
+        let (scheme, port) = match scheme.to_ascii_lowercase().as_str() {
             "http" => (ProxyScheme::Http, 80),
             "https" => (ProxyScheme::Https, 443),
-            "socks5" => (ProxyScheme::Socks5, 1080),
+            // In other programs this means that the proxy resolves the name, as it does here.
+            "socks5" | "socks5h" => (ProxyScheme::Socks5, 1080),
             "pac" | "pac+http" | "pac+https" => {
                 return Err(format!("PAC files are not supported; {FORMS}"));
             }
@@ -209,20 +206,6 @@ impl Credentials {
             password: password.to_owned(),
         })
     }
-
-    fn from_basic(header: &str) -> Option<Self> {
-        use base64::Engine as _;
-        let code = header.strip_prefix("Basic ")?;
-        let text = base64::engine::general_purpose::STANDARD
-            .decode(code)
-            .ok()?;
-        let text = String::from_utf8(text).ok()?;
-        let (user, password) = text.split_once(':')?;
-        Some(Self {
-            user: user.to_owned(),
-            password: password.to_owned(),
-        })
-    }
 }
 
 #[cfg(test)]
@@ -237,6 +220,8 @@ mod tests {
             ("https://proxy.example", "https://proxy.example:443"),
             ("https://proxy.example:80", "https://proxy.example:80"),
             ("socks5://[2001:db8::1]", "socks5://[2001:db8::1]:1080"),
+            ("socks5h://10.0.0.1", "socks5://10.0.0.1:1080"),
+            ("HTTP://10.0.0.1:3128", "http://10.0.0.1:3128"),
         ] {
             assert_eq!(Proxy::parse(raw).unwrap().to_string(), displayed);
         }
