@@ -135,6 +135,8 @@ pub struct RawPage {
     pub contains: OrDefault<Vec<Text>>,
     pub not_contains: OrDefault<Vec<Text>>,
     pub matches: OrDefault<Vec<Text>>,
+    pub text_contains: OrDefault<Vec<Text>>,
+    pub text_matches: OrDefault<Vec<Text>>,
     pub form_fields: OrDefault<Vec<Text>>,
     pub block_markers: OrDefault<Vec<Text>>,
 }

@@ -39,6 +39,8 @@ pub(super) struct ConnectParams {
     pub session: Option<(Arc<TlsClient>, ServerName<'static>)>,
     /// Fetches what a server does not send.
     pub issuers: Arc<IssuerFetch>,
+    /// In order of preference (ALPN).
+    pub protocols: &'static [&'static [u8]],
     pub limit: TimeLimit,
     pub progress: Progress,
 }
@@ -59,6 +61,7 @@ pub(super) enum Stream {
 
 /// The first successful connection of a hop.
 pub(super) struct Connection {
+    pub address: IpAddr,
     pub stream: Stream,
     pub answered_by: AnsweredBy,
     pub protocol: Protocol,
@@ -105,6 +108,7 @@ impl ConnectAttempts {
         while let Some(attempt) = self.next().await {
             if let Some(stream) = attempt.stream.take() {
                 let connection = Connection {
+                    address: attempt.tcp.address,
                     stream,
                     answered_by: answered_by(attempt.tls.as_ref()),
                     protocol: protocol(attempt.tls.as_ref()),
@@ -223,6 +227,17 @@ impl ConnectAttempts {
     }
 }
 
+/// Another connection to an address that was connected to before; `None` if there is none.
+pub(super) async fn connect_again(address: IpAddr, params: ConnectParams) -> Option<Connection> {
+    let attempt = attempt(address, params).await;
+    Some(Connection {
+        address,
+        stream: attempt.stream?,
+        answered_by: answered_by(attempt.tls.as_ref()),
+        protocol: protocol(attempt.tls.as_ref()),
+    })
+}
+
 async fn attempt(address: IpAddr, params: ConnectParams) -> ConnectAttempt {
     let share = params.limit.at_most(params.limit.total() / 2);
     let (tcp, proxy, transport) = transport(address, &params, share).await;
@@ -237,7 +252,7 @@ async fn attempt(address: IpAddr, params: ConnectParams) -> ConnectAttempt {
             let peer = Peer {
                 address,
                 name: host.clone(),
-                protocols: &[b"h2", b"http/1.1"],
+                protocols: params.protocols,
             };
             let fetch = |url: String| {
                 let issuers = &params.issuers;

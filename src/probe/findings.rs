@@ -33,6 +33,10 @@ pub(super) fn of(hops: &[Hop], module: &ProbeModule, platform_is_empty: bool) ->
         }
         if let Some(facts) = hop.http.facts() {
             list.clock_skew(facts);
+            if let Some(why) = facts.repeated {
+                let detail = format!("{}: {}", hop.host, why.into_str());
+                list.add(Finding::RequestRepeated, &detail);
+            }
         }
     }
     if platform_is_empty && module.tls.roots.contains(&RootSet::Platform) {
@@ -106,12 +110,14 @@ impl List {
             let mut handshakes = handshakes.iter();
             handshakes.find(|one| one.address == address)?.failure
         };
-        let failures = tcp.addresses.iter().filter_map(|one| {
+        // An address family that this host does not have is no fault.
+        let tried = tcp.addresses.iter().filter(|one| !one.not_tried);
+        let failures = tried.clone().filter_map(|one| {
             let failure = one.failure.or_else(|| in_handshake(one.address))?;
             Some(format!("{}: {failure}", one.address))
         });
         let failures: Vec<String> = failures.collect();
-        if failures.len() < tcp.addresses.len() {
+        if failures.len() < tried.count() {
             for detail in failures {
                 self.add(Finding::AddressFailed, &detail);
             }

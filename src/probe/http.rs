@@ -21,7 +21,7 @@ use tokio_util::task::AbortOnDropHandle;
 use url::{Position, Url};
 
 use super::bounded;
-use super::page;
+use super::page::Page;
 use crate::clock::{Clock, Stopwatch, TimeLimit};
 use crate::config::{HttpPolicy, Redirects};
 use crate::report::{AnsweredBy, HttpFacts, LayerResult, Reason};
@@ -60,6 +60,9 @@ pub(super) struct Received {
     pub body: Vec<u8>,
     /// The location of a redirect that is to be followed.
     pub redirect: Option<String>,
+    /// The headers that say how to read the page, and where it leads.
+    pub content_type: Option<String>,
+    pub refresh: Option<String>,
 }
 
 /// Sends the request over `io`. The layer has the facts of the response, also on failure.
@@ -111,6 +114,8 @@ where
         .map_err(|error| HttpError::of_hyper(&error, Reason::HttpClosed))?;
     facts.first_byte = Some(watch.elapsed());
     read_headers(&response, request.clock.now(), facts);
+    let content_type = header_text(response.headers(), header::CONTENT_TYPE);
+    let refresh = header_text(response.headers(), header::REFRESH);
     store_cookies(response.headers(), request.url, cookies);
     let location = location(&response);
     let status = response.status().as_u16();
@@ -121,10 +126,15 @@ where
         return Ok(Received {
             body: body?,
             redirect,
+            content_type,
+            refresh,
         });
     }
     // The status says more than what became of the body; its title shows whose page it is.
-    facts.title = body.ok().and_then(|body| page::title(&body));
+    let page = body
+        .ok()
+        .map(|body| Page::parse(body, content_type.as_deref()));
+    facts.title = page.and_then(|page| page.title().map(str::to_owned));
     Err(HttpError::of(Reason::HttpStatus))
 }
 
@@ -136,7 +146,8 @@ async fn receive(
     facts: &mut HttpFacts,
 ) -> Result<Vec<u8>, HttpError> {
     let watch = Stopwatch::start();
-    let encoding = body::encoding(response.headers());
+    let coding = body::coding(response.headers());
+    facts.content_encoding = (!coding.is_empty()).then(|| bounded(&coding));
     let delimited_by_close = response.version() < Version::HTTP_2
         && response.body().size_hint().exact().is_none()
         && !response.headers().contains_key(header::TRANSFER_ENCODING);
@@ -150,6 +161,14 @@ async fn receive(
     .await;
     facts.transfer = Some(watch.elapsed());
     match read {
+        // The body says only that the connection failed; the connection's task has the cause.
+        Err(error) if error.reason == Reason::HttpMalformed => {
+            let cause = tokio::time::timeout(CLOSE_TIMEOUT, connection).await;
+            return Err(match cause {
+                Ok(Ok(Err(cause))) => HttpError::of_hyper(&cause, Reason::HttpTruncated),
+                _ => error,
+            });
+        }
         // Many servers end such a body without TLS's close_notify; browsers accept that.
         Err(error) if !(delimited_by_close && error.reason == Reason::HttpTruncated) => {
             return Err(error);
@@ -157,9 +176,13 @@ async fn receive(
         _ => {}
     }
     let _ = tokio::time::timeout(CLOSE_TIMEOUT, connection).await;
-    let body = body::decode(&encoding, wire, max_bytes)?;
-    facts.decoded_bytes = u64::try_from(body.len()).ok();
-    Ok(body)
+    let decoded = body::decode(&coding, wire, max_bytes)?;
+    facts.encoding_ignored = decoded.is_unknown;
+    facts.trailing_bytes = u64::try_from(decoded.trailing)
+        .ok()
+        .filter(|count| *count > 0);
+    facts.decoded_bytes = u64::try_from(decoded.body.len()).ok();
+    Ok(decoded.body)
 }
 
 fn message(
@@ -237,6 +260,11 @@ where
         },
         Err(error) => Err(error),
     }
+}
+
+fn header_text(headers: &HeaderMap, name: HeaderName) -> Option<String> {
+    let value = headers.get(name)?;
+    Some(String::from_utf8_lossy(value.as_bytes()).into_owned())
 }
 
 /// The whole location of a redirect: those of sign-on pages are long.

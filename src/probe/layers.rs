@@ -6,13 +6,23 @@ use std::sync::Arc;
 use rustls::pki_types::ServerName;
 use url::{Host, Url};
 
-use super::connect::{ConnectAttempts, ConnectParams, Connection, Stream};
+use super::connect::{ConnectAttempts, ConnectParams, Connection, Stream, connect_again};
 use super::issuer_fetch::IssuerFetch;
-use super::probe_run::{ForbiddenAddress, HopOutcome, HopProgress, ProbeRun};
+use super::probe_run::{ForbiddenAddress, HopOutcome, HopProgress, ProbeRun, read_page};
 use super::proxy::Tunnel;
-use super::tls::TlsClient;
+use super::tls::{SessionStream, TlsClient};
 use super::{dns, http};
-use crate::report::{DnsFacts, Expectation, Hop, Layer, LayerName, LayerResult, Reason};
+use crate::report::{
+    DnsFacts, Expectation, Hop, HttpFacts, Layer, LayerName, LayerResult, NotProcessed, Reason,
+};
+
+const HTTP_PROTOCOLS: &[&[u8]] = &[b"h2", b"http/1.1"];
+const HTTP_1_ONLY: &[&[u8]] = &[b"http/1.1"];
+
+type Exchanged = (
+    LayerResult<HttpFacts>,
+    Result<http::Received, http::HttpError>,
+);
 
 impl ProbeRun<'_> {
     /// Goes through the layers of `url`. `query_each` also queries every resolver by itself.
@@ -145,11 +155,13 @@ impl ProbeRun<'_> {
                 cache: Arc::clone(&self.clients.issuers),
                 limit: self.limit,
             }),
+            protocols: HTTP_PROTOCOLS,
             limit: self.limit,
             progress: self.progress.clone(),
         };
         self.progress.start(LayerName::Tcp);
         let attempts = ConnectAttempts::start(addresses, &params);
+        progress.params = Some(params);
         let attempts = progress.attempts.insert(attempts);
         if must_be_closed {
             return must_fail(attempts, hop).await.map(|()| None);
@@ -174,6 +186,72 @@ impl ProbeRun<'_> {
         connection: Connection,
     ) -> Result<HopOutcome, Reason> {
         self.progress.start(LayerName::Http);
+        let address = connection.address;
+        let (mut layer, mut result) = Box::pin(self.exchange(url, connection)).await;
+        if let Err(error) = &result
+            && let (Some(why), Some(params)) = (error.not_processed, &progress.params)
+            // Boxed because it is rare: every probe's future would be as large otherwise.
+            && let Some(again) = Box::pin(self.repeat(url, address, params, why)).await
+        {
+            let before = layer.duration;
+            (layer, result) = again;
+            layer.duration += before;
+            layer.facts.repeated = Some(why);
+        }
+        let next = match result {
+            Ok(page) => match page.redirect {
+                Some(location) => self.follow(url, &location),
+                None => match read_page(page.body, page.content_type).await {
+                    Some(read) => self.refresh(url, read, page.refresh.as_deref()),
+                    None => Err(Reason::HttpTimedOut),
+                },
+            },
+            Err(error) => {
+                // An alert before any answer refuses the session; one behind the head cuts the answer.
+                let is_answered = layer.facts.status.is_some();
+                match (error.tls_alert, &mut progress.hop.tls) {
+                    (Some(alert), Layer::Done(tls)) if !is_answered => {
+                        tls.failure = Some(Reason::TlsAlert);
+                        if let Some(attempts) = &mut progress.attempts {
+                            attempts.mark_session_failed(Reason::TlsAlert, alert);
+                        }
+                        return Err(Reason::TlsAlert);
+                    }
+                    (Some(_), _) if error.reason != Reason::HttpStatus => {
+                        Err(Reason::HttpTruncated)
+                    }
+                    _ => Err(error.reason),
+                }
+            }
+        };
+        layer.failure = next.as_ref().err().copied();
+        progress.hop.http = Layer::Done(layer);
+        next
+    }
+
+    /// Sends a request that was not processed once more, on another connection; `None` if there is
+    /// none.
+    async fn repeat(
+        &mut self,
+        url: &Url,
+        address: IpAddr,
+        params: &ConnectParams,
+        why: NotProcessed,
+    ) -> Option<Exchanged> {
+        let protocols = match why {
+            NotProcessed::Http11Required => HTTP_1_ONLY,
+            NotProcessed::Goaway | NotProcessed::RefusedStream => HTTP_PROTOCOLS,
+        };
+        let params = ConnectParams {
+            protocols,
+            ..params.clone()
+        };
+        let connection = connect_again(address, params).await?;
+        Some(self.exchange(url, connection).await)
+    }
+
+    /// One request and its answer.
+    async fn exchange(&mut self, url: &Url, connection: Connection) -> Exchanged {
         let request = http::GetRequest {
             url,
             policy: &self.target.module.http,
@@ -182,29 +260,12 @@ impl ProbeRun<'_> {
             limit: self.limit,
             clock: self.clock,
         };
-        let (mut layer, result) = match connection.stream {
+        match connection.stream {
             Stream::Plain(stream) => http::get(stream, &request, &mut self.cookies).await,
-            Stream::Tls(stream) => http::get(stream, &request, &mut self.cookies).await,
-        };
-        let next = match result {
-            Ok(page) => match page.redirect {
-                Some(location) => self.follow(url, &location),
-                None => Ok(HopOutcome::Body(page.body)),
-            },
-            Err(error) => {
-                if let (Some(alert), Layer::Done(tls)) = (error.tls_alert, &mut progress.hop.tls) {
-                    tls.failure = Some(Reason::TlsAlert);
-                    if let Some(attempts) = &mut progress.attempts {
-                        attempts.mark_session_failed(Reason::TlsAlert, alert);
-                    }
-                    return Err(Reason::TlsAlert);
-                }
-                Err(error.reason)
+            Stream::Tls(stream) => {
+                http::get(SessionStream::new(stream), &request, &mut self.cookies).await
             }
-        };
-        layer.failure = next.as_ref().err().copied();
-        progress.hop.http = Layer::Done(layer);
-        next
+        }
     }
 }
 

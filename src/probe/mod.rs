@@ -13,7 +13,6 @@ mod http;
 mod issuer_fetch;
 mod layers;
 pub mod page;
-mod page_texts;
 mod probe_run;
 mod progress;
 mod proxy;

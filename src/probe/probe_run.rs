@@ -7,13 +7,14 @@ use cookie_store::CookieStore;
 use tokio::task::JoinSet;
 use url::Url;
 
-use super::connect::ConnectAttempts;
+use super::connect::{ConnectAttempts, ConnectParams};
+use super::page::{Page, refresh};
 use super::progress::Progress;
 use super::redirect::{self, RedirectHistory};
-use super::{Engine, TlsClients, bounded, dns, page};
+use super::{Engine, TlsClients, bounded, dns};
 use crate::clock::{Clock, TimeLimit};
-use crate::config::{AllowedHosts, ProbeModule, Target};
-use crate::report::{Hop, Layer, LayerResult, Lookup, PageFacts, Reason};
+use crate::config::{AllowedHosts, ProbeModule, Redirects, Target};
+use crate::report::{Hop, HopKind, Layer, LayerResult, Lookup, PageFacts, Reason};
 
 /// A page from this size on is evaluated on another thread: about a millisecond's work.
 const LARGE_PAGE: usize = 48 * 1024;
@@ -45,13 +46,15 @@ pub(super) struct HopProgress {
     pub hop: Hop,
     pub lookups: JoinSet<Lookup>,
     pub attempts: Option<ConnectAttempts>,
+    /// For another connection to the same address.
+    pub params: Option<ConnectParams>,
 }
 
 /// How a hop ended.
 pub(super) enum HopOutcome {
     Failed(Reason),
-    Next(Url),
-    Body(Vec<u8>),
+    Next(Url, HopKind),
+    Page(Page),
     /// The target must not be reachable, and is not.
     Closed,
 }
@@ -84,33 +87,37 @@ impl<'a> ProbeRun<'a> {
     pub async fn run(&mut self) -> (Option<Reason>, Layer<PageFacts>) {
         let mut url = self.target.url.clone();
         self.redirects.visit(&url, &self.cookies);
+        let mut kind = None;
         loop {
-            match self.hop(&url).await {
-                HopOutcome::Next(next) => {
+            match self.hop(&url, kind).await {
+                HopOutcome::Next(next, by) => {
                     url = next;
+                    kind = Some(by);
                     self.progress.next_hop();
                 }
                 HopOutcome::Failed(reason) => return (Some(reason), Layer::NotReached),
                 HopOutcome::Closed => return (None, Layer::NotApplicable),
-                HopOutcome::Body(body) => {
-                    let page = evaluate_page(body, &self.target.module).await;
+                HopOutcome::Page(page) => {
+                    let page = evaluate_page(page, &self.target.module).await;
                     return (page.failure, Layer::Done(page));
                 }
             }
         }
     }
 
-    async fn hop(&mut self, url: &Url) -> HopOutcome {
+    async fn hop(&mut self, url: &Url, kind: Option<HopKind>) -> HopOutcome {
         let host = bounded(url.host_str().unwrap_or_default());
         let is_new_name = self.hops.iter().all(|one| one.hop.host != host);
         let mut progress = HopProgress {
             hop: Hop {
+                kind,
                 url: bounded(url.as_str()),
                 host,
                 ..Hop::default()
             },
             lookups: JoinSet::new(),
             attempts: None,
+            params: None,
         };
         let outcome = self.layers(url, &mut progress, is_new_name).await;
         let outcome = outcome.unwrap_or_else(HopOutcome::Failed);
@@ -127,7 +134,37 @@ impl<'a> ProbeRun<'a> {
         if self.hops.len() >= self.target.module.http.max_redirects {
             return Err(Reason::HttpTooManyRedirects);
         }
-        Ok(HopOutcome::Next(next))
+        Ok(HopOutcome::Next(next, HopKind::Redirect))
+    }
+
+    /// Where a good page leads by itself, if a browser would go there; else the page. One that only
+    /// loads itself again is the page.
+    pub fn refresh(
+        &mut self,
+        url: &Url,
+        page: Page,
+        header: Option<&str>,
+    ) -> Result<HopOutcome, Reason> {
+        let by_header = header.and_then(refresh::parse);
+        let (refresh, kind) = match (&by_header, page.refresh()) {
+            (Some(refresh), _) => (refresh, HopKind::RefreshHeader),
+            (None, Some(refresh)) => (refresh, HopKind::MetaRefresh),
+            (None, None) => return Ok(HopOutcome::Page(page)),
+        };
+        let next = url.join(&refresh.location);
+        let leads_on = |next: &Url| {
+            let is_page = |one: &Url| matches!(one.scheme(), "http" | "https");
+            let is_repeated = next == url && self.redirects.contains(next, &self.cookies);
+            refresh.is_immediate() && is_page(next) && !is_repeated
+        };
+        let follows = self.target.module.http.redirects != Redirects::None;
+        match next.ok().filter(|next| follows && leads_on(next)) {
+            None => Ok(HopOutcome::Page(page)),
+            Some(_) => match self.follow(url, &refresh.location)? {
+                HopOutcome::Next(next, _) => Ok(HopOutcome::Next(next, kind)),
+                other => Ok(other),
+            },
+        }
     }
 
     /// Waits for the measurements in progress and adds them to the hops.
@@ -152,17 +189,26 @@ impl<'a> ProbeRun<'a> {
     }
 }
 
-/// The page layer. A large page takes longer than concurrent probes should wait.
-async fn evaluate_page(body: Vec<u8>, module: &Arc<ProbeModule>) -> LayerResult<PageFacts> {
+/// Reads a page. A large one takes longer than concurrent probes should wait.
+pub(super) async fn read_page(body: Vec<u8>, content_type: Option<String>) -> Option<Page> {
     if body.len() < LARGE_PAGE {
-        return page::evaluate(&body, &module.page);
+        return Some(Page::parse(body, content_type.as_deref()));
     }
-    let body = Arc::new(body);
-    let task = {
-        let (body, module) = (Arc::clone(&body), Arc::clone(module));
-        tokio::task::spawn_blocking(move || page::evaluate(&body, &module.page))
-    };
+    let parse = move || Page::parse(body, content_type.as_deref());
     // The task fails only if the runtime is shutting down.
+    tokio::task::spawn_blocking(parse).await.ok()
+}
+
+/// The page layer.
+async fn evaluate_page(page: Page, module: &Arc<ProbeModule>) -> LayerResult<PageFacts> {
+    if page.size() < LARGE_PAGE {
+        return page.evaluate(&module.page);
+    }
+    let page = Arc::new(page);
+    let task = {
+        let (page, module) = (Arc::clone(&page), Arc::clone(module));
+        tokio::task::spawn_blocking(move || page.evaluate(&module.page))
+    };
     let outcome = task.await;
-    outcome.unwrap_or_else(|_| page::evaluate(&body, &module.page))
+    outcome.unwrap_or_else(|_| page.evaluate(&module.page))
 }

@@ -17,13 +17,22 @@ impl RedirectHistory {
     /// Records a request for `url` with these cookies. `false` if it repeats an earlier one: a
     /// sign-on page may lead to itself once it has set a cookie, but not with the same cookies.
     pub fn visit(&mut self, url: &Url, cookies: &CookieStore) -> bool {
-        let values = cookies.get_request_values(url);
-        let mut jar: Vec<_> = values
-            .map(|(name, value)| format!("{name}={value}"))
-            .collect();
-        jar.sort();
-        self.0.insert((url.to_string(), jar.join("; ")))
+        self.0.insert(request(url, cookies))
     }
+
+    /// Whether this request was sent before.
+    pub fn contains(&self, url: &Url, cookies: &CookieStore) -> bool {
+        self.0.contains(&request(url, cookies))
+    }
+}
+
+fn request(url: &Url, cookies: &CookieStore) -> (String, String) {
+    let values = cookies.get_request_values(url);
+    let mut jar: Vec<_> = values
+        .map(|(name, value)| format!("{name}={value}"))
+        .collect();
+    jar.sort();
+    (url.to_string(), jar.join("; "))
 }
 
 /// The URL that `location` leads to, found at `url` in a probe of `target`.

@@ -2,6 +2,7 @@
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use tokio::net::{TcpSocket, TcpStream};
@@ -24,15 +25,38 @@ pub(super) async fn connect(
         Ok(Ok(stream)) => (None, Some(stream)),
     };
     let local = stream.as_ref().and_then(|stream| stream.local_addr().ok());
+    let source = local
+        .map(|local| local.ip())
+        .or_else(|| route_source(address, source));
+    if source.is_some_and(is_routed) {
+        had_route(address).store(true, Ordering::Relaxed);
+    }
     let attempt = AddressAttempt {
         address: address.ip(),
-        source: local
-            .map(|local| local.ip())
-            .or_else(|| route_source(address, source)),
+        not_tried: failure == Some(Reason::TcpNetworkUnreachable)
+            && source.is_none()
+            && !had_route(address).load(Ordering::Relaxed),
+        source,
         duration: watch.elapsed(),
         failure,
     };
     (attempt, stream)
+}
+
+/// Whether this host had a route for the family since the start: losing it is a fault, never having
+/// it is not.
+fn had_route(address: SocketAddr) -> &'static AtomicBool {
+    static V4: AtomicBool = AtomicBool::new(false);
+    static V6: AtomicBool = AtomicBool::new(false);
+    if address.is_ipv4() { &V4 } else { &V6 }
+}
+
+/// Whether an address of this host can be the source of a connection to another network.
+fn is_routed(source: IpAddr) -> bool {
+    match source {
+        IpAddr::V4(source) => !source.is_loopback() && !source.is_link_local(),
+        IpAddr::V6(source) => !source.is_loopback() && !source.is_unicast_link_local(),
+    }
 }
 
 async fn dial(address: SocketAddr, source: Option<IpAddr>) -> io::Result<TcpStream> {

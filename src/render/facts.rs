@@ -105,6 +105,14 @@ pub(super) fn tcp(facts: &TcpFacts) -> Vec<String> {
         .map(|one| {
             let state = match one.failure {
                 None => "connected".to_owned(),
+                Some(_) if one.not_tried => {
+                    let family = if one.address.is_ipv6() {
+                        "IPv6"
+                    } else {
+                        "IPv4"
+                    };
+                    format!("not tried, no {family} here")
+                }
                 some => failed(some),
             };
             let source = one
@@ -290,6 +298,16 @@ pub(super) fn http(facts: &HttpFacts, failure: Option<Reason>) -> Vec<String> {
     if let Some(title) = &facts.title {
         lines.push(format!("title {title:?}"));
     }
+    if facts.encoding_ignored {
+        let coding = facts.content_encoding.as_deref().unwrap_or_default();
+        lines.push(format!("unknown content encoding {coding:?}, ignored"));
+    }
+    if let Some(count) = facts.trailing_bytes {
+        lines.push(format!("{count} bytes behind the end of the body, ignored"));
+    }
+    if let Some(why) = facts.repeated {
+        lines.push(format!("request repeated once: {}", why.into_str()));
+    }
     if let Some(location) = &facts.location {
         lines.push(format!("redirects to {location}"));
     }
@@ -320,7 +338,10 @@ pub(super) fn page(facts: &PageFacts, failure: Option<Reason>) -> Vec<String> {
     } else {
         format!("form fields {}", facts.form_fields.join(", "))
     });
-    lines.push(format!("{FAINT}{} bytes{FAINT:#}", facts.bytes));
+    lines.push(format!(
+        "{FAINT}{} bytes, {}{FAINT:#}",
+        facts.bytes, facts.charset
+    ));
     lines.push(format!("{FAINT}sha256 {}{FAINT:#}", facts.sha256));
     let missed: Vec<_> = facts.checks.iter().filter(|check| !check.passed).collect();
     match (facts.checks.len(), missed.len()) {

@@ -50,7 +50,8 @@ pub fn of(
             2,
             &format!(
                 "per day: {probes} probes, each with one connection per address of the name \
-                 ({probes} connections for a single address, and as many again for each redirect), and \
+                 ({probes} connections for a single address, as many again for each redirect, and one \
+                 more for a request that the server says it did not process), and \
                  {} queries to {resolvers} resolver{} in addition to the resolution itself",
                 probes * 2.0 * resolvers as f64,
                 if resolvers == 1 { "" } else { "s" },

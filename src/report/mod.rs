@@ -23,8 +23,8 @@ use strum::IntoStaticStr;
 
 pub use facts::{
     AddressAttempt, AddressFamily, AnsweredBy, Certificate, DnsFacts, FetchedCertificate,
-    Handshake, HttpFacts, Interception, Lookup, OutsideDates, PageCheck, PageFacts, ProxyAttempt,
-    ProxyFacts, QueryType, Resolution, RootSet, TcpFacts, TlsFacts, Trust,
+    Handshake, HttpFacts, Interception, Lookup, NotProcessed, OutsideDates, PageCheck, PageFacts,
+    ProxyAttempt, ProxyFacts, QueryType, Resolution, RootSet, TcpFacts, TlsFacts, Trust,
 };
 pub use finding::{Finding, Found};
 pub use learned::Learned;
@@ -85,6 +85,9 @@ pub struct Report {
 /// One request on the way to the page, from its name to its response.
 #[derive(Clone, Debug, Default, Serialize)]
 pub struct Hop {
+    /// What led here; absent for the first request.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub kind: Option<HopKind>,
     pub url: String,
     pub host: String,
     pub dns: Layer<DnsFacts>,
@@ -93,6 +96,18 @@ pub struct Hop {
     pub proxy: Layer<ProxyFacts>,
     pub tls: Layer<TlsFacts>,
     pub http: Layer<HttpFacts>,
+}
+
+/// What leads from one request to the next.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, IntoStaticStr)]
+#[serde(rename_all = "snake_case")]
+#[strum(serialize_all = "snake_case", const_into_str)]
+pub enum HopKind {
+    Redirect,
+    /// `<meta http-equiv="refresh">` with a short delay.
+    MetaRefresh,
+    /// The `Refresh` header with a short delay.
+    RefreshHeader,
 }
 
 /// A layer of one hop.

@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use strum::{IntoStaticStr, VariantArray};
 
 use super::history::ClockStep;
-use super::{Reason, Report};
+use super::{Hop, Reason, Report};
 
 /// Upper bounds of the histogram of probe durations, in seconds.
 pub const DURATION_BUCKETS: [f64; 10] = [0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0];
@@ -42,6 +42,8 @@ pub struct TargetStats {
     pub last_success: Option<Timestamp>,
     /// How often the resolved addresses changed from one answer to the next.
     pub answer_changes: u64,
+    /// Requests sent a second time, on a new connection.
+    pub repeated_requests: u64,
     pub durations: DurationHistogram,
     last_answer: Option<BTreeSet<IpAddr>>,
 }
@@ -102,6 +104,9 @@ impl TargetStats {
             }
             Some(reason) => *self.failures.entry(reason).or_default() += 1,
         }
+        let repeated = |hop: &&Hop| hop.http.facts().is_some_and(|http| http.repeated.is_some());
+        let repeated = report.hops.iter().filter(repeated).count();
+        self.repeated_requests += repeated as u64;
         self.compare_answer(&report);
         self.latest = Some(report);
     }

@@ -5,5 +5,6 @@
 
 mod certificates;
 mod groups_and_controls;
+mod pages;
 mod politeness;
 mod reasons;

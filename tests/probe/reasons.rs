@@ -165,7 +165,7 @@ async fn check_metrics(scenario: &Scenario, config: &ConfigFile) -> Result<(), S
             scenario.reason
         ));
     }
-    check_layers(&reason, &metrics)
+    check_layers(scenario, &reason, &metrics)
 }
 
 /// The reason label of `…{layer="tls",reason="tls_expired",target="sso"}`.
@@ -175,7 +175,7 @@ fn reason_label(series: &str) -> String {
 }
 
 /// Layers before the failing one succeed and export their facts; later ones are absent.
-fn check_layers(reason: &str, metrics: &Metrics) -> Result<(), String> {
+fn check_layers(scenario: &Scenario, reason: &str, metrics: &Metrics) -> Result<(), String> {
     let failing = LayerName::ALL
         .into_iter()
         .find(|layer| reason.starts_with(layer.into_str()))
@@ -196,6 +196,8 @@ fn check_layers(reason: &str, metrics: &Metrics) -> Result<(), String> {
         }
     }
     let certificate_seen = failing > LayerName::Tls || CERTIFICATE_SEEN.contains(&reason);
+    let has_status =
+        failing == LayerName::Page || answered(reason) || scenario.name.ends_with("-after-head");
     let expected = [
         ("dns_lookup_success", Some(true)),
         (
@@ -221,7 +223,7 @@ fn check_layers(reason: &str, metrics: &Metrics) -> Result<(), String> {
         // A timeout may happen before or after the response headers.
         (
             "http_status_code",
-            (reason != "http_timed_out").then_some(failing == LayerName::Page || answered(reason)),
+            (reason != "http_timed_out").then_some(has_status),
         ),
     ];
     for (family, expected) in expected {

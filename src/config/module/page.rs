@@ -13,6 +13,9 @@ pub struct PageChecks {
     pub contains: Vec<String>,
     pub not_contains: Vec<String>,
     pub matches: Vec<Regex>,
+    /// Compared with the visible text.
+    pub text_contains: Vec<String>,
+    pub text_matches: Vec<Regex>,
     pub form_fields: Vec<String>,
     pub block_markers: Vec<String>,
 }
@@ -23,6 +26,8 @@ impl PageChecks {
             && self.contains.is_empty()
             && self.not_contains.is_empty()
             && self.matches.is_empty()
+            && self.text_contains.is_empty()
+            && self.text_matches.is_empty()
             && self.form_fields.is_empty()
             && self.block_markers.is_empty()
     }
@@ -37,6 +42,8 @@ impl PageChecks {
             contains: section.list("contains", &raw.contains, text),
             not_contains: section.list("not_contains", &raw.not_contains, text),
             matches: section.list("matches", &raw.matches, pattern),
+            text_contains: section.list("text_contains", &raw.text_contains, text),
+            text_matches: section.list("text_matches", &raw.text_matches, pattern),
             form_fields: section.list("form_fields", &raw.form_fields, text),
             block_markers: section.list("block_markers", &raw.block_markers, text),
         }

@@ -8,7 +8,8 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures_util::future::join_all;
+use futures_util::StreamExt;
+use futures_util::stream::FuturesUnordered;
 use hickory_proto::op::Query;
 use hickory_proto::rr::Name;
 use hickory_proto::rr::domain::usage::{INVALID, LOCALHOST, ONION};
@@ -30,6 +31,8 @@ const MAX_ATTEMPTS: usize = 4;
 /// TCP repeats what is lost.
 const ENCRYPTED_QUERY_TIMEOUT: Duration = Duration::from_secs(3);
 const ENCRYPTED_MAX_ATTEMPTS: usize = 2;
+/// How long the other address family is waited for once one has an answer (RFC 8305, 3).
+const RESOLUTION_DELAY: Duration = Duration::from_millis(50);
 /// Queries for the target of an alias that a server returned without its addresses.
 const MAX_ALIAS_QUERIES: usize = 8;
 
@@ -177,8 +180,8 @@ async fn query_names(
     let mut last = LookupError::of(Reason::DnsNxdomain);
     for name in names {
         let records = records(context.module).iter();
-        let lookups = records.map(|record| query(context, name.clone(), *record, server));
-        let lookups: Vec<Lookup> = join_all(lookups).await;
+        let queries = records.map(|record| query(context, name.clone(), *record, server));
+        let lookups = first_usable(queries.collect()).await;
         let addresses = distinct(lookups.iter().flat_map(|one| one.answers.iter().copied()));
         if !addresses.is_empty() {
             return Ok(addresses);
@@ -186,6 +189,27 @@ async fn query_names(
         last = LookupError::of_lookups(lookups);
     }
     Err(last)
+}
+
+/// The lookups of all families, or those that end soon after the first one with an address. The
+/// slow one has its own measurement.
+async fn first_usable(mut queries: FuturesUnordered<impl Future<Output = Lookup>>) -> Vec<Lookup> {
+    let mut lookups = Vec::new();
+    while let Some(lookup) = queries.next().await {
+        let is_usable = !lookup.answers.is_empty();
+        lookups.push(lookup);
+        if is_usable {
+            let others = async {
+                while let Some(other) = queries.next().await {
+                    lookups.push(other);
+                }
+            };
+            let _ = tokio::time::timeout(RESOLUTION_DELAY, others).await;
+            break;
+        }
+    }
+    lookups.sort_by_key(|lookup| lookup.record);
+    lookups
 }
 
 /// One query, followed to the target of an alias whose addresses the answer does not contain.

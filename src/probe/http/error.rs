@@ -4,7 +4,7 @@ use std::error::Error;
 use std::io;
 
 use crate::probe::bounded;
-use crate::report::Reason;
+use crate::report::{NotProcessed, Reason};
 
 /// How rustls begins to describe an alert.
 const ALERT_PREFIX: &str = "received fatal alert";
@@ -15,6 +15,8 @@ pub(in crate::probe) struct HttpError {
     /// The server ended the session with a TLS alert once it could (because it requires a client
     /// certificate, for example): that is a failure of the tls layer.
     pub tls_alert: Option<String>,
+    /// The server says that it did not process the request.
+    pub not_processed: Option<NotProcessed>,
 }
 
 impl HttpError {
@@ -23,6 +25,7 @@ impl HttpError {
             reason,
             detail: None,
             tls_alert: None,
+            not_processed: None,
         }
     }
 
@@ -56,6 +59,7 @@ impl HttpError {
         for source in sources() {
             if let Some(http2) = source.downcast_ref::<h2::Error>() {
                 outcome.reason = http2_reason(http2, closed);
+                outcome.not_processed = not_processed(http2);
                 if let Some(io) = http2.get_io() {
                     outcome.read_io(io, closed);
                 }
@@ -81,6 +85,19 @@ impl HttpError {
             io::ErrorKind::UnexpectedEof => closed,
             _ => self.reason,
         };
+    }
+}
+
+/// An h2 error by GOAWAY reaches only the streams that the server did not process (RFC 9113, 6.8).
+fn not_processed(error: &h2::Error) -> Option<NotProcessed> {
+    if !error.is_remote() {
+        return None;
+    }
+    match error.reason()? {
+        h2::Reason::HTTP_1_1_REQUIRED => Some(NotProcessed::Http11Required),
+        h2::Reason::REFUSED_STREAM if error.is_reset() => Some(NotProcessed::RefusedStream),
+        h2::Reason::NO_ERROR if error.is_go_away() => Some(NotProcessed::Goaway),
+        _ => None,
     }
 }
 

@@ -8,6 +8,7 @@ mod chain_recorder;
 mod error;
 mod hello;
 mod prepare;
+mod session_stream;
 
 use std::io;
 use std::net::IpAddr;
@@ -34,6 +35,7 @@ use chain_recorder::{ChainRecorder, Presented};
 use error::HandshakeError;
 use hello::Hello;
 pub use prepare::prepare;
+pub(super) use session_stream::SessionStream;
 
 /// What a module's handshakes share.
 #[derive(Clone, Debug)]

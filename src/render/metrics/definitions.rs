@@ -57,6 +57,7 @@ definitions! {
     TLS_PIN_MATCHED = gauge("tls_pin_matched", &["target"], "1 if one of the configured pins is in the chain; absent without pins.");
     HTTP_STATUS_CODE = gauge("http_status_code", &["target"], "Status code of the last response; absent without a response.");
     HTTP_REDIRECTS = gauge("http_redirects", &["target"], "Redirects followed; absent without a response.");
+    HTTP_REQUESTS_REPEATED = counter("http_requests_repeated_total", &["target"], "Requests sent a second time on another connection since start, because the server said that it had not processed them (HTTP/2).");
     HTTP_RESPONSE_BYTES = gauge("http_response_bytes", &["target"], "Size of the last response body on the wire.");
     HTTP_CLOCK_SKEW = gauge("http_clock_skew_seconds", &["target"], "The server's clock minus this host's clock, from the Date header (whole seconds).");
     HTTP_DURATION = gauge("http_duration_seconds", &["target", "phase"], "first_byte: from the request to the response headers; transfer: the body; both summed over hops.");

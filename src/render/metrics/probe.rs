@@ -5,6 +5,8 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use url::Position;
+
 use super::definitions::*;
 use super::family::Families;
 use super::unix;
@@ -31,7 +33,8 @@ pub(super) fn add(
         &[
             name,
             role,
-            target.url.as_str(),
+            // A query may hold what should not be in a label.
+            &target.url[..Position::AfterPath],
             &target.module.name,
             target.group.as_deref().unwrap_or_default(),
         ],
@@ -90,6 +93,8 @@ fn counters(families: &mut Families, name: &str, stats: &TargetStats) {
     families.add_histogram(&PROBE_DURATION, &[name], &stats.durations);
     families.add_optional(&PROBE_LAST_SUCCESS, &[name], stats.last_success.map(unix));
     families.add(&DNS_ANSWER_CHANGES, &[name], stats.answer_changes as f64);
+    let repeated = stats.repeated_requests as f64;
+    families.add(&HTTP_REQUESTS_REPEATED, &[name], repeated);
 }
 
 fn verdict(families: &mut Families, name: &str, report: &Report) {
@@ -193,6 +198,9 @@ fn addresses(families: &mut Families, name: &str, hops: &[Hop]) {
             .into_iter()
             .flat_map(|facts| &facts.addresses)
         {
+            if one.not_tried {
+                continue;
+            }
             merge(&mut connects, one.address, one.failure, one.duration);
         }
         for one in hop

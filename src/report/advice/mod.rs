@@ -139,6 +139,7 @@ mod tests {
             source: "10.20.0.5".parse().ok(),
             duration: Duration::ZERO,
             failure: Some(reason).filter(|reason| reason.layer() == LayerName::Tcp),
+            not_tried: false,
         };
         let failure = attempt.failure;
         let tcp = TcpFacts {

@@ -56,6 +56,9 @@ pub struct AddressAttempt {
     pub duration: Duration,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub failure: Option<Reason>,
+    /// This host has no route for the address family and never had one: nothing was sent.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub not_tried: bool,
 }
 
 /// The tunnels through a web proxy, one on each of its addresses that connected.

@@ -8,7 +8,7 @@ mod tls;
 
 pub use connection::{AddressAttempt, AddressFamily, ProxyAttempt, ProxyFacts, TcpFacts};
 pub use dns::{DnsFacts, Lookup, QueryType, Resolution};
-pub use response::{AnsweredBy, HttpFacts, PageCheck, PageFacts};
+pub use response::{AnsweredBy, HttpFacts, NotProcessed, PageCheck, PageFacts};
 pub use tls::{
     Certificate, FetchedCertificate, Handshake, Interception, OutsideDates, RootSet, TlsFacts,
     Trust,

@@ -36,6 +36,20 @@ impl AnsweredBy {
     }
 }
 
+/// How a server said that it did not process a request (RFC 9113, 8.7).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, IntoStaticStr)]
+#[serde(rename_all = "snake_case")]
+#[strum(serialize_all = "snake_case", const_into_str)]
+pub enum NotProcessed {
+    /// The connection ended in order, before the stream of the request.
+    Goaway,
+    RefusedStream,
+    /// The page is not available over HTTP/2.
+    #[serde(rename = "http_1_1_required")]
+    #[strum(serialize = "http_1_1_required")]
+    Http11Required,
+}
+
 /// One response.
 #[derive(Clone, Debug, Default, Serialize)]
 pub struct HttpFacts {
@@ -71,6 +85,18 @@ pub struct HttpFacts {
     pub content_type: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub server: Option<String>,
+    /// `Content-Encoding` as the server sent it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub content_encoding: Option<String>,
+    /// The content encoding is unknown: the body was taken as it is, as browsers do.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub encoding_ignored: bool,
+    /// Bytes behind the end of the compressed body, which browsers ignore.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub trailing_bytes: Option<u64>,
+    /// The request was sent a second time, because the server said that it had not processed it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub repeated: Option<NotProcessed>,
     /// Where a redirect leads, whether it was followed or not.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub location: Option<String>,
@@ -99,6 +125,8 @@ pub struct PageFacts {
     pub title: Option<String>,
     /// Names of the form fields; bounded.
     pub form_fields: Vec<String>,
+    /// The charset that the text was decoded by, by its name in the Encoding standard.
+    pub charset: String,
     /// The decoded body, in bytes.
     pub bytes: usize,
     /// SHA-256 of the decoded body, lower-case hexadecimal.

@@ -177,7 +177,7 @@ fn page_of_kilobytes(bencher: Bencher<'_, '_>, kilobytes: usize) {
         form_fields: vec!["password".to_owned()],
         ..PageChecks::default()
     };
-    bencher.bench(|| page::evaluate(body.as_bytes(), &checks));
+    bencher.bench(|| page::Page::parse(body.clone().into_bytes(), None).evaluate(&checks));
 }
 
 #[divan::bench]

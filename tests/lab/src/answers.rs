@@ -80,6 +80,9 @@ async fn respond(
 ) -> Response<AnswerBody> {
     match fault {
         Some(Fault::Http(fault)) => http_fault(guard, fault, path, recorded).await,
+        Some(Fault::Page(PageFault::Custom { headers, body })) if !path.contains('?') => {
+            custom(headers, body)
+        }
         Some(Fault::Page(fault)) => page_fault(guard, fault),
         _ => healthy(guard, path),
     }
@@ -149,7 +152,10 @@ async fn http_fault(
             );
             response
         }
-        HttpFault::SilentAfterRequest
+        HttpFault::NotProcessed(..)
+        | HttpFault::AlertAfterHead
+        | HttpFault::ResetAfterHead
+        | HttpFault::SilentAfterRequest
         | HttpFault::ResetAfterRequest
         | HttpFault::CloseAfterRequest
         | HttpFault::Malformed
@@ -182,11 +188,20 @@ fn page_fault(guard: &Guard, fault: &PageFault) -> Response<AnswerBody> {
             set(&mut response, CONTENT_ENCODING, encoding.name());
             response
         }
-        PageFault::CutShort
+        PageFault::Custom { .. }
+        | PageFault::CutShort
         | PageFault::ChunkedCutShort
         | PageFault::Chunked
         | PageFault::NoContentLength => healthy(guard, LOGIN_PATH),
     }
+}
+
+fn custom(headers: &[(&'static str, String)], body: &[u8]) -> Response<AnswerBody> {
+    let mut response = html(StatusCode::OK, Bytes::from(body.to_vec()));
+    for (name, value) in headers {
+        set(&mut response, HeaderName::from_static(name), value);
+    }
+    response
 }
 
 /// The response of a healthy login server: the login page, or 404 for other paths.

@@ -112,6 +112,12 @@ pub enum HttpFault {
     Malformed,
     /// Headers of 4 MiB.
     HeaderBomb,
+    /// Half an answer, then a fatal TLS alert.
+    AlertAfterHead,
+    /// Half an answer, then a TCP reset.
+    ResetAfterHead,
+    /// Over HTTP/2, so many requests are not processed, and the server says so; then it is healthy.
+    NotProcessed(NotProcessed, usize),
     /// A valid response whose Date header is off by this many seconds.
     DateSkew(i64),
     /// A valid response after a delay.
@@ -120,8 +126,21 @@ pub enum HttpFault {
     CookieGate,
 }
 
+/// How a server says that it did not process a request (RFC 9113, 8.7).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NotProcessed {
+    Goaway,
+    RefusedStream,
+    Http11Required,
+}
+
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum PageFault {
+    /// This answer to a request without a query; with one, the login page.
+    Custom {
+        headers: Vec<(&'static str, String)>,
+        body: Vec<u8>,
+    },
     /// This text as an HTML page.
     Text(String),
     Empty,

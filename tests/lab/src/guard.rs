@@ -5,7 +5,7 @@
 //! cookie that the server did not set for this probe.
 
 use std::collections::{HashMap, VecDeque};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant, SystemTime};
 
@@ -60,6 +60,7 @@ impl Seen {
 #[derive(Default)]
 pub(crate) struct Guard {
     connections: AtomicU64,
+    refused: AtomicUsize,
     records: Mutex<Records>,
     cookies: Arc<Mutex<Cookies>>,
 }
@@ -102,6 +103,11 @@ impl Guard {
 
     pub(crate) fn connection(&self) -> u64 {
         self.connections.fetch_add(1, Ordering::Relaxed) + 1
+    }
+
+    /// Whether to refuse one more request; `times` are refused.
+    pub(crate) fn refuse(&self, times: usize) -> bool {
+        self.refused.fetch_add(1, Ordering::Relaxed) < times
     }
 
     pub(crate) fn connections(&self) -> u64 {

@@ -13,7 +13,6 @@ use crate::issuer_server::IssuerServer;
 use crate::locked;
 use crate::login_server::{Alpn, LoginServer};
 use crate::name_server::NameServer;
-use crate::page::TITLE;
 use crate::proxy_server::{CREDENTIALS, ProxyServer};
 use crate::scenarios::Scenario;
 
@@ -22,6 +21,10 @@ const PROXY: &str = "proxy.lab.test";
 
 /// The name server's name in its certificate.
 pub(crate) const RESOLVER: &str = "dns.lab.test";
+
+/// The checks of the login page, whose title is `TITLE`.
+pub(crate) const PAGE: &str =
+    "title: \"CCASS Lab Login\", contains: [\"username\"], form_fields: [username, password]";
 
 /// The name of the web server with the authority's certificates.
 pub const ISSUERS: &str = "ca.lab.test";
@@ -141,12 +144,17 @@ impl Lab {
 
     /// The exporter's configuration, as YAML, for a lab without faults and for most scenarios.
     pub fn config(&self) -> String {
-        self.render("", "", "")
+        self.render("", "", "", PAGE)
     }
 
     /// The configuration with which a probe fails with the scenario's reason.
     pub fn config_for(&self, scenario: &Scenario) -> String {
-        self.render(scenario.module, scenario.tls, scenario.target)
+        self.render(
+            scenario.module,
+            scenario.tls,
+            scenario.target,
+            scenario.page,
+        )
     }
 
     /// Clears all faults, then activates `scenario`.
@@ -184,7 +192,7 @@ impl Lab {
         self.login_server.addr().ip()
     }
 
-    fn render(&self, module: &str, tls: &str, target: &str) -> String {
+    fn render(&self, module: &str, tls: &str, target: &str, page: &str) -> String {
         let resolver = self.name_server.addr();
         let encrypted = format!("{RESOLVER}@{resolver}");
         let url = self.url();
@@ -210,7 +218,7 @@ modules:
   lab_page:
     system_resolvers: ignore
 {dns}{module}    tls: {{roots: [ca_file], ca_file: {ca_file}, expected_issuers: [\"{organisation}\"]{tls}}}
-    page: {{title: \"{TITLE}\", contains: [\"username\"], form_fields: [username, password]}}
+    page: {{{page}}}
 targets:
   - {{name: sso, url: \"{url}\", module: lab_page{target}}}
 "

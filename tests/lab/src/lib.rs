@@ -49,7 +49,9 @@ pub use answers::LOGIN_PATH;
 pub use authority::{Authority, Identity, Leaf, LeafKey, Validity};
 pub use control::Control;
 pub use delays::Delays;
-pub use faults::{DnsFault, Encoding, Fault, HttpFault, PageFault, ProxyFault, TcpFault, TlsFault};
+pub use faults::{
+    DnsFault, Encoding, Fault, HttpFault, NotProcessed, PageFault, ProxyFault, TcpFault, TlsFault,
+};
 pub use guard::Seen;
 pub use hickory_proto::rr::RecordType;
 pub use issuer_server::IssuerServer;

@@ -21,7 +21,7 @@ use tokio_rustls::server::TlsStream;
 
 use crate::answers::{self, ConnectionInfo};
 use crate::authority::Identity;
-use crate::faults::{Fault, TcpFault};
+use crate::faults::{Fault, HttpFault, TcpFault};
 use crate::guard::{Guard, Seen};
 use crate::hello::{Hello, Replayed};
 use crate::port::TcpPort;
@@ -252,7 +252,13 @@ async fn serve(state: &State, mut stream: TcpStream, number: u64) -> io::Result<
         connection: number,
         server_name: tls.get_ref().1.server_name().map(ToOwned::to_owned),
     };
+    let is_http2 = tls.get_ref().1.alpn_protocol() == Some(b"h2");
     match &settings.fault {
+        Some(Fault::Http(HttpFault::NotProcessed(how, times)))
+            if is_http2 && state.guard.refuse(*times) =>
+        {
+            raw::refuse(tls, *how).await
+        }
         Some(fault) if raw::is_raw(fault) => {
             raw::serve(&state.guard, fault, connection_info, tls).await
         }

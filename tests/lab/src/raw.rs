@@ -11,7 +11,7 @@ use tokio::time::timeout;
 use tokio_rustls::server::TlsStream;
 
 use crate::answers::{ConnectionInfo, token};
-use crate::faults::{Fault, HttpFault, PageFault};
+use crate::faults::{Fault, HttpFault, NotProcessed, PageFault};
 use crate::guard::{Answered, Guard, Seen};
 use crate::hello::Replayed;
 use crate::{MAX_WAIT, page};
@@ -22,12 +22,17 @@ const BOMB_HEADERS: usize = 4096;
 /// How long a client may take to close a connection that the server has closed.
 const LINGER: Duration = Duration::from_secs(60);
 
+const HALF_AN_ANSWER: &[u8] =
+    b"HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nContent-Length: 5000\r\n\r\n<html>";
+
 /// Whether `fault` is implemented here, and so needs HTTP/1.1.
 pub(crate) fn is_raw(fault: &Fault) -> bool {
     matches!(
         fault,
         Fault::Http(
-            HttpFault::SilentAfterRequest
+            HttpFault::AlertAfterHead
+                | HttpFault::ResetAfterHead
+                | HttpFault::SilentAfterRequest
                 | HttpFault::ResetAfterRequest
                 | HttpFault::CloseAfterRequest
                 | HttpFault::Malformed
@@ -56,8 +61,15 @@ pub(crate) async fn serve(
     match fault {
         Fault::Http(HttpFault::SilentAfterRequest) => return hold(stream).await,
         Fault::Http(HttpFault::ResetAfterRequest) => {
-            let (replayed, _) = stream.into_inner();
-            return replayed.into_inner().set_zero_linger();
+            return reset(stream);
+        }
+        Fault::Http(fault @ (HttpFault::AlertAfterHead | HttpFault::ResetAfterHead)) => {
+            stream.write_all(HALF_AN_ANSWER).await?;
+            stream.flush().await?;
+            return match fault {
+                HttpFault::AlertAfterHead => alert(stream).await,
+                _ => reset(stream),
+            };
         }
         Fault::Http(HttpFault::Malformed) => {
             stream.write_all(b"SSH-2.0-OpenSSH_9.2p1\r\n\r\n").await?;
@@ -76,6 +88,66 @@ pub(crate) async fn serve(
     }
     stream.flush().await?;
     end(stream).await
+}
+
+fn reset(stream: TlsStream<Replayed>) -> io::Result<()> {
+    let (replayed, _) = stream.into_inner();
+    replayed.into_inner().set_zero_linger()
+}
+
+/// Ends the session with a fatal alert: the library sends one when it reads a record that it cannot
+/// decrypt.
+async fn alert(mut stream: TlsStream<Replayed>) -> io::Result<()> {
+    const RECORD: [u8; 37] = {
+        let mut record = [0x5a; 37];
+        (record[0], record[1], record[2], record[3], record[4]) = (23, 3, 3, 0, 32);
+        record
+    };
+    let (replayed, connection) = stream.get_mut();
+    connection.read_tls(&mut &RECORD[..])?;
+    let _ = connection.process_new_packets();
+    let mut bytes = Vec::new();
+    while connection.wants_write() {
+        connection.write_tls(&mut bytes)?;
+    }
+    replayed.write_all(&bytes).await?;
+    let (replayed, _) = stream.into_inner();
+    end(replayed).await
+}
+
+/// Reads one request over HTTP/2 and says that it is not processed.
+pub(crate) async fn refuse(mut stream: TlsStream<Replayed>, how: NotProcessed) -> io::Result<()> {
+    const PREFACE: usize = 24;
+    const HEADERS: u8 = 1;
+    const FRAME_HEAD: usize = 9;
+    let mut bytes = Vec::new();
+    let mut next = PREFACE;
+    loop {
+        if let Some(&[a, b, c, kind, ..]) = bytes.get(next..next + FRAME_HEAD) {
+            if kind == HEADERS {
+                break;
+            }
+            next += FRAME_HEAD + u32::from_be_bytes([0, a, b, c]) as usize;
+        } else if stream.read_buf(&mut bytes).await? == 0 || bytes.len() > MAX_HEAD {
+            return end(stream).await;
+        }
+    }
+    // SETTINGS, and the acknowledgement of the client's.
+    let mut answer = vec![0, 0, 0, 4, 0, 0, 0, 0, 0, 0, 0, 0, 4, 1, 0, 0, 0, 0];
+    match how {
+        // The last processed stream is 0, the error NO_ERROR.
+        NotProcessed::Goaway => {
+            answer.extend([0, 0, 8, 7, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]);
+        }
+        NotProcessed::RefusedStream => answer.extend([0, 0, 4, 3, 0, 0, 0, 0, 1, 0, 0, 0, 7]),
+        NotProcessed::Http11Required => answer.extend([0, 0, 4, 3, 0, 0, 0, 0, 1, 0, 0, 0, 13]),
+    }
+    stream.write_all(&answer).await?;
+    stream.flush().await?;
+    match how {
+        NotProcessed::Goaway => end(stream).await,
+        NotProcessed::RefusedStream | NotProcessed::Http11Required => hold(stream).await,
+    }
 }
 
 fn broken_page(guard: &Guard, fault: &PageFault) -> Vec<u8> {

@@ -9,8 +9,10 @@ use std::time::Duration;
 use rustls::pki_types::CertificateDer;
 
 use crate::authority::{Authority, Identity, Leaf, Validity};
-use crate::faults::{DnsFault, Encoding, HttpFault, PageFault, ProxyFault, TcpFault, TlsFault};
-use crate::lab::{HOST, Lab, RESOLVER};
+use crate::faults::{
+    DnsFault, Encoding, HttpFault, NotProcessed, PageFault, ProxyFault, TcpFault, TlsFault,
+};
+use crate::lab::{HOST, Lab, PAGE, RESOLVER};
 use crate::login_server::Alpn;
 
 /// A state of the lab, and what the exporter must report.
@@ -30,6 +32,8 @@ pub struct Scenario {
     pub(crate) module: &'static str,
     /// Additional entries of its `tls`, each after a comma.
     pub(crate) tls: &'static str,
+    /// The entries of its `page`.
+    pub(crate) page: &'static str,
     /// Additional entries of the target, each after a comma.
     pub(crate) target: &'static str,
     /// Whether something never answers, so that the probe ends by its timeout.
@@ -45,7 +49,10 @@ impl Scenario {
 
     /// Whether it needs `Lab::config_for` instead of `Lab::config`.
     pub fn needs_config(&self) -> bool {
-        !(self.module.is_empty() && self.tls.is_empty() && self.target.is_empty())
+        !(self.module.is_empty()
+            && self.tls.is_empty()
+            && self.target.is_empty()
+            && self.page == PAGE)
     }
 
     const fn new(
@@ -62,6 +69,7 @@ impl Scenario {
             about,
             module: "",
             tls: "",
+            page: PAGE,
             target: "",
             times_out: false,
             provoke,
@@ -92,6 +100,10 @@ impl Scenario {
 
     const fn with_tls(self, tls: &'static str) -> Self {
         Self { tls, ..self }
+    }
+
+    const fn with_page(self, page: &'static str) -> Self {
+        Self { page, ..self }
     }
 
     const fn with_target(self, target: &'static str) -> Self {
@@ -231,6 +243,11 @@ static FAILING: &[Scenario] = &[
     Scenario::new("http-too-many-redirects", "http_too_many_redirects", "twenty redirects, each to a new page", |lab| lab.login_server.set_fault(HttpFault::RedirectChain(20))),
     Scenario::new("http-body-too-large", "http_body_too_large", "a body of 8 MiB", |lab| lab.login_server.set_fault(PageFault::TooLarge(8 * 1024 * 1024))),
     Scenario::new("http-gzip-bomb", "http_body_too_large", "a small body that decodes to 16 MiB", |lab| lab.login_server.set_fault(PageFault::GzipBomb)),
+    Scenario::new("http-goaway", "http_closed", "each connection ends with GOAWAY before the request", |lab| refuse(lab, NotProcessed::Goaway, usize::MAX)),
+    Scenario::new("http-refused-stream", "http_reset", "each request is refused", |lab| refuse(lab, NotProcessed::RefusedStream, usize::MAX)),
+    Scenario::new("http-refresh-off-host", "http_redirect_off_host", "a page that refreshes to another host", |lab| custom(lab, &[], b"<meta http-equiv=refresh content='0; url=https://elsewhere.lab.test/'>")),
+    Scenario::new("http-alert-after-head", "http_truncated", "a TLS alert in the middle of the answer", |lab| lab.login_server.set_fault(HttpFault::AlertAfterHead)),
+    Scenario::new("http-reset-after-head", "http_reset", "a reset in the middle of the answer", |lab| lab.login_server.set_fault(HttpFault::ResetAfterHead)),
     Scenario::new("http-truncated", "http_truncated", "a body shorter than its Content-Length", |lab| lab.login_server.set_fault(PageFault::CutShort)),
 
     Scenario::new("page-mismatch", "page_mismatch", "a page other than the login page", |lab| lab.login_server.set_fault(PageFault::Text("<html><head><title>Scheduled maintenance</title></head><body><p>Please come back later.</p></body></html>".to_owned()))),
@@ -270,6 +287,22 @@ static SUCCEEDING: &[Scenario] = &[
     Scenario::new("http-redirects", "none", "three redirects, then the page", |lab| lab.login_server.set_fault(HttpFault::RedirectChain(3))),
     Scenario::new("http-cookie-gate", "none", "the page requires a cookie that it sets first", |lab| lab.login_server.set_fault(HttpFault::CookieGate)),
     Scenario::new("http-date-skew", "none", "the server's clock is an hour behind", |lab| lab.login_server.set_fault(HttpFault::DateSkew(-3600))).with_finding("clock_skew"),
+    Scenario::new("http-goaway-once", "none", "a connection ends with GOAWAY before the request", |lab| refuse(lab, NotProcessed::Goaway, 1)).with_finding("request_repeated"),
+    Scenario::new("http-refused-stream-once", "none", "a request is refused", |lab| refuse(lab, NotProcessed::RefusedStream, 1)).with_finding("request_repeated"),
+    Scenario::new("http-1-required", "none", "HTTP/2 is negotiated, and not available for the page", |lab| refuse(lab, NotProcessed::Http11Required, usize::MAX)).with_finding("request_repeated"),
+    Scenario::new("page-big5-by-header", "none", "Big5 by the header", |lab| custom(lab, &[("content-type", "text/html; charset=big5".to_owned())], &chinese("", encoding_rs::BIG5))).with_page(CHINESE_PAGE),
+    Scenario::new("page-big5-by-meta", "none", "Big5 by its declaration", |lab| custom(lab, &[("content-type", "text/html".to_owned())], &chinese("<meta charset=big5>", encoding_rs::BIG5))).with_page(CHINESE_PAGE),
+    Scenario::new("page-gb18030-by-http-equiv", "none", "GB18030 by http-equiv", |lab| custom(lab, &[("content-type", "text/html".to_owned())], &chinese("<meta http-equiv='Content-Type' content='text/html; charset=gb18030'>", encoding_rs::GB18030))).with_page(CHINESE_PAGE),
+    Scenario::new("page-shift-jis", "none", "Shift_JIS by the header", |lab| custom(lab, &[("content-type", "text/html; charset=Shift_JIS".to_owned())], &chinese("", encoding_rs::SHIFT_JIS))).with_page(CHINESE_PAGE),
+    Scenario::new("page-utf-16-by-mark", "none", "UTF-16 by its byte order mark", |lab| custom(lab, &[("content-type", "text/html".to_owned())], &utf16("\u{feff}"))).with_page(CHINESE_PAGE),
+    Scenario::new("page-utf-16-by-header", "none", "UTF-16 by the header", |lab| custom(lab, &[("content-type", "text/html; charset=utf-16le".to_owned())], &utf16(""))).with_page(CHINESE_PAGE),
+    Scenario::new("page-visible-text", "none", "entities, tags and no-break spaces inside a phrase", |lab| custom(lab, &[], b"<title>CCASS&nbsp;Lab Login</title><p>Please&nbsp;sign <b>i</b>n, &#85;ser</p><script>nothing</script>")).with_page("title: \"CCASS Lab Login\", text_contains: [\"Please sign in, User\"], text_matches: [\"^Please .* User$\"]"),
+    Scenario::new("http-meta-refresh", "none", "a page that refreshes to the login page at once", |lab| custom(lab, &[], b"<title>Loading</title><meta http-equiv=refresh content='0; url=/sso?next'>")),
+    Scenario::new("http-refresh-header", "none", "a Refresh header that leads to the login page after a second", |lab| custom(lab, &[("refresh", "1; url=/sso?next".to_owned())], b"<title>Loading</title>")),
+    Scenario::new("page-refreshes-itself", "none", "the login page loads itself again after a while", |lab| custom(lab, &[("refresh", "4".to_owned())], &login())),
+    Scenario::new("page-refreshes-late", "none", "the login page leads to another one after an hour", |lab| custom(lab, &[("refresh", "3600; url=/sso/expired".to_owned())], &login())),
+    Scenario::new("page-unknown-coding", "none", "the content encoding utf-8, as Java servers send it", |lab| custom(lab, &[("content-encoding", "utf-8".to_owned())], &login())),
+    Scenario::new("page-gzip-trailing", "none", "bytes behind the end of a gzip stream", |lab| custom(lab, &[("content-encoding", "gzip".to_owned())], &[&crate::page::encode(&login(), Encoding::Gzip)[..], b"trailing"].concat())),
     Scenario::new("page-gzip", "none", "the page encoded with gzip", |lab| lab.login_server.set_fault(PageFault::Encoded(Encoding::Gzip))),
     Scenario::new("page-deflate", "none", "the page encoded with deflate", |lab| lab.login_server.set_fault(PageFault::Encoded(Encoding::Deflate))),
     Scenario::new("page-br", "none", "the page encoded with br", |lab| lab.login_server.set_fault(PageFault::Encoded(Encoding::Brotli))),
@@ -307,6 +340,39 @@ fn present_alone(lab: &Lab, file: &'static str) {
 fn intercept(lab: &Lab) {
     lab.login_server
         .set_identity(lab.interceptor.issue(&Leaf::for_name(HOST)));
+}
+
+const CHINESE_PAGE: &str = "title: \"中央結算系統 入口\", contains: [\"中央結算系統 入口</h1>\"], \
+                            text_contains: [\"中央結算系統 入口\"]";
+
+/// A page with these bytes.
+fn custom(lab: &Lab, headers: &[(&'static str, String)], body: &[u8]) {
+    lab.login_server.set_fault(PageFault::Custom {
+        headers: headers.to_vec(),
+        body: body.to_vec(),
+    });
+}
+
+fn login() -> Vec<u8> {
+    crate::page::login("token").to_vec()
+}
+
+fn chinese_text(head: &str) -> String {
+    format!("{head}<title>中央結算系統 入口</title><h1>中央結算系統 入口</h1>")
+}
+
+fn chinese(head: &str, encoding: &'static encoding_rs::Encoding) -> Vec<u8> {
+    encoding.encode(&chinese_text(head)).0.into_owned()
+}
+
+fn utf16(mark: &str) -> Vec<u8> {
+    let text = mark.to_owned() + &chinese_text("");
+    text.encode_utf16().flat_map(u16::to_le_bytes).collect()
+}
+
+fn refuse(lab: &Lab, how: NotProcessed, times: usize) {
+    lab.login_server
+        .set_fault(HttpFault::NotProcessed(how, times));
 }
 
 fn retry_after(lab: &Lab, status: u16) {
