@@ -104,6 +104,8 @@ fn every_configuration_key_refuses_an_address_or_keeps_it_private() {
             "modules.login_page.page.form_fields",
             "modules.login_page.page.matches",
             "modules.login_page.page.not_contains",
+            "modules.login_page.page.text_contains",
+            "modules.login_page.page.text_matches",
             "modules.login_page.page.title",
             "modules.login_page.tls.accepted_interceptors",
             "modules.login_page.tls.expected_issuers",
@@ -117,7 +119,8 @@ async fn accepted_address_is_in_no_metric_log_record_or_response() {
     let lab = Lab::start().await.expect("the lab starts");
     let page = format!(
         "page: {{title: \"{ADDRESS}\", contains: [\"{ADDRESS}\"], not_contains: [\"{ADDRESS}\"], \
-         matches: [\"{ADDRESS}\"], form_fields: [\"{ADDRESS}\"], block_markers: [\"{ADDRESS}\"]}}"
+         matches: [\"{ADDRESS}\"], text_contains: [\"{ADDRESS}\"], text_matches: [\"{ADDRESS}\"], \
+         form_fields: [\"{ADDRESS}\"], block_markers: [\"{ADDRESS}\"]}}"
     );
     let http_and_tls = format!(
         "http: {{user_agent: \"{ADDRESS}\", headers: {{X-Contact: \"{ADDRESS}\"}}}}\n    \
