@@ -40,7 +40,7 @@ if [ -z "$mirror" ]; then
 fi
 [ -n "$mirror" ] ||
   fail "the sources of apt name no Debian mirror. Install the package debian-archive-keyring and set" \
-    "DEBIAN_MIRROR, for example: DEBIAN_MIRROR=https://deb.debian.org/debian tests/newest.sh"
+    "its address: DEBIAN_MIRROR=URL tests/newest.sh"
 
 new=$directory.new
 state=$new/apt

@@ -112,16 +112,19 @@ impl fmt::Display for Fault {
                 "{place}: the last line is torn ({bytes} bytes): a crash left it; it was never \
                  acknowledged, and the next record sets it aside"
             ),
-            Self::Unreadable { place } => write!(f, "{place}: it is no record"),
+            Self::Unreadable { place } => write!(f, "{place}: the line is not a record"),
             Self::Altered { place, number } => {
                 write!(f, "{place}: record {number} was altered")
             }
-            Self::Missing { numbers } => if numbers.start() == numbers.end() { write!(f, "record {} is missing", numbers.start()) } else { write!(
+            Self::Missing { numbers } if numbers.start() == numbers.end() => {
+                write!(f, "record {} is missing", numbers.start())
+            }
+            Self::Missing { numbers } => write!(
                 f,
                 "records {} to {} are missing",
                 numbers.start(),
                 numbers.end()
-            ) },
+            ),
             Self::OutOfOrder {
                 place,
                 number,
@@ -131,8 +134,8 @@ impl fmt::Display for Fault {
                 write!(f, "{place}: record {number} appears a second time")
             }
             Self::HeadUnknown => f.write_str(
-                "no record has the hash given by --head: the newest records were cut off, or what it \
-                 is of was altered",
+                "no record has the hash of --head: the newest records were removed, or the record with \
+                 that hash was altered",
             ),
         }
     }

@@ -147,7 +147,7 @@ fn altered_deleted_and_reordered_lines_are_reported() {
         ),
         (
             &|lines: &mut Vec<String>| lines.insert(1, "{}".to_owned()),
-            vec!["2026.jsonl line 2: it is no record"],
+            vec!["2026.jsonl line 2: the line is not a record"],
         ),
         (&|_: &mut Vec<String>| {}, vec![]),
     ] {
