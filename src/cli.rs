@@ -17,6 +17,7 @@ use url::Url;
 use crate::calendar::{midnight, parse_date};
 use crate::config::duration;
 use crate::evidence::TerminalOutcome;
+use crate::terminal;
 pub use evidence::{EvidenceCommand, EvidenceFormat, EvidenceSelection, EvidenceSource, MergeArgs};
 
 /// Prometheus exporter that probes the CCASS 2FA login server and reports which layer fails, why, and
@@ -138,6 +139,8 @@ pub enum ColorChoice {
 impl From<ColorChoice> for anstream::ColorChoice {
     fn from(choice: ColorChoice) -> Self {
         match choice {
+            // In CI, the library would color for such a terminal, too.
+            ColorChoice::Auto if terminal::is_dumb() => Self::Never,
             ColorChoice::Auto => Self::Auto,
             ColorChoice::Always => Self::Always,
             ColorChoice::Never => Self::Never,

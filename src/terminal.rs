@@ -71,6 +71,11 @@ pub fn error_size() -> Option<(u16, u16)> {
     size.map(|(Width(columns), Height(rows))| (columns, rows))
 }
 
+/// Whether the terminal calls itself one that cannot color text or move its cursor.
+pub fn is_dumb() -> bool {
+    std::env::var_os("TERM").is_some_and(|term| term == "dumb")
+}
+
 #[expect(clippy::disallowed_methods, reason = "the module that writes")]
 pub fn is_error_terminal() -> bool {
     io::stderr().is_terminal()

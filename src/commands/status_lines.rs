@@ -11,8 +11,7 @@ pub(super) struct StatusLines {
 impl StatusLines {
     /// `None` if standard error is not a terminal that can move its cursor.
     pub fn on_terminal() -> Option<Self> {
-        let is_dumb = std::env::var_os("TERM").is_some_and(|term| term == "dumb");
-        (terminal::is_error_terminal() && !is_dumb).then_some(Self { shown: 0 })
+        (terminal::is_error_terminal() && !terminal::is_dumb()).then_some(Self { shown: 0 })
     }
 
     /// Replaces the lines. What does not fit on the terminal is cut off: a line that is broken, or
