@@ -20,6 +20,14 @@ const LOCK: &str = "serve.lock";
 const LOCK_TIMEOUT: Duration = Duration::from_secs(8);
 const LOCK_RETRY_INTERVAL: Duration = Duration::from_millis(20);
 
+/// What is saved in the data directory.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Recording {
+    /// `false` also while the state file cannot be written.
+    pub history: bool,
+    pub evidence: bool,
+}
+
 /// Who uses the directory.
 #[derive(Debug)]
 pub enum Claim {

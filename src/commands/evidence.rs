@@ -6,7 +6,7 @@ use std::path::Path;
 use anyhow::anyhow;
 use jiff::Timestamp;
 
-use super::status_lines::StatusLines;
+use super::audit::audit;
 use super::{ExitStatus, load_config, merge, usage_error, write_output};
 use crate::calendar::{day_end, midnight};
 use crate::cli::{
@@ -15,7 +15,7 @@ use crate::cli::{
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::evidence::{
-    Audit, ChainedRecord, Content, KnownHashes, Ledger, Receipt, Reference, TerminalCheck,
+    ChainedRecord, Content, KnownHashes, Ledger, Receipt, Reference, TerminalCheck,
 };
 use crate::input_file::{self, InputFile};
 use crate::label;
@@ -216,21 +216,6 @@ pub async fn run(
 
 fn is_configured(config: &Config, name: &str) -> bool {
     config.targets.named(name).is_some() || config.terminals.iter().any(|one| one == name)
-}
-
-/// Reads the whole ledger; on a terminal, shows how far it is.
-pub(super) fn audit(ledger: &Ledger, known: KnownHashes<'_>) -> anyhow::Result<Audit> {
-    /// A fraction of a second's work.
-    const STEP: usize = 10_000;
-    let mut lines = StatusLines::on_terminal();
-    let audit = Audit::of(ledger, known, |count| {
-        if let Some(lines) = &mut lines
-            && count % STEP == 0
-        {
-            lines.show(&[format!("checking the evidence: {count} records")]);
-        }
-    });
-    Ok(audit?)
 }
 
 /// The data directory must exist: evidence on a disk that is not mounted is not "no evidence".

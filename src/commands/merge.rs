@@ -1,12 +1,13 @@
 //! `evidence merge`: one report of the evidence of several sites. Each chain is verified by itself, and
 //! nothing is written to the copies.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use anyhow::Context;
 use jiff::ToSpan;
 
-use super::evidence::audit;
+use super::audit::audit;
 use super::{ExitStatus, usage_error, write_output};
 use crate::calendar::{date_at, day_end, midnight};
 use crate::cli::{EvidenceFormat, MergeArgs};
@@ -90,28 +91,65 @@ pub async fn run(config: &Config, args: &MergeArgs, clock: Clock) -> anyhow::Res
     })
 }
 
-/// Adds to the first copy of each site's evidence what no copy of it contains. Returns what is of sites
-/// without a copy.
+/// Adds to the copies of each exporter's evidence, to the first if there are several, what none of them
+/// contains. Returns a head of each exporter whose evidence was not given.
 fn compare(sites: &mut [SiteEvidence], kept_heads: Vec<KeptHead>) -> Vec<KeptHead> {
-    let mut others = Vec::new();
+    let mut exporters: BTreeMap<_, BTreeMap<String, Vec<KeptHead>>> = BTreeMap::new();
     for head in kept_heads {
-        let is_of =
-            |copy: &&mut SiteEvidence| head.is_of(copy.firm.as_deref(), copy.site.as_deref());
-        let mut copies: Vec<&mut SiteEvidence> = sites.iter_mut().filter(is_of).collect();
-        let is_lost = copies.iter().all(|copy| head.is_lost(&copy.audit));
+        let site = exporters.entry((head.firm.clone(), head.site.clone()));
+        let heads = site.or_default().entry(head.instance.clone());
+        heads.or_default().push(head);
+    }
+    let mut others = Vec::new();
+    for ((firm, site), exporters) in exporters {
+        let is_of_site = |copy: &&mut SiteEvidence| {
+            copy.site == site && (firm.is_none() || copy.firm.is_none() || copy.firm == firm)
+        };
+        let mut copies: Vec<&mut SiteEvidence> = sites.iter_mut().filter(is_of_site).collect();
+        // Prometheus does not know which copy is whose: a common record shows it.
+        let is_whose = |copy: &SiteEvidence, heads: &[KeptHead]| {
+            heads.iter().any(|head| head.is_in(&copy.audit))
+        };
+        let (known, unknown): (Vec<_>, Vec<_>) = exporters
+            .into_values()
+            .partition(|heads| copies.iter().any(|copy| is_whose(copy, heads)));
+        let mut rest = Vec::new();
+        for copy in copies.drain(..) {
+            match known.iter().find(|heads| is_whose(copy, heads)) {
+                Some(heads) => add_missing(&mut [copy], heads),
+                None => rest.push(copy),
+            }
+        }
+        if unknown.len() > rest.len() {
+            others.extend(
+                unknown
+                    .into_iter()
+                    .filter_map(|heads| heads.into_iter().next()),
+            );
+        } else {
+            for heads in unknown {
+                add_missing(&mut rest, &heads);
+            }
+        }
+    }
+    others
+}
+
+/// Adds to the first copy what no copy contains: lost, or newer than all of them.
+fn add_missing(copies: &mut [&mut SiteEvidence], heads: &[KeptHead]) {
+    for head in heads {
+        let is_kept = copies.iter().any(|copy| head.is_in(&copy.audit));
         let is_newer = copies
             .iter()
             .all(|copy| head.number > copy.audit.head.number);
         match copies.first_mut() {
-            None => others.push(head),
             Some(first) if is_newer => {
-                first.newer_record = first.newer_record.max(Some(head.number))
+                first.newer_record = first.newer_record.max(Some(head.number));
             }
-            Some(first) if is_lost => first.lost_heads.push(head),
-            Some(_) => {}
+            Some(first) if !is_kept => first.lost_heads.push(head.clone()),
+            Some(_) | None => {}
         }
     }
-    others
 }
 
 /// The firm and the directory of `FIRM=DIRECTORY` or `DIRECTORY`.

@@ -1,5 +1,6 @@
 //! What each command does: parse its arguments, call the library, render, and return an exit status.
 
+mod audit;
 mod check;
 mod completions;
 mod drill;

@@ -13,11 +13,11 @@ use tracing::{error, info, warn};
 use super::{ExitStatus, route_prefix, usage_error};
 use crate::cli::Flags;
 use crate::clock::Clock;
-use crate::data_directory::{self, Claim, Lock};
+use crate::data_directory::{self, Claim, Lock, Recording};
 use crate::evidence::Ledger;
 use crate::ownership;
 use crate::report::history::SavedState;
-use crate::serve::{self, Files, Recording, ReloadRequest, Service};
+use crate::serve::{self, Files, ReloadRequest, Service};
 use crate::state_file::StateFile;
 
 /// Serves until SIGTERM or Ctrl-C.
@@ -122,8 +122,8 @@ impl SavedData {
             Ok(Claim::Taken) => {
                 error!(
                     directory = %directory.display(),
-                    "another exporter uses data_directory, state and evidence are not saved; give each exporter a \
-                     directory of its own, or stop the other one and restart this one"
+                    "another exporter uses data_directory, state and evidence are not saved; give each \
+                     exporter a directory of its own, or stop the other one and restart this one"
                 );
                 return Self {
                     saved: file.load(),

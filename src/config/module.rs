@@ -3,10 +3,11 @@
 //! Each submodule holds the types of one part, and validates it. Nothing downstream checks these values
 //! again.
 
-mod environment;
+mod environment_proxies;
 mod http;
 mod page;
 mod proxy;
+mod proxy_policy;
 mod resolver;
 mod tls;
 
@@ -20,7 +21,8 @@ use serde_json::Value;
 
 pub use self::http::{HttpPolicy, Redirects};
 pub use self::page::PageChecks;
-pub use self::proxy::{Credentials, Proxy, ProxyPolicy, ProxyScheme};
+pub use self::proxy::{Credentials, Proxy, ProxyScheme};
+pub use self::proxy_policy::ProxyPolicy;
 pub use self::resolver::{Resolver, Transport};
 pub use self::tls::{CaFile, FetchIntermediates, MinVersion, PolicyAction, TlsPolicy};
 use super::raw::RawModule;

@@ -18,6 +18,8 @@ const MAX_BODY_BYTES: usize = 32 << 20;
 pub struct KeptHead {
     pub firm: Option<String>,
     pub site: Option<String>,
+    /// The exporter: a site may have several, each with evidence of its own.
+    pub instance: String,
     pub number: u64,
     pub hash: String,
 }
@@ -41,6 +43,8 @@ struct Series {
 struct Labels {
     firm: Option<String>,
     site: Option<String>,
+    #[serde(default)]
+    instance: String,
     number: String,
     hash: String,
 }
@@ -52,8 +56,8 @@ impl KeptHead {
     /// Prometheus cannot be reached, or does not answer as its API does.
     pub async fn in_prometheus(url: &Url) -> anyhow::Result<Vec<Self>> {
         let query = format!(
-            "group by (firm, site, number, hash) \
-             (last_over_time(ccass2fa_evidence_head_info{{number!=\"\"}}[{RANGE}]))"
+            "group by (firm, site, instance, number, hash) \
+             (last_over_time(ccass2fa_evidence_head_info{{number=~\"[1-9].*\"}}[{RANGE}]))"
         );
         let mut endpoint = Url::parse(&format!(
             "{}/api/v1/query",
@@ -76,6 +80,7 @@ impl KeptHead {
             Ok(Self {
                 firm: series.metric.firm,
                 site: series.metric.site,
+                instance: series.metric.instance,
                 number: number.context("a number in Prometheus is none")?,
                 hash: series.metric.hash,
             })
@@ -83,19 +88,10 @@ impl KeptHead {
         heads.collect()
     }
 
-    /// Whether it is this site's; a firm is compared only if both are known.
-    pub fn is_of(&self, firm: Option<&str>, site: Option<&str>) -> bool {
-        let same_firm = match (self.firm.as_deref(), firm) {
-            (Some(kept), Some(firm)) => kept == firm,
-            _ => true,
-        };
-        same_firm && self.site.as_deref() == site
-    }
-
-    /// Whether `audit` should contain the record and does not. A copy that is older than the record cannot.
-    pub fn is_lost(&self, audit: &Audit) -> bool {
+    /// Whether `audit` contains the record.
+    pub fn is_in(&self, audit: &Audit) -> bool {
         let is_it =
             |record: &ChainedRecord| record.number == self.number && record.hash == self.hash;
-        self.number > 0 && self.number <= audit.head.number && !audit.records.iter().any(is_it)
+        audit.records.iter().any(is_it)
     }
 }

@@ -38,6 +38,7 @@ use tracing::warn;
 
 use crate::clock::Clock;
 use crate::config::WebConfig;
+use crate::data_directory::Recording;
 use crate::evidence::Ledger;
 use crate::report::history::SavedState;
 use crate::state_file::StateFile;
@@ -48,8 +49,8 @@ use probe_endpoint::ProbeHandler;
 use reload::Reloader;
 pub use reload::{Files, ReloadRequest, reload_channel};
 use routes::Routes;
+pub use state::ActiveConfig;
 use state::ServiceState;
-pub use state::{ActiveConfig, Recording};
 
 pub struct Service {
     pub files: Files,

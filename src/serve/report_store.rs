@@ -12,10 +12,10 @@ use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
-use super::state::Recording;
 use super::task::FileTask;
 use crate::clock::Stopwatch;
 use crate::config::{Target, Targets};
+use crate::data_directory::Recording;
 use crate::input_file::InputFile;
 use crate::lock::lock;
 use crate::report::history::{

@@ -10,6 +10,7 @@ use super::report_store::ReportStore;
 use super::single_flight::SingleFlight;
 use crate::clock::Clock;
 use crate::config::{Config, WebConfig};
+use crate::data_directory::Recording;
 use crate::evidence::LedgerStatus;
 use crate::readiness::ReadinessState;
 use crate::report::history::SavedState;
@@ -20,14 +21,6 @@ pub struct ActiveConfig {
     pub config: Config,
     pub loaded_at: Timestamp,
     pub single_flight: SingleFlight,
-}
-
-/// What is saved in the data directory.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Recording {
-    /// `false` also while the state file cannot be written.
-    pub history: bool,
-    pub evidence: bool,
 }
 
 pub struct ServiceState {

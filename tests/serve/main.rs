@@ -12,6 +12,7 @@ mod hostile_servers;
 mod lab_config;
 mod listener;
 mod metrics;
+mod outputs;
 mod probe_endpoint;
 mod readiness_file;
 mod redaction;

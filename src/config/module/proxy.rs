@@ -1,27 +1,14 @@
-//! The key `proxy` of a module: whether targets are reached directly or through a web proxy.
+//! A web proxy and its credentials.
 
 use std::fmt;
 use std::path::Path;
-use std::sync::Arc;
 
 use strum::IntoStaticStr;
 use url::{Host, Url};
 
-use super::environment::EnvironmentProxies;
 use super::resolver::explicit_port;
-use crate::config::raw::RawModule;
-use crate::config::section::{Section, cannot_read};
+use crate::config::section::cannot_read;
 use crate::input_file::{self, InputFile};
-
-/// Which proxy a request goes through.
-#[derive(Clone, Debug, Default)]
-pub enum ProxyPolicy {
-    #[default]
-    Direct,
-    /// As configured in the environment: `HTTPS_PROXY`, `HTTP_PROXY`, `ALL_PROXY`, `NO_PROXY`.
-    System(Arc<EnvironmentProxies>),
-    Always(Arc<Proxy>),
-}
 
 /// A web proxy.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -72,53 +59,6 @@ impl fmt::Display for Proxy {
 const FORMS: &str = "use none, system, http://10.0.0.1:3128, https://proxy.example:443 or \
                      socks5://10.0.0.1:1080";
 
-impl ProxyPolicy {
-    pub(super) fn validate(raw: &RawModule, section: &mut Section<'_>) -> Self {
-        if let Some(text) = &raw.proxy
-            && text.value.contains('@')
-        {
-            section.hide(text);
-        }
-        let policy = section.optional("proxy", &raw.proxy, Self::parse);
-        let policy = policy.unwrap_or_default();
-        let Some(file) = &raw.proxy_credentials_file else {
-            return policy;
-        };
-        let path = section.path(file);
-        let key = "proxy_credentials_file";
-        let credentials = section.parse(key, file, |_| Credentials::read(&path));
-        match (policy, credentials) {
-            (Self::Always(proxy), credentials @ Some(_)) => Self::Always(Arc::new(Proxy {
-                credentials,
-                ..Proxy::clone(&proxy)
-            })),
-            (policy @ (Self::Direct | Self::System(_)), Some(_)) => {
-                let message = "the credentials belong to one proxy; set its URL as proxy";
-                section.error(file, key, message);
-                policy
-            }
-            (policy, None) => policy,
-        }
-    }
-
-    fn parse(text: &str) -> Result<Self, String> {
-        match text {
-            "none" => Ok(Self::Direct),
-            "system" => EnvironmentProxies::read().map(|proxies| Self::System(Arc::new(proxies))),
-            url => Proxy::parse(url).map(|proxy| Self::Always(Arc::new(proxy))),
-        }
-    }
-
-    /// The proxy for `url`; `None` for a direct connection.
-    pub fn of(&self, url: &Url) -> Option<Arc<Proxy>> {
-        match self {
-            Self::Direct => None,
-            Self::Always(proxy) => Some(Arc::clone(proxy)),
-            Self::System(proxies) => proxies.of_url(url),
-        }
-    }
-}
-
 impl Proxy {
     /// A value of the environment: the scheme is optional, and credentials are allowed.
     pub(super) fn parse_with_credentials(text: &str) -> Result<Self, String> {
@@ -144,7 +84,7 @@ impl Proxy {
         })
     }
 
-    fn parse(text: &str) -> Result<Self, String> {
+    pub(super) fn parse(text: &str) -> Result<Self, String> {
         let (scheme, rest) = text
             .split_once("://")
             .ok_or_else(|| format!("invalid proxy; {FORMS}"))?;
@@ -185,7 +125,7 @@ impl Proxy {
 
 impl Credentials {
     /// Reads a file with one line, `user:password`.
-    fn read(path: &Path) -> Result<Self, String> {
+    pub(super) fn read(path: &Path) -> Result<Self, String> {
         let text = input_file::read_to_string(InputFile::Credentials, path)
             .map_err(|error| cannot_read(path, &error))?;
         let line = text.trim_end_matches(['\r', '\n']);

@@ -20,7 +20,7 @@ const SCHEMA: u32 = 1;
 pub struct Merged {
     /// By firm and site.
     pub sites: Vec<SiteEvidence>,
-    /// What Prometheus stored of sites whose evidence was not given.
+    /// What Prometheus stored of exporters whose evidence was not given.
     pub other_heads: Vec<KeptHead>,
     pub period: Range<Timestamp>,
     pub from: Option<Date>,
@@ -49,7 +49,7 @@ struct Document<'a> {
     schema: u32,
     generated: Timestamp,
     sites: Vec<Site<'a>>,
-    /// Sites whose evidence was not given, as far as Prometheus knows them.
+    /// Exporters whose evidence was not given, as far as Prometheus knows them.
     not_given: Vec<String>,
 }
 
@@ -138,7 +138,7 @@ impl Merged {
         let not_given = self.not_given();
         let missing = (!not_given.is_empty()).then(|| {
             let names = not_given.join("; ");
-            format!("Prometheus knows sites whose evidence is not in this report: {names}")
+            format!("Prometheus knows exporters whose evidence is not in this report: {names}")
         });
         let backward = self.sites.iter().flat_map(|site| {
             let directory = site.directory.display();
@@ -165,17 +165,16 @@ impl Merged {
         }
     }
 
-    /// `firm, site` of each site whose evidence was not given.
+    /// `firm, site (exporter)` of each exporter whose evidence was not given.
     fn not_given(&self) -> Vec<String> {
         let mut names: Vec<String> = self
             .other_heads
             .iter()
             .map(|head| {
                 let site = head.site.as_deref().unwrap_or("unnamed site");
-                match &head.firm {
-                    Some(firm) => format!("{firm}, {site}"),
-                    None => site.to_owned(),
-                }
+                let firm = head.firm.iter().map(|firm| format!("{firm}, "));
+                let firm: String = firm.collect();
+                format!("{firm}{site} ({})", head.instance)
             })
             .collect();
         names.sort();
