@@ -50,7 +50,10 @@ impl Terminal {
         };
         // The controlling terminal, which sends SIGINT at Ctrl-C.
         let mut command = Command::new("setsid");
-        command.arg("--ctty").arg(binary()).args(arguments);
+        command.arg("--ctty");
+        // A job in the background of a script ignores SIGINT, and so would all that it starts.
+        command.args(["env", "--default-signal=INT"]);
+        command.arg(binary()).args(arguments);
         for (name, _) in std::env::vars() {
             if name.starts_with("CCASS2FA_") || name.starts_with("CLICOLOR") || name == "NO_COLOR" {
                 command.env_remove(name);
