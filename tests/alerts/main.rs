@@ -9,3 +9,4 @@ mod paging;
 mod receivers;
 mod rehearsal;
 mod rules;
+mod situations;

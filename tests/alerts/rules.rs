@@ -34,7 +34,7 @@ async fn alertmanager_holidays_match_the_calendar() {
 }
 
 /// Runs a tool in the repository's root and returns its output. Panics if it fails.
-fn tool(program: &str, arguments: &[&str]) -> String {
+pub fn tool(program: &str, arguments: &[&str]) -> String {
     let output = std::process::Command::new(program)
         .args(arguments)
         .current_dir(repository(""))
@@ -47,6 +47,16 @@ fn tool(program: &str, arguments: &[&str]) -> String {
         panic!("{program} {}: {}", arguments.join(" "), first.join("\n"));
     }
     text
+}
+
+/// A YAML file of this repository. Timelines repeat one expression by a YAML alias more often than the parser
+/// expects of a file from outside.
+pub fn yaml(file: &str) -> Value {
+    let options = serde_saphyr::options! {
+        budget: serde_saphyr::budget! { enforce_alias_anchor_ratio: false },
+    };
+    serde_saphyr::from_str_with_options(&read(file), options)
+        .unwrap_or_else(|error| panic!("{file}: {error}"))
 }
 
 /// The YAML files in a directory.
@@ -63,7 +73,7 @@ fn yaml_files(directory: &str) -> Vec<String> {
 }
 
 /// The rule files: all YAML files in `alerts` except the two configuration files.
-fn rule_files() -> Vec<String> {
+pub fn rule_files() -> Vec<String> {
     let mut files = yaml_files("alerts");
     files.retain(|file| !file.ends_with("alertmanager.yml") && !file.ends_with("prometheus.yml"));
     assert!(files.len() >= 9, "{files:?}");
@@ -113,13 +123,18 @@ fn alertmanager_routes_each_alert_to_its_receiver() {
 }
 
 /// The category of each alert, and of each of its rules the severity, stage and `for`.
-fn alerts() -> BTreeMap<String, (String, Vec<String>)> {
+pub fn alerts() -> BTreeMap<String, (String, Vec<String>)> {
     let rule = Regex::new(r"(?m)^      - alert: (\w+)$").unwrap();
+    let fields = ["category", "severity", "stage", "window", "for"].map(|name| {
+        (
+            name,
+            Regex::new(&format!(r"(?m)\b{name}: ([\w.]+)")).unwrap(),
+        )
+    });
+    let fields = BTreeMap::from(fields);
     let field = |text: &str, name: &str| {
-        let found = Regex::new(&format!(r"(?m)\b{name}: ([\w.]+)")).unwrap();
-        found
-            .captures(text)
-            .map_or(String::new(), |found| found[1].to_owned())
+        let found = fields[name].captures(text);
+        found.map_or(String::new(), |found| found[1].to_owned())
     };
     let mut alerts: BTreeMap<String, (String, Vec<String>)> = BTreeMap::new();
     for file in rule_files() {
@@ -195,8 +210,7 @@ fn each_alert_is_listed_tested_and_in_the_runbook() {
 fn cases() -> Vec<Value> {
     let mut cases = Vec::new();
     for file in yaml_files("alerts/tests") {
-        let document: Value =
-            serde_saphyr::from_str(&read(&file)).unwrap_or_else(|error| panic!("{file}: {error}"));
+        let document = yaml(&file);
         for group in document["tests"].as_array().unwrap() {
             cases.extend(
                 group["alert_rule_test"]
