@@ -93,7 +93,7 @@ fn recipient(config: &Value, alert: &Labels) -> String {
         "tickets" => "the ticket queue",
         "mail" => "the mail recipients",
         "watchdog" => return "the dead man's switch, every minute".to_owned(),
-        "null" => return "nobody: shown in Prometheus and on the dashboards".to_owned(),
+        "null" => return "no notification: shown in Prometheus and on the dashboards".to_owned(),
         other => panic!("a receiver without words for it: {other}"),
     };
     let business_hours = route.get("active_time_intervals").is_some();
@@ -217,9 +217,17 @@ fn other_rows(
         let start = rules.find(&format!("- alert: {name}\n")).unwrap();
         let (_, summary) = rules[start..].split_once("summary: ").unwrap();
         let mut first = summary.lines().next().unwrap();
-        for variant in variants {
-            let words: Vec<&str> = variant.split(' ').collect();
-            let severity = words[0];
+        // Stages of one severity that last as long are one row.
+        let variants = variants.iter().map(|variant| {
+            let mut words = variant.split(' ');
+            (
+                words.next().unwrap(),
+                words.next_back().unwrap_or("at once"),
+            )
+        });
+        let mut variants: Vec<(&str, &str)> = variants.collect();
+        variants.dedup();
+        for (severity, lasts) in variants {
             let alert = [
                 ("alertname", name.as_str()),
                 ("severity", severity),
@@ -227,7 +235,6 @@ fn other_rows(
                 ("service", "ccass2fa"),
             ];
             let alert = alert.map(|(name, value)| (name.to_owned(), value.to_owned()));
-            let lasts = words[1..].last().map_or("at once", |last| last);
             let _ = writeln!(
                 rows,
                 "| {first} | {} | {severity} | {lasts} | {} |",
