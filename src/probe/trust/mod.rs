@@ -100,6 +100,10 @@ impl TrustAnchors {
             let parsed = self.certificates.parse(der)?;
             Some(Member { der, parsed })
         };
+        // If it were left out, the next certificate would take the place of the server's own.
+        if chain.first().and_then(member).is_none() {
+            return self.unreadable(policy);
+        }
         let mut members: Vec<Member<'_>> =
             chain.iter().take(MAX_CHAIN).filter_map(member).collect();
         let facts = members.iter().map(|one| Arc::clone(&one.parsed.facts));
@@ -194,6 +198,24 @@ impl TrustAnchors {
             outside_dates,
             failure,
             detail: detail.flatten().map(|text| bounded(&text)),
+        }
+    }
+
+    /// The result for a chain whose first certificate cannot be parsed: no set of roots trusts it.
+    fn unreadable(&self, policy: &TlsPolicy) -> TrustResult {
+        let failure = Some(Reason::TlsBadSignature);
+        let trust = self.stores.iter().map(|(set, _)| Trust {
+            roots: *set,
+            decides: policy.roots.contains(set),
+            trusted: false,
+            valid_until: None,
+            failure,
+        });
+        TrustResult {
+            trust: trust.collect(),
+            failure,
+            detail: Some("the server's own certificate cannot be parsed".to_owned()),
+            ..TrustResult::default()
         }
     }
 }

@@ -366,6 +366,17 @@ impl Identity {
         self
     }
 
+    /// With dates in the leaf that cannot be read. Its signature is wrong, too; its key is not.
+    pub fn with_unreadable_dates(mut self) -> Self {
+        const UTC_TIME: [u8; 2] = [0x17, 13];
+        let leaf = self.chain.first_mut().expect("a leaf");
+        let mut der = leaf.to_vec();
+        let at = der.windows(2).position(|two| two == UTC_TIME);
+        der[at.expect("a date") + 2] = b'?';
+        *leaf = der.into();
+        self
+    }
+
     pub fn with_staple(mut self, staple: Vec<u8>) -> Self {
         self.staple = staple;
         self

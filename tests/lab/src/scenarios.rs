@@ -221,6 +221,7 @@ static FAILING: &[Scenario] = &[
     Scenario::new("tls-issuer-another", "tls_incomplete_chain", "another certificate is at the address of the intermediate", |lab| present_alone(lab, "root.crt")).with_tls(ISSUERS_LISTED),
     Scenario::new("tls-name-mismatch", "tls_name_mismatch", "the certificate is for another name", |lab| present(lab, &Leaf::for_name("other.lab.test"))),
     Scenario::new("tls-bad-signature", "tls_bad_signature", "an authority with our root's name and another key", |lab| lab.login_server.set_identity(Authority::impostor_of(&lab.authority).issue(&Leaf::for_name(HOST)))),
+    Scenario::new("tls-leaf-unreadable", "tls_bad_signature", "an impostor's own leaf with unreadable dates, and behind it the whole real chain", present_unreadable_leaf),
     Scenario::new("tls-pin-mismatch", "tls_pin_mismatch", "the public key is not the pinned one", |_| {}).with_tls(UNKNOWN_PIN),
     Scenario::new("tls-intercepted", "tls_intercepted", "a trusted web filter issued the certificate", intercept).with_tls(", on_interception: fail"),
     Scenario::new("tls-large-hello-dropped", "tls_large_hello_dropped", "a ClientHello above one packet is dropped", |lab| lab.login_server.set_fault(TlsFault::DropLargeHello)).times_out(),
@@ -321,6 +322,14 @@ fn present_large_chain(lab: &Lab) {
     let copies = 200_000 / issuer.len();
     identity.chain.extend(std::iter::repeat_n(issuer, copies));
     lab.login_server.set_identity(identity);
+}
+
+/// Whoever leaves out what cannot be read trusts the impostor.
+fn present_unreadable_leaf(lab: &Lab) {
+    let leaf = Leaf::for_name(HOST);
+    let real = lab.authority.issue(&leaf).chain;
+    let impostor = Identity::self_signed(&leaf).with_unreadable_dates();
+    lab.login_server.set_identity(impostor.with_chain(&real));
 }
 
 /// A certificate of the lab's authority, with these certificates behind it.
