@@ -136,6 +136,7 @@ fn pods_are_restricted_and_let_out_to_dns_and_https_alone() {
     let template = &only(&manifests, "Deployment")["spec"]["template"]["metadata"];
     assert_eq!(template["labels"], name);
     // The configuration that is mounted is valid.
-    let config = std::fs::read_to_string(repository("deploy/kubernetes/base/ccass.yml")).unwrap();
+    let config =
+        std::fs::read_to_string(repository("deploy/kubernetes/exporter/ccass.yml")).unwrap();
     ccass_2fa_exporter::config::Config::parse(&config, &repository("deploy")).unwrap();
 }
