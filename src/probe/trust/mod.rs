@@ -100,12 +100,13 @@ impl TrustAnchors {
             let parsed = self.certificates.parse(der)?;
             Some(Member { der, parsed })
         };
+        let mut presented = chain.iter().take(MAX_CHAIN);
         // If it were left out, the next certificate would take the place of the server's own.
-        if chain.first().and_then(member).is_none() {
+        let Some(leaf) = presented.next().and_then(member) else {
             return self.unreadable(policy);
-        }
-        let mut members: Vec<Member<'_>> =
-            chain.iter().take(MAX_CHAIN).filter_map(member).collect();
+        };
+        let mut members = vec![leaf];
+        members.extend(presented.filter_map(member));
         let facts = members.iter().map(|one| Arc::clone(&one.parsed.facts));
         let facts: Vec<Arc<Certificate>> = facts.collect();
         let mut sources = Vec::new();

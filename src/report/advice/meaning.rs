@@ -178,9 +178,9 @@ pub(super) fn meaning(reason: Reason, values: &Values) -> String {
             names = values.certificate_names
         ),
         Reason::TlsBadSignature => format!(
-            "A signature in the certificate chain or in the handshake of {server} is \
-             wrong{detail}. An issuer that carries the name of a trusted CA without its key looks \
-             like this."
+            "A signature in the certificate chain or in the handshake of {server} is wrong, or its \
+             certificate cannot be parsed{detail}. An issuer that carries the name of a trusted CA \
+             without its key looks like this."
         ),
         Reason::TlsPinMismatch => format!(
             "The chain that {server} presented contains none of the configured keys, and the \
