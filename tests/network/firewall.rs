@@ -132,6 +132,55 @@ async fn broken_ipv4_is_a_finding_while_ipv6_works() {
     succeeds_with_finding(fault, "dual", "address_failed", detail).await;
 }
 
+/// A name server on a link-local address, as routers announce them: the address is complete only
+/// with its interface.
+#[tokio::test]
+async fn resolv_conf_of_a_dual_stack_network_is_followed_as_the_c_library_does() {
+    let mut network = FirewallNetwork::start(Uplink::Direct).await;
+    network
+        .shell("at firewall ip -6 addr add fe80::53/64 dev host nodad")
+        .await;
+    let unbound = "server:\n interface: fe80::53%host\n do-daemonize: no\n username: \"\"\n chroot: \"\"\n \
+                   pidfile: \"\"\n use-syslog: no\n access-control: ::0/0 allow\n \
+                   local-zone: \"lab.test.\" static\n local-data: \"dual.lab.test. A 203.0.113.10\"\n\
+                   remote-control:\n control-enable: no\n";
+    let config = network.namespace.write("link-local.conf", unbound);
+    let config = config.display().to_string();
+    let command = ["netns", "exec", "firewall", "unbound", "-d", "-c", &config];
+    network.namespace.spawn("link-local", "ip", &command);
+    let answers = "ip netns exec host dig +tries=1 +time=2 @fe80::53%eth0 dual.lab.test A";
+    network.namespace.wait_until(answers, "link-local").await;
+    network.namespace.write(
+        "resolv.conf",
+        format!(
+            "nameserver fe80::53%eth0\nnameserver {LOCAL_RESOLVER}\nnameserver {SECOND_HKEX_RESOLVER}\n\
+             nameserver 192.0.2.1\noptions no-aaaa\n"
+        ),
+    );
+    network
+        .namespace
+        .write("ccass.yml", self::config(&["dual"]));
+    let report = network.verify("dual").await;
+    assert_eq!(report["verdict"]["state"], "good", "{report:#}");
+    let lookups = report["hops"][0]["dns"]["facts"]["lookups"].as_array();
+    let lookups: Vec<[&str; 3]> = lookups
+        .unwrap_or_else(|| panic!("{report:#}"))
+        .iter()
+        .map(|one| ["resolver", "record", "rcode"].map(|key| one[key].as_str().unwrap_or_default()))
+        .collect();
+    let expected = [
+        format!("udp://{LOCAL_RESOLVER}:53"),
+        format!("udp://{SECOND_HKEX_RESOLVER}:53"),
+        "udp://[fe80::53%eth0]:53".to_owned(),
+    ];
+    let mut found: Vec<&str> = lookups.iter().map(|one| one[0]).collect();
+    found.sort_unstable();
+    assert_eq!(found, expected, "the first three, and each for IPv4 only");
+    for [_, record, rcode] in lookups {
+        assert_eq!([record, rcode], ["A", "NOERROR"], "{report:#}");
+    }
+}
+
 #[tokio::test]
 async fn unreachable_second_resolver_is_a_finding() {
     let fault = "at firewall nft add rule inet lab forward ip saddr 10.1.0.10 \

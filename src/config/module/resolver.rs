@@ -1,16 +1,23 @@
 //! The forms in which a module names a DNS resolver.
 
 use std::fmt;
-use std::net::{IpAddr, SocketAddr};
+use std::fs::OpenOptions;
+use std::io::Read;
+use std::net::{IpAddr, Ipv6Addr, SocketAddr, SocketAddrV6};
+use std::path::Path;
 
 use rustls::pki_types::ServerName;
 use url::{Host, Url};
+
+use crate::input_file;
 
 /// A DNS resolver.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Resolver {
     pub transport: Transport,
     pub address: SocketAddr,
+    /// The interface of a link-local address, as it was written; the address has its number.
+    interface: Option<String>,
 }
 
 /// The protocol of a resolver.
@@ -36,7 +43,12 @@ pub struct ResolverName {
 impl fmt::Display for Resolver {
     /// The value of the `resolver` label.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let address = self.address;
+        let address = match (&self.interface, self.address) {
+            (Some(interface), SocketAddr::V6(v6)) => {
+                format!("[{}%{interface}]:{}", v6.ip(), v6.port())
+            }
+            (_, address) => address.to_string(),
+        };
         match &self.transport {
             Transport::Udp => write!(f, "udp://{address}"),
             Transport::Tcp => write!(f, "tcp://{address}"),
@@ -61,7 +73,34 @@ const FORMS: &str = "use 10.1.2.3, 10.1.2.3:5353, [2001:db8::1]:53, tcp://10.1.2
 /// The usual path of DNS over HTTPS (RFC 8484, 4.1).
 const DOH_PATH: &str = "/dns-query";
 
+/// The longest name of an interface on Linux (`IFNAMSIZ`).
+const MAX_INTERFACE: usize = 15;
+
 impl Resolver {
+    /// A name server as systems configure it: over UDP, on port 53.
+    pub fn of_system(ip: IpAddr) -> Self {
+        Self {
+            transport: Transport::Udp,
+            address: SocketAddr::new(ip, 53),
+            interface: None,
+        }
+    }
+
+    /// The same on an interface, which a link-local address needs (RFC 4007, 11). Queries fail if
+    /// this host does not have it.
+    pub fn on_interface(ip: Ipv6Addr, interface: &str) -> Self {
+        let index = interface_index(interface).unwrap_or_default();
+        Self::scoped(Transport::Udp, ip, interface, index, 53)
+    }
+
+    fn scoped(transport: Transport, ip: Ipv6Addr, interface: &str, index: u32, port: u16) -> Self {
+        Self {
+            transport,
+            address: SocketAddrV6::new(ip, port, 0, index).into(),
+            interface: Some(interface.to_owned()),
+        }
+    }
+
     pub(super) fn parse(text: &str) -> Result<Self, String> {
         match text.split_once("://") {
             None => Self::plain(Transport::Udp, text),
@@ -80,6 +119,17 @@ impl Resolver {
     }
 
     fn plain(transport: Transport, text: &str) -> Result<Self, String> {
+        if let Some((ip, rest)) = text.trim_start_matches('[').split_once('%') {
+            let (interface, port) = rest.split_once("]:").unwrap_or((rest, "53"));
+            let interface = interface.trim_end_matches(']');
+            let (Ok(ip), Ok(port)) = (ip.parse(), port.parse()) else {
+                return Err(format!("invalid resolver {text:?}; {FORMS}"));
+            };
+            let index = interface_index(interface).ok_or_else(|| {
+                format!("this host has no interface {interface:?}; `ip link` lists its interfaces")
+            })?;
+            return Ok(Self::scoped(transport, ip, interface, index, port));
+        }
         let address = text
             .parse::<SocketAddr>()
             .or_else(|_| {
@@ -88,7 +138,11 @@ impl Resolver {
                     .map(|ip| SocketAddr::new(ip, 53))
             })
             .map_err(|_| format!("invalid resolver {text:?}; {FORMS}"))?;
-        Ok(Self { transport, address })
+        Ok(Self {
+            transport,
+            address,
+            interface: None,
+        })
     }
 
     fn encrypted(
@@ -125,8 +179,24 @@ impl Resolver {
         Ok(Self {
             transport: transport(name, url.path())?,
             address: SocketAddr::new(ip, explicit_port(rest).unwrap_or(port)),
+            interface: None,
         })
     }
+}
+
+/// The number of a network interface, by its name or itself.
+fn interface_index(interface: &str) -> Option<u32> {
+    if let Ok(index) = interface.parse() {
+        return Some(index);
+    }
+    if interface.is_empty() || interface.len() > MAX_INTERFACE || interface.contains('/') {
+        return None;
+    }
+    let path = format!("/sys/class/net/{interface}/ifindex");
+    let file = input_file::open(Path::new(&path), OpenOptions::new().read(true)).ok()?;
+    let mut text = String::new();
+    file.take(16).read_to_string(&mut text).ok()?;
+    text.trim().parse().ok()
 }
 
 /// The port in `authority/path`, if there is one: `Url` drops port 80.
@@ -145,6 +215,10 @@ mod tests {
             ("10.1.2.3", "udp://10.1.2.3:53"),
             ("udp://10.1.2.3:5353", "udp://10.1.2.3:5353"),
             ("tcp://[2001:db8::1]", "tcp://[2001:db8::1]:53"),
+            ("fe80::1%1", "udp://[fe80::1%1]:53"),
+            ("tcp://[fe80::1%1]:5353", "tcp://[fe80::1%1]:5353"),
+            #[cfg(target_os = "linux")]
+            ("fe80::1%lo", "udp://[fe80::1%lo]:53"),
             ("tls://10.1.2.3", "tls://10.1.2.3:853"),
             ("tls://10.1.2.3:80", "tls://10.1.2.3:80"),
             ("tls://[2001:db8::1]", "tls://[2001:db8::1]:853"),
@@ -170,6 +244,10 @@ mod tests {
             ("https://dns.example/dns-query", "dns.example@10.1.2.3"),
             ("tls://10.1.2.3/dns-query", "https://"),
             ("tls://a:b@10.1.2.3", "no password"),
+            ("fe80::1%none0", "no interface \"none0\""),
+            ("fe80::1%../lo", "no interface"),
+            ("10.1.2.3%lo", "use 10.1.2.3"),
+            ("fe80::1%lo:53", "no interface \"lo:53\""),
         ] {
             let message = Resolver::parse(raw).unwrap_err();
             assert!(message.contains(expected), "{raw}: {message}");

@@ -21,7 +21,7 @@ use tokio::task::JoinSet;
 
 use super::tls;
 use crate::clock::TimeLimit;
-use crate::config::ProbeModule;
+use crate::config::{ProbeModule, Route};
 use crate::report::{AddressFamily, Lookup, QueryType, Reason};
 pub use name_servers::resolver_count;
 pub(super) use name_servers::{NameServerOrigin, System, name_servers};
@@ -41,6 +41,17 @@ pub(super) struct ResolveContext<'a> {
     pub limit: TimeLimit,
 }
 
+impl ResolveContext<'_> {
+    /// The records to ask for; a system may be configured to ask for no IPv6 addresses.
+    fn records(&self, route: &Route) -> &'static [QueryType] {
+        let is_limited = self.system.no_aaaa && *route == Route::System;
+        match self.module.family {
+            None if is_limited => &[QueryType::A],
+            _ => records(self.module),
+        }
+    }
+}
+
 /// Starts a query for each record to each name server. Each ends within the probe's limit.
 pub(super) fn query_each(context: &ResolveContext<'_>, host: &str) -> JoinSet<Lookup> {
     let module = context.module;
@@ -56,7 +67,11 @@ pub(super) fn query_each(context: &ResolveContext<'_>, host: &str) -> JoinSet<Lo
             sinkholes: module.sinkhole_addresses.clone(),
         };
         let filter = Arc::new(filter);
-        for record in records(module) {
+        let records = match origin {
+            NameServerOrigin::System => context.records(&Route::System),
+            NameServerOrigin::Configured => records(module),
+        };
+        for record in records {
             let request = LookupRequest {
                 resolver: resolver.clone(),
                 name: name.clone(),

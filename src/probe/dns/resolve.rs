@@ -179,7 +179,7 @@ async fn query_names(
 ) -> Result<Vec<IpAddr>, LookupError> {
     let mut last = LookupError::of(Reason::DnsNxdomain);
     for name in names {
-        let records = records(context.module).iter();
+        let records = context.records(&context.module.route).iter();
         let queries = records.map(|record| query(context, name.clone(), *record, server));
         let lookups = first_usable(queries.collect()).await;
         let addresses = distinct(lookups.iter().flat_map(|one| one.answers.iter().copied()));
