@@ -68,6 +68,10 @@ pub fn of(
             );
         }
     }
+    if let Some(warning) = concurrency(config) {
+        page.line("");
+        page.paragraph(0, &warning);
+    }
     if config.targets.is_empty() {
         page.line("No targets are configured.");
     }
@@ -110,6 +114,26 @@ pub fn of(
         ));
     }
     page.text
+}
+
+/// Whether every target can be probed in each interval, even if every probe runs into its timeout.
+fn concurrency(config: &Config) -> Option<String> {
+    let limits = &config.probe;
+    let timeouts: Duration = config.targets.iter().map(|target| target.timeout).sum();
+    let needed = (timeouts.as_secs_f64() / limits.interval.as_secs_f64()).ceil();
+    if needed <= limits.concurrency as f64 {
+        return None;
+    }
+    let round = timeouts / u32::try_from(limits.concurrency).ok()?;
+    Some(format!(
+        "{WARN}the interval cannot be kept in an outage{WARN:#}: if every probe runs into its timeout, \
+         a round of all {} targets takes {} with probe.concurrency {}, longer than probe.interval ({}). \
+         Set probe.concurrency to at least {needed}, or shorten probe.timeout.",
+        config.targets.len(),
+        format_duration(round),
+        limits.concurrency,
+        format_duration(limits.interval),
+    ))
 }
 
 /// How the web configuration protects the listener.

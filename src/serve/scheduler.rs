@@ -6,11 +6,12 @@
 
 use std::collections::HashMap;
 use std::hash::{BuildHasher, RandomState};
+use std::pin::pin;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use tokio::sync::mpsc::error::TrySendError;
-use tokio::sync::{Semaphore, mpsc};
+use tokio::sync::{AcquireError, Semaphore, SemaphorePermit, mpsc};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
@@ -190,21 +191,42 @@ async fn probe_loop(
         if schedule.next_allowed_cycle(cycle) > cycle {
             continue;
         }
-        let pause = match timeout(interval, context.permits.acquire()).await {
-            Ok(Ok(_permit)) => probe(&context, &target).await,
-            Ok(Err(_)) => return,
-            Err(_) => {
-                missed(MissReason::ConcurrencyLimit, 1);
-                None
-            }
+        let mut limited = 0;
+        let turn = wait_for_turn(&context.permits, interval, || {
+            limited += 1;
+            missed(MissReason::ConcurrencyLimit, 1);
+        });
+        let Some(Ok(permit)) = context.stop.run_until_cancelled(turn).await else {
+            return;
         };
+        let pause = probe(&context, &target).await;
+        drop(permit);
         let next = schedule.cycle_at(monotonic_now()).max(cycle + 1);
-        missed(MissReason::Overrun, next - cycle - 1);
+        missed(
+            MissReason::Overrun,
+            (next - cycle - 1).saturating_sub(limited),
+        );
         if let Some(wait) = pause {
             *lock(&schedule.backoff_until) = Some(monotonic_now() + wait);
         }
         cycle = schedule.next_allowed_cycle(next);
         missed(MissReason::Backoff, cycle - next);
+    }
+}
+
+/// Waits for a free place and calls `missed` after each interval of waiting. The queue is served in its
+/// order: a target that gave up its place at the end of an interval could wait for ever.
+async fn wait_for_turn(
+    permits: &Semaphore,
+    interval: Duration,
+    mut missed: impl FnMut(),
+) -> Result<SemaphorePermit<'_>, AcquireError> {
+    let mut turn = pin!(permits.acquire());
+    loop {
+        match timeout(interval, &mut turn).await {
+            Ok(permit) => return permit,
+            Err(_) => missed(),
+        }
     }
 }
 
@@ -269,6 +291,38 @@ fn log_transition(report: &Report, previous: Option<&Report>) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[tokio::test]
+    async fn target_keeps_its_place_in_the_queue_however_long_it_waits() {
+        let permits = Arc::new(Semaphore::new(1));
+        let running = permits.acquire().await.unwrap();
+        let (events, mut received) = mpsc::unbounded_channel();
+        let mut tasks = JoinSet::new();
+        for (name, interval) in [
+            ("first", Duration::from_millis(1)),
+            ("second", Duration::MAX),
+        ] {
+            let (permits, events) = (Arc::clone(&permits), events.clone());
+            tasks.spawn(async move {
+                let missed = || events.send((name, "missed")).unwrap();
+                let _permit = wait_for_turn(&permits, interval, missed).await.unwrap();
+                events.send((name, "runs")).unwrap();
+            });
+            // The first one has waited for some intervals before the second one comes.
+            for _ in 0..3 {
+                assert_eq!(received.recv().await.unwrap(), ("first", "missed"));
+            }
+        }
+        drop(running);
+        let mut order = Vec::new();
+        while order.len() < 2 {
+            let (name, event) = received.recv().await.unwrap();
+            if event == "runs" {
+                order.push(name);
+            }
+        }
+        assert_eq!(order, ["first", "second"]);
+    }
 
     #[test]
     fn probes_are_spread_over_the_interval() {
