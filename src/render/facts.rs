@@ -2,11 +2,32 @@
 
 use std::fmt::{self, Write};
 
+use jiff::Timestamp;
+
 use super::page::{BAD, FAINT, STRONG, WARN, date, format_duration};
+use crate::report::history::TargetHistory;
 use crate::report::{
     Certificate, DnsFacts, Handshake, HttpFacts, Lookup, MAX_PAUSE, PageFacts, ProxyFacts, Reason,
     RootSet, TcpFacts, TlsFacts,
 };
+
+/// Which addresses fail while others work.
+pub(super) fn failing_addresses(history: &TargetHistory, now: Timestamp) -> Option<String> {
+    let (failing, good) = history.failing_addresses(now)?;
+    let failing: Vec<String> = failing
+        .iter()
+        .map(|one| {
+            let reason = one.failure.map_or("", |reason| reason.into_str());
+            format!("{} ({reason})", one.address)
+        })
+        .collect();
+    let good: Vec<String> = good.iter().map(|one| one.address.to_string()).collect();
+    Some(format!(
+        "in the last hour, requests to {} failed and requests to {} succeeded",
+        failing.join(", "),
+        good.join(", ")
+    ))
+}
 
 fn failed(failure: Option<Reason>) -> String {
     failure.map_or(String::new(), |reason| {

@@ -11,7 +11,7 @@ use crate::report::advice::{self, Contact};
 use crate::report::caveats::{caveats, manual_step};
 use crate::report::history::{SavedState, TargetHistory};
 use crate::report::overview::Overview;
-use crate::report::{Expectation, Hop, Layer, LayerName, PageVerdict, Report, Verdict};
+use crate::report::{Expectation, Hop, HopKind, Layer, LayerName, PageVerdict, Report, Verdict};
 
 /// The last line of `verify` without a configuration file.
 pub const NO_CONFIGURATION: &str = "\nNo configuration file is in use: `ccass-2fa-exporter init` writes one with \
@@ -63,10 +63,10 @@ impl Page {
         let several = report.hops.len() > 1;
         for (index, hop) in report.hops.iter().enumerate() {
             if several {
-                let label = if index == 0 {
-                    "request"
-                } else {
-                    "redirected to"
+                let label = match hop.kind {
+                    _ if index == 0 => "request",
+                    Some(HopKind::MetaRefresh | HopKind::RefreshHeader) => "refreshed to",
+                    Some(HopKind::Redirect) | None => "redirected to",
                 };
                 self.line(&format!("\n  {FAINT}{label}{FAINT:#} {}", hop.url));
             }
@@ -77,6 +77,10 @@ impl Page {
         self.advice(report, contacts);
         if let Some(history) = history {
             self.changes(report, history);
+            if let Some(text) = facts::failing_addresses(history, report.started) {
+                self.labelled("Addresses", &text);
+                self.line("");
+            }
         }
         self.findings(report, contacts);
         self.caveats(report);

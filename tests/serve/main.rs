@@ -3,6 +3,7 @@
     reason = "tests run outside the exporter and read the system clock"
 )]
 
+mod addresses;
 mod assertions;
 mod data_directory;
 mod evidence_recording;

@@ -40,6 +40,7 @@ definitions! {
     DNS_ANSWER_EXPECTED = gauge("dns_answer_expected", &["target", "resolver"], "1 if every address in the resolver's response is within the expected ranges; only if expected_addresses are configured.");
     DNS_RESOLVERS_AGREE = gauge("dns_resolvers_agree", &["target"], "1 if all resolvers that responded return the same addresses; absent with fewer than two.");
     DNS_ANSWER_CHANGES = counter("dns_answer_changes_total", &["target"], "Changes of the set of addresses used for connections, since start.");
+    ADDRESS_PROBE_SUCCESS = gauge("address_probe_success", &["target", "address"], "1 if the latest request of the last hour to the address succeeded; only while requests to some addresses succeed and to others fail.");
     ADDRESS_INFO = gauge("address_info", &["target", "address", "family"], "The addresses used for connections.");
     TCP_CONNECT_SUCCESS = gauge("tcp_connect_success", &["target", "address"], "1 if the address accepted a connection.");
     TCP_CONNECT_DURATION = gauge("tcp_connect_duration_seconds", &["target", "address"], "Duration of the connection attempt.");

@@ -48,6 +48,15 @@ pub(super) fn add(
         families.add(&LAST_GOOD_CHANGED_TIMESTAMP, &labels, unix(change.since));
     }
     let Some(report) = &stats.latest else { return };
+    let (failing, good) = known
+        .history
+        .failing_addresses(report.started)
+        .unwrap_or_default();
+    for one in failing.into_iter().chain(good) {
+        let labels = [name, &one.address.to_string()];
+        let success = f64::from(u8::from(one.failure.is_none()));
+        families.add(&ADDRESS_PROBE_SUCCESS, &labels, success);
+    }
     let success = f64::from(u8::from(report.verdict.is_good()));
     families.add(&PROBE_SUCCESS, &[name, role], success);
     families.add(&PROBE_LAST_RUN, &[name], unix(report.started));

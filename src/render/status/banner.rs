@@ -4,6 +4,7 @@
 use jiff::Timestamp;
 use maud::{Markup, html};
 
+use super::super::facts::failing_addresses;
 use super::overall::{Login, OverallStatus};
 use super::past::{outage_reasons, outage_times};
 use super::time::{approximate, until};
@@ -149,6 +150,9 @@ impl StatusPage<'_> {
                     format!("{}: certificate, {left}", target.name),
                     &target.name,
                 ));
+            }
+            if let Some(text) = failing_addresses(&known.history, self.now) {
+                notes.push((format!("{}: {text}", target.name), &target.name));
             }
             if report.verdict.is_good() {
                 for found in &report.findings {

@@ -53,6 +53,9 @@ impl TargetHistory {
             step.apply(began, &mut certificate.first_seen);
             step.apply(began, &mut certificate.last_seen);
         }
+        for address in &mut self.addresses {
+            step.apply(began, &mut address.at);
+        }
         self.timeline.apply(step, began);
         push(&mut self.clock_steps, MAX_STEPS, step);
     }

@@ -2,6 +2,7 @@
 //! report of each transition to a failure, minutes and hours of results. Bounded, and saved across
 //! restarts.
 
+mod addresses;
 mod certificates;
 mod clock_step;
 mod facts;
@@ -18,6 +19,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 use super::{Report, TargetStats};
+pub use addresses::AddressResult;
 pub use certificates::SeenCertificate;
 pub use clock_step::ClockStep;
 pub use facts::{Change, Fact, LastSuccess};
@@ -62,6 +64,9 @@ pub struct TargetHistory {
     /// The server certificates that were seen, the newest last.
     #[serde(default, skip_serializing_if = "VecDeque::is_empty")]
     pub certificates: VecDeque<SeenCertificate>,
+    /// The latest result of each address of the last hour, the newest last.
+    #[serde(default, skip_serializing_if = "VecDeque::is_empty")]
+    pub addresses: VecDeque<AddressResult>,
     #[serde(default)]
     pub timeline: Timeline,
     /// Steps of the clock, the newest last.
@@ -105,6 +110,7 @@ impl TargetHistory {
             transitions: VecDeque::new(),
             failures: VecDeque::new(),
             certificates: VecDeque::new(),
+            addresses: VecDeque::new(),
             timeline: Timeline::default(),
             clock_steps: VecDeque::new(),
         }
@@ -126,6 +132,7 @@ impl TargetHistory {
         self.changes.retain(|change| change.since <= now);
         self.transitions.retain(|transition| transition.at <= now);
         self.certificates.retain(|one| one.last_seen <= now);
+        self.addresses.retain(|one| one.at <= now);
         self.timeline.forget_after(now);
     }
 
@@ -137,6 +144,7 @@ impl TargetHistory {
         self.observe_gap(report.started, watch);
         self.last_probe = Some(report.started);
         self.observe_certificate(report);
+        self.observe_address(report);
         let (changed, recovered) = self.observe_facts(report);
         let state = report.verdict.reason().map_or(State::Good, State::Failed);
         let last = self.transitions.back().map(Transition::state);
