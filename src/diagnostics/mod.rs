@@ -290,4 +290,19 @@ mod tests {
         }
         assert!(differences.is_empty(), "{}", differences.join("\n\n"));
     }
+
+    #[test]
+    fn rare_yaml_errors_are_reported_without_the_words_of_the_library() {
+        for (text, expected) in [
+            ("name: *x", "the anchor is not defined"),
+            ("name: !!binary \"%\"", "a tag (!name) is not allowed"),
+            ("name: x\nmap: {<<: 5}", "a merge key"),
+        ] {
+            let mut diagnostics = Diagnostics::new(Path::new("a.yml"), text);
+            let options = serde_saphyr::options! { strict_booleans: true };
+            assert!(diagnostics.parse_yaml::<Example>(options).is_none());
+            let message = diagnostics.to_string();
+            assert!(message.contains(expected), "{text}: {message}");
+        }
+    }
 }

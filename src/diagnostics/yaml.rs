@@ -4,7 +4,7 @@
 //! so that several mistakes are reported at once.
 
 use serde::de::DeserializeOwned;
-use serde_saphyr::{Error as YamlError, Location, Options, UserMessageFormatter};
+use serde_saphyr::{Error as YamlError, Location, Options};
 
 use super::{Diagnostic, index, nth_line, unknown_value};
 
@@ -142,9 +142,34 @@ fn yaml_message(error: &YamlError) -> String {
         }
         YamlError::Eof { .. } => "the file is empty or incomplete".to_owned(),
         YamlError::MultipleDocuments { .. } => "a second YAML document begins; keep one".to_owned(),
-        other => {
-            let message = other.render_with_formatter(&UserMessageFormatter);
-            let message = message.split(" at line ").next().unwrap_or_default();
+        YamlError::UnknownAnchor { .. } => {
+            "the anchor is not defined; define it above with &name".to_owned()
+        }
+        YamlError::RecursiveReferencesRequireWeakTypes { .. } => {
+            "an alias refers to the value that contains it; remove it".to_owned()
+        }
+        YamlError::AliasReplayCounterOverflow { .. }
+        | YamlError::AliasReplayLimitExceeded { .. }
+        | YamlError::AliasExpansionLimitExceeded { .. }
+        | YamlError::AliasReplayStackDepthExceeded { .. }
+        | YamlError::Budget { .. } => {
+            "the file is too large, too deeply nested or has too many aliases".to_owned()
+        }
+        YamlError::MergeKeyNotAllowed { .. } | YamlError::MergeValueNotMapOrSeqOfMaps { .. } => {
+            "a merge key (<<) needs an alias of keys with values, or a list of them".to_owned()
+        }
+        YamlError::UnsupportedTag { .. }
+        | YamlError::TaggedEnumMismatch { .. }
+        | YamlError::TaggedStructFieldName { .. }
+        | YamlError::TaggedScalarCannotDeserializeIntoString { .. }
+        | YamlError::BytesNotSupportedMissingBinaryTag { .. }
+        | YamlError::BinaryNotUtf8 { .. }
+        | YamlError::InvalidBinaryBase64 { .. } => {
+            "a tag (!name) is not allowed here; remove it".to_owned()
+        }
+        // The parser's messages are about the file and its YAML.
+        YamlError::ExternalMessage { msg, .. } | YamlError::Message { msg, .. } => {
+            let message = msg.split(" at line ").next().unwrap_or_default();
             if message.contains("escape") || message.contains("hexadecimal") {
                 "invalid escape sequence; a backslash begins one in double quotes, use single quotes"
                     .to_owned()
@@ -152,6 +177,7 @@ fn yaml_message(error: &YamlError) -> String {
                 format!("invalid YAML: {message}")
             }
         }
+        _ => "invalid YAML; check indentation, brackets and quotes".to_owned(),
     }
 }
 
