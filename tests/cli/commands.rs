@@ -242,6 +242,26 @@ async fn check_prints_probes_and_connections_per_day() {
     );
 }
 
+#[tokio::test]
+async fn check_says_which_concurrency_keeps_the_interval() {
+    for (concurrency, is_enough) in [(2, false), (3, true)] {
+        let targets = ["a", "b", "c"].map(|name| {
+            format!("  - {{name: {name}, url: \"https://{name}.lab.test/\", module: m}}\n")
+        });
+        let config = ConfigFile::new(&format!(
+            "probe: {{interval: 10s, timeout: 9s, concurrency: {concurrency}}}\n\
+             modules: {{m: {{system_resolvers: ignore}}}}\ntargets:\n{}",
+            targets.concat()
+        ));
+        let output = run(&[&config.argument(), "check"]).await;
+        assert_eq!(output.status.code(), Some(0));
+        let stdout = text(output.stdout);
+        let folded = stdout.split_whitespace().collect::<Vec<_>>().join(" ");
+        let advice = folded.contains("Set probe.concurrency to at least 3,");
+        assert_eq!(advice, !is_enough, "{stdout}");
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn control_characters_from_the_server_are_not_printed() {
     let lab = Lab::start().await.unwrap();
