@@ -7,7 +7,8 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use harness::exporter::{Metrics, binary};
 use harness::firewall_network::{
-    FILTER_CLIENT_HELLO, FirewallNetwork, HKEX_RESOLVER, LOCAL_RESOLVER, Uplink,
+    FILTER_CLIENT_HELLO, FirewallNetwork, HKEX_RESOLVER, LOCAL_RESOLVER, SECOND_HKEX_RESOLVER,
+    Uplink,
 };
 use harness::namespace::TIMEOUT;
 use serde_json::Value;
@@ -132,6 +133,73 @@ async fn broken_ipv4_is_a_finding_while_ipv6_works() {
     succeeds_with_finding(fault, "dual", "address_failed", detail).await;
 }
 
+/// `ip -6 route` of the host without a way out of its network.
+const NO_IPV6_ROUTE: &str = "at host ip -6 route del default";
+
+#[tokio::test]
+async fn family_that_this_host_never_had_a_route_for_is_not_tried() {
+    let mut network = FirewallNetwork::start(Uplink::Direct).await;
+    network.shell(NO_IPV6_ROUTE).await;
+    network.start_exporter(&config(&["dual"])).await;
+    network.wait_for_probes("dual", 1).await;
+    let metrics = network.metrics().await;
+    let findings = metrics.family("finding_info");
+    assert_eq!(findings.len(), 0, "{:?}", findings.first());
+    let connects = metrics.family("tcp_connect_success");
+    assert_eq!(connects.len(), 1, "{connects:?}");
+    let config = network.namespace.path("ccass.yml");
+    let verify = [
+        binary(),
+        "--config.file",
+        &config.display().to_string(),
+        "verify",
+    ];
+    let (code, text) = network.run("host", &verify).await;
+    assert_eq!(code, 0, "{text}");
+    assert!(text.contains("not tried, no IPv6 here"), "{text}");
+}
+
+#[tokio::test]
+async fn family_whose_route_is_lost_is_a_finding() {
+    let mut scenario = Scenario::start(Uplink::Direct, &["dual"]).await;
+    scenario.switch_on(NO_IPV6_ROUTE).await;
+    // `verify` starts without a route and cannot know that there was one.
+    let finding = "finding_info{finding=\"address_failed\",target=\"dual\"}";
+    let check = |_: &Value, metrics: &Metrics| {
+        has_value(metrics, &success_series("dual"), 1.0)?;
+        has_value(metrics, finding, 1.0)
+    };
+    scenario.expect("dual", check).await;
+    scenario.expect_recovery().await;
+}
+
+/// A resolver that answers for one family and drops the questions for the other.
+#[tokio::test]
+async fn silent_family_delays_a_probe_by_the_resolution_delay_only() {
+    let mut network = FirewallNetwork::start(Uplink::Direct).await;
+    // Behind the headers of UDP and DNS and the name of 14 bytes is the type; 28 is AAAA.
+    network
+        .shell("at firewall nft add rule inet lab forward udp dport 53 @th,272,16 28 drop")
+        .await;
+    network.start_exporter(&config(&["sso"])).await;
+    network.wait_for_probes("sso", 1).await;
+    let metrics = network.metrics().await;
+    let dns: f64 = metrics
+        .family("probe_layer_duration_seconds")
+        .iter()
+        .filter(|(series, _)| series.contains("dns"))
+        .map(|(_, seconds)| *seconds)
+        .sum();
+    assert!((0.05..1.0).contains(&dns), "{dns} s");
+    let findings = metrics.family("finding_info");
+    assert!(
+        findings
+            .iter()
+            .any(|(series, _)| series.contains("resolver_failed")),
+        "{findings:?}"
+    );
+}
+
 /// A name server on a link-local address, as routers announce them: the address is complete only
 /// with its interface.
 #[tokio::test]
@@ -161,7 +229,7 @@ async fn resolv_conf_of_a_dual_stack_network_is_followed_as_the_c_library_does()
         .namespace
         .write("ccass.yml", self::config(&["dual"]));
     let report = network.verify("dual").await;
-    assert_eq!(report["verdict"]["state"], "good", "{report:#}");
+    assert_eq!(report["verdict"]["outcome"], "good", "{report:#}");
     let lookups = report["hops"][0]["dns"]["facts"]["lookups"].as_array();
     let lookups: Vec<[&str; 3]> = lookups
         .unwrap_or_else(|| panic!("{report:#}"))

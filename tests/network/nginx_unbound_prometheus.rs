@@ -596,6 +596,10 @@ fn failed_probes_expose_certificates_and_dns_answers(metrics: &Metrics) {
 fn every_documented_metric_is_exposed(metrics: &Metrics) {
     for definition in DEFINITIONS {
         let name = definition.full_name();
+        // Exported only while one of several addresses fails: tests/serve/addresses.rs.
+        if name == "ccass2fa_address_probe_success" {
+            continue;
+        }
         assert!(
             metrics.text.contains(&format!("# TYPE {name} ")),
             "{name} is missing"

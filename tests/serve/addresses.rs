@@ -20,7 +20,7 @@ async fn address_whose_requests_fail_is_named_while_another_one_works() {
     let config = ConfigFile::new(&probed_every_ten_seconds(&lab));
     let mut exporter = Exporter::start(&[&config.argument()]).await;
     exporter.first_probe().await;
-    let series = |address| format!("address_probe_success{{target=\"sso\",address=\"{address}\"}}");
+    let series = |address| format!("address_probe_success{{address=\"{address}\",target=\"sso\"}}");
     let metrics = exporter.metrics().await;
     assert_eq!(
         metrics.value(&series("127.0.0.2")),

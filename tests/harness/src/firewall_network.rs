@@ -80,6 +80,7 @@ const RELAY: &str = "ip netns add wire; at firewall ip link set host netns wire;
 const CLEAR_FAULTS: &str = "at firewall nft 'flush chain inet lab forward; flush chain inet lab output; \
     flush chain inet lab nat'; at proxy nft flush chain ip lab nat; \
     at host ip route replace 203.0.113.0/24 via 10.1.0.1; \
+    at host ip -6 route replace default via fd01::1; \
     at firewall ip route del 203.0.113.10/32 2>/dev/null || true; \
     at dns unbound-control -q -c unbound.conf local_data_remove sso.lab.test; \
     if [ -e relay.pid ]; then kill -USR2 $(cat relay.pid); fi; \
