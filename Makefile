@@ -13,7 +13,7 @@ BINARY := $(or $(CARGO_TARGET_DIR),target)/$(HOST)/release/ccass-2fa-exporter
 DIST := dist
 
 .PHONY: help run quick test install release mutants current bench microbench rehearsal lint deny \
-  image deb rpm packages kubernetes dist verify-dist dist-test documents notices clean
+  image deb rpm packages kubernetes dist verify-dist dist-test documents book notices clean
 
 help:           ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | expand -t 16
@@ -87,10 +87,11 @@ bench: install release ## CPU and memory beside blackbox_exporter, into docs/per
 microbench:     ## cost of single parts: rendering, chain verification, page checks, calendar
 	$(CARGO) bench --locked --package ccass-2fa-bench
 
-lint:           ## format, clippy, plain language, licenses of dependencies
+lint:           ## format, clippy, plain language, links in the documentation, licenses of dependencies
 	$(CARGO) fmt --all -- --check
 	$(CARGO) clippy --workspace --all-targets --locked -- --deny warnings
 	tests/plain_language.py
+	tests/links.py
 	tests/notices.py
 
 deny:           ## advisories, licenses and sources, with cargo-deny, which it installs
@@ -101,6 +102,10 @@ documents: install ## rewrite the documents that repeat the code
 	UPDATE_DOCUMENTS=1 $(TEST) --test cli --test alerts
 	UPDATE_DOCUMENTS=1 $(TEST) --test interop status_page::
 	UPDATE_DOCUMENTS=1 $(TEST) --test network blackbox_exporter::
+
+book:           ## docs/ as a book with search, into target/book; with mdBook, which it installs
+	@deploy/install-tools.sh mdbook
+	docs/book.py target/book
 
 notices:        ## write THIRD-PARTY-NOTICES.md
 	tests/notices.py --write

@@ -1,5 +1,5 @@
 #!/bin/sh
-# Installs the programs that build the packages, at these versions; those that are there stay. Without
+# Installs the programs that build the packages and the book, at these versions; those that are there stay. Without
 # arguments all, otherwise those named. Unoptimized: they run for seconds and would compile for minutes.
 set -eu
 cargo=${CARGO:-cargo}
@@ -18,4 +18,5 @@ cargo-auditable 0.7.7
 cargo-deb 3.8.0
 cargo-generate-rpm 0.21.1
 cargo-cyclonedx 0.5.9
+mdbook 0.5.2
 TOOLS

@@ -10,3 +10,4 @@ mod receivers;
 mod rehearsal;
 mod rules;
 mod situations;
+mod tutorial;
