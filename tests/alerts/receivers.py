@@ -23,6 +23,9 @@ import yaml
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 RUNBOOK = "https://docs.example.com/runbook#ccass2faloginunreachable"
 DASHBOARD = "https://grafana.example.com/d/ccass2fa-now"
+START = int(time.time())
+# From half an hour before the alert, for its site and target.
+DASHBOARD_AT = f"{DASHBOARD}?from={START - 1800}000&to=now&var-site=central&var-target=sso"
 ALERT = {
     "labels": {
         "alertname": "Ccass2faLoginUnreachable",
@@ -199,16 +202,18 @@ def check(name, body, headers):
         jsonschema.validate(body, SCHEMAS[name])
     for part in (RUNBOOK, "tcp"):
         assert part in text, f"{part} is missing: {text}"
-    if name in ("slack", "pagerduty", "opsgenie", "teams", "webhook"):
+    if name in ("slack", "pagerduty", "opsgenie", "teams"):
+        assert DASHBOARD_AT in text, text
+    if name == "webhook":
         assert DASHBOARD in text, text
     if name == "pagerduty":
         assert body["payload"]["severity"] == "critical"
-        assert [link["href"] for link in body["links"]] == [RUNBOOK, DASHBOARD]
+        assert [link["href"] for link in body["links"]] == [RUNBOOK, DASHBOARD_AT]
     if name == "opsgenie":
         assert body["priority"] == "P1" and body["details"]["runbook"] == RUNBOOK
         assert headers["Authorization"] == "GenieKey key"
     if name == "slack":
-        assert [action["url"] for action in body["attachments"][0]["actions"]] == [RUNBOOK, DASHBOARD]
+        assert [action["url"] for action in body["attachments"][0]["actions"]] == [RUNBOOK, DASHBOARD_AT]
     print(f"valid: {name}")
 
 
@@ -238,7 +243,7 @@ def main(alertmanager):
             else:
                 sys.exit("".join(log))
             threading.Thread(target=lambda: log.extend(process.stderr), daemon=True).start()
-            alerts = json.dumps([{**ALERT, "startsAt": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())}])
+            alerts = json.dumps([{**ALERT, "startsAt": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(START))}])
             request = urllib.request.Request(
                 f"http://{found[1]}/api/v2/alerts",
                 data=alerts.encode(),
