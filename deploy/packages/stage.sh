@@ -43,10 +43,12 @@ put 644 $share/alerts alerts/*.yml alerts/names.txt
 put 644 $share/alerts/templates alerts/templates/*.tmpl
 put 644 $share/alerts/receivers alerts/receivers/*
 put 644 $share/grafana grafana/*.json
+grafana/with_inputs.py "$root/$share/grafana/import"
 for kind in dashboards datasources; do
   put 644 $share/grafana/provisioning/$kind grafana/provisioning/$kind/*.yml
 done
 put 644 $share/doc README.md SECURITY.md THIRD-PARTY-NOTICES.md docs/*.md docs/*.json docs/*.png
+put 644 $share/doc/adr docs/adr/*.md
 put 644 usr/share/doc/$name CHANGELOG.md deploy/packages/copyright
 # Debian's form of a changelog; what changed is in the other one.
 version=$(sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml | head -n 1)

@@ -189,6 +189,56 @@ fn dashboards_are_provisionable_and_every_panel_is_described() {
     }
 }
 
+/// The form of grafana.com: every input that is used is declared, and nothing else is a placeholder.
+#[test]
+fn dashboards_with_inputs_are_importable() {
+    let directory = tempfile::tempdir().unwrap();
+    let script = repository("grafana/with_inputs.py");
+    let written = std::process::Command::new(script)
+        .arg(directory.path())
+        .status();
+    assert!(written.unwrap().success());
+    let placeholder = Regex::new(r"\$\{(\w+)\}").unwrap();
+    for (name, dashboard) in dashboards() {
+        let file = directory.path().join(format!("{name}.json"));
+        let text = std::fs::read_to_string(file).unwrap();
+        let imported: Value = serde_json::from_str(&text).unwrap();
+        let inputs = list(&imported, "__inputs");
+        assert_eq!(inputs.len(), 1, "{name}");
+        for (key, value) in [
+            ("name", "DS_PROMETHEUS"),
+            ("type", "datasource"),
+            ("pluginId", "prometheus"),
+        ] {
+            assert_eq!(inputs[0][key], value, "{name}");
+        }
+        let uids = placeholder.captures_iter(&text);
+        let uids: BTreeSet<String> = uids.map(|found| found[1].to_owned()).collect();
+        assert!(uids.contains("DS_PROMETHEUS"), "{name}");
+        for found in uids {
+            let is_variable = ["__url_time_range", "__all_variables"].contains(&found.as_str());
+            assert!(is_variable || found == "DS_PROMETHEUS", "{name}: {found}");
+        }
+        assert!(!text.contains("$datasource"), "{name}");
+        let required: BTreeSet<&str> = list(&imported, "__requires")
+            .iter()
+            .filter(|one| one["type"] == "panel")
+            .map(|one| self::text(one, "id"))
+            .collect();
+        let used = list(&dashboard, "panels").iter();
+        let used: BTreeSet<&str> = used.map(|panel| self::text(panel, "type")).collect();
+        assert_eq!(required, used, "{name}");
+        // The rest is the same dashboard.
+        for key in ["uid", "title", "time", "links", "schemaVersion"] {
+            assert_eq!(imported[key], dashboard[key], "{name}: {key}");
+        }
+        assert_eq!(
+            list(&imported, "panels").len(),
+            list(&dashboard, "panels").len()
+        );
+    }
+}
+
 #[test]
 fn links_target_existing_dashboards_and_keep_time_and_variables() {
     let uids: BTreeSet<String> = NAMES.map(|name| format!("ccass2fa-{name}")).into();
@@ -374,9 +424,16 @@ struct Panel {
     error: Option<String>,
 }
 
+/// A dashboard: its panels, and the texts that a viewer could not read.
+#[derive(Deserialize)]
+struct Rendered {
+    panels: Vec<Panel>,
+    problems: Vec<String>,
+}
+
 /// A lab and an exporter that probes it.
 struct Site {
-    name: &'static str,
+    name: String,
     lab: Lab,
     exporter: Exporter,
     config: ConfigFile,
@@ -384,13 +441,13 @@ struct Site {
 
 impl Site {
     /// Starts both and waits for the first probe.
-    async fn start(name: &'static str, config: impl Fn(&Lab) -> String) -> Self {
+    async fn start(name: &str, config: impl Fn(&Lab) -> String) -> Self {
         let lab = Lab::start().await.expect("the lab starts");
         let config = ConfigFile::new(&config(&lab));
         let mut exporter = Exporter::start(&[&config.argument()]).await;
         exporter.first_probe().await;
         Self {
-            name,
+            name: name.to_owned(),
             lab,
             exporter,
             config,
@@ -412,7 +469,7 @@ impl Monitoring {
         let prometheus = Prometheus::start(&[], QUICK).await;
         let addresses: Vec<(&str, &str)> = sites
             .iter()
-            .map(|site| (site.name, site.exporter.address.as_str()))
+            .map(|site| (site.name.as_str(), site.exporter.address.as_str()))
             .collect();
         prometheus.scrape(&addresses);
         Self { sites, prometheus }
@@ -438,7 +495,8 @@ impl Monitoring {
     }
 
     /// Renders all dashboards at a time at which each of `conditions` has a value other than 0. No
-    /// query may fail, and an empty panel must show a text.
+    /// query may fail, an empty panel must show a text, and nothing may be cut off or too small to read,
+    /// in a wide or in a narrow window.
     async fn render_when(&self, conditions: &[String]) -> Panels {
         let input = json!({
             "prometheus": self.prometheus.peer.url,
@@ -447,12 +505,17 @@ impl Monitoring {
             "time": self.time_when(conditions).await,
             "range": 300,
             "step": 5,
+            "chromium": "/usr/bin/chromium",
+            "widths": [1600, 1000],
+            "screenshots": std::env::var("DASHBOARD_SCREENSHOTS").ok(),
         });
-        let rendered: Vec<Vec<Panel>> = harness::node::run("render_dashboards.mjs", &input).await;
+        let rendered: Vec<Rendered> = harness::node::run("render_dashboards.mjs", &input).await;
         assert_eq!(rendered.len(), NAMES.len());
         let mut all = Panels::new();
-        for (name, panels) in NAMES.into_iter().zip(rendered) {
-            for panel in panels {
+        let mut problems = Vec::new();
+        for (name, rendered) in NAMES.into_iter().zip(rendered) {
+            problems.extend(rendered.problems.iter().map(|one| format!("{name} {one}")));
+            for panel in rendered.panels {
                 let title = &panel.title;
                 assert_eq!(panel.error, None, "{name}, {title}");
                 assert!(!panel.texts.is_empty(), "{name}, {title} is blank");
@@ -467,6 +530,8 @@ impl Monitoring {
                 all.insert(format!("{name}: {title}"), panel);
             }
         }
+        let first: Vec<&str> = problems.iter().map(String::as_str).take(40).collect();
+        assert!(first.is_empty(), "unreadable:\n{}", first.join("\n"));
         all
     }
 
@@ -570,7 +635,7 @@ async fn dashboards_of_a_healthy_site_and_of_a_dead_exporter() {
     let mut monitoring = Monitoring::of_one_site(Lab::config).await;
     let panels = monitoring.render_healthy(&[]).await;
     for (panel, part) in [
-        ("now: Can we log in?", "central sso: reachable"),
+        ("now: Can we log in?", "central | sso | reachable"),
         ("now: Sites that reach the login", "1 of 1"),
         ("now: Phase of the migration", "2FA only"),
         ("now: Layer by layer", "central sso tls: good"),
@@ -601,8 +666,11 @@ async fn dashboards_of_a_healthy_site_and_of_a_dead_exporter() {
         ("reliability: Available, 1 day", "100.00%"),
         ("monitoring: Exporters that answer", "1 of 1"),
         ("monitoring: Alerting", "Rules: at work"),
-        ("monitoring: Configuration", "read"),
-        ("monitoring: Calendar of holidays ends in", "days"),
+        (
+            "monitoring: Latest reload of the configuration",
+            "accepted: the file is active",
+        ),
+        ("monitoring: Calendar ends in", "days"),
         (
             "monitoring: What each exporter runs with",
             env!("CARGO_PKG_VERSION"),
@@ -634,7 +702,7 @@ async fn dashboards_of_a_healthy_site_and_of_a_dead_exporter() {
         .await;
     assert_shows(&panels, "monitoring: Exporters that answer", &["0 of 1"]);
     assert_shows(&panels, "monitoring: Each exporter", &["does NOT answer"]);
-    assert_does_not_show(&panels, "now: Can we log in?", ": reachable");
+    assert_does_not_show(&panels, "now: Can we log in?", "| reachable");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -675,45 +743,48 @@ async fn readiness_dashboard_shows_accounts_terminals_and_verification() {
     }
 }
 
-/// One site per scenario, which is also its name: scenario, layer, reason, advice.
+#[tokio::test(flavor = "multi_thread")]
+async fn dashboards_without_data_show_what_is_missing() {
+    let monitoring = Monitoring::start(Vec::new()).await;
+    let panels = monitoring.render_when(&["vector(1)".to_owned()]).await;
+    assert!(panels["now: Can we log in?"].empty);
+}
+
+/// The outages of the sites: scenario, layer, reason, advice.
 const OUTAGES: [(&str, &str, &str, &str); 5] = [
-    (
-        "dns-nxdomain",
-        "dns",
-        "dns_nxdomain",
-        "contact: your DNS team",
-    ),
-    (
-        "tcp-refused",
-        "tcp",
-        "tcp_refused",
-        "contact: your firewall team",
-    ),
+    ("dns-nxdomain", "dns", "dns_nxdomain", "your DNS team"),
+    ("tcp-refused", "tcp", "tcp_refused", "your firewall team"),
     (
         "tls-expired",
         "tls",
         "tls_expired",
-        "contact: HKEX, CCASS Hotline 2979 7111",
+        "HKEX, CCASS Hotline 2979 7111",
     ),
     (
         "http-500",
         "http",
         "http_status",
-        "contact: HKEX, CCASS Hotline 2979 7111",
+        "HKEX, CCASS Hotline 2979 7111",
     ),
     (
         "page-empty",
         "page",
         "page_empty",
-        "contact: HKEX, CCASS Hotline 2979 7111",
+        "HKEX, CCASS Hotline 2979 7111",
     ),
 ];
 
 #[tokio::test(flavor = "multi_thread")]
 async fn dashboards_of_an_outage_show_layer_reason_and_contact() {
+    // Ten sites, with long names.
+    let places = ["head-office", "data-centre"];
+    let outages: Vec<_> = places
+        .into_iter()
+        .flat_map(|place| OUTAGES.map(|outage| (format!("{place}-{}", outage.0), outage)))
+        .collect();
     let mut sites = Vec::new();
-    for (name, ..) in OUTAGES {
-        let site = Site::start(name, Lab::config).await;
+    for (site, (name, ..)) in &outages {
+        let site = Site::start(site, Lab::config).await;
         // After a good probe, so that there is something to compare with.
         site.lab.provoke(scenario(name).expect("a scenario"));
         sites.push(site);
@@ -721,16 +792,16 @@ async fn dashboards_of_an_outage_show_layer_reason_and_contact() {
     let monitoring = Monitoring::start(sites).await;
     let mut conditions =
         vec!["ALERTS{alertname=\"Ccass2faLoginUnreachable\",alertstate=\"firing\"}".to_owned()];
-    for (site, _, reason, _) in OUTAGES {
+    for (site, (_, _, reason, _)) in &outages {
         conditions.extend(failing(site, reason));
     }
     let panels = monitoring.render_when(&conditions).await;
-    assert_shows(&panels, "now: Sites that reach the login", &["0 of 5"]);
-    assert_shows(&panels, "now: Firing alerts", &["LoginUnreachable"]);
-    for (site, layer, reason, advice) in OUTAGES {
-        let verdict = format!("{site} sso: NOT reachable");
+    assert_shows(&panels, "now: Sites that reach the login", &["0 of 10"]);
+    assert_shows(&panels, "now: Alerts", &["LoginUnreachable"]);
+    for (site, (_, layer, reason, advice)) in &outages {
+        let verdict = format!("{site} | sso | NOT reachable");
         assert_shows(&panels, "now: Can we log in?", &[&verdict]);
-        let row = [site, &format!("{layer} | {reason}"), advice];
+        let row = [site.as_str(), &format!("{layer} | {reason}"), advice];
         assert_shows(&panels, "now: Failures and contacts", &row);
         let failing = format!("{site} sso {layer}: fails");
         assert_shows(&panels, "now: Layer by layer", &[&failing]);
@@ -762,10 +833,13 @@ async fn dashboards_attribute_a_refusal_by_the_web_proxy_to_the_proxy() {
         .render_when(&failing("central", "proxy_denied"))
         .await;
     for (panel, parts) in [
-        ("now: Can we log in?", &["central sso: NOT reachable"][..]),
+        (
+            "now: Can we log in?",
+            &["central | sso | NOT reachable"][..],
+        ),
         (
             "now: Failures and contacts",
-            &["proxy | proxy_denied", "contact: your web-proxy team"],
+            &["proxy | proxy_denied", "your web-proxy team"],
         ),
         ("now: Layer by layer", &["central sso proxy: fails"]),
     ] {

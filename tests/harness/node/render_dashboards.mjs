@@ -1,12 +1,16 @@
 // Renders dashboards as text, with Grafana's own library and the data of a real Prometheus.
 //
-// Standard input: {prometheus, files, variables: {job, instance, site, target}, time, range, step}, the
-// last three in seconds; every query is evaluated at `time`, or over the `range` before it.
-// Standard output, for each file the list of its panels: {title, type, empty, texts, error}. `texts` are
-// the values of a stat, the rows of a table, the last value of each series of a graph.
+// Standard input: {prometheus, files, variables: {job, instance, site, target}, time, range, step, chromium,
+// widths, screenshots}; `time`, `range` and `step` are in seconds, and every query is evaluated at `time`, or
+// over the `range` before it. `screenshots` is null or the directory for them.
+// Standard output, for each file {panels, problems}. A panel is {title, type, empty, texts, error}: `texts` are
+// the values of a stat, the rows of a table, the last value of each series of a graph. `problems` are
+// the texts that a viewer could not read in a window of these widths.
 
 import { createRequire } from "node:module";
 import { readFileSync } from "node:fs";
+import { basename, join } from "node:path";
+import { findProblems } from "./dashboard_page.mjs";
 
 const require = createRequire(import.meta.url);
 
@@ -20,7 +24,7 @@ for (const name of ["document", "localStorage", "HTMLElement", "Element", "Node"
 const grafana = require("@grafana/data");
 const { firstValueFrom } = require("rxjs");
 
-const { prometheus, files, variables, time, range, step } = JSON.parse(readFileSync(0, "utf8"));
+const { prometheus, files, variables, time, range, step, ...view } = JSON.parse(readFileSync(0, "utf8"));
 const theme = grafana.createTheme();
 const timeZone = "Asia/Hong_Kong";
 
@@ -37,7 +41,7 @@ const STANDARD = [
 ];
 const CUSTOM = [
   "cellOptions", "width", "minWidth", "align", "lineStyle", "lineWidth", "fillOpacity", "showPoints",
-  "drawStyle", "axisPlacement", "stacking", "hideFrom",
+  "drawStyle", "axisPlacement", "stacking", "hideFrom", "wrapText", "wrapHeaderText",
 ];
 const property = (id, isCustom) => ({
   id: isCustom ? `custom.${id}` : id,
@@ -118,7 +122,7 @@ function table(target, frames) {
 }
 
 // Collapses white space as HTML does.
-const text = (value) => grafana.formattedValueToString(value).replace(/\s+/g, " ").trim();
+const collapsed = (text) => text.replace(/\s+/g, " ").trim();
 
 async function render(panel) {
   const { title, type } = panel;
@@ -138,20 +142,25 @@ async function render(panel) {
     fieldConfigRegistry: registry,
     timeZone,
   });
-  return { title, type, empty: false, texts: texts(panel, data) };
+  return { title, type, empty: false, ...drawn(panel, data) };
 }
 
-function texts(panel, data) {
+// What the panel shows: `texts`, and for tables and stats the parts that `dashboard_page.mjs` draws.
+function drawn(panel, data) {
   if (panel.type === "table") {
     const [one] = data;
-    const head = one.fields.map((field) => grafana.getFieldDisplayName(field, one, data));
-    const row = (index) => one.fields.map((field) => text(field.display(field.values[index])));
-    return [head, ...Array.from({ length: one.length }, (_, index) => row(index))].map((cells) =>
-      cells.join(" | "),
-    );
+    const fields = one.fields.filter((field) => !field.config.custom?.hideFrom?.viz);
+    const columns = fields.map((field) => ({
+      name: grafana.getFieldDisplayName(field, one, data),
+      ...field.config.custom,
+    }));
+    const cell = (field, index) => grafana.formattedValueToString(field.display(field.values[index]));
+    const rows = Array.from({ length: one.length }, (_, index) => fields.map((field) => cell(field, index)));
+    const texts = [columns.map(({ name }) => name), ...rows].map((cells) => collapsed(cells.join(" | ")));
+    return { texts, columns, rows };
   }
   if (["stat", "gauge", "bargauge"].includes(panel.type)) {
-    const values = grafana.getFieldDisplayValues({
+    const shown = grafana.getFieldDisplayValues({
       fieldConfig: panel.fieldConfig,
       data,
       reduceOptions: panel.options.reduceOptions,
@@ -159,29 +168,37 @@ function texts(panel, data) {
       theme,
       timeZone,
     });
-    return values.map(({ display }) => `${display.title ?? ""}: ${text(display)}`);
+    const values = shown.map(({ display }) => ({
+      name: display.title ?? "",
+      value: grafana.formattedValueToString(display),
+    }));
+    return { texts: values.map(({ name, value }) => `${name}: ${collapsed(value)}`), values };
   }
-  return data.flatMap((one) =>
+  const texts = data.flatMap((one) =>
     one.fields
       .filter((field) => field.type === "number")
       .map((field) => {
-        const last = field.values[field.values.length - 1];
-        return `${grafana.getFieldDisplayName(field, one, data)}: ${text(field.display(last))}`;
+        const last = grafana.formattedValueToString(field.display(field.values[field.values.length - 1]));
+        return `${grafana.getFieldDisplayName(field, one, data)}: ${collapsed(last)}`;
       }),
   );
+  return { texts };
 }
 
 const dashboards = [];
 for (const file of files) {
   const panels = [];
   for (const panel of JSON.parse(readFileSync(file, "utf8")).panels) {
-    const { title, type } = panel;
+    const { title, type, gridPos, options } = panel;
     try {
-      panels.push(await render(panel));
+      panels.push({ gridPos, options, ...(await render(panel)) });
     } catch (error) {
-      panels.push({ title, type, empty: true, texts: [], error: String(error) });
+      panels.push({ title, type, gridPos, empty: true, texts: [], error: String(error) });
     }
   }
   dashboards.push(panels);
 }
-process.stdout.write(JSON.stringify(dashboards));
+const { chromium, widths, screenshots } = view;
+const screenshot = (index, width) => join(screenshots, `${basename(files[index], ".json")}-${width}.png`);
+const problems = await findProblems(chromium, dashboards, widths, screenshots ? screenshot : null);
+process.stdout.write(JSON.stringify(dashboards.map((panels, index) => ({ panels, problems: problems[index] }))));
