@@ -44,13 +44,13 @@ async fn with_free_ports(text: &str) -> String {
 fn shorten_alerts(directory: &Path) {
     let target = directory.join("alerts");
     std::fs::create_dir_all(target.join("templates")).unwrap();
+    let waits = Regex::new(r"(group_wait|group_interval): \S+").unwrap();
     for entry in std::fs::read_dir(repository("alerts")).unwrap() {
         let path = entry.unwrap().path();
         let name = path.file_name().unwrap().to_owned();
         if path.extension().is_some_and(|one| one == "yml") {
             let text = std::fs::read_to_string(&path).unwrap();
             let text = if name == "alertmanager.yml" {
-                let waits = Regex::new(r"(group_wait|group_interval): \S+").unwrap();
                 waits.replace_all(&text, "$1: 2s").into_owned()
             } else {
                 QUICK.apply(&text)
@@ -103,9 +103,10 @@ async fn every_command_of_the_tutorial_works_and_ends_with_a_page_and_its_end() 
     std::fs::create_dir(&programs).unwrap();
     std::os::unix::fs::symlink(binary(), programs.join("ccass-2fa-exporter")).unwrap();
     let file = directory.path().join("tutorial.sh");
-    // Whatever happens, the programs in the background end with the shell.
-    let ends = "trap 'kill $(jobs -p) 2>/dev/null' EXIT";
-    std::fs::write(&file, format!("set -euo pipefail\n{ends}\n{script}")).unwrap();
+    // After a failed command the programs in the background end with the shell; otherwise the last
+    // command of the page ends them.
+    let text = format!("set -euo pipefail\ntrap 'kill $(jobs -p)' EXIT\n{script}trap - EXIT\n");
+    std::fs::write(&file, text).unwrap();
     std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o700)).unwrap();
     let path = format!(
         "{}:{}",
