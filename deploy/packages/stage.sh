@@ -7,13 +7,17 @@ cd "$(dirname "$0")/../.."
 name=ccass-2fa-exporter
 umask 022
 
-# put MODE DESTINATION FILE...: copies files into a directory of the package.
+# put MODE DESTINATION FILE...: copies files into a directory of the package, never over another file.
 put() {
   mode=$1
   directory=$root/$2
   shift 2
   mkdir -p "$directory"
   for file; do
+    if [ -e "$directory/${file##*/}" ]; then
+      echo "stage.sh: $directory would get a second ${file##*/}: $file" >&2
+      exit 1
+    fi
     install -m "$mode" "$file" "$directory/"
   done
 }
@@ -47,7 +51,8 @@ grafana/with_inputs.py "$root/$share/grafana/import"
 for kind in dashboards datasources; do
   put 644 $share/grafana/provisioning/$kind grafana/provisioning/$kind/*.yml
 done
-put 644 $share/doc README.md SECURITY.md THIRD-PARTY-NOTICES.md docs/*.md docs/*.json docs/*.png
+put 644 $share README.md
+put 644 $share/doc SECURITY.md THIRD-PARTY-NOTICES.md docs/*.md docs/*.json docs/*.png
 put 644 $share/doc/adr docs/adr/*.md
 put 644 usr/share/doc/$name CHANGELOG.md deploy/packages/copyright
 # Debian's form of a changelog; what changed is in the other one.

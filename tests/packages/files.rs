@@ -60,9 +60,15 @@ fn packages_contain_the_release_binary_and_what_an_installation_needs() {
             &format!("{share}/alerts/templates/ccass2fa.tmpl"),
             &format!("{share}/grafana/now.json"),
             &format!("{share}/doc/runbook.md"),
+            &format!("{share}/doc/tutorial.md"),
+            &format!("{share}/grafana/import/now.json"),
+            &format!("{share}/README.md"),
         ] {
             assert!(files.contains(file), "{file} is not among {files:#?}");
         }
+        let index = root.join(format!("{}/doc/README.md", &share[1..]));
+        let index = std::fs::read_to_string(index).unwrap();
+        assert!(index.starts_with("# Documentation\n"), "{index}");
     }
 }
 
