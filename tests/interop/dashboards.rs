@@ -547,7 +547,8 @@ impl Monitoring {
             // Samples of a scrape bear the time of its start: wait until those before `time` are stored.
             while unmet.is_none() && Instant::now() < deadline {
                 let latest = self.value_at("min(timestamp(up))", None).await;
-                if latest.is_some_and(|latest| latest > time) {
+                // Without a target there is nothing to wait for.
+                if latest.is_none_or(|latest| latest > time) {
                     unmet = self.first_unmet(conditions, time).await;
                     break;
                 }
