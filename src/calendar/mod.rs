@@ -7,6 +7,8 @@
 
 mod holiday_table;
 mod hong_kong_time;
+#[cfg(test)]
+mod properties;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::RangeInclusive;

@@ -176,3 +176,24 @@ fn bounded(text: &str) -> String {
         .take(MAX_TEXT)
         .collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::redact::contains_email;
+
+    proptest! {
+        #[test]
+        fn texts_of_servers_are_short_and_have_no_address_and_no_control_character(
+            text in prop_oneof![any::<String>(), "([a-z.@ \u{202e}\u{9b}\n<>\"-]{0,40}){0,20}"],
+        ) {
+            let text = bounded(&text);
+            prop_assert!(text.chars().count() <= MAX_TEXT);
+            prop_assert!(!text.chars().any(char::is_control));
+            prop_assert!(!text.chars().any(is_unsafe));
+            prop_assert!(!contains_email(&text), "{text}");
+        }
+    }
+}

@@ -7,6 +7,8 @@
 mod entry;
 mod form;
 mod overrides;
+#[cfg(test)]
+mod properties;
 mod raw;
 mod status;
 

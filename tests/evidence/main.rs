@@ -7,3 +7,4 @@ mod commands;
 mod kill_while_appending;
 mod ledger;
 mod merge;
+mod properties;

@@ -296,7 +296,57 @@ fn push_escaped(out: &mut String, text: &str, quotes: Quotes) {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
+
+    const TWO_LABELS: MetricDesc = MetricDesc::gauge("sample", &["one", "two"], "A sample.");
+
+    /// Reads a label's value up to its closing quote, as the exposition format defines it.
+    fn unescape(text: &str) -> Option<(String, &str)> {
+        let mut value = String::new();
+        let mut rest = text.chars();
+        loop {
+            match rest.next()? {
+                '"' => return Some((value, rest.as_str())),
+                '\n' => return None,
+                '\\' => value.push(match rest.next()? {
+                    'n' => '\n',
+                    escaped @ ('\\' | '"') => escaped,
+                    _ => return None,
+                }),
+                c => value.push(c),
+            }
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn labels_of_any_text_read_back_as_they_were(
+            one in any::<String>(),
+            two in "[\"\\\\\n,={} a]{0,12}",
+            value in any::<f64>(),
+        ) {
+            for format in [Format::Text, Format::OpenMetrics] {
+                let mut families = Families::prefixed(PREFIX, format);
+                families.add(&TWO_LABELS, &[&one, &two], value);
+                let mut out = String::new();
+                families.write(&mut out);
+                let sample = out.split_inclusive('\n').nth(2).unwrap();
+                let read = || {
+                    let rest = sample.strip_prefix("ccass2fa_sample{one=\"")?;
+                    let (first, rest) = unescape(rest)?;
+                    let (second, rest) = unescape(rest.strip_prefix(",two=\"")?)?;
+                    let number = rest.strip_prefix("} ")?.strip_suffix('\n')?;
+                    Some((first, second, number.parse::<f64>().ok()?))
+                };
+                let (first, second, number) = read().unwrap();
+                prop_assert_eq!((&first, &second), (&one, &two));
+                prop_assert!(number == value || number.is_nan() && value.is_nan());
+                prop_assert_eq!(out.lines().count(), 3);
+            }
+        }
+    }
 
     #[test]
     fn values_and_texts_are_written_as_prometheus_reads_them() {

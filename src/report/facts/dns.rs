@@ -103,3 +103,67 @@ pub struct Lookup {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub failure: Option<Reason>,
 }
+
+#[cfg(test)]
+mod tests {
+    use std::net::Ipv4Addr;
+
+    use proptest::collection::{btree_set, vec};
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// Lookups of up to four resolvers, each with up to three of four addresses, or failed.
+    fn lookups() -> impl Strategy<Value = Vec<Lookup>> {
+        let lookup = (0..4_u8, btree_set(0..4_u8, 0..3), prop::bool::weighted(0.2));
+        let lookup = lookup.prop_map(|(resolver, answers, failed)| Lookup {
+            resolver: format!("udp://192.0.2.{resolver}:53"),
+            answers: answers
+                .into_iter()
+                .map(|last| Ipv4Addr::new(203, 0, 113, last).into())
+                .collect(),
+            failure: failed.then_some(Reason::DnsServfail),
+            ..Lookup::default()
+        });
+        vec(lookup, 0..8)
+    }
+
+    fn facts(lookups: Vec<Lookup>) -> DnsFacts {
+        DnsFacts {
+            lookups,
+            ..DnsFacts::default()
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn resolvers_agree_if_no_two_that_answered_differ(lookups in lookups()) {
+            let answer = |resolver: &str| {
+                let own: Vec<_> = lookups.iter().filter(|one| one.resolver == resolver).collect();
+                let is_whole = !own.is_empty() && own.iter().all(|one| one.failure.is_none());
+                let all = own.iter().flat_map(|one| one.answers.iter().copied());
+                is_whole.then(|| all.collect::<BTreeSet<IpAddr>>())
+            };
+            let names = (0..4).map(|number| format!("udp://192.0.2.{number}:53"));
+            let answers: Vec<_> = names.filter_map(|name| answer(&name)).collect();
+            let differ = answers.iter().any(|one| answers.iter().any(|other| one != other));
+            prop_assert_eq!(
+                facts(lookups.clone()).resolvers_agree(),
+                (answers.len() > 1).then_some(!differ)
+            );
+        }
+
+        #[test]
+        fn agreement_depends_neither_on_the_order_nor_on_repetition(
+            lookups in lookups(),
+            turn in 0..8_usize,
+        ) {
+            let agreement = facts(lookups.clone()).resolvers_agree();
+            let mut turned = lookups.clone();
+            turned.rotate_left(turn.min(lookups.len()));
+            turned.reverse();
+            prop_assert_eq!(facts(turned).resolvers_agree(), agreement);
+            prop_assert_eq!(facts([&lookups[..], &lookups].concat()).resolvers_agree(), agreement);
+        }
+    }
+}
