@@ -53,7 +53,9 @@ EXEMPT = (
 def tracked_files():
     listed = subprocess.run(["git", "ls-files", "-z"], check=True, capture_output=True).stdout
     for name in listed.decode().split("\0"):
-        if name and name not in EXEMPT and not name.endswith(("package-lock.json", ".png", ".csv")):
+        if name in EXEMPT or name.startswith(("fuzz/seeds/", "fuzz/found/")):
+            continue
+        if name and not name.endswith(("package-lock.json", ".png", ".csv", ".gz")):
             yield name
 
 

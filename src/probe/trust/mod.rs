@@ -4,6 +4,10 @@
 //! failure, if any. Every set validates by the same rules, so that only the roots make a
 //! difference.
 
+#[cfg(any(test, fuzzing))]
+pub(in crate::probe) mod chain_case;
+#[cfg(test)]
+mod limbo;
 mod path;
 mod store;
 
@@ -72,6 +76,17 @@ impl TrustAnchors {
         }
         Self {
             stores,
+            algorithms: aws_lc_rs::default_provider().signature_verification_algorithms,
+            certificates: Arc::default(),
+            signatures: Arc::default(),
+        }
+    }
+
+    /// These roots, as those of a `ca_file`.
+    #[cfg(any(test, fuzzing))]
+    fn of_roots(roots: &[CertificateDer<'static>]) -> Self {
+        Self {
+            stores: vec![(RootSet::CaFile, Store::of(roots))],
             algorithms: aws_lc_rs::default_provider().signature_verification_algorithms,
             certificates: Arc::default(),
             signatures: Arc::default(),

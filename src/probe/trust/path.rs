@@ -101,7 +101,7 @@ impl<'a> Links<'a> {
     /// does not become so by more issuers.
     pub fn missing_issuers(&self, now: Timestamp) -> Vec<String> {
         let leaf = self.members.first().map(|leaf| &leaf.parsed.facts);
-        if !leaf.is_some_and(|leaf| leaf.not_before <= now && now <= leaf.not_after) {
+        if !leaf.is_some_and(|leaf| leaf.not_before <= now && !is_past(leaf.not_after, now)) {
             return Vec::new();
         }
         let reachable = self.reachable();
@@ -132,7 +132,8 @@ impl<'a> Links<'a> {
                     rejected.get_or_insert(error);
                 }
                 confirmed => {
-                    let is_valid = confirmed.is_ok() && path.starts <= now && now <= path.ends;
+                    let is_valid =
+                        confirmed.is_ok() && path.starts <= now && !is_past(path.ends, now);
                     if is_valid && current.as_ref().is_none_or(|best| best.ends < path.ends) {
                         current = Some(path.clone());
                     }
@@ -181,7 +182,7 @@ impl<'a> Links<'a> {
             not_after,
         });
         let mut all = members.chain(root);
-        all.find(|one| now < one.not_before || one.not_after < now)
+        all.find(|one| now < one.not_before || is_past(one.not_after, now))
     }
 
     fn paths<'s>(&self, store: &'s Store) -> Found<'s> {
@@ -309,6 +310,11 @@ fn verifies(signature: &SignatureParts, key: &PublicKeyParts, all: &Algorithms<'
                 .verify_signature(&key.key, &signature.message, &signature.value)
                 .is_ok()
     })
+}
+
+/// A certificate is valid to the end of the second that it names (RFC 5280, 4.1.2.5).
+fn is_past(not_after: Timestamp, now: Timestamp) -> bool {
+    not_after.as_second() < now.as_second()
 }
 
 fn is_about_dates(error: &TlsError) -> bool {
