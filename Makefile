@@ -13,7 +13,7 @@ BINARY := $(or $(CARGO_TARGET_DIR),target)/$(HOST)/release/ccass-2fa-exporter
 DIST := dist
 
 .PHONY: help run quick test install release mutants current bench microbench rehearsal lint deny \
-  image deb rpm packages kubernetes dist verify-dist dist-test documents book notices clean
+  fuzz image deb rpm packages kubernetes dist verify-dist dist-test documents book notices clean
 
 help:           ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | expand -t 16
@@ -86,6 +86,14 @@ bench: install release ## CPU and memory beside blackbox_exporter, into docs/per
 
 microbench:     ## cost of single parts: rendering, chain verification, page checks, calendar
 	$(CARGO) bench --locked --package ccass-2fa-bench
+
+# The targets by their seeds; SECONDS for each, or FUZZ for some of them.
+FUZZ ?= $(notdir $(wildcard fuzz/seeds/*))
+SECONDS ?= 120
+
+fuzz:           ## fuzz each reader of foreign input for two minutes, with cargo-fuzz and a nightly toolchain
+	@$(CARGO) fuzz --version >/dev/null 2>&1 || $(CARGO) install --locked cargo-fuzz
+	@fuzz/run.sh $(SECONDS) $(FUZZ)
 
 lint:           ## format, clippy, plain language, links in the documentation, licenses of dependencies
 	$(CARGO) fmt --all -- --check

@@ -51,6 +51,8 @@ pub mod data_directory;
 pub mod diagnostics;
 pub mod drill;
 pub mod evidence;
+#[cfg(any(test, fuzzing))]
+pub mod fuzzing;
 pub mod input_file;
 pub mod label;
 pub mod lock;

@@ -122,11 +122,7 @@ impl StateFile {
     /// # Errors
     /// The new file cannot be written or renamed; the old one is unchanged.
     pub fn save(&self, state: &SavedState) -> io::Result<()> {
-        let contents = Contents {
-            schema: SCHEMA,
-            targets: &state.targets,
-        };
-        let text = serde_json::to_vec(&contents)?;
+        let text = to_json(state)?;
         let (mut file, new) = self.create_temporary()?;
         let replaced = file
             .write_all(&text)
@@ -163,31 +159,45 @@ impl StateFile {
     }
 
     fn read(&self) -> Result<SavedState, StateError> {
-        #[derive(Deserialize)]
-        struct Version {
-            schema: u32,
+        match input_file::read(InputFile::State, &self.path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(SavedState::default()),
+            other => parse(&other?.bytes),
         }
-        let text = match input_file::read(InputFile::State, &self.path) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                return Ok(SavedState::default());
-            }
-            other => other?.bytes,
-        };
-        // A newer version may have another form.
-        let Version { schema } = serde_json::from_slice(&text)?;
-        if schema > SCHEMA {
-            return Err(StateError::Newer(schema));
-        }
-        let contents: Contents<BTreeMap<String, TargetHistory>> = serde_json::from_slice(&text)?;
-        let targets = contents.targets.into_iter();
-        Ok(SavedState {
-            targets: targets
-                .map(|(name, history)| (name, Arc::new(history.migrated())))
-                .collect(),
-        })
     }
 
     fn with_suffix(&self, suffix: &str) -> PathBuf {
         self.path.with_extension(format!("json.{suffix}"))
     }
+}
+
+fn to_json(state: &SavedState) -> serde_json::Result<Vec<u8>> {
+    serde_json::to_vec(&Contents {
+        schema: SCHEMA,
+        targets: &state.targets,
+    })
+}
+
+fn parse(text: &[u8]) -> Result<SavedState, StateError> {
+    #[derive(Deserialize)]
+    struct Version {
+        schema: u32,
+    }
+    // A newer version may have another form.
+    let Version { schema } = serde_json::from_slice(text)?;
+    if schema > SCHEMA {
+        return Err(StateError::Newer(schema));
+    }
+    let contents: Contents<BTreeMap<String, TargetHistory>> = serde_json::from_slice(text)?;
+    let targets = contents.targets.into_iter();
+    Ok(SavedState {
+        targets: targets
+            .map(|(name, history)| (name, Arc::new(history.migrated())))
+            .collect(),
+    })
+}
+
+/// What a save writes of what was read from these bytes; `None` if they are no state.
+#[cfg(any(test, fuzzing))]
+pub(crate) fn rewritten(text: &[u8]) -> Option<Vec<u8>> {
+    to_json(&parse(text).ok()?).ok()
 }

@@ -66,7 +66,7 @@ impl WebConfig {
         Self::parse(&read_file(path, InputFile::WebConfig)?, snapshot)
     }
 
-    fn parse(text: &str, file: FileSnapshot) -> Result<Self, ConfigError> {
+    pub(crate) fn parse(text: &str, file: FileSnapshot) -> Result<Self, ConfigError> {
         let path = file.path.clone();
         let mut diagnostics = Diagnostics::new(&path, text);
         // Not strict: the exporter-toolkit accepts `yes` and `on` as booleans.

@@ -82,11 +82,11 @@ pub(super) fn failed(doing: &'static str, path: &Path) -> impl FnOnce(io::Error)
 }
 
 /// The end of a file.
-struct Tail {
-    head: Head,
+pub(super) struct Tail {
+    pub head: Head,
     /// The length up to and including the last complete line.
-    whole: u64,
-    torn: Vec<u8>,
+    pub whole: u64,
+    pub torn: Vec<u8>,
 }
 
 impl Ledger {
@@ -362,7 +362,7 @@ fn tail(path: &Path) -> io::Result<Tail> {
 }
 
 /// `None` if `bytes`, which begin at `from`, contain no complete record.
-fn tail_of(bytes: &[u8], from: u64) -> Option<Tail> {
+pub(super) fn tail_of(bytes: &[u8], from: u64) -> Option<Tail> {
     let cut = bytes.iter().rposition(|byte| *byte == b'\n')?;
     let (whole, torn) = bytes.split_at_checked(cut + 1)?;
     let mut last: Option<&[u8]> = None;

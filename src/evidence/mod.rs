@@ -14,6 +14,8 @@
 
 mod audit;
 mod chain;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzzing;
 mod gaps;
 mod kept_heads;
 mod ledger;

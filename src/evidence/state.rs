@@ -154,7 +154,7 @@ impl EvidenceState {
     }
 
     /// Applies a line if it is unaltered; each other line is one fault, and so is a gap.
-    fn follow(&mut self, line: &[u8]) {
+    pub(super) fn follow(&mut self, line: &[u8]) {
         let hash = chain::hash(line);
         let Some(record) = chain::read(line) else {
             self.faults += 1;

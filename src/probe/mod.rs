@@ -9,6 +9,8 @@ mod certificate;
 mod connect;
 mod dns;
 mod findings;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzzing;
 mod http;
 mod issuer_fetch;
 mod layers;

@@ -14,7 +14,7 @@ mod negotiation;
 mod outage_tracker;
 mod pages;
 mod prefix;
-mod probe_endpoint;
+pub(crate) mod probe_endpoint;
 mod readiness;
 mod recorder;
 mod reload;

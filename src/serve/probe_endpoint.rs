@@ -288,6 +288,16 @@ fn ad_hoc_target(
         .map_err(|message| (RejectReason::Malformed, message))
 }
 
+/// The URL that a request with these parameters would probe.
+#[cfg(any(test, fuzzing))]
+pub(crate) fn allowed_url(config: &Config, target: &str) -> Result<Url, String> {
+    let target = match find_target(config, target) {
+        Some(target) => Ok(Target::clone(target)),
+        None => ad_hoc_target(config, target, None, DEFAULT_TIMEOUT),
+    };
+    target.map(|it| it.url).map_err(|(_, message)| message)
+}
+
 fn rejection_message(reason: RejectReason, url: &Url) -> String {
     let host = url.host_str().unwrap_or_default();
     let port = url.port_or_known_default().unwrap_or_default();

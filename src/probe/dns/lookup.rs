@@ -82,7 +82,7 @@ pub(super) fn record_type(record: QueryType) -> RecordType {
     }
 }
 
-fn read(lookup: &mut Lookup, response: &Message) {
+pub(in crate::probe) fn read(lookup: &mut Lookup, response: &Message) {
     let code = response.response_code;
     lookup.rcode = Some(rcode_name(code));
     lookup.authenticated = response.authentic_data;

@@ -23,6 +23,8 @@ use super::tls;
 use crate::clock::TimeLimit;
 use crate::config::{ProbeModule, Route};
 use crate::report::{AddressFamily, Lookup, QueryType, Reason};
+#[cfg(any(test, fuzzing))]
+pub(super) use lookup::read as read_answer;
 pub use name_servers::resolver_count;
 pub(super) use name_servers::{NameServerOrigin, System, name_servers};
 use request::{LookupRequest, QueryForm};
