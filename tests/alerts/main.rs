@@ -10,4 +10,5 @@ mod receivers;
 mod rehearsal;
 mod rules;
 mod situations;
+mod texts;
 mod tutorial;

@@ -207,7 +207,7 @@ fn each_alert_is_listed_tested_and_in_the_runbook() {
 }
 
 /// The `alert_rule_test` cases of the unit tests.
-fn cases() -> Vec<Value> {
+pub fn cases() -> Vec<Value> {
     let mut cases = Vec::new();
     for file in yaml_files("alerts/tests") {
         let document = yaml(&file);
