@@ -4,10 +4,13 @@
 Each mutant changes one thing in the rules: a threshold, a window, a duration, an operator, a matcher or
 an aggregation. The unit tests that load the changed file must fail. A mutant that survives must be
 listed in survivors.txt with the reason why it makes no difference; a listed mutant must survive.
+Mutants that drop the label firm from a grouping or a match run against the tests of two firms: firms.yml,
+and those that firms.py makes of the other files.
 
   alerts/tests/mutants.py                  runs all mutants (minutes)
   alerts/tests/mutants.py meta.yml         runs the mutants of one file
   alerts/tests/mutants.py -l meta.yml      lists the mutants without running them
+  alerts/tests/mutants.py --firm           runs only the mutants that drop the label firm
 
 Exits 0 if at least 95 % of the mutants are killed and survivors.txt is correct.
 """
@@ -150,6 +153,18 @@ def tests_of(rule_file):
     return sorted(tests, key=lambda test: (not test.name.startswith(stem), test.stat().st_size))
 
 
+def drops_firm(name):
+    """Whether a mutant drops the label firm and nothing else."""
+    old, _, new = name.partition(": ")[2].partition(" -> ")
+    return bool(re.search(r"\bfirm\b", old)) and not re.search(r"\bfirm\b", new) and "{" not in old
+
+
+def tests_of_firms(rule_file, directory):
+    """The tests with two firms, those of the file itself first."""
+    names = [test.name for test in tests_of(rule_file) if (directory / test.name).exists()]
+    return [TESTS / "firms.yml", *(directory / name for name in names)]
+
+
 def promtool(directory, *arguments):
     return subprocess.run(
         ["promtool", *arguments], cwd=directory, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
@@ -167,7 +182,8 @@ def outcome(rule_file, text, tests):
         if promtool(root, "check", "rules", rule_file):
             return "invalid"
         for test in tests:
-            shutil.copy(test, root / "tests")
+            copy = test.read_text().replace(f"{RULES}/", "../")
+            (root / "tests" / test.name).write_text(copy)
             if promtool(root / "tests", "test", "rules", test.name):
                 return "killed"
     return "survived"
@@ -175,6 +191,7 @@ def outcome(rule_file, text, tests):
 
 def main(arguments):
     listing = "-l" in arguments
+    firm_only = "--firm" in arguments
     wanted = [argument for argument in arguments if not argument.startswith("-")]
     files = [RULES / name for name in wanted] or [
         path for path in sorted(RULES.glob("*.yml")) if "\ngroups:" in path.read_text()
@@ -188,15 +205,21 @@ def main(arguments):
             name, _, reason = line.partition(" # ")
             equivalent[name.strip()] = reason.strip()
     results = {}
-    with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
+    firms = tempfile.TemporaryDirectory(prefix="firms-")
+    subprocess.run([TESTS / "firms.py", firms.name], check=True)
+    with firms, concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
         futures = {}
         for path in files:
             tests = tests_of(path.name)
+            of_firms = tests_of_firms(path.name, pathlib.Path(firms.name))
             for name, text in mutants(path):
+                firm = drops_firm(name)
+                if firm_only and not firm:
+                    continue
                 if listing:
                     print(name)
                 else:
-                    futures[pool.submit(outcome, path.name, text, tests)] = name
+                    futures[pool.submit(outcome, path.name, text, of_firms if firm else tests)] = name
         for future in concurrent.futures.as_completed(futures):
             results[futures[future]] = future.result()
     if listing:
@@ -208,7 +231,9 @@ def main(arguments):
         print(f"survived: {name}")
     loaded = {path.name for path in files}
     wrong = [
-        name for name in equivalent if name.split()[0] in loaded and name not in survivors
+        name
+        for name in equivalent
+        if name.split()[0] in loaded and name not in survivors and (drops_firm(name) or not firm_only)
     ]
     for name in sorted(wrong):
         print(f"listed in survivors.txt, but killed or no longer generated: {name}")

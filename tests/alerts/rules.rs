@@ -97,9 +97,8 @@ fn rules_pass_promtool_with_all_lints_fatal() {
     }
 }
 
-#[test]
-fn rules_pass_their_unit_tests() {
-    let files = yaml_files("alerts/tests");
+/// Runs `promtool test rules` with each file. promtool uses one processor.
+fn run_unit_tests(files: Vec<String>) {
     assert!(files.len() >= 9, "{files:?}");
     let files = Mutex::new(files.into_iter());
     let next = || files.lock().unwrap().next();
@@ -108,12 +107,25 @@ fn rules_pass_their_unit_tests() {
             tool("promtool", &["test", "rules", &file]);
         }
     };
-    // promtool uses one processor.
     std::thread::scope(|scope| {
         for _ in 0..available_parallelism().map_or(1, usize::from) {
             scope.spawn(run_tests);
         }
     });
+}
+
+#[test]
+fn rules_pass_their_unit_tests() {
+    run_unit_tests(yaml_files("alerts/tests"));
+}
+
+/// Each unit test once more, beside that of another firm with the same sites and targets.
+#[test]
+fn no_firm_changes_the_alerts_of_another() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().to_str().unwrap();
+    tool("alerts/tests/firms.py", &[path]);
+    run_unit_tests(yaml_files(path));
 }
 
 #[test]
@@ -223,6 +235,31 @@ pub fn cases() -> Vec<Value> {
     cases
 }
 
+/// An expected alert of a unit test as Alertmanager's templates see it.
+fn example(name: &str, alert: &Value) -> Value {
+    let mut labels = alert["exp_labels"].clone();
+    labels["alertname"] = name.into();
+    json!({
+        "status": "firing", "labels": labels, "annotations": alert["exp_annotations"],
+        "startsAt": "2026-11-24T00:05:00Z", "endsAt": "2026-11-24T01:20:00Z",
+        "generatorURL": "", "fingerprint": "",
+    })
+}
+
+/// An outage of a firm whose name, site and target have characters that are special in YAML, PromQL,
+/// regular expressions, templates and URLs, and that is named like a reason.
+fn example_with_odd_characters() -> Value {
+    cases()
+        .iter()
+        .flat_map(|case| case["exp_alerts"].as_array().cloned().unwrap_or_default())
+        .find(|alert| {
+            let firm = alert["exp_labels"]["firm"].as_str().unwrap_or_default();
+            firm.contains("|$1 tls_expired")
+        })
+        .map(|alert| example("Ccass2faLoginUnreachable", &alert))
+        .expect("alerts/tests/firms.yml has it")
+}
+
 /// By name and severity, the first alert that a unit test expects with all its annotations.
 fn examples() -> BTreeMap<(String, String), Value> {
     let mut examples = BTreeMap::new();
@@ -236,16 +273,9 @@ fn examples() -> BTreeMap<(String, String), Value> {
                 .as_str()
                 .unwrap_or_default()
                 .starts_with("http");
-            let mut labels = labels.clone();
-            labels["alertname"] = name.into();
             let key = (name.to_owned(), severity.to_owned());
-            let example = json!({
-                "status": "firing", "labels": labels, "annotations": annotations,
-                "startsAt": "2026-11-24T00:05:00Z", "endsAt": "2026-11-24T01:20:00Z",
-                "generatorURL": "", "fingerprint": "",
-            });
             if has_links {
-                examples.entry(key).or_insert(example);
+                examples.entry(key).or_insert(example(name, alert));
             }
         }
     }
@@ -313,6 +343,11 @@ checks this file.
     )];
     for (title, alerts, status) in [
         ("a resolved outage", vec![outage.clone()], "resolved"),
+        (
+            "an outage of one of several firms, with odd characters in its labels",
+            vec![example_with_odd_characters()],
+            "firing",
+        ),
         (
             "two alerts in one notification",
             vec![expires.clone(), outage.clone()],

@@ -41,7 +41,7 @@ fn text<'a>(value: &'a Value, key: &str) -> &'a str {
 
 /// Replaces Grafana's variables, each set to "All".
 fn expand_variables(expression: &str) -> String {
-    let variable = Regex::new(r"\$(job|instance|site|target)\b").unwrap();
+    let variable = Regex::new(r"\$(job|firm|instance|site|target)\b").unwrap();
     variable
         .replace_all(expression, ".*")
         .replace("$__rate_interval", "1m")
@@ -141,7 +141,7 @@ fn dashboards_are_provisionable_and_every_panel_is_described() {
         let variables: Vec<&str> = variables.map(|one| text(one, "name")).collect();
         assert_eq!(
             variables,
-            ["datasource", "job", "instance", "site", "target"],
+            ["datasource", "job", "firm", "instance", "site", "target"],
             "{name}"
         );
 
@@ -288,10 +288,10 @@ fn links_target_existing_dashboards_and_keep_time_and_variables() {
 }
 
 #[test]
-fn every_query_filters_by_site_and_every_variable_is_used() {
+fn every_query_filters_by_firm_and_site_and_every_variable_is_used() {
     for (name, dashboard) in dashboards() {
         let raw = dashboard.to_string();
-        for variable in ["job", "instance", "site", "target"] {
+        for variable in ["job", "firm", "instance", "site", "target"] {
             assert!(
                 raw.contains(&format!("=~\\\"${variable}")),
                 "{name} does not use {variable}"
@@ -303,6 +303,12 @@ fn every_query_filters_by_site_and_every_variable_is_used() {
                 assert!(
                     query.contains("site=~\"$site"),
                     "{name}, {}",
+                    text(panel, "title")
+                );
+                assert_eq!(
+                    query.matches("site=~\"$site").count(),
+                    query.matches("firm=~\"$firm").count(),
+                    "{name}, {}: a selector without the firm",
                     text(panel, "title")
                 );
             }
@@ -507,7 +513,7 @@ impl Monitoring {
         let input = json!({
             "prometheus": self.prometheus.peer.url,
             "files": NAMES.map(|name| repository(&format!("grafana/{name}.json"))),
-            "variables": {"job": "ccass2fa", "instance": ".*", "site": ".*", "target": ".*"},
+            "variables": {"job": "ccass2fa", "firm": ".*", "instance": ".*", "site": ".*", "target": ".*"},
             "time": self.time_when(conditions).await,
             "range": 300,
             "step": 5,
