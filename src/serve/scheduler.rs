@@ -254,7 +254,7 @@ async fn probe(context: &SchedulerContext, target: &Arc<Target>) -> Option<Durat
         in_service_hours: config.service_hours.open(report.started, &config.calendar),
     };
     let previous = context.state.reports.record(Arc::clone(&report), watch);
-    log_transition(&report, previous.as_deref());
+    // Before the log: what it says is recorded, also at a stop.
     if let Some(observations) = &context.observations
         // At a shutdown the recorder has stopped, and this probe is not part of its evidence.
         && let Err(TrySendError::Full(_)) = observations.try_send(Observation::Report(Arc::clone(&report)))
@@ -264,6 +264,7 @@ async fn probe(context: &SchedulerContext, target: &Arc<Target>) -> Option<Durat
             "report not recorded as evidence, the queue is full"
         );
     }
+    log_transition(&report, previous.as_deref());
     report.pause().map(|(pause, _)| pause)
 }
 
