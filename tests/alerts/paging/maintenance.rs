@@ -11,11 +11,15 @@ fn maintenance(to: Timestamp) -> String {
     format!("maintenance: [{{from: {from:.0}, to: {to:.0}, reference: \"work\"}}]\n")
 }
 
+/// Maintenance that has begun and ends tomorrow.
+pub fn until_tomorrow() -> String {
+    maintenance(Timestamp::now() + 24.hours())
+}
+
 /// A reload ends the maintenance, so that no part of the test has to be faster than a clock.
 #[tokio::test(flavor = "multi_thread")]
 async fn outage_in_maintenance_is_a_ticket_until_the_maintenance_ends() {
-    let tomorrow = maintenance(Timestamp::now() + 24.hours());
-    let mut site = Site::start_with("head-office", "sso", &tomorrow).await;
+    let mut site = Site::start_with("head-office", "sso", &until_tomorrow()).await;
     let mut pipeline = Pipeline::start(&[&site], QUICK).await;
     site.lab.provoke(scenario("tcp-refused").unwrap());
     let alertmanager = &pipeline.alertmanager;

@@ -10,6 +10,7 @@ mod maintenance;
 mod monitoring;
 mod outage;
 mod replicas;
+mod timelines;
 
 use ccass_2fa_lab::Lab;
 use harness::exporter::{ConfigFile, Exporter, command};

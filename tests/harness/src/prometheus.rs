@@ -360,12 +360,22 @@ impl Prometheus {
         alertmanagers: &[&str],
         shortening: Shortening,
     ) -> Self {
+        Self::start_scraping_as(None, exporters, alertmanagers, shortening).await
+    }
+
+    /// The same, with one label `instance` for all exporters.
+    pub async fn start_scraping_as(
+        instance: Option<&str>,
+        exporters: &[(&str, &str)],
+        alertmanagers: &[&str],
+        shortening: Shortening,
+    ) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let config = prometheus_yml(alertmanagers);
         let (without_rules, after) = config.split_once("rule_files:\n").unwrap();
         let (_, after) = after.split_once("\nalerting:\n").unwrap();
         let without_rules = format!("{without_rules}alerting:\n{after}");
-        write_targets(directory.path(), exporters);
+        write_targets(directory.path(), instance, exporters);
         let prometheus = Self::start_in(directory, &without_rules).await;
         let all = format!("sum(ccass2fa_probe_success) == {}", exporters.len());
         prometheus.wait_for(&all).await;
@@ -395,7 +405,7 @@ impl Prometheus {
     async fn start_in(directory: tempfile::TempDir, config: &str) -> Self {
         std::fs::write(directory.path().join("prometheus.yml"), config).unwrap();
         if !directory.path().join("targets.json").exists() {
-            write_targets(directory.path(), &[]);
+            write_targets(directory.path(), None, &[]);
         }
         Self {
             peer: Self::run(PROMETHEUS, directory.path()).await,
@@ -423,7 +433,7 @@ impl Prometheus {
 
     /// Replaces the targets: the site and the address of each exporter.
     pub fn scrape(&self, exporters: &[(&str, &str)]) {
-        write_targets(self.directory.path(), exporters);
+        write_targets(self.directory.path(), None, exporters);
     }
 
     /// The labels and the value of each series in the result of an instant query.
@@ -467,10 +477,16 @@ fn write_rules(directory: &Path, config: &str, shortening: Shortening) {
     }
 }
 
-fn write_targets(directory: &Path, exporters: &[(&str, &str)]) {
+fn write_targets(directory: &Path, instance: Option<&str>, exporters: &[(&str, &str)]) {
     let targets: Vec<serde_json::Value> = exporters
         .iter()
-        .map(|(site, address)| serde_json::json!({"targets": [address], "labels": {"site": site}}))
+        .map(|(site, address)| {
+            let mut labels = serde_json::json!({"site": site});
+            if let Some(instance) = instance {
+                labels["instance"] = instance.into();
+            }
+            serde_json::json!({"targets": [address], "labels": labels})
+        })
         .collect();
     // Renamed into place, so that Prometheus never reads a half-written file.
     let file: PathBuf = directory.join("targets.json");

@@ -1,0 +1,214 @@
+//! Timelines in which an outage was once missed, or ended falsely.
+
+use ccass_2fa_lab::scenario;
+use futures_util::future::join_all;
+use harness::prometheus::{
+    Alertmanager, Prometheus, QUICK, Shortening, alertmanager_yml, wait_until,
+};
+use harness::webhook::Webhook;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpListener;
+use tokio_util::task::AbortOnDropHandle;
+
+use super::maintenance::until_tomorrow;
+use super::{Pipeline, Site, UNREACHABLE, addresses, firing, wait_between_probes};
+
+/// As where every site scrapes its own exporter as `localhost:10762`, below one ruler.
+#[tokio::test(flavor = "multi_thread")]
+async fn outage_pages_also_where_the_exporters_of_two_sites_have_one_instance_label() {
+    let (office, centre) = Site::start_pair().await;
+    let webhook = Webhook::start().await;
+    let alertmanager = Alertmanager::start(&alertmanager_yml(&webhook.url)).await;
+    let prometheus = Prometheus::start_scraping_as(
+        Some("localhost:10762"),
+        &addresses(&[&office, &centre]),
+        &[&alertmanager.peer.url],
+        QUICK,
+    )
+    .await;
+    let mut pipeline = Pipeline {
+        prometheus,
+        alertmanager,
+        webhook,
+    };
+    centre.lab.provoke(scenario("tcp-refused").unwrap());
+    let description = pipeline
+        .expect_page("firing", UNREACHABLE, "data-centre")
+        .await;
+    assert!(
+        description.contains("Site head-office reaches it."),
+        "{description}"
+    );
+    centre.lab.heal();
+    pipeline
+        .expect_page("resolved", UNREACHABLE, "data-centre")
+        .await;
+    pipeline.assert_quiet().await;
+}
+
+/// An exporter that shows its last results, with the present time: its probes have stopped.
+struct StuckExporter {
+    address: String,
+    _task: AbortOnDropHandle<()>,
+}
+
+impl StuckExporter {
+    async fn start(metrics: String) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap().to_string();
+        let task = tokio::spawn(async move {
+            while let Ok((mut stream, _)) = listener.accept().await {
+                let _ = stream.read(&mut [0; 4096]).await;
+                let body = at_present(&metrics);
+                let head = "HTTP/1.1 200 OK\r\nContent-Type: text/plain; version=0.0.4\r\nConnection: close";
+                let answer = format!("{head}\r\nContent-Length: {}\r\n\r\n{body}", body.len());
+                let _ = stream.write_all(answer.as_bytes()).await;
+            }
+        });
+        Self {
+            address,
+            _task: AbortOnDropHandle::new(task),
+        }
+    }
+}
+
+fn at_present(metrics: &str) -> String {
+    let now = jiff::Timestamp::now().as_duration().as_secs_f64();
+    let lines = metrics.lines().map(|line| {
+        if line.starts_with("ccass2fa_exporter_time_seconds ") {
+            format!("ccass2fa_exporter_time_seconds {now}\n")
+        } else {
+            format!("{line}\n")
+        }
+    });
+    lines.collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn replica_that_is_stuck_on_success_hides_no_outage() {
+    let site = Site::start("head-office").await;
+    let (_, metrics) = site.exporter.get("/metrics").await;
+    let stuck = StuckExporter::start(metrics).await;
+    let webhook = Webhook::start().await;
+    let alertmanager = Alertmanager::start(&alertmanager_yml(&webhook.url)).await;
+    let exporters = [addresses(&[&site])[0], (site.name, stuck.address.as_str())];
+    let prometheus = Prometheus::start_scraping(&exporters, &[&alertmanager.peer.url], QUICK).await;
+    let mut pipeline = Pipeline {
+        prometheus,
+        alertmanager,
+        webhook,
+    };
+    site.lab.provoke(scenario("tcp-refused").unwrap());
+    // Whatever comes before is a ticket.
+    let page = loop {
+        let notification = pipeline.next("a page for the outage").await;
+        if notification.receiver == "pager" {
+            break notification;
+        }
+    };
+    assert_eq!([&page.alert, &page.status], [UNREACHABLE, "firing"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn outage_that_changes_its_layer_is_one_page_from_the_first_failure_to_the_last() {
+    let site = Site::start("head-office").await;
+    let mut pipeline = Pipeline::start(&[&site], QUICK).await;
+    for (index, name) in [
+        "tcp-refused",
+        "dns-nxdomain",
+        "tls-unknown-issuer",
+        "http-403",
+        "page-mismatch",
+        "tcp-refused",
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        // A probe during the change could succeed.
+        wait_between_probes(&[&site]).await;
+        let scenario = scenario(name).unwrap();
+        site.lab.provoke(scenario);
+        if index == 0 {
+            pipeline
+                .expect_page("firing", UNREACHABLE, "head-office")
+                .await;
+        }
+        // For longer than what is remembered of the layer before.
+        let shown = format!(
+            "count_over_time(ccass2fa_probe_failure_info{{reason=\"{}\"}}[20s]) >= 9 and on () {}",
+            scenario.reason,
+            firing(UNREACHABLE)
+        );
+        pipeline.prometheus.wait_for(&shown).await;
+    }
+    wait_between_probes(&[&site]).await;
+    site.lab.heal();
+    // The next notification: the changes sent none.
+    pipeline
+        .expect_page("resolved", UNREACHABLE, "head-office")
+        .await;
+    pipeline.assert_quiet().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn page_that_ends_as_maintenance_begins_says_that_the_login_still_fails() {
+    let mut site = Site::start("head-office").await;
+    let mut pipeline = Pipeline::start(&[&site], QUICK).await;
+    site.lab.provoke(scenario("tcp-refused").unwrap());
+    pipeline
+        .expect_page("firing", UNREACHABLE, "head-office")
+        .await;
+    site.reload(&until_tomorrow()).await;
+    let end = loop {
+        let notification = pipeline.next("the end of the page").await;
+        if notification.receiver == "pager" {
+            break notification;
+        }
+    };
+    assert_eq!([&end.alert, &end.status], [UNREACHABLE, "resolved"]);
+    let text = "the login still fails, and goes on as a ticket";
+    assert!(end.description.contains(text), "{end:?}");
+    let alertmanager = &pipeline.alertmanager;
+    let receivers = wait_until("Alertmanager has the warning", async || {
+        let receivers = alertmanager.receivers(UNREACHABLE, "warning").await;
+        (!receivers.is_empty()).then_some(receivers)
+    })
+    .await;
+    assert_eq!(receivers, ["tickets"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn three_of_four_sites_that_fail_for_one_reason_are_one_page() {
+    // As for all sites: the alert for many sites fires before, and ends after, those that it mutes.
+    let shortening = Shortening {
+        windows: 12,
+        waits: 12,
+    };
+    let many_sites = "Ccass2faLoginUnreachableManySites";
+    let names = ["central", "kowloon", "kwun-tong", "sha-tin"];
+    let sites: Vec<Site> = join_all(names.map(Site::start)).await;
+    let all: Vec<&Site> = sites.iter().collect();
+    let mut pipeline = Pipeline::start_with(&all, shortening, |config| {
+        config.replace("group_wait: 2s", "group_wait: 8s")
+    })
+    .await;
+    wait_between_probes(&all).await;
+    for site in &sites[1..] {
+        site.lab.provoke(scenario("tcp-refused").unwrap());
+    }
+    let description = pipeline.expect_page("firing", many_sites, "").await;
+    let expected = "3 of 4 sites have not reached the login page (sso)";
+    assert!(description.contains(expected), "{description}");
+    let each = format!("count({}) == 3", firing(UNREACHABLE));
+    pipeline.prometheus.wait_for(&each).await;
+    wait_between_probes(&all).await;
+    for site in &sites {
+        site.lab.heal();
+    }
+    pipeline.expect_page("resolved", many_sites, "").await;
+    pipeline
+        .prometheus
+        .wait_for("absent(ALERTS{severity!=\"info\",alertstate=\"firing\"})")
+        .await;
+    pipeline.assert_quiet().await;
+}
