@@ -22,7 +22,7 @@ pub fn client(url: &Url, ca: Option<&[u8]>) -> anyhow::Result<Client> {
         let certificates = Certificate::from_pem_bundle(ca)
             .ok()
             .filter(|certificates| !certificates.is_empty())
-            .context("the CA file contains no certificate")?;
+            .context("--ca-file contains no certificate in PEM; name the file of the CA that issued the server's")?;
         builder = builder.tls_certs_merge(certificates);
     }
     builder.build().with_context(|| {

@@ -186,7 +186,11 @@ impl<'a> AlertmanagerClient<'a> {
                 return Ok(alert);
             }
             if stopwatch.elapsed() > TIMEOUT {
-                bail!("Alertmanager accepted the alert but does not show the expected state");
+                bail!(
+                    "Alertmanager accepted the alert, but shows no change after {} s; look at its log, and \
+                     at its page Alerts whether the alert is silenced or inhibited",
+                    TIMEOUT.as_secs()
+                );
             }
             tokio::time::sleep(POLL_INTERVAL).await;
         }
@@ -203,7 +207,9 @@ impl<'a> AlertmanagerClient<'a> {
         let alerts: Vec<ShownAlert> = serde_json::from_slice(
             &api_client::body(response, "Alertmanager", MAX_BODY_BYTES).await?,
         )
-        .context("cannot decode the response of Alertmanager")?;
+        .context(
+            "cannot decode the response of Alertmanager, check that --alertmanager is its URL",
+        )?;
         Ok(alerts.into_iter().next())
     }
 
@@ -212,7 +218,10 @@ impl<'a> AlertmanagerClient<'a> {
             Some(username) => request.basic_auth(username, self.password.as_deref()),
             None => request,
         };
-        request.send().await.context("cannot reach Alertmanager")
+        request
+            .send()
+            .await
+            .context("cannot reach Alertmanager, check --alertmanager and the firewall")
     }
 
     fn alerts_url(&self) -> anyhow::Result<Url> {

@@ -51,7 +51,9 @@ pub async fn run(flags: &Flags, clock: Clock) -> anyhow::Result<ExitStatus> {
     let mut listeners = Vec::new();
     for address in &flags.web_listen_address {
         let listener = serve::bind(address).await;
-        let listener = listener.with_context(|| format!("cannot listen on {address}"))?;
+        let listener = listener.with_context(|| {
+            format!("cannot listen on {address}, choose another with --web.listen-address")
+        })?;
         info!(address = %listener.local_addr()?, "listening");
         listeners.push(listener);
     }

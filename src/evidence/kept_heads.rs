@@ -66,15 +66,17 @@ impl KeptHead {
         endpoint.query_pairs_mut().append_pair("query", &query);
         let client = api_client::client(url, None)?;
         let response = client.get(endpoint).send().await;
-        let response = response.context("cannot reach Prometheus")?;
+        let response =
+            response.context("cannot reach Prometheus, check --prometheus and the firewall")?;
         let status = response.status();
         let body = api_client::body(response, "Prometheus", MAX_BODY_BYTES).await?;
         ensure!(
             status.is_success(),
-            "Prometheus rejected the query with {status}"
+            "Prometheus rejected the query with {status}; check that --prometheus is the URL of its API"
         );
-        let answer: Answer =
-            serde_json::from_slice(&body).context("cannot decode the response of Prometheus")?;
+        let answer: Answer = serde_json::from_slice(&body).context(
+            "cannot decode the response of Prometheus, check that --prometheus is its URL",
+        )?;
         let heads = answer.data.result.into_iter().map(|series| {
             let number = series.metric.number.parse();
             Ok(Self {
