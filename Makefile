@@ -109,6 +109,7 @@ deny:           ## advisories, licenses and sources, with cargo-deny, which it i
 documents: install ## rewrite the documents that repeat the code
 	UPDATE_DOCUMENTS=1 $(TEST) --test cli --test alerts
 	UPDATE_DOCUMENTS=1 $(TEST) --test interop status_page::
+	UPDATE_DOCUMENTS=1 $(TEST) --test interop browser_parity::
 	UPDATE_DOCUMENTS=1 $(TEST) --test network blackbox_exporter::
 
 book:           ## docs/ as a book with search, into target/book; with mdBook, which it installs

@@ -9,6 +9,7 @@ export PATH="$PATH:/usr/sbin:/sbin"
 programs="
 openssl     openssl
 chromium    chromium
+certutil    libnss3-tools
 node        nodejs
 npm         npm
 prometheus  prometheus

@@ -3,6 +3,7 @@
     reason = "tests run outside the exporter and read the system clock"
 )]
 
+mod browser_parity;
 mod calendar_programs;
 mod clock_steps;
 mod dashboards;

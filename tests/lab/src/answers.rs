@@ -153,6 +153,7 @@ async fn http_fault(
             response
         }
         HttpFault::NotProcessed(..)
+        | HttpFault::RefuseStreams(_)
         | HttpFault::AlertAfterHead
         | HttpFault::ResetAfterHead
         | HttpFault::SilentAfterRequest

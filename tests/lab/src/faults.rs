@@ -118,6 +118,8 @@ pub enum HttpFault {
     ResetAfterHead,
     /// Over HTTP/2, so many requests are not processed, and the server says so; then it is healthy.
     NotProcessed(NotProcessed, usize),
+    /// Over HTTP/2, so many requests are refused, on a connection that goes on.
+    RefuseStreams(usize),
     /// A valid response whose Date header is off by this many seconds.
     DateSkew(i64),
     /// A valid response after a delay.
@@ -130,7 +132,6 @@ pub enum HttpFault {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum NotProcessed {
     Goaway,
-    RefusedStream,
     Http11Required,
 }
 

@@ -105,6 +105,10 @@ impl Guard {
         self.connections.fetch_add(1, Ordering::Relaxed) + 1
     }
 
+    pub(crate) fn forget_refusals(&self) {
+        self.refused.store(0, Ordering::Relaxed);
+    }
+
     /// Whether to refuse one more request; `times` are refused.
     pub(crate) fn refuse(&self, times: usize) -> bool {
         self.refused.fetch_add(1, Ordering::Relaxed) < times

@@ -8,6 +8,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
+use hyper::Version;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
@@ -150,6 +151,7 @@ impl LoginServer {
     /// Removes the fault.
     pub fn clear(&self) {
         self.replace_fault(None);
+        self.state.guard.forget_refusals();
     }
 
     /// Sets the identity of the next connections.
@@ -299,9 +301,14 @@ async fn http(
         let (guard, fault) = (Arc::clone(&state.guard), Arc::clone(&fault));
         let connection_info = connection_info.clone();
         async move {
-            let response =
-                answers::answer(&guard, fault.as_ref().as_ref(), connection_info, request).await;
-            Ok::<_, std::convert::Infallible>(response)
+            let fault = fault.as_ref().as_ref();
+            if let Some(Fault::Http(HttpFault::RefuseStreams(times))) = fault
+                && request.version() == Version::HTTP_2
+                && guard.refuse(*times)
+            {
+                return Err(h2::Error::from(h2::Reason::REFUSED_STREAM));
+            }
+            Ok(answers::answer(&guard, fault, connection_info, request).await)
         }
     });
     let mut builder = auto::Builder::new(TokioExecutor::new());

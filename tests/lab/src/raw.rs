@@ -139,14 +139,13 @@ pub(crate) async fn refuse(mut stream: TlsStream<Replayed>, how: NotProcessed) -
         NotProcessed::Goaway => {
             answer.extend([0, 0, 8, 7, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]);
         }
-        NotProcessed::RefusedStream => answer.extend([0, 0, 4, 3, 0, 0, 0, 0, 1, 0, 0, 0, 7]),
         NotProcessed::Http11Required => answer.extend([0, 0, 4, 3, 0, 0, 0, 0, 1, 0, 0, 0, 13]),
     }
     stream.write_all(&answer).await?;
     stream.flush().await?;
     match how {
         NotProcessed::Goaway => end(stream).await,
-        NotProcessed::RefusedStream | NotProcessed::Http11Required => hold(stream).await,
+        NotProcessed::Http11Required => hold(stream).await,
     }
 }
 

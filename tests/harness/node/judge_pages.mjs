@@ -1,0 +1,77 @@
+// Opens pages in Chromium, each in a browser of its own, several at a time: a browser remembers the
+// intermediate certificates that it has seen.
+//
+// Arguments: the path of Chromium, its home directory.
+// Standard input: a JSON object a line, {id, url, title, patience, proxy, credentials}; the last two
+// are optional, patience is in milliseconds.
+// Standard output: a JSON object a line, {id, error, status, title}: the last error of a navigation
+// and the last status, or null, and the title of what is shown.
+
+import { createInterface } from "node:readline";
+import { launch } from "./browser.mjs";
+
+// For a page that leads on by itself.
+const SETTLE = 3_000;
+
+const [chromium, home] = process.argv.slice(2);
+const options = { env: { ...process.env, HOME: home, XDG_DATA_HOME: `${home}/.local/share` } };
+const settings = ["--host-resolver-rules=MAP *.lab.test 127.0.0.1", "--disable-component-update"];
+
+const judge = async ({ id, url, title, patience, proxy, credentials }) => {
+  const proxies = proxy ? [`--proxy-server=${proxy}`, "--proxy-bypass-list=<-loopback>"] : [];
+  const browser = await launch(chromium, [...settings, ...proxies], options);
+  try {
+    const [page] = await browser.pages();
+    const seen = { id, error: null, status: null, title: "" };
+    let isDone = false;
+    const isNavigation = (request) =>
+      !isDone && request.isNavigationRequest() && request.frame() === page.mainFrame();
+    page.on("response", (response) => {
+      if (isNavigation(response.request())) {
+        seen.status = response.status();
+        seen.error = null;
+      }
+    });
+    page.on("requestfailed", (request) => {
+      if (isNavigation(request)) {
+        seen.error = request.failure().errorText;
+      }
+    });
+    if (credentials) {
+      await page.authenticate(credentials);
+    }
+    try {
+      await page.goto(url, { waitUntil: "load", timeout: patience });
+      await page.waitForFunction(
+        (title) => document.title.replaceAll(/\s+/g, " ") === title,
+        { timeout: SETTLE },
+        title,
+      );
+    } catch (error) {
+      if (error.name === "TimeoutError" && seen.status === null) {
+        seen.error = "timeout";
+        isDone = true;
+        // What does not end would keep the title from being read.
+        const session = await page.createCDPSession();
+        await session.send("Page.stopLoading");
+      }
+      const [code] = error.message.match(/net::ERR_\w+/) ?? [];
+      seen.error ??= code ?? null;
+    }
+    seen.title = (await page.title()).replaceAll(/\s+/g, " ");
+    return seen;
+  } finally {
+    await browser.close();
+  }
+};
+
+const running = [];
+for await (const line of createInterface({ input: process.stdin })) {
+  const request = JSON.parse(line);
+  running.push(
+    judge(request)
+      .catch((error) => ({ id: request.id, error: `${error}`, status: null, title: "" }))
+      .then((seen) => process.stdout.write(`${JSON.stringify(seen)}\n`)),
+  );
+}
+await Promise.all(running);
