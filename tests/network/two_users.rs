@@ -4,7 +4,7 @@ use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
-use harness::exporter::binary;
+use harness::exporter::{binary, copy_program};
 
 /// `nobody`, for the service.
 const SERVICE: u32 = 65_534;
@@ -21,7 +21,7 @@ impl Setup {
         let setup = Self { directory };
         std::fs::set_permissions(setup.directory.path(), PermissionsExt::from_mode(0o755)).unwrap();
         // Every user can run it, wherever it was built.
-        std::fs::copy(binary(), setup.path("exporter")).unwrap();
+        copy_program(binary().as_ref(), &setup.path("exporter"));
         let config = "data_directory: kept\nevidence: {terminals: [t1]}\ntargets: []\n";
         std::fs::write(setup.path("ccass.yml"), config).unwrap();
         let kept = setup.path("kept");

@@ -1,7 +1,7 @@
 //! The static release binary.
 
 use harness::documents::repository;
-use harness::exporter::release_binary;
+use harness::exporter::{copy_program, release_binary};
 use harness::namespace::Namespace;
 use serde_json::Value;
 
@@ -81,7 +81,7 @@ async fn bare_directory() -> Namespace {
     for part in ["etc/ssl/certs", "bin"] {
         std::fs::create_dir_all(bare.join(part)).unwrap();
     }
-    std::fs::copy(release_binary(), bare.join("bin/exporter")).unwrap();
+    copy_program(&release_binary(), &bare.join("bin/exporter"));
     std::fs::copy(
         namespace.path("ca.pem"),
         bare.join("etc/ssl/certs/ca-certificates.crt"),

@@ -47,6 +47,15 @@ pub fn release_binary() -> PathBuf {
     path
 }
 
+/// Copies a program that is to be started. A process of its own writes it: a child that another test
+/// starts meanwhile would inherit the open file, and a file that is open for writing cannot be started.
+pub fn copy_program(program: &Path, copy: &Path) {
+    let copied = std::process::Command::new("cp")
+        .args([program, copy])
+        .status();
+    assert!(copied.unwrap().success(), "cp to {}", copy.display());
+}
+
 /// The exporter's command without the `CCASS2FA_` variables of the environment.
 pub fn command() -> Command {
     let mut command = Command::new(binary());
