@@ -15,7 +15,8 @@ mod timelines;
 use ccass_2fa_lab::Lab;
 use harness::exporter::{ConfigFile, Exporter, command};
 use harness::prometheus::{
-    Alertmanager, Prometheus, Shortening, TIMEOUT, alertmanager_yml, signal, wait_until,
+    Alertmanager, PROMETHEUS, Prometheus, Scraping, Shortening, TIMEOUT, alertmanager_yml, signal,
+    wait_until,
 };
 use harness::webhook::Webhook;
 use serde_json::Value;
@@ -169,10 +170,25 @@ impl Pipeline {
         shortening: Shortening,
         change: impl FnOnce(String) -> String,
     ) -> Self {
+        let scraping = Scraping {
+            program: PROMETHEUS,
+            instance: None,
+            exporters: &addresses(sites),
+            alertmanagers: &[],
+            shortening,
+        };
+        Self::start_scraping(scraping, change).await
+    }
+
+    /// Starts it with this Prometheus, which sends to the pipeline's Alertmanager.
+    async fn start_scraping(scraping: Scraping<'_>, change: impl FnOnce(String) -> String) -> Self {
         let webhook = Webhook::start().await;
         let alertmanager = Alertmanager::start(&change(alertmanager_yml(&webhook.url))).await;
-        let urls = [alertmanager.peer.url.as_str()];
-        let prometheus = Prometheus::start_scraping(&addresses(sites), &urls, shortening).await;
+        let scraping = Scraping {
+            alertmanagers: &[&alertmanager.peer.url],
+            ..scraping
+        };
+        let prometheus = scraping.start().await;
         Self {
             prometheus,
             alertmanager,

@@ -1,11 +1,9 @@
-//! Timelines in which an outage was once missed, or ended falsely.
+//! Timelines in which an outage was once missed, or ended falsely, with the installed Prometheus and with
+//! the newest one that Debian has.
 
 use ccass_2fa_lab::scenario;
 use futures_util::future::join_all;
-use harness::prometheus::{
-    Alertmanager, Prometheus, QUICK, Shortening, alertmanager_yml, wait_until,
-};
-use harness::webhook::Webhook;
+use harness::prometheus::{PROMETHEUS, QUICK, Scraping, Shortening, newest, wait_until};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 use tokio_util::task::AbortOnDropHandle;
@@ -13,24 +11,56 @@ use tokio_util::task::AbortOnDropHandle;
 use super::maintenance::until_tomorrow;
 use super::{Pipeline, Site, UNREACHABLE, addresses, firing, wait_between_probes};
 
-/// As where every site scrapes its own exporter as `localhost:10762`, below one ruler.
-#[tokio::test(flavor = "multi_thread")]
-async fn outage_pages_also_where_the_exporters_of_two_sites_have_one_instance_label() {
-    let (office, centre) = Site::start_pair().await;
-    let webhook = Webhook::start().await;
-    let alertmanager = Alertmanager::start(&alertmanager_yml(&webhook.url)).await;
-    let prometheus = Prometheus::start_scraping_as(
-        Some("localhost:10762"),
-        &addresses(&[&office, &centre]),
-        &[&alertmanager.peer.url],
-        QUICK,
-    )
-    .await;
-    let mut pipeline = Pipeline {
-        prometheus,
-        alertmanager,
-        webhook,
+/// Each timeline as two tests.
+macro_rules! timelines {
+    ($($timeline:ident)*) => {
+        mod installed_prometheus {
+            $(
+                #[tokio::test(flavor = "multi_thread")]
+                async fn $timeline() {
+                    super::$timeline(super::PROMETHEUS).await;
+                }
+            )*
+        }
+
+        mod newest_prometheus {
+            $(
+                #[tokio::test(flavor = "multi_thread")]
+                async fn $timeline() {
+                    super::$timeline(&super::newest(super::PROMETHEUS)).await;
+                }
+            )*
+        }
     };
+}
+
+timelines! {
+    outage_pages_also_where_the_exporters_of_two_sites_have_one_instance_label
+    replica_that_is_stuck_on_success_hides_no_outage
+    outage_that_changes_its_layer_is_one_page_from_the_first_failure_to_the_last
+    page_that_ends_as_maintenance_begins_says_that_the_login_still_fails
+    three_of_four_sites_that_fail_for_one_reason_are_one_page
+}
+
+fn scraping<'a>(program: &'a str, exporters: &'a [(&'a str, &'a str)]) -> Scraping<'a> {
+    Scraping {
+        program,
+        instance: None,
+        exporters,
+        alertmanagers: &[],
+        shortening: QUICK,
+    }
+}
+
+/// As where every site scrapes its own exporter as `localhost:10762`, below one ruler.
+async fn outage_pages_also_where_the_exporters_of_two_sites_have_one_instance_label(program: &str) {
+    let (office, centre) = Site::start_pair().await;
+    let exporters = addresses(&[&office, &centre]);
+    let scraping = Scraping {
+        instance: Some("localhost:10762"),
+        ..scraping(program, &exporters)
+    };
+    let mut pipeline = Pipeline::start_scraping(scraping, |config| config).await;
     centre.lab.provoke(scenario("tcp-refused").unwrap());
     let description = pipeline
         .expect_page("firing", UNREACHABLE, "data-centre")
@@ -84,20 +114,13 @@ fn at_present(metrics: &str) -> String {
     lines.collect()
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn replica_that_is_stuck_on_success_hides_no_outage() {
+async fn replica_that_is_stuck_on_success_hides_no_outage(program: &str) {
     let site = Site::start("head-office").await;
     let (_, metrics) = site.exporter.get("/metrics").await;
     let stuck = StuckExporter::start(metrics).await;
-    let webhook = Webhook::start().await;
-    let alertmanager = Alertmanager::start(&alertmanager_yml(&webhook.url)).await;
     let exporters = [addresses(&[&site])[0], (site.name, stuck.address.as_str())];
-    let prometheus = Prometheus::start_scraping(&exporters, &[&alertmanager.peer.url], QUICK).await;
-    let mut pipeline = Pipeline {
-        prometheus,
-        alertmanager,
-        webhook,
-    };
+    let scraping = scraping(program, &exporters);
+    let mut pipeline = Pipeline::start_scraping(scraping, |config| config).await;
     site.lab.provoke(scenario("tcp-refused").unwrap());
     // Whatever comes before is a ticket.
     let page = loop {
@@ -109,10 +132,13 @@ async fn replica_that_is_stuck_on_success_hides_no_outage() {
     assert_eq!([&page.alert, &page.status], [UNREACHABLE, "firing"]);
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn outage_that_changes_its_layer_is_one_page_from_the_first_failure_to_the_last() {
+async fn outage_that_changes_its_layer_is_one_page_from_the_first_failure_to_the_last(
+    program: &str,
+) {
     let site = Site::start("head-office").await;
-    let mut pipeline = Pipeline::start(&[&site], QUICK).await;
+    let exporters = addresses(&[&site]);
+    let scraping = scraping(program, &exporters);
+    let mut pipeline = Pipeline::start_scraping(scraping, |config| config).await;
     for (index, name) in [
         "tcp-refused",
         "dns-nxdomain",
@@ -150,10 +176,11 @@ async fn outage_that_changes_its_layer_is_one_page_from_the_first_failure_to_the
     pipeline.assert_quiet().await;
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn page_that_ends_as_maintenance_begins_says_that_the_login_still_fails() {
+async fn page_that_ends_as_maintenance_begins_says_that_the_login_still_fails(program: &str) {
     let mut site = Site::start("head-office").await;
-    let mut pipeline = Pipeline::start(&[&site], QUICK).await;
+    let exporters = addresses(&[&site]);
+    let scraping = scraping(program, &exporters);
+    let mut pipeline = Pipeline::start_scraping(scraping, |config| config).await;
     site.lab.provoke(scenario("tcp-refused").unwrap());
     pipeline
         .expect_page("firing", UNREACHABLE, "head-office")
@@ -177,8 +204,7 @@ async fn page_that_ends_as_maintenance_begins_says_that_the_login_still_fails() 
     assert_eq!(receivers, ["tickets"]);
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn three_of_four_sites_that_fail_for_one_reason_are_one_page() {
+async fn three_of_four_sites_that_fail_for_one_reason_are_one_page(program: &str) {
     // As for all sites: the alert for many sites fires before, and ends after, those that it mutes.
     let shortening = Shortening {
         windows: 12,
@@ -188,7 +214,12 @@ async fn three_of_four_sites_that_fail_for_one_reason_are_one_page() {
     let names = ["central", "kowloon", "kwun-tong", "sha-tin"];
     let sites: Vec<Site> = join_all(names.map(Site::start)).await;
     let all: Vec<&Site> = sites.iter().collect();
-    let mut pipeline = Pipeline::start_with(&all, shortening, |config| {
+    let exporters = addresses(&all);
+    let scraping = Scraping {
+        shortening,
+        ..scraping(program, &exporters)
+    };
+    let mut pipeline = Pipeline::start_scraping(scraping, |config| {
         config.replace("group_wait: 2s", "group_wait: 8s")
     })
     .await;

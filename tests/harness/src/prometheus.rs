@@ -337,8 +337,49 @@ impl Alertmanager {
     }
 }
 
+/// A Prometheus with the shipped rules and these targets.
+pub struct Scraping<'a> {
+    pub program: &'a str,
+    /// One label `instance` for all exporters.
+    pub instance: Option<&'a str>,
+    /// The site and the address of each.
+    pub exporters: &'a [(&'a str, &'a str)],
+    pub alertmanagers: &'a [&'a str],
+    pub shortening: Shortening,
+}
+
+impl Scraping<'_> {
+    /// Starts Prometheus with these targets, and loads the shipped rules once all are scraped.
+    ///
+    /// Prometheus finds its first targets only after 5 to 10 seconds. With the rules loaded and
+    /// their durations shortened, `Ccass2faExporterAbsent` would fire meanwhile.
+    pub async fn start(&self) -> Prometheus {
+        let directory = tempfile::tempdir().unwrap();
+        let config = prometheus_yml(self.alertmanagers);
+        let (without_rules, after) = config.split_once("rule_files:\n").unwrap();
+        let (_, after) = after.split_once("\nalerting:\n").unwrap();
+        let without_rules = format!("{without_rules}alerting:\n{after}");
+        write_targets(directory.path(), self.instance, self.exporters);
+        let prometheus = Prometheus::start_in(self.program, directory, &without_rules).await;
+        let all = format!("sum(ccass2fa_probe_success) == {}", self.exporters.len());
+        prometheus.wait_for(&all).await;
+        let directory = prometheus.directory.path();
+        write_rules(directory, &config, self.shortening);
+        std::fs::write(directory.join("prometheus.yml"), &config).unwrap();
+        signal(prometheus.peer.child.id().unwrap(), "HUP");
+        let sites: BTreeSet<&str> = self.exporters.iter().map(|(site, _)| *site).collect();
+        let loaded = format!(
+            "count(target_site:ccass2fa_probe_success:max) == {}",
+            sites.len()
+        );
+        prometheus.wait_for(&loaded).await;
+        prometheus
+    }
+}
+
 pub struct Prometheus {
     pub peer: Peer,
+    program: String,
     directory: tempfile::TempDir,
 }
 
@@ -348,48 +389,23 @@ impl Prometheus {
         let directory = tempfile::tempdir().unwrap();
         let config = prometheus_yml(alertmanagers);
         write_rules(directory.path(), &config, shortening);
-        Self::start_in(directory, &config).await
+        Self::start_in(PROMETHEUS, directory, &config).await
     }
 
-    /// Starts Prometheus with these targets, and loads the shipped rules once all are scraped.
-    ///
-    /// Prometheus finds its first targets only after 5 to 10 seconds. With the rules loaded and
-    /// their durations shortened, `Ccass2faExporterAbsent` would fire meanwhile.
+    /// Starts the installed Prometheus, see [`Scraping::start`].
     pub async fn start_scraping(
         exporters: &[(&str, &str)],
         alertmanagers: &[&str],
         shortening: Shortening,
     ) -> Self {
-        Self::start_scraping_as(None, exporters, alertmanagers, shortening).await
-    }
-
-    /// The same, with one label `instance` for all exporters.
-    pub async fn start_scraping_as(
-        instance: Option<&str>,
-        exporters: &[(&str, &str)],
-        alertmanagers: &[&str],
-        shortening: Shortening,
-    ) -> Self {
-        let directory = tempfile::tempdir().unwrap();
-        let config = prometheus_yml(alertmanagers);
-        let (without_rules, after) = config.split_once("rule_files:\n").unwrap();
-        let (_, after) = after.split_once("\nalerting:\n").unwrap();
-        let without_rules = format!("{without_rules}alerting:\n{after}");
-        write_targets(directory.path(), instance, exporters);
-        let prometheus = Self::start_in(directory, &without_rules).await;
-        let all = format!("sum(ccass2fa_probe_success) == {}", exporters.len());
-        prometheus.wait_for(&all).await;
-        let directory = prometheus.directory.path();
-        write_rules(directory, &config, shortening);
-        std::fs::write(directory.join("prometheus.yml"), &config).unwrap();
-        signal(prometheus.peer.child.id().unwrap(), "HUP");
-        let sites: BTreeSet<&str> = exporters.iter().map(|(site, _)| *site).collect();
-        let loaded = format!(
-            "count(target_site:ccass2fa_probe_success:max) == {}",
-            sites.len()
-        );
-        prometheus.wait_for(&loaded).await;
-        prometheus
+        let scraping = Scraping {
+            program: PROMETHEUS,
+            instance: None,
+            exporters,
+            alertmanagers,
+            shortening,
+        };
+        scraping.start().await
     }
 
     /// Starts this version of Prometheus with nothing but this configuration.
@@ -398,17 +414,19 @@ impl Prometheus {
         std::fs::write(directory.path().join("prometheus.yml"), config).unwrap();
         Self {
             peer: Self::run(program, directory.path()).await,
+            program: program.to_owned(),
             directory,
         }
     }
 
-    async fn start_in(directory: tempfile::TempDir, config: &str) -> Self {
+    async fn start_in(program: &str, directory: tempfile::TempDir, config: &str) -> Self {
         std::fs::write(directory.path().join("prometheus.yml"), config).unwrap();
         if !directory.path().join("targets.json").exists() {
             write_targets(directory.path(), None, &[]);
         }
         Self {
-            peer: Self::run(PROMETHEUS, directory.path()).await,
+            peer: Self::run(program, directory.path()).await,
+            program: program.to_owned(),
             directory,
         }
     }
@@ -428,7 +446,7 @@ impl Prometheus {
     /// Stops Prometheus and starts it again with its stored data.
     pub async fn restart(&mut self) {
         self.peer.terminate().await;
-        self.peer = Self::run(PROMETHEUS, self.directory.path()).await;
+        self.peer = Self::run(&self.program, self.directory.path()).await;
     }
 
     /// Replaces the targets: the site and the address of each exporter.
