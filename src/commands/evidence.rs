@@ -1,9 +1,12 @@
 //! `record` adds a manual check to the evidence; `evidence` lists, verifies and reports it.
 
+use std::collections::BTreeMap;
 use std::io::ErrorKind;
 use std::path::Path;
 
 use anyhow::anyhow;
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD as BASE64;
 use jiff::Timestamp;
 
 use super::audit::audit;
@@ -15,7 +18,7 @@ use crate::cli::{
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::evidence::{
-    ChainedRecord, Content, KnownHashes, Ledger, Receipt, Reference, TerminalCheck,
+    Audit, ChainedRecord, Content, KnownHashes, Ledger, Picture, Receipt, Reference, TerminalCheck,
 };
 use crate::input_file::{self, InputFile};
 use crate::label;
@@ -26,7 +29,7 @@ use crate::terminal::single_line;
 
 /// The ledger that a command appends to, and the ticket it records.
 pub(super) struct Recording {
-    ledger: Ledger,
+    pub ledger: Ledger,
     pub reference: Option<Reference>,
 }
 
@@ -92,23 +95,31 @@ impl Recording {
 pub fn record(flags: &Flags, args: &RecordArgs, clock: Clock) -> anyhow::Result<ExitStatus> {
     let config = load_config(flags)?;
     let recording = Recording::new(&config, args.reference.as_deref(), clock)?;
-    if !config.terminals.contains(&args.terminal) {
-        // The argument is not repeated: it may be personal data.
-        return Err(usage_error(match config.terminals.as_slice() {
-            [] => "--terminal: list the terminals in the configuration as evidence.terminals"
-                .to_owned(),
-            known => format!(
-                "--terminal: not one of evidence.terminals ({})",
-                known.join(", ")
-            ),
-        }));
-    }
+    check_terminal(&config, &args.terminal)?;
     recording.append(&[Content::Terminal(TerminalCheck {
         terminal: args.terminal.clone(),
         outcome: args.outcome,
         reference: recording.reference.clone(),
     })])?;
     Ok(ExitStatus::Success)
+}
+
+/// # Errors
+/// The terminal is not configured.
+pub(super) fn check_terminal(config: &Config, terminal: &str) -> anyhow::Result<()> {
+    if config.terminals.iter().any(|known| known == terminal) {
+        return Ok(());
+    }
+    // The argument is not repeated: it may be personal data.
+    Err(usage_error(match config.terminals.as_slice() {
+        [] => {
+            "--terminal: list the terminals in the configuration as evidence.terminals".to_owned()
+        }
+        known => format!(
+            "--terminal: not one of evidence.terminals ({})",
+            known.join(", ")
+        ),
+    }))
 }
 
 /// Lists, verifies or reports the evidence.
@@ -172,6 +183,7 @@ pub async fn run(
         targets: &config.targets,
         terminals: &config.terminals,
         site: config.site.as_deref(),
+        pictures: pictures(&ledger, &audit),
         generated: clock.now(),
     };
     let is_empty = selected.records.is_empty() && !audit.records.is_empty();
@@ -212,6 +224,24 @@ pub async fn run(
     } else {
         ExitStatus::CheckFailed
     })
+}
+
+/// The newest picture of each terminal. One that is missing or was altered is left out.
+fn pictures(ledger: &Ledger, audit: &Audit) -> BTreeMap<String, String> {
+    let newest = audit
+        .records
+        .iter()
+        .filter_map(|record| match &record.content {
+            Content::TerminalBrowser(it) => Some((it.terminal.as_str(), it.screenshot.as_ref()?)),
+            _ => None,
+        });
+    let newest: BTreeMap<&str, &Picture> = newest.collect();
+    let newest = newest.into_values();
+    let read = newest.filter_map(|picture| {
+        let png = picture.load(ledger.directory()).ok()?;
+        Some((picture.sha256.clone(), BASE64.encode(png)))
+    });
+    read.collect()
 }
 
 fn is_configured(config: &Config, name: &str) -> bool {

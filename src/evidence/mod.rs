@@ -5,7 +5,7 @@
 //! object per line with the hash of the previous line, synced to disk before it is acknowledged. Probing
 //! is in `probe`, the contents of a report in `report`, and the formatting of lists in `render`.
 //!
-//! * `record`, `verification`: the records: enums, numbers, and names with restricted characters
+//! * `record`, `verification`, `browser_record`: the records: enums, numbers, and names with restricted characters
 //! * `chain`: a record as a line: its number, the hash of the previous line, its own hash
 //! * `ledger`: the files; appends under a lock, repairs partial lines after a crash
 //! * `audit`: reads every line and reports partial, altered, missing and misplaced ones
@@ -13,6 +13,7 @@
 //! * `state`, `status`: derived from the records: what was verified when, which terminals were checked
 
 mod audit;
+mod browser_record;
 mod chain;
 #[cfg(any(test, fuzzing))]
 pub(crate) mod fuzzing;
@@ -25,6 +26,7 @@ mod status;
 mod verification;
 
 pub use audit::{Audit, Backward, Fault, KnownHashes};
+pub use browser_record::{BrowserRecord, Picture};
 pub use chain::{ChainedRecord, Head};
 pub use gaps::gaps;
 pub use kept_heads::KeptHead;

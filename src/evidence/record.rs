@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use strum::IntoStaticStr;
 
+use super::browser_record::BrowserRecord;
 use super::verification::{Failure, Reference, Verification};
 use crate::report::history::ClockStep;
 
@@ -16,6 +17,8 @@ pub enum Content {
     Verification(Box<Verification>),
     /// A manual check of the page in Edge on a CCASS Terminal (the circular's Appendix).
     Terminal(TerminalCheck),
+    /// An automatic check of the page in a browser at a terminal; it replaces no manual check.
+    TerminalBrowser(Box<BrowserRecord>),
     OutageBegan(Outage),
     OutageEnded(OutageEnd),
     Drill(Drill),
@@ -33,6 +36,7 @@ impl Content {
         match self {
             Self::Verification(_) => "verification",
             Self::Terminal(_) => "terminal",
+            Self::TerminalBrowser(_) => "terminal_browser",
             Self::OutageBegan(_) => "outage_began",
             Self::OutageEnded(_) => "outage_ended",
             Self::Drill(_) => "drill",
@@ -50,6 +54,7 @@ impl Content {
         match self {
             Self::Verification(content) => serde_json::value::to_raw_value(content),
             Self::Terminal(content) => serde_json::value::to_raw_value(content),
+            Self::TerminalBrowser(content) => serde_json::value::to_raw_value(content),
             Self::OutageBegan(content) => serde_json::value::to_raw_value(content),
             Self::OutageEnded(content) => serde_json::value::to_raw_value(content),
             Self::Drill(content) => serde_json::value::to_raw_value(content),
@@ -67,6 +72,7 @@ impl Content {
         let content = match kind {
             "verification" => of(text, |it| Self::Verification(Box::new(it))),
             "terminal" => of(text, Self::Terminal),
+            "terminal_browser" => of(text, |it| Self::TerminalBrowser(Box::new(it))),
             "outage_began" => of(text, Self::OutageBegan),
             "outage_ended" => of(text, Self::OutageEnded),
             "drill" => of(text, Self::Drill),
@@ -82,6 +88,7 @@ impl Content {
         match self {
             Self::Verification(it) => Some(&it.target),
             Self::Terminal(it) => Some(&it.terminal),
+            Self::TerminalBrowser(it) => Some(&it.terminal),
             Self::OutageBegan(it) => Some(&it.target),
             Self::OutageEnded(it) => Some(&it.outage.target),
             Self::Drill(_) | Self::ClockStepped(_) | Self::Repair(_) | Self::Unknown(_) => None,

@@ -36,6 +36,8 @@ pub struct EvidenceState {
     days: BTreeMap<Key, Date>,
     outages: BTreeMap<Key, OpenOutage>,
     terminal_outcomes: BTreeMap<String, (Timestamp, TerminalOutcome)>,
+    /// Of automatic checks, which replace no manual one.
+    browser_outcomes: BTreeMap<String, (Timestamp, TerminalOutcome)>,
     /// The hash that the newest record contains: not its own if it was altered.
     stored_hash: String,
     /// Lines since the newest record that are no records.
@@ -56,6 +58,7 @@ impl Default for EvidenceState {
             days: BTreeMap::new(),
             outages: BTreeMap::new(),
             terminal_outcomes: BTreeMap::new(),
+            browser_outcomes: BTreeMap::new(),
             stored_hash: Head::none().hash,
             unreadable: 0,
             read: None,
@@ -209,6 +212,10 @@ impl EvidenceState {
                     outage.stepped += step.length();
                 }
             }
+            Content::TerminalBrowser(it) => {
+                self.browser_outcomes
+                    .insert(it.terminal, (record.recorded, it.outcome));
+            }
             Content::Drill(_) | Content::Repair(_) | Content::Unknown(_) => {}
         }
     }
@@ -241,14 +248,18 @@ impl EvidenceState {
         outcome: TerminalOutcome,
         timetable: &Timetable,
     ) -> usize {
-        let opened = timetable
-            .deadline(VERIFICATION)
-            .map_or(Timestamp::MIN, |deadline| deadline.opens);
-        let is = |terminal: &&String| {
-            let newest = self.terminal_outcomes.get(*terminal);
-            newest.is_some_and(|(at, newest)| *newest == outcome && *at >= opened)
-        };
-        terminals.iter().filter(is).count()
+        count_since_opened(&self.terminal_outcomes, terminals, outcome, timetable)
+    }
+
+    /// Like [`Self::count_terminals`], by the newest automatic check of each; `None` if there was none.
+    pub fn count_browser_checks(
+        &self,
+        terminals: &[String],
+        outcome: TerminalOutcome,
+        timetable: &Timetable,
+    ) -> Option<usize> {
+        let outcomes = Some(&self.browser_outcomes).filter(|outcomes| !outcomes.is_empty())?;
+        Some(count_since_opened(outcomes, terminals, outcome, timetable))
     }
 
     /// The timetable with the verification marked as done if the records prove it: since it opened, every
@@ -280,6 +291,22 @@ impl EvidenceState {
         let verified = timetable.clone().with_overrides(&overrides);
         verified.unwrap_or_else(|_| timetable.clone())
     }
+}
+
+fn count_since_opened(
+    outcomes: &BTreeMap<String, (Timestamp, TerminalOutcome)>,
+    terminals: &[String],
+    outcome: TerminalOutcome,
+    timetable: &Timetable,
+) -> usize {
+    let opened = timetable
+        .deadline(VERIFICATION)
+        .map_or(Timestamp::MIN, |deadline| deadline.opens);
+    let is = |terminal: &&String| {
+        let newest = outcomes.get(*terminal);
+        newest.is_some_and(|(at, newest)| *newest == outcome && *at >= opened)
+    };
+    terminals.iter().filter(is).count()
 }
 
 fn key(target: &Target) -> Key {

@@ -120,6 +120,12 @@ fn row(record: &ChainedRecord) -> Row {
             }
         }
         Content::Terminal(it) => row.put("outcome", it.outcome.into_str()),
+        Content::TerminalBrowser(it) => {
+            row.put("outcome", it.outcome.into_str());
+            row.put("reason", it.failure.as_deref().unwrap_or_default());
+            row.put("started_hkt", hkt(it.started));
+            row.put("url", &it.url);
+        }
         Content::OutageBegan(it) => {
             row.put("layer", it.failure.layer.into_str());
             row.put("reason", it.failure.reason);

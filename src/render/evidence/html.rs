@@ -6,6 +6,7 @@ use maud::{Markup, html};
 
 use super::super::html::{Icon, document, generated_by, scrolling};
 use super::super::page::{format_duration, instant};
+use super::browser_checks;
 use super::{
     Selected, addresses, checks, count, layer, minutes, outcome, reference, terminal_outcome,
 };
@@ -61,6 +62,7 @@ pub(super) fn sections(selected: &Selected<'_>) -> Markup {
     html! {
         (targets(selected))
         (terminals(selected))
+        (browser_checks::section(selected))
         (verifications(selected))
         (outages(selected))
         (others(selected))
@@ -239,7 +241,7 @@ fn probe(record: &ChainedRecord, it: &Verification, is_altered: bool) -> Markup 
     }
 }
 
-fn altered() -> Markup {
+pub(super) fn altered() -> Markup {
     html! { span.state.bad { "altered: proves nothing" } }
 }
 

@@ -161,6 +161,7 @@ impl Merged {
             targets: &[],
             terminals: &[],
             site: site.site.as_deref(),
+            pictures: std::collections::BTreeMap::new(),
             generated: self.generated,
         }
     }

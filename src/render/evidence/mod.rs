@@ -2,12 +2,13 @@
 //!
 //! The descriptions of a record come from this file only, so that all formats agree.
 
+mod browser_checks;
 mod csv;
 mod html;
 mod json;
 mod merged;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use jiff::Timestamp;
@@ -37,6 +38,8 @@ pub struct Selected<'a> {
     pub targets: &'a [Arc<Target>],
     pub terminals: &'a [String],
     pub site: Option<&'a str>,
+    /// Pictures of automatic checks, as PNG in base64, by their SHA-256.
+    pub pictures: BTreeMap<String, String>,
     pub generated: Timestamp,
 }
 
@@ -219,6 +222,16 @@ fn describe(record: &ChainedRecord) -> String {
             it.terminal,
             terminal_outcome(it.outcome)
         ),
+        Content::TerminalBrowser(it) => format!(
+            "terminal {}, automatic check in {} {}: login page {}{}",
+            it.terminal,
+            it.browser,
+            it.browser_version,
+            terminal_outcome(it.outcome),
+            it.failure
+                .as_ref()
+                .map_or_else(String::new, |code| format!(", {code}"))
+        ),
         Content::OutageBegan(it) => format!(
             "outage of {} since {}: failed at {}, {}",
             it.target,
@@ -347,6 +360,7 @@ fn reference(content: &Content) -> Option<String> {
     let reference = match content {
         Content::Verification(it) => it.reference.as_ref(),
         Content::Terminal(it) => it.reference.as_ref(),
+        Content::TerminalBrowser(it) => it.reference.as_ref(),
         Content::Drill(it) => it.reference.as_ref(),
         Content::OutageBegan(_)
         | Content::OutageEnded(_)

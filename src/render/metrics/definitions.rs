@@ -90,7 +90,7 @@ definitions! {
     EVIDENCE_ERRORS = counter("evidence_errors_total", &[], "Failed attempts to write evidence since start.");
     VERIFICATION_LAST_PASS = gauge("verification_last_pass_timestamp_seconds", &["target"], "Start time of the latest recorded full pass: every layer succeeded and the page was checked.");
     TERMINALS_EXPECTED = gauge("terminals_expected", &[], "CCASS Terminals in the configuration.");
-    TERMINALS_CHECKED = gauge("terminals_checked", &["outcome"], "Terminals by their latest check in Edge since the verification opened: seen, not-seen.");
+    TERMINALS_CHECKED = gauge("terminals_checked", &["outcome"], "Terminals by their latest check since the verification opened: seen, not-seen by a person in Edge; browser-seen, browser-not-seen by an automatic check.");
     SERVICE_OPEN = gauge("service_open", &[], "1 inside the service hours and outside announced maintenance.");
     EXPECTED_SITES = gauge("expected_sites", &[], "Number of sites that should report; only if configured.");
     REFUSALS = counter("probe_endpoint_refusals_total", &["cause"], "Rejected /probe requests since start: unknown_module, time_limit, missing_target, parameter, malformed, scheme, credentials, host, port, address, busy.");

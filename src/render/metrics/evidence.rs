@@ -26,5 +26,12 @@ pub(super) fn add(families: &mut Families, exposition: &Snapshot<'_>) {
     for outcome in TerminalOutcome::ALL {
         let count = status.count_terminals(&config.terminals, outcome, &config.timetable);
         families.add(&TERMINALS_CHECKED, &[outcome.into_str()], count as f64);
+        let count = status.count_browser_checks(&config.terminals, outcome, &config.timetable);
+        let label = format!("browser-{}", outcome.into_str());
+        families.add_optional(
+            &TERMINALS_CHECKED,
+            &[&label],
+            count.map(|count| count as f64),
+        );
     }
 }

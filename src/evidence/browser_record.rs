@@ -1,0 +1,113 @@
+//! An automatic check of the login page in a browser at a terminal, with its picture. A person's own look
+//! is another kind of record.
+
+use std::fs::{self, OpenOptions};
+use std::io::{self, ErrorKind, Write};
+use std::path::Path;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+
+use super::record::TerminalOutcome;
+use super::verification::Reference;
+use crate::input_file::{self, InputFile};
+use crate::ownership;
+
+/// Bytes of a picture that are read back.
+const MAX_PICTURE: usize = 4 << 20;
+
+/// What a browser showed at a terminal.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BrowserRecord {
+    /// A name in the configuration's list of terminals.
+    pub terminal: String,
+    pub target: String,
+    pub url: String,
+    pub started: Timestamp,
+    /// Seen: the page was shown and its checks hold.
+    pub outcome: TerminalOutcome,
+    /// The reason, or the browser's error in lower case.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub failure: Option<String>,
+    /// `Microsoft Edge`, `Google Chrome` or `Chromium`.
+    pub browser: String,
+    pub browser_version: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub screenshot: Option<Picture>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reference: Option<Reference>,
+}
+
+/// A picture in the directory of the records.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Picture {
+    pub file: String,
+    /// Of its bytes, lower-case hexadecimal.
+    pub sha256: String,
+}
+
+impl Picture {
+    /// Writes a picture into the directory of the evidence and syncs it to disk. Its name is its hash, so
+    /// that no picture replaces another one.
+    ///
+    /// # Errors
+    /// It cannot be written.
+    pub fn store(directory: &Path, png: &[u8]) -> io::Result<Self> {
+        let sha256 = hash(png);
+        let file = format!("{sha256}.png");
+        let path = directory.join(&file);
+        if !input_file::is_directory(InputFile::Evidence, directory) {
+            fs::create_dir_all(directory)?;
+            ownership::inherit_access(directory);
+        }
+        let new = directory.join(format!("{sha256}.new"));
+        let mut options = OpenOptions::new();
+        options.write(true).create(true).truncate(true);
+        let mut output = input_file::open_to_write(&new, &options)?;
+        ownership::inherit_access(&new);
+        output.write_all(png)?;
+        output.sync_all()?;
+        drop(output);
+        fs::rename(&new, &path)?;
+        Ok(Self { file, sha256 })
+    }
+
+    /// The bytes, if they are those that were recorded.
+    ///
+    /// # Errors
+    /// The picture cannot be read, or was replaced.
+    pub fn load(&self, directory: &Path) -> io::Result<Vec<u8>> {
+        let is_hash = self.sha256.len() == 64 && self.sha256.bytes().all(|b| b.is_ascii_hexdigit());
+        if !is_hash {
+            return Err(ErrorKind::InvalidInput.into());
+        }
+        // The name in the record is not trusted.
+        let path = directory.join(format!("{}.png", self.sha256));
+        let bytes = input_file::read(InputFile::Evidence, &path)?.bytes;
+        if bytes.len() > MAX_PICTURE || hash(&bytes) != self.sha256 {
+            return Err(io::Error::other("it is not the picture that was recorded"));
+        }
+        Ok(bytes)
+    }
+}
+
+fn hash(bytes: &[u8]) -> String {
+    let digest = Sha256::digest(bytes);
+    digest.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_picture_that_was_replaced_is_not_returned() {
+        let directory = tempfile::tempdir().unwrap();
+        let picture = Picture::store(directory.path(), b"picture").unwrap();
+        assert_eq!(picture.load(directory.path()).unwrap(), b"picture");
+        fs::write(directory.path().join(&picture.file), "other").unwrap();
+        let error = picture.load(directory.path()).unwrap_err();
+        assert_eq!(error.to_string(), "it is not the picture that was recorded");
+    }
+}
