@@ -1,7 +1,8 @@
 #!/bin/sh
 # Builds the release binary: static, with the list of its dependencies inside (cargo audit bin reads
 # it), and without a path of this machine, so that the same commit gives the same bytes everywhere.
-# Prints its path. The same script builds it for `make release`, the packages and the image.
+# Prints its path; ccass-2fa-browser, which opens pages in a browser for it, is in the same directory. The
+# same script builds them for `make release`, the packages and the image.
 set -eu
 cd "$(dirname "$0")/.."
 cargo=${CARGO:-cargo}
@@ -28,5 +29,6 @@ for crates in "${CARGO_HOME:-$HOME/.cargo}"/registry/src/*; do
 done
 # With --target, flags are for the program alone and not for build scripts and procedural macros.
 RUSTFLAGS=$flags CFLAGS="${CFLAGS:-} $prefixes" CARGO_INCREMENTAL=0 \
-  "$cargo" auditable build --release --locked --target "$target" --package ccass-2fa-exporter >&2
+  "$cargo" auditable build --release --locked --target "$target" --package ccass-2fa-exporter \
+  --package ccass-2fa-browser >&2
 echo "$directory/$target/release/ccass-2fa-exporter"

@@ -180,20 +180,45 @@ pub enum Command {
 pub struct VerifyArgs {
     /// Name of a configured target, or an https URL; all configured targets by default
     pub target: Option<String>,
-    /// Output format; html is a self-contained page to print or to send to another team
+    /// Output format; html is a self-contained page to print or to send to another team, prometheus a
+    /// file for the textfile collector of node_exporter or windows_exporter
     #[arg(long, value_name = "FORMAT", default_value = "text")]
     pub format: VerifyFormat,
     /// Write to a file instead of standard output
     #[arg(long, value_name = "FILE")]
     pub output: Option<PathBuf>,
     /// Print one line: OK or FAILED, then name=ok or name=REASON for each target
-    #[arg(long, conflicts_with_all = ["format", "output"])]
+    #[arg(long, conflicts_with_all = ["format", "output", "browser"])]
     pub quiet: bool,
     /// Probe every interval and print what changes until Ctrl-C, then a summary
-    #[arg(long, conflicts_with_all = ["format", "output", "quiet", "record"])]
+    #[arg(long, conflicts_with_all = ["format", "output", "quiet", "record", "browser"])]
     pub watch: bool,
+    /// Open the target in a browser of this host, too, and compare; the exit code follows the browser
+    #[arg(long)]
+    pub browser: bool,
+    /// Program of the browser; by default the first of Edge, Chrome and Chromium that is found
+    #[arg(long, value_name = "FILE", requires = "browser")]
+    pub browser_path: Option<PathBuf>,
+    /// How long the browser may load a page, from 1s to 5m
+    #[arg(long, value_name = "DURATION", default_value = "30s", value_parser = browser_timeout,
+        requires = "browser")]
+    pub browser_timeout: Duration,
+    /// This terminal: with --browser --record, one of evidence.terminals; with --format prometheus, the
+    /// label of the metrics, by default the name of the host
+    #[arg(long, value_name = "TERMINAL")]
+    pub terminal: Option<String>,
     #[command(flatten)]
     pub evidence: EvidenceFlags,
+}
+
+fn browser_timeout(text: &str) -> Result<Duration, String> {
+    let timeout = duration(text)?;
+    let allowed = Duration::from_secs(1)..=Duration::from_secs(300);
+    if allowed.contains(&timeout) {
+        Ok(timeout)
+    } else {
+        Err("it is not between 1s and 5m".to_owned())
+    }
 }
 
 #[derive(Debug, Args)]
@@ -228,6 +253,7 @@ pub enum VerifyFormat {
     Text,
     Json,
     Html,
+    Prometheus,
 }
 
 #[derive(Debug, Args)]

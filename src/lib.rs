@@ -16,6 +16,7 @@
 //!   probing.
 //! * [`service_hours`]: when an outage pages and when it waits for working hours.
 //! * [`drill`]: the Alertmanager client of the `drill` command.
+//! * [`browser`]: asks `ccass-2fa-browser` to open a target in a browser of this host.
 //! * [`bounded_cache`]: a map with a maximum size, for results that are expensive to compute.
 //! * [`clock`]: the only module that reads the time.
 //! * [`data_directory`]: one `serve` uses a data directory at a time.
@@ -42,6 +43,7 @@
 
 pub mod api_client;
 pub mod bounded_cache;
+pub mod browser;
 pub mod calendar;
 pub mod cli;
 pub mod clock;

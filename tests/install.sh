@@ -8,8 +8,9 @@ export PATH="$PATH:/usr/sbin:/sbin"
 # program package
 programs="
 openssl     openssl
-chromium    chromium
 certutil    libnss3-tools
+prometheus-node-exporter prometheus-node-exporter
+chromium    chromium
 node        nodejs
 npm         npm
 prometheus  prometheus

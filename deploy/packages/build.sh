@@ -32,7 +32,7 @@ for kind; do
       git ls-files -z alerts grafana docs deploy/ccass.yml deploy/compose deploy/kubernetes LICENSE '*.md' ':!tests' |
         tar --create --null --files-from - | tar --extract --directory "target/tarball/$top"
       rm -rf "target/tarball/$top/alerts/tests"
-      install -m 755 "$binary" "target/tarball/$top/$name"
+      install -m 755 "$binary" "$(dirname "$binary")/ccass-2fa-browser" "target/tarball/$top/"
       for shell in bash zsh fish powershell; do
         "$binary" completions $shell >"target/tarball/$top/completions/$name.$shell"
       done
@@ -43,7 +43,7 @@ for kind; do
       "$cargo" cyclonedx --quiet --format json --spec-version 1.5 --no-build-deps \
         --override-filename $name.cdx
       # One is written beside each Cargo.toml; only the exporter is shipped.
-      rm -f tests/*/$name.cdx.json
+      rm -f tests/*/$name.cdx.json browser-check/$name.cdx.json
       sed "s|$PWD|/source|g" $name.cdx.json >"$dist/$name-$version.cdx.json"
       rm $name.cdx.json
       ;;

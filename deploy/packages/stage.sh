@@ -23,7 +23,7 @@ put() {
 }
 
 rm -rf "$root"
-put 755 usr/bin "$binary"
+put 755 usr/bin "$binary" "$(dirname "$binary")/ccass-2fa-browser"
 put 644 "etc/$name" deploy/packages/web-config.yml
 sed "s|^data_directory: null|data_directory: /var/lib/$name|" deploy/ccass.yml >"$root/etc/$name/ccass.yml"
 grep -q "^data_directory: /var/lib/$name" "$root/etc/$name/ccass.yml"

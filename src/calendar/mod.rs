@@ -163,6 +163,15 @@ impl Calendar {
         Some(day)
     }
 
+    /// The first business day after a date; `None` if it is outside the table's years.
+    pub fn next_business_day_after(&self, date: Date) -> Option<Date> {
+        let mut day = date.tomorrow().ok()?;
+        while !self.is_business_day(day)? {
+            day = day.tomorrow().ok()?;
+        }
+        Some(day)
+    }
+
     /// The closed dates of a year in order: those of the table without `extra_open`, and `extra_closed`.
     /// Weekends are not listed.
     pub fn holidays(&self, year: i16) -> Vec<Holiday<'_>> {

@@ -16,7 +16,7 @@ mod verify;
 use std::fmt::Display;
 use std::fs;
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::Context;
@@ -91,6 +91,19 @@ fn route_prefix(flags: &Flags) -> anyhow::Result<Prefix> {
 /// The width of standard output if it is a terminal.
 fn output_width() -> Width {
     terminal::output_columns().map_or_else(Width::default, Width::of_terminal)
+}
+
+/// Replaces a file atomically, so that a collector never reads a part of it.
+fn replace_file(file: &Path, text: &str) -> anyhow::Result<()> {
+    // A collector reads only files with the ending of the original.
+    let mut new = file.as_os_str().to_owned();
+    new.push(format!(".{}.new", std::process::id()));
+    let new = PathBuf::from(new);
+    let written = fs::write(&new, text).and_then(|()| fs::rename(&new, file));
+    written.with_context(|| {
+        let _ = fs::remove_file(&new);
+        format!("cannot write {}", file.display())
+    })
 }
 
 /// Writes to `file`, or to standard output; colors are kept only on a terminal.

@@ -342,6 +342,7 @@ fn report(hop: Hop, page: Layer<crate::report::PageFacts>) -> Report {
             page: PageVerdict::Unchecked,
         },
         findings: super::findings::of(&hops, &target.module, false),
+        browser: None,
         hops,
         page,
     }

@@ -163,6 +163,7 @@ impl Engine {
             findings: findings::of(&hops, &target.module, self.roots.platform_is_empty()),
             hops,
             page,
+            browser: None,
         };
         (report, forbidden)
     }

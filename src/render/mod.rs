@@ -2,6 +2,7 @@
 
 use crate::report::LayerName;
 
+pub mod browser;
 pub mod evidence;
 mod facts;
 pub mod html;

@@ -95,6 +95,24 @@ impl Page {
         }
     }
 
+    /// A label and two columns, each wrapped.
+    pub fn columns(&mut self, label: &str, left: &str, right: &str) {
+        const LABEL: usize = 16;
+        let width = self.width.0.saturating_sub(LABEL + 2) / 2;
+        let left = textwrap::wrap(left, wrap(width));
+        let right = textwrap::wrap(right, wrap(width));
+        for index in 0..left.len().max(right.len()) {
+            let cell = |lines: &[std::borrow::Cow<'_, str>]| {
+                lines
+                    .get(index)
+                    .map_or_else(String::new, ToString::to_string)
+            };
+            let label = if index == 0 { label } else { "" };
+            let (left, right) = (cell(&left), cell(&right));
+            self.line(&format!("  {label:<14}{left:<width$}  {right}"));
+        }
+    }
+
     pub fn fact(&mut self, fact: &str) {
         self.fact_after(&" ".repeat(FACTS), fact);
     }

@@ -82,6 +82,9 @@ impl Page {
                 self.line("");
             }
         }
+        if let Some(check) = &report.browser {
+            self.browser(report, check);
+        }
         self.findings(report, contacts);
         self.caveats(report);
     }

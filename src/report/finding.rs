@@ -34,6 +34,7 @@ pub enum Finding {
     CertificateWeak,
     IncompleteChain,
     RequestRepeated,
+    BrowserDiffers,
 }
 
 impl Finding {

@@ -5,6 +5,7 @@
 //! facts.
 
 pub mod advice;
+pub mod browser;
 pub mod caveats;
 mod facts;
 mod finding;
@@ -21,6 +22,7 @@ use jiff::Timestamp;
 use serde::Serialize;
 use strum::IntoStaticStr;
 
+pub use browser::BrowserCheck;
 pub use facts::{
     AddressAttempt, AddressFamily, AnsweredBy, Certificate, DnsFacts, FetchedCertificate,
     Handshake, HttpFacts, Interception, Lookup, NotProcessed, OutsideDates, PageCheck, PageFacts,
@@ -80,6 +82,9 @@ pub struct Report {
     pub hops: Vec<Hop>,
     pub page: Layer<PageFacts>,
     pub findings: Vec<Found>,
+    /// What a browser of this host showed, if it was asked.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub browser: Option<Box<BrowserCheck>>,
 }
 
 /// One request on the way to the page, from its name to its response.
@@ -320,5 +325,6 @@ pub(crate) fn example(started: Timestamp, failure: Option<Reason>) -> Report {
         hops: Vec::new(),
         page: Layer::NotReached,
         findings: Vec::new(),
+        browser: None,
     }
 }

@@ -6,7 +6,7 @@ use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
 use ccass_2fa_exporter::cli::Cli;
-use ccass_2fa_exporter::render::metrics::{DEFINITIONS, PREFIX};
+use ccass_2fa_exporter::render::metrics::{DEFINITIONS, MetricDesc, PREFIX, TERMINAL_DEFINITIONS};
 use ccass_2fa_exporter::report::advice::{self, Advice, Contact};
 use ccass_2fa_exporter::report::{Finding, LayerName, Reason};
 use clap::CommandFactory;
@@ -74,23 +74,28 @@ fn metrics_document_has_every_metric_with_labels_and_help() {
          metrics are exported as well.\n\n\
          | metric | type | labels | meaning |\n|---|---|---|---|\n"
     );
-    for definition in DEFINITIONS {
-        let labels: Vec<_> = definition
-            .labels
-            .iter()
-            .map(|label| format!("`{label}`"))
-            .collect();
-        writeln!(
-            text,
-            "| `{}` | {} | {} | {} |",
+    text += &rows(DEFINITIONS);
+    text += "\n## Of a terminal\n\n\
+             `verify --format prometheus --output FILE` writes these for the textfile collector of\n\
+             node_exporter or windows_exporter ([how](browser.md#without-a-listener)).\n\n\
+             | metric | type | labels | meaning |\n|---|---|---|---|\n";
+    text += &rows(TERMINAL_DEFINITIONS);
+    assert_document("docs/metrics.md", &text);
+}
+
+fn rows(definitions: &[MetricDesc]) -> String {
+    let row = |definition: &MetricDesc| {
+        let labels = definition.labels.iter();
+        let labels: Vec<_> = labels.map(|label| format!("`{label}`")).collect();
+        format!(
+            "| `{}` | {} | {} | {} |\n",
             definition.name,
             definition.kind.name(),
             labels.join(", "),
             definition.help
         )
-        .unwrap();
-    }
-    assert_document("docs/metrics.md", &text);
+    };
+    definitions.iter().map(row).collect()
 }
 
 #[test]
@@ -115,9 +120,10 @@ fn man_pages_describe_every_command() {
 
 #[test]
 fn metrics_are_defined_once_and_follow_naming_conventions() {
-    for (index, definition) in DEFINITIONS.iter().enumerate() {
+    let definitions: Vec<_> = DEFINITIONS.iter().chain(TERMINAL_DEFINITIONS).collect();
+    for (index, definition) in definitions.iter().enumerate() {
         assert!(
-            DEFINITIONS[..index]
+            definitions[..index]
                 .iter()
                 .all(|other| other.name != definition.name)
         );

@@ -46,6 +46,7 @@ fn packages_contain_the_release_binary_and_what_an_installation_needs() {
         let files = files_below(root);
         let share = "/usr/share/ccass-2fa-exporter";
         for file in [
+            "/usr/bin/ccass-2fa-browser",
             "/etc/ccass-2fa-exporter/ccass.yml",
             "/etc/ccass-2fa-exporter/web-config.yml",
             "/usr/lib/systemd/system/ccass-2fa-exporter.service",

@@ -1,5 +1,7 @@
-//! `verify`: probes once and prints the result. `live` shows the layers meanwhile, `watch` repeats.
+//! `verify`: probes once and prints the result. `live` shows the layers meanwhile, `watch` repeats,
+//! `browser` opens the targets in a browser of this host, too.
 
+mod browser;
 mod live;
 mod watch;
 
@@ -7,14 +9,17 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 
-use super::evidence::Recording;
-use super::{ExitStatus, load_config, output_width, usage_error, write_output};
+use super::evidence::{Recording, check_terminal};
+use super::{ExitStatus, load_config, output_width, replace_file, usage_error, write_output};
 use crate::cli::{Flags, VerifyArgs, VerifyFormat};
 use crate::clock::Clock;
 use crate::config::{Config, LOGIN_MODULE, Target};
 use crate::evidence::{Content, Origin, Receipt, Verification};
+use crate::label;
 use crate::probe::{Engine, Roots};
+use crate::render::metrics::{TerminalMetrics, textfile};
 use crate::render::{self, Width};
+use crate::report::browser::protocol::NotRun;
 use crate::report::{Report, Role};
 use crate::state_file::StateFile;
 
@@ -29,31 +34,58 @@ pub async fn run(flags: &Flags, args: &VerifyArgs, clock: Clock) -> anyhow::Resu
         is_named: args.target.is_some(),
     };
     let recording = Recording::from_flags(&args.evidence, &config, clock)?;
+    check_terminal_flag(args, &config)?;
     let engine = Engine::new(&config.modules, &Roots::load(), config.site.clone(), clock);
     if args.watch {
         return watch::run(&config, &engine, &selected, clock).await;
     }
     let concurrency = config.probe.concurrency;
-    let reports = live::probe(&engine, &selected.targets, concurrency).await;
+    let mut reports = live::probe(&engine, &selected.targets, concurrency).await;
+    let not_run = if args.browser {
+        browser::check_all(&selected.targets, &mut reports, args, clock).await
+    } else {
+        None
+    };
     let recorded = match &recording {
         None => Ok(Vec::new()),
-        Some(recording) => recording.append(&verifications(&reports, recording)),
+        Some(recording) => {
+            let mut contents = verifications(&reports, recording);
+            if let (Some(terminal), true) = (&args.terminal, args.browser) {
+                contents.extend(browser::records(&reports, terminal, recording)?);
+            }
+            recording.append(&contents)
+        }
     };
     let receipts = recorded.as_deref().unwrap_or_default();
     let reports: Vec<&Report> = reports.iter().collect();
     let mut counting = reports.iter().filter(|report| selected.counts(report.role));
-    let is_good = counting.all(|report| report.verdict.is_good());
+    let is_good = counting.all(|report| match &report.browser {
+        Some(check) => check.is_good(),
+        None => report.verdict.is_good(),
+    });
     // The reports are printed even if they could not be recorded.
     if args.quiet {
         write_output(&render::text::one_line(&reports, is_good), None)?;
     } else {
-        let mut text = format(args, &config, &reports, receipts, clock.now())?;
+        let run = Run {
+            config: &config,
+            receipts,
+            not_run: not_run.as_ref(),
+            ended: clock.now(),
+        };
+        let mut text = format(args, &run, &reports)?;
         if flags.config_file.is_none() && args.format == VerifyFormat::Text {
             text += render::text::NO_CONFIGURATION;
         }
-        write_output(&text, args.output.as_deref())?;
+        match (args.format, &args.output) {
+            (VerifyFormat::Prometheus, Some(file)) => replace_file(file, &text)?,
+            (_, output) => write_output(&text, output.as_deref())?,
+        }
     }
     recorded?;
+    if let Some(why) = not_run {
+        return browser::not_run(&why);
+    }
     Ok(if is_good {
         ExitStatus::Success
     } else {
@@ -62,13 +94,8 @@ pub async fn run(flags: &Flags, args: &VerifyArgs, clock: Clock) -> anyhow::Resu
 }
 
 /// The reports in the format of the command line, compared with the saved state.
-fn format(
-    args: &VerifyArgs,
-    config: &Config,
-    reports: &[&Report],
-    receipts: &[Receipt],
-    now: Timestamp,
-) -> anyhow::Result<String> {
+fn format(args: &VerifyArgs, run: &Run<'_>, reports: &[&Report]) -> anyhow::Result<String> {
+    let (config, now) = (run.config, run.ended);
     let directory = config.data_directory.as_deref();
     let state = directory.map(|directory| StateFile::in_directory(directory).load());
     let mut state = state.unwrap_or_default();
@@ -83,8 +110,45 @@ fn format(
             render::text::reports(reports, contacts, &state, width)
         }
         VerifyFormat::Json => render::json::reports(reports, contacts, &state, now)?,
-        VerifyFormat::Html => render::html::reports(reports, contacts, &state, receipts, now),
+        VerifyFormat::Html => render::html::reports(reports, contacts, &state, run.receipts, now),
+        VerifyFormat::Prometheus => {
+            let host = gethostname::gethostname();
+            let host = host.to_string_lossy();
+            let terminal = TerminalMetrics {
+                terminal: args.terminal.as_deref().unwrap_or(&host),
+                ended: now,
+                calendar: &config.calendar,
+                not_run: run.not_run,
+            };
+            textfile(reports, &terminal)
+        }
     })
+}
+
+/// What the output needs in addition to the reports.
+struct Run<'a> {
+    config: &'a Config,
+    receipts: &'a [Receipt],
+    not_run: Option<&'a NotRun>,
+    ended: Timestamp,
+}
+
+/// # Errors
+/// `--terminal` has nothing to name, or an invalid name.
+fn check_terminal_flag(args: &VerifyArgs, config: &Config) -> anyhow::Result<()> {
+    let Some(terminal) = &args.terminal else {
+        return Ok(());
+    };
+    let is_recorded = args.browser && args.evidence.record;
+    if is_recorded {
+        check_terminal(config, terminal)
+    } else if args.format == VerifyFormat::Prometheus {
+        label::check(terminal).map_err(|error| usage_error(format!("--terminal: {error}")))
+    } else {
+        Err(usage_error(
+            "--terminal: add --browser --record to record a check of the terminal, or --format prometheus",
+        ))
+    }
 }
 
 /// The targets to probe.

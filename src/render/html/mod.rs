@@ -2,6 +2,7 @@
 //!
 //! The templates escape text from servers and isolate its writing direction.
 
+mod browser;
 mod contact_links;
 mod report;
 mod verify;

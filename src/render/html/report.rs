@@ -10,6 +10,7 @@ use super::super::facts;
 use super::super::layer_name;
 use super::super::page::{format_duration, instant};
 use super::super::text::contact_name;
+use super::browser::browser;
 use super::contact_links::linked;
 use super::scrolling;
 use crate::config::Contacts;
@@ -125,6 +126,7 @@ pub fn body(report: &Report, contacts: &Contacts) -> Markup {
         @for hop in &report.hops {
             (matrix(hop))
         }
+        @if let Some(check) = &report.browser { (browser(report, check)) }
         @if !report.findings.is_empty() {
             h3 { "Findings" }
             dl {

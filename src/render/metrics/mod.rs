@@ -2,7 +2,7 @@
 //!
 //! Families are built anew for every scrape, so that no stale series remains; an absent fact is an absent
 //! series. `definitions` has the names, `probe`, `dates`, `readiness` and `evidence` the values; `blackbox` has
-//! the names that `/probe` shares with blackbox_exporter.
+//! the names that `/probe` shares with blackbox_exporter, `terminal` those of a file for the textfile collector.
 
 mod blackbox;
 mod dates;
@@ -12,6 +12,7 @@ mod family;
 mod openmetrics;
 mod probe;
 mod readiness;
+mod terminal;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -37,6 +38,7 @@ use definitions::{
 };
 use family::Families;
 pub use family::{MetricDesc, MetricType, PREFIX};
+pub use terminal::{TERMINAL_DEFINITIONS, TerminalMetrics, textfile};
 
 /// The state that a scrape renders.
 pub struct Snapshot<'a> {

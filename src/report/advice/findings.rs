@@ -94,6 +94,15 @@ pub(super) fn advice(finding: Finding, values: &Values) -> Advice {
              connections under clients, or does not support HTTP/2 for this page."
                 .to_owned(),
         ),
+        Finding::BrowserDiffers => (
+            "A browser of this host and the exporter do not agree on whether the login page is \
+             reachable. The browser has its own proxy, PAC file, policies and TLS library; where both \
+             run on a CCASS Terminal, it is the browser that counts.",
+            Contact::Desk,
+            "Compare the two columns of `verify --browser`: each difference is explained below \
+             them. Repeat the check on a CCASS Terminal."
+                .to_owned(),
+        ),
         Finding::IncompleteChain => (
             "The server does not send an intermediate certificate. It was fetched from the address \
              in the certificate, as Edge does on Windows; clients that do not fetch it fail (Java, \

@@ -1,0 +1,244 @@
+//! Asks `ccass-2fa-browser`, which is installed beside this program, to open a target in a browser of
+//! this host. Input: a target. Output: what the browser showed, or why it was not started. The browser
+//! and its profile are gone when the answer is there.
+
+mod answer;
+
+use std::env;
+use std::fs;
+use std::io::{self, ErrorKind, Read, Write};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc::sync_channel;
+use std::thread;
+use std::time::Duration;
+
+use serde_json::Value;
+
+use crate::clock::Clock;
+use crate::config::{Scheme, Target};
+use crate::redact::redact_emails;
+use crate::report::browser::protocol::{MAX_ANSWER, NotRun, Observation, Request};
+
+const PROGRAM: &str = "ccass-2fa-browser";
+/// The beginning of the names of profile directories.
+const PROFILE: &str = "ccass-2fa-browser-";
+/// For the start and the end of the browser, in addition.
+const START_AND_END: Duration = Duration::from_secs(75);
+/// For the end of a check that takes too long.
+const END: Duration = Duration::from_secs(10);
+/// A profile of this age was left behind by a check that was killed together with its exporter.
+const MAX_PROFILE_AGE: i64 = 3_600;
+
+/// A browser, and how long it may take.
+pub struct Browser<'a> {
+    /// Its program; by default it is searched for.
+    pub program: Option<&'a Path>,
+    /// For opening a page and looking at it, once the browser has started.
+    pub timeout: Duration,
+}
+
+/// What the browser showed.
+pub struct Opened {
+    pub seen: Observation,
+    /// The same for reports, without the page and the picture.
+    pub json: Value,
+}
+
+/// Opens a target and returns what the browser showed.
+///
+/// # Errors
+/// Why no browser opened the page, which says nothing about the target.
+pub async fn open(target: &Target, browser: &Browser<'_>, clock: Clock) -> Result<Opened, NotRun> {
+    let mut request = Request {
+        browser: browser.program.map(Path::to_owned),
+        url: target.url.to_string(),
+        allowed_hosts: target.module.http.allowed_hosts.clone(),
+        allow_http: target.scheme == Scheme::HttpAllowed,
+        timeout_ms: u64::try_from(browser.timeout.as_millis()).unwrap_or(u64::MAX),
+        profile: PathBuf::new(),
+    };
+    let now = clock.now().as_second();
+    let asking = tokio::task::spawn_blocking(move || {
+        let profile = Profile::create(now)?;
+        request.profile.clone_from(&profile.0);
+        ask(&request)
+    });
+    asking
+        .await
+        .unwrap_or_else(|error| Err(failed(error.to_string())))
+}
+
+/// The directory of one profile, removed when dropped: also where the check was killed.
+struct Profile(PathBuf);
+
+impl Profile {
+    fn create(now: i64) -> Result<Self, NotRun> {
+        static NUMBER: AtomicU64 = AtomicU64::new(0);
+        let parent = env::temp_dir();
+        remove_old(&parent, now);
+        let number = NUMBER.fetch_add(1, Ordering::Relaxed);
+        let name = format!("{PROFILE}{now}-{}-{number}", std::process::id());
+        let directory = parent.join(name);
+        let mut builder = fs::DirBuilder::new();
+        #[cfg(unix)]
+        std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+        match builder.create(&directory) {
+            Ok(()) => Ok(Self(directory)),
+            Err(error) => Err(NotRun::ProfileNotWritable {
+                directory: parent.display().to_string(),
+                message: error.to_string(),
+            }),
+        }
+    }
+}
+
+impl Drop for Profile {
+    fn drop(&mut self) {
+        // A browser that is about to end may still write.
+        for _ in 0..50 {
+            match fs::remove_dir_all(&self.0) {
+                Ok(()) => return,
+                Err(error) if error.kind() == ErrorKind::NotFound => return,
+                Err(_) => thread::sleep(Duration::from_millis(100)),
+            }
+        }
+    }
+}
+
+fn remove_old(parent: &Path, now: i64) {
+    for entry in fs::read_dir(parent).into_iter().flatten().flatten() {
+        let name = entry.file_name();
+        let created = name.to_str().and_then(|name| name.strip_prefix(PROFILE));
+        let created = created.and_then(|rest| rest.split('-').next()?.parse::<i64>().ok());
+        if created.is_some_and(|created| created < now.saturating_sub(MAX_PROFILE_AGE)) {
+            // Another user's profile stays.
+            let _ = fs::remove_dir_all(entry.path());
+        }
+    }
+}
+
+fn failed(message: impl Into<String>) -> NotRun {
+    NotRun::CheckerFailed {
+        message: message.into(),
+    }
+}
+
+/// Starts the program beside this one, else the one on the path.
+fn start() -> Result<Child, NotRun> {
+    let beside = env::current_exe().ok().and_then(|program| {
+        let name = format!("{PROGRAM}{}", env::consts::EXE_SUFFIX);
+        Some(program.parent()?.join(name))
+    });
+    let mut error = io::Error::from(ErrorKind::NotFound);
+    for program in beside
+        .iter()
+        .map(PathBuf::as_path)
+        .chain([Path::new(PROGRAM)])
+    {
+        let started = Command::new(program)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn();
+        match started {
+            Ok(child) => return Ok(child),
+            Err(cause) if cause.kind() == ErrorKind::NotFound => {}
+            Err(cause) => {
+                error = cause;
+                break;
+            }
+        }
+    }
+    let place = beside.unwrap_or_default();
+    Err(failed(if error.kind() == ErrorKind::NotFound {
+        format!(
+            "it is neither at {} nor on the path; install it there",
+            place.display()
+        )
+    } else {
+        format!("{} cannot be started: {error}", place.display())
+    }))
+}
+
+fn ask(request: &Request) -> Result<Opened, NotRun> {
+    let mut child = start()?;
+    let (input, output) = (child.stdin.take(), child.stdout.take());
+    let (Some(mut input), Some(output)) = (input, output) else {
+        return Err(failed("it has no standard input or output"));
+    };
+    let (sender, ended) = sync_channel(1);
+    let errors = child.stderr.take();
+    thread::spawn(move || {
+        if let Some(mut errors) = errors {
+            let _ = io::copy(&mut errors, &mut io::sink());
+        }
+        let _ = sender.send(());
+    });
+    let (sender, answer) = sync_channel(1);
+    thread::spawn(move || {
+        let mut bytes = Vec::new();
+        let read = output.take(MAX_ANSWER + 1).read_to_end(&mut bytes);
+        let _ = sender.send(read.map(|_| bytes));
+    });
+    let sent = serde_json::to_vec(request).map_err(io::Error::from);
+    let sent = sent.and_then(|mut line| {
+        line.push(b'\n');
+        input.write_all(&line)
+    });
+    let limit = Duration::from_millis(request.timeout_ms) + START_AND_END;
+    let received = answer.recv_timeout(limit);
+    // The check ends when its standard input does.
+    drop(input);
+    let received = received.or_else(|_| answer.recv_timeout(END));
+    let _ = child.kill();
+    let _ = child.wait();
+    // Every process of the browser holds the other end: one that outlives the check, which was killed, could
+    // create its directory again.
+    let _ = ended.recv_timeout(END);
+    sent.map_err(|error| failed(format!("it did not read the request: {error}")))?;
+    let bytes = match received {
+        Ok(Ok(bytes)) => bytes,
+        Ok(Err(error)) => return Err(failed(format!("its answer cannot be read: {error}"))),
+        Err(_) => {
+            return Err(failed(format!(
+                "it did not answer within {} s",
+                limit.as_secs()
+            )));
+        }
+    };
+    if bytes.is_empty() {
+        return Err(failed("it ended without an answer; run the command again"));
+    }
+    // Whatever the page shows: an address of a person is not kept.
+    let text = String::from_utf8_lossy(&bytes);
+    let invalid =
+        || failed("its answer is invalid; install the version that belongs to this exporter");
+    let mut json = serde_json::from_str(&redact_emails(&text)).map_err(|_| invalid())?;
+    let seen = answer::read(&mut json).ok_or_else(invalid)??;
+    let json = json.get_mut("opened").map(Value::take);
+    Ok(Opened {
+        seen,
+        json: json.unwrap_or_default(),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn profiles_of_killed_checks_are_removed_after_an_hour() {
+        let parent = tempfile::tempdir().unwrap();
+        let now = 1_800_000_000;
+        let names = ["1799990000-7-0", "1799999000-7-0", "mine"];
+        let directories = names.map(|name| parent.path().join(format!("{PROFILE}{name}")));
+        for directory in &directories {
+            fs::create_dir_all(directory.join("profile")).unwrap();
+        }
+        remove_old(parent.path(), now);
+        let kept = directories.map(|directory| crate::input_file::stat(&directory).is_ok());
+        assert_eq!(kept, [false, true, true]);
+    }
+}
