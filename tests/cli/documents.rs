@@ -58,7 +58,7 @@ fn reasons_document_has_every_reason_and_finding_with_its_advice() {
         }
     }
     text += "## Findings\n\n\
-             A finding does not fail a probe: the login may work. Each has an alert.\n\n";
+             A finding does not fail a probe: the login may work. Each that `serve` finds has an alert.\n\n";
     for finding in Finding::ALL {
         text += &section(finding.into_str(), advice::of_finding(*finding));
     }
