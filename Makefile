@@ -30,7 +30,7 @@ test: install packages ## every test; without root all but the network suite
 	$(TEST) --lib --bins --test lab --test cli --test probe --test serve --test evidence
 	@tests/with_namespaces.sh $(TEST) --test packages -- --skip dist::
 	$(TEST) --test browser -- --test-threads 2
-	$(TEST) --test alerts
+	$(TEST) --test alerts -- --test-threads 12
 	$(TEST) --test interop -- --skip performance::
 	$(TEST) --test interop performance::
 	@tests/with_namespaces.sh $(TEST) --test network

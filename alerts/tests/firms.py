@@ -50,19 +50,19 @@ def cases_of(test, firm):
 
 
 def joined(document):
-    """The tests of a file, each together with the next one of the same interval."""
+    """The tests of a file in pairs of the same interval; one that is left over is paired with the first."""
     tests = [test for test in document["tests"] if test.get("alert_rule_test")]
-    for index, test in enumerate(tests):
-        others = tests[index + 1 :] + tests[:index]
-        other = next((one for one in others if one.get("interval") == test.get("interval")), None)
-        if other is None:
-            continue
-        yield {
-            **{key: value for key, value in test.items() if not key.endswith("_test")},
-            "name": f"alpha: {test['name']}; beta: {other['name']}",
-            "input_series": [*series_of(test, "alpha"), *series_of(other, "beta")],
-            "promql_expr_test": [*cases_of(test, "alpha"), *cases_of(other, "beta")],
-        }
+    for interval in dict.fromkeys(test.get("interval") for test in tests):
+        same = [test for test in tests if test.get("interval") == interval]
+        if len(same) % 2:
+            same.append(same[0])
+        for test, other in zip(same[::2], same[1::2]):
+            yield {
+                **{key: value for key, value in test.items() if not key.endswith("_test")},
+                "name": f"alpha: {test['name']}; beta: {other['name']}",
+                "input_series": [*series_of(test, "alpha"), *series_of(other, "beta")],
+                "promql_expr_test": [*cases_of(test, "alpha"), *cases_of(other, "beta")],
+            }
 
 
 def main(directory, *names):

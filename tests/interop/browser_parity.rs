@@ -128,18 +128,13 @@ async fn the_probe_reaches_the_login_page_where_a_browser_shows_it() {
 async fn compare(lab: &Lab, scenario: &'static Scenario, browser: &Browser) -> Case {
     let text = lab.config_for(scenario);
     let config = ConfigFile::new(&text);
-    let patience = if scenario.times_out {
-        PATIENCE
-    } else {
-        LONG_PATIENCE
-    };
     lab.provoke(scenario);
     let ((code, report), seen) = if scenario.times_out {
-        tokio::join!(verify(&config), browser.open(lab, &text, patience))
+        tokio::join!(verify(&config), browser.open(lab, scenario, &text))
     } else {
         let verified = verify(&config).await;
         lab.provoke(scenario);
-        (verified, browser.open(lab, &text, patience).await)
+        (verified, browser.open(lab, scenario, &text).await)
     };
     let title = quoted(&text, "title: ").expect("the page has a title");
     let is_good_status = seen.status == Some(200);
@@ -230,7 +225,12 @@ impl Browser {
     }
 
     /// Opens the login page with the proxy of the configuration.
-    async fn open(&self, lab: &Lab, config: &str, patience: Duration) -> Seen {
+    async fn open(&self, lab: &Lab, scenario: &Scenario, config: &str) -> Seen {
+        let patience = if scenario.times_out {
+            PATIENCE
+        } else {
+            LONG_PATIENCE
+        };
         let credentials = quoted(config, "proxy_credentials_file: ").map(|file| {
             let text = std::fs::read_to_string(file).expect("the credentials");
             let (username, password) = text.trim().split_once(':').expect("a colon");
@@ -244,6 +244,7 @@ impl Browser {
                 "id": requests.0,
                 "url": lab.url(),
                 "title": quoted(config, "title: "),
+                "own_browser": scenario.name.starts_with("tls-"),
                 "patience": u64::try_from(patience.as_millis()).expect("short"),
                 "proxy": quoted(config, "proxy: "),
                 "credentials": credentials,

@@ -1,9 +1,9 @@
-// Opens pages in Chromium, each in a browser of its own, several at a time: a browser remembers the
-// intermediate certificates that it has seen.
+// Opens pages in Chromium, several at a time, each in a context of its own. Where certificates are in
+// question also in a browser of its own: a browser remembers the intermediate certificates that it has seen.
 //
 // Arguments: the path of Chromium, its home directory.
-// Standard input: a JSON object a line, {id, url, title, patience, proxy, credentials}; the last two
-// are optional, patience is in milliseconds.
+// Standard input: a JSON object a line, {id, url, title, patience, own_browser, proxy,
+// credentials}; the last two are optional, patience is in milliseconds.
 // Standard output: a JSON object a line, {id, error, status, title}: the last error of a navigation
 // and the last status, or null, and the title of what is shown.
 
@@ -17,11 +17,13 @@ const [chromium, home] = process.argv.slice(2);
 const options = { env: { ...process.env, HOME: home, XDG_DATA_HOME: `${home}/.local/share` } };
 const settings = ["--host-resolver-rules=MAP *.lab.test 127.0.0.1", "--disable-component-update"];
 
-const judge = async ({ id, url, title, patience, proxy, credentials }) => {
-  const proxies = proxy ? [`--proxy-server=${proxy}`, "--proxy-bypass-list=<-loopback>"] : [];
-  const browser = await launch(chromium, [...settings, ...proxies], options);
+const shared = await launch(chromium, settings, options);
+
+const judge = async ({ id, url, title, patience, own_browser, proxy, credentials }) => {
+  const browser = own_browser ? await launch(chromium, settings, options) : shared;
+  const context = await browser.createBrowserContext(proxy ? { proxyServer: proxy } : {});
   try {
-    const [page] = await browser.pages();
+    const page = await context.newPage();
     const seen = { id, error: null, status: null, title: "" };
     let isDone = false;
     const isNavigation = (request) =>
@@ -61,7 +63,7 @@ const judge = async ({ id, url, title, patience, proxy, credentials }) => {
     seen.title = (await page.title()).replaceAll(/\s+/g, " ");
     return seen;
   } finally {
-    await browser.close();
+    await (own_browser ? browser : context).close();
   }
 };
 
@@ -75,3 +77,4 @@ for await (const line of createInterface({ input: process.stdin })) {
   );
 }
 await Promise.all(running);
+await shared.close();
