@@ -88,6 +88,7 @@ impl ReportStore {
             return None;
         }
         let previous = state.stats.latest.clone();
+        let watch = watch.after(previous.as_deref());
         let change = Arc::make_mut(&mut state.history).observe(&report, watch);
         state.stats.observe(report);
         inner.revision += 1;

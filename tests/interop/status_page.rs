@@ -2,6 +2,7 @@
 //! are kept in `target/status`; with UPDATE_DOCUMENTS=1 those of the README are taken again.
 
 use std::path::Path;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use ccass_2fa_lab::{Authority, HOST, Lab, Leaf, scenario};
 use harness::documents::{repository, updating};
@@ -329,6 +330,28 @@ async fn login_is_down_since_the_last_of_its_paths_failed() {
             "since today",
         ],
     );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn login_stays_down_while_its_server_asks_for_no_probes() {
+    let lab = Lab::start().await.expect("the lab starts");
+    // 503 with Retry-After: 120.
+    lab.provoke(scenario("http-503").expect("a scenario"));
+    let config = with_limits(&lab.config(), "interval: 10s, timeout: 10s");
+    let config = ConfigFile::new(&config);
+    let mut exporter = Exporter::start(&[&config.argument()]).await;
+    exporter.first_probe().await;
+    let metrics = exporter.metrics().await;
+    let started = metrics.value("probe_last_run_timestamp_seconds{target=\"sso\"}");
+    // Three intervals and the timeout after it, another result would be stale.
+    let stale = started.expect("it was probed") + 41.0;
+    let now = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .expect("the clock is set");
+    sleep(Duration::from_secs_f64(stale).saturating_sub(now)).await;
+    let (_, page) = exporter.get("/").await;
+    assert!(page.contains("<title>DOWN"), "{page}");
+    assert_eq!(exporter.terminate().await, Some(0));
 }
 
 /// The timestamp in the line with this prefix, without the age that follows it.

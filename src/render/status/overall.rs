@@ -207,7 +207,9 @@ impl<'a> OverallStatus<'a> {
 }
 
 fn is_stale(page: &StatusPage<'_>, target: &Target, report: &Report) -> bool {
-    /// A result older than this many intervals is stale.
+    /// A result older than this many intervals is stale. While the server asked for no probes, it is
+    /// the newest that there can be.
     const STALE_INTERVALS: u32 = 3;
-    page.age(report.started) > page.config.probe.interval * STALE_INTERVALS + target.timeout
+    let until = report.pause().map_or(report.started, |(_, until)| until);
+    page.age(until) > page.config.probe.interval * STALE_INTERVALS + target.timeout
 }
