@@ -21,6 +21,7 @@
 //! * [`clock`]: the only module that reads the time.
 //! * [`data_directory`]: one `serve` uses a data directory at a time.
 //! * [`diagnostics`]: errors of YAML files with line, column and key.
+//! * [`hex`]: bytes and hashes as lower-case hexadecimal.
 //! * [`input_file`]: opens and reads every file: regular files only, with a limit and a deadline.
 //! * [`label`]: the character rules of names and labels.
 //! * [`lock`]: mutex locking that ignores poisoning.
@@ -55,6 +56,7 @@ pub mod drill;
 pub mod evidence;
 #[cfg(any(test, fuzzing))]
 pub mod fuzzing;
+pub mod hex;
 pub mod input_file;
 pub mod label;
 pub mod lock;

@@ -6,9 +6,9 @@
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
-use sha2::{Digest, Sha256};
 
 use super::record::Content;
+use crate::hex::sha256;
 
 /// Incremented when a field changes its meaning.
 const SCHEMA: u32 = 1;
@@ -97,7 +97,7 @@ pub fn seal(
     };
     let mut line = serde_json::to_string(&envelope)?;
     line.pop();
-    let hash = hex(&line);
+    let hash = sha256(line.as_bytes());
     line.push_str(OPENING);
     line.push_str(&hash);
     line.push_str(CLOSING);
@@ -115,7 +115,7 @@ pub fn hash(line: &[u8]) -> String {
         .and_then(|length| line.split_at_checked(length))
         .filter(|(_, tail)| tail.starts_with(OPENING.as_bytes()))
         .map_or(line, |(body, _)| body);
-    hex(body)
+    sha256(body)
 }
 
 /// Parses a line without its line break; `None` if it is not a record.
@@ -137,11 +137,4 @@ pub fn read(line: &[u8]) -> Option<ChainedRecord> {
 /// Whether a line is a record that matches its own hash.
 pub fn is_intact(line: &[u8]) -> bool {
     read(line).is_some_and(|record| record.hash == hash(line))
-}
-
-fn hex(bytes: impl AsRef<[u8]>) -> String {
-    Sha256::digest(bytes)
-        .iter()
-        .map(|byte| format!("{byte:02x}"))
-        .collect()
 }

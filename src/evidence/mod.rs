@@ -5,7 +5,7 @@
 //! object per line with the hash of the previous line, synced to disk before it is acknowledged. Probing
 //! is in `probe`, the contents of a report in `report`, and the formatting of lists in `render`.
 //!
-//! * `record`, `verification`, `browser_record`: the records: enums, numbers, and names with restricted characters
+//! * `record`, `verification`, `terminal_check`: the records: enums, numbers, and names with restricted characters
 //! * `chain`: a record as a line: its number, the hash of the previous line, its own hash
 //! * `ledger`: the files; appends under a lock, repairs partial lines after a crash
 //! * `audit`: reads every line and reports partial, altered, missing and misplaced ones
@@ -13,7 +13,6 @@
 //! * `state`, `status`: derived from the records: what was verified when, which terminals were checked
 
 mod audit;
-mod browser_record;
 mod chain;
 #[cfg(any(test, fuzzing))]
 pub(crate) mod fuzzing;
@@ -23,20 +22,18 @@ mod ledger;
 mod record;
 mod state;
 mod status;
+mod terminal_check;
 mod verification;
 
 pub use audit::{Audit, Backward, Fault, KnownHashes};
-pub use browser_record::{BrowserRecord, Picture};
 pub use chain::{ChainedRecord, Head};
 pub use gaps::gaps;
 pub use kept_heads::KeptHead;
 pub use ledger::{Ledger, LedgerError, Receipt};
-pub use record::{
-    Content, Drill, DrillOutcome, OpenOutage, Outage, OutageEnd, Repair, TerminalCheck,
-    TerminalOutcome,
-};
+pub use record::{Content, Drill, DrillOutcome, OpenOutage, Outage, OutageEnd, Repair};
 pub use state::{EvidenceState, VERIFICATION};
 pub use status::LedgerStatus;
+pub use terminal_check::{BrowserRecord, Picture, TerminalCheck, TerminalOutcome};
 pub use verification::{
     CertificateSeen, Check, Failure, LayerSeen, LayerState, Origin, Outcome, Reference,
     Verification,

@@ -4,9 +4,8 @@
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
-use strum::IntoStaticStr;
 
-use super::browser_record::BrowserRecord;
+use super::terminal_check::{BrowserRecord, TerminalCheck};
 use super::verification::{Failure, Reference, Verification};
 use crate::report::history::ClockStep;
 
@@ -94,41 +93,6 @@ impl Content {
             Self::Drill(_) | Self::ClockStepped(_) | Self::Repair(_) | Self::Unknown(_) => None,
         }
     }
-}
-
-/// The manual step of the circular's Appendix at one terminal.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct TerminalCheck {
-    /// A name in the configuration's list of terminals.
-    pub terminal: String,
-    pub outcome: TerminalOutcome,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub reference: Option<Reference>,
-}
-
-/// Whether the login page was seen in Edge.
-#[derive(
-    Clone,
-    Copy,
-    Debug,
-    PartialEq,
-    Eq,
-    PartialOrd,
-    Ord,
-    Serialize,
-    Deserialize,
-    IntoStaticStr,
-    clap::ValueEnum,
-)]
-#[serde(rename_all = "kebab-case")]
-#[strum(serialize_all = "kebab-case", const_into_str)]
-pub enum TerminalOutcome {
-    Seen,
-    NotSeen,
-}
-
-impl TerminalOutcome {
-    pub const ALL: [Self; 2] = [Self::Seen, Self::NotSeen];
 }
 
 /// A target's outage: two failing probes in a row, since the first of them.

@@ -15,7 +15,8 @@ use jiff::civil::Date;
 
 use super::chain::{self, ChainedRecord, Head};
 use super::ledger::{Ledger, LedgerError, MAX_LINE_BYTES, failed};
-use super::record::{Content, OpenOutage, TerminalOutcome};
+use super::record::{Content, OpenOutage};
+use super::terminal_check::TerminalOutcome;
 use super::verification::{Origin, Outcome};
 use crate::calendar::date_at;
 use crate::config::Target;

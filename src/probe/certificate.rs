@@ -18,6 +18,7 @@ use x509_parser::x509::X509Name;
 
 use super::bounded;
 use crate::bounded_cache::BoundedCache;
+use crate::hex::{hex, sha256};
 use crate::report::Certificate;
 
 /// Certificates kept of a chain.
@@ -147,7 +148,7 @@ fn parse(der: &CertificateDer<'_>) -> Option<ChainCertificate> {
         not_before: instant(certificate.validity().not_before.timestamp()),
         not_after: instant(certificate.validity().not_after.timestamp()),
         names: names(&certificate),
-        fingerprint_sha256: hex(&Sha256::digest(der.as_ref())),
+        fingerprint_sha256: sha256(der.as_ref()),
         pin: format!(
             "sha256/{}",
             STANDARD.encode(Sha256::digest(certificate.public_key().raw))
@@ -191,11 +192,6 @@ pub(super) fn name_text(contents: &[u8]) -> String {
     let der = [&header, contents].concat();
     let name = X509Name::from_der(&der).map(|(_, name)| name.to_string());
     bounded(&name.unwrap_or_default())
-}
-
-/// Lower-case hexadecimal.
-pub(super) fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 fn instant(unix: i64) -> Timestamp {

@@ -12,13 +12,13 @@ use std::collections::BTreeMap;
 
 use serde::Deserialize;
 use serde_saphyr::Spanned;
-use sha2::{Digest, Sha256};
 
 use self::value::{below, date, enquiry, id, label, optional, text};
 use super::entry::{Event, Phase, Status};
 use super::form::Interval;
 use super::{Header, Timetable};
 use crate::diagnostics::{Diagnostic, Diagnostics, Text};
+use crate::hex::sha256;
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -174,7 +174,6 @@ impl RawTimetable {
         let supersedes = diagnostics.ok(optional(&self.supersedes, "supersedes", label));
         let enquiry = diagnostics.ok(optional(&self.enquiry, "enquiry", enquiry));
         let language_note = diagnostics.ok(optional(&self.language_note, "language_note", text));
-        let hash = Sha256::digest(source);
         Some(Header {
             reference: reference?,
             issuer: issuer?,
@@ -185,11 +184,7 @@ impl RawTimetable {
             enquiry: enquiry?,
             language_note: language_note?,
             phase_at_issue: self.phase_at_issue,
-            hash: hash
-                .iter()
-                .take(6)
-                .map(|byte| format!("{byte:02x}"))
-                .collect(),
+            hash: sha256(source.as_bytes()).chars().take(12).collect(),
         })
     }
 

@@ -315,7 +315,7 @@ fn links_between_documents_resolve() {
 #[test]
 fn tests_named_in_the_security_document_exist() {
     let directories = [
-        "cli", "evidence", "interop", "lab/src", "network", "probe", "serve",
+        "browser", "cli", "evidence", "interop", "lab/src", "network", "probe", "serve",
     ];
     let files = directories
         .iter()

@@ -6,12 +6,11 @@ pub(super) mod refresh;
 mod texts;
 
 use encoding_rs::{Encoding, UTF_8};
-use sha2::{Digest, Sha256};
 
 use super::bounded;
-use super::certificate::hex;
 use crate::clock::Stopwatch;
 use crate::config::PageChecks;
+use crate::hex::sha256;
 use crate::report::{LayerResult, PageCheck, PageFacts, Reason};
 use document::{Document, collapsed, visible_text};
 use refresh::Refresh;
@@ -75,7 +74,7 @@ impl Page {
             form_fields: self.document.form_fields.clone(),
             charset: self.encoding.name().to_owned(),
             bytes: self.body.len(),
-            sha256: hex(&Sha256::digest(&self.body)),
+            sha256: sha256(&self.body),
             checks: Vec::new(),
             texts: Vec::new(),
         };

@@ -6,8 +6,7 @@ use maud::{Markup, html};
 
 use super::super::html::scrolling;
 use super::super::page::instant;
-use super::html::altered;
-use super::{Selected, reference, terminal_outcome};
+use super::{Selected, altered, reference, terminal_outcome};
 use crate::evidence::{BrowserRecord, ChainedRecord, Content, TerminalOutcome};
 
 type Check<'a> = (&'a ChainedRecord, &'a BrowserRecord);

@@ -8,7 +8,8 @@ use super::super::html::{Icon, document, generated_by, scrolling};
 use super::super::page::{format_duration, instant};
 use super::browser_checks;
 use super::{
-    Selected, addresses, checks, count, layer, minutes, outcome, reference, terminal_outcome,
+    Selected, addresses, altered, checks, count, layer, minutes, outcome, reference,
+    terminal_outcome,
 };
 use crate::evidence::{ChainedRecord, Content, OutageEnd, Outcome, TerminalOutcome, Verification};
 
@@ -239,10 +240,6 @@ fn probe(record: &ChainedRecord, it: &Verification, is_altered: bool) -> Markup 
             }
         }
     }
-}
-
-pub(super) fn altered() -> Markup {
-    html! { span.state.bad { "altered: proves nothing" } }
 }
 
 /// Outages, those without a recorded end included.

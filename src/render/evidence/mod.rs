@@ -13,6 +13,7 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 use jiff::civil::Date;
+use maud::{Markup, html};
 
 use super::page::{BAD, GOOD, Page, instant};
 use crate::config::Target;
@@ -340,6 +341,10 @@ fn checks(verification: &Verification) -> String {
             failing.join(", ")
         ),
     }
+}
+
+fn altered() -> Markup {
+    html! { span.state.bad { "altered: proves nothing" } }
 }
 
 fn terminal_outcome(outcome: TerminalOutcome) -> &'static str {

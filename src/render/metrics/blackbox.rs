@@ -7,7 +7,7 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use super::family::{Families, MetricDesc};
-use super::unix;
+use super::{flag, unix};
 use crate::report::{AddressAttempt, AddressFamily, Handshake, Hop, HttpFacts, Report, TlsFacts};
 
 macro_rules! names {
@@ -50,7 +50,6 @@ pub(super) fn add_unfinished(families: &mut Families, limit: Duration, waited: D
 
 /// Adds the series of a report.
 pub(super) fn add(families: &mut Families, report: &Report, limit: Duration) {
-    let flag = |value: bool| f64::from(u8::from(value));
     families.add(&SUCCESS, &[], flag(report.verdict.is_good()));
     families.add(&DURATION, &[], report.duration.as_secs_f64());
     families.add(&TIMEOUT, &[], limit.as_secs_f64());

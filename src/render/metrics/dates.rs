@@ -2,7 +2,7 @@
 
 use super::definitions::*;
 use super::family::Families;
-use super::{Snapshot, unix};
+use super::{Snapshot, flag, unix};
 use crate::timetable::{DeadlineStatus, EventStatus, Phase, Timetable};
 
 /// Adds the dates as of `now`.
@@ -18,13 +18,13 @@ pub(super) fn add(families: &mut Families, exposition: &Snapshot<'_>) {
         event(families, one);
     }
     for phase in Phase::ALL {
-        let holds = f64::from(u8::from(phase == status.phase));
+        let holds = flag(phase == status.phase);
         families.add(&PHASE, &[phase.into_str()], holds);
     }
-    let certain = f64::from(u8::from(status.phase_certain));
+    let certain = flag(status.phase_certain);
     families.add(&PHASE_CERTAIN, &[], certain);
     let open = config.service_hours.open(now, &config.calendar);
-    families.add(&SERVICE_OPEN, &[], f64::from(u8::from(open)));
+    families.add(&SERVICE_OPEN, &[], flag(open));
     families.add_optional(&EXPECTED_SITES, &[], config.expected_sites.map(f64::from));
     families.add(
         &CALENDAR_VALID_UNTIL,
@@ -54,7 +54,7 @@ fn deadline(families: &mut Families, status: &DeadlineStatus) {
     families.add(&DEADLINE_ALERT_UNTIL, &[id], unix(status.alert_until));
     let left = status.business_days_left.map(f64::from);
     families.add_optional(&DEADLINE_BUSINESS_DAYS_LEFT, &[id], left);
-    families.add(&DEADLINE_DONE, &[id], f64::from(u8::from(status.done)));
+    families.add(&DEADLINE_DONE, &[id], flag(status.done));
 }
 
 fn event(families: &mut Families, status: &EventStatus) {

@@ -1,7 +1,7 @@
 //! `/metrics`: the only place that names a metric.
 //!
 //! Families are built anew for every scrape, so that no stale series remains; an absent fact is an absent
-//! series. `definitions` has the names, `probe`, `dates`, `readiness` and `evidence` the values; `blackbox` has
+//! series. `definitions` has the names, `probe`, `tls`, `dates`, `readiness` and `evidence` the values; `blackbox` has
 //! the names that `/probe` shares with blackbox_exporter, `terminal` those of a file for the textfile collector.
 
 mod blackbox;
@@ -13,6 +13,7 @@ mod openmetrics;
 mod probe;
 mod readiness;
 mod terminal;
+mod tls;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -147,7 +148,7 @@ fn gather(exposition: &Snapshot<'_>, format: Format) -> String {
 
 fn own(families: &mut Families, exposition: &Snapshot<'_>) {
     families.add_info(&BUILD_INFO, &[env!("CARGO_PKG_VERSION")]);
-    let successful = f64::from(u8::from(exposition.is_reload_successful));
+    let successful = flag(exposition.is_reload_successful);
     families.add(&CONFIG_RELOAD_SUCCESSFUL, &[], successful);
     for cause in RejectReason::ALL {
         let count = exposition
@@ -163,7 +164,7 @@ fn own(families: &mut Families, exposition: &Snapshot<'_>) {
     }
     families.add(&CLOCK_STEPS, &[], exposition.clock_steps as f64);
     for (content, is_saved) in exposition.recording.into_iter().flatten() {
-        families.add(&RECORDING, &[content], f64::from(u8::from(is_saved)));
+        families.add(&RECORDING, &[content], flag(is_saved));
     }
     families.add(&CONFIG_RELOAD_TIMESTAMP, &[], unix(exposition.loaded_at));
     families.add(&EXPORTER_TIME, &[], unix(exposition.now));
@@ -194,4 +195,9 @@ fn process() -> Vec<MetricFamily> {
 /// Unix time in seconds, with fractions.
 fn unix(instant: Timestamp) -> f64 {
     instant.as_duration().as_secs_f64()
+}
+
+/// 1 for yes, 0 for no.
+fn flag(is_set: bool) -> f64 {
+    f64::from(u8::from(is_set))
 }

@@ -2,14 +2,14 @@
 
 use super::definitions::*;
 use super::family::Families;
-use super::{Snapshot, unix};
+use super::{Snapshot, flag, unix};
 use crate::readiness::{Email, Kind, Source};
 
 /// Adds the counts; every state is present, also with 0.
 pub(super) fn add(families: &mut Families, exposition: &Snapshot<'_>, source: &Source) {
     let readiness_state = exposition.readiness_state;
     families.add(&READINESS_MAX_AGE, &[], source.max_age.as_secs_f64());
-    let readable = f64::from(u8::from(readiness_state.is_readable));
+    let readable = flag(readiness_state.is_readable);
     families.add(&READINESS_READABLE, &[], readable);
     let Some(readiness) = &readiness_state.readiness else {
         return;

@@ -5,7 +5,7 @@ use jiff::Timestamp;
 use jiff::civil::{Time, time};
 
 use super::family::{Families, MetricDesc, PREFIX};
-use super::{Format, unix};
+use super::{Format, flag, unix};
 use crate::calendar::{Calendar, date_at, instant};
 use crate::report::browser::protocol::NotRun;
 use crate::report::{BrowserCheck, Report};
@@ -138,8 +138,4 @@ fn browser(families: &mut Families, report: &Report, check: &BrowserCheck, termi
     families.add_optional(&CERTIFICATE_END, &labels, end);
     let differs = check.is_good() != report.verdict.is_good();
     families.add(&DIFFERS, &[terminal, target], flag(differs));
-}
-
-fn flag(is_set: bool) -> f64 {
-    f64::from(u8::from(is_set))
 }

@@ -1,5 +1,5 @@
-//! An automatic check of the login page in a browser at a terminal, with its picture. A person's own look
-//! is another kind of record.
+//! Checks of the login page at a terminal: by a person, or automatic in a browser, with its picture. They are
+//! two kinds of record.
 
 use std::fs::{self, OpenOptions};
 use std::io::{self, ErrorKind, Write};
@@ -7,15 +7,50 @@ use std::path::Path;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
-use sha2::{Digest, Sha256};
+use strum::IntoStaticStr;
 
-use super::record::TerminalOutcome;
 use super::verification::Reference;
+use crate::hex::sha256;
 use crate::input_file::{self, InputFile};
 use crate::ownership;
 
 /// Bytes of a picture that are read back.
 const MAX_PICTURE: usize = 4 << 20;
+
+/// The manual step of the circular's Appendix at one terminal.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TerminalCheck {
+    /// A name in the configuration's list of terminals.
+    pub terminal: String,
+    pub outcome: TerminalOutcome,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reference: Option<Reference>,
+}
+
+/// Whether the login page was seen in Edge.
+#[derive(
+    Clone,
+    Copy,
+    Debug,
+    PartialEq,
+    Eq,
+    PartialOrd,
+    Ord,
+    Serialize,
+    Deserialize,
+    IntoStaticStr,
+    clap::ValueEnum,
+)]
+#[serde(rename_all = "kebab-case")]
+#[strum(serialize_all = "kebab-case", const_into_str)]
+pub enum TerminalOutcome {
+    Seen,
+    NotSeen,
+}
+
+impl TerminalOutcome {
+    pub const ALL: [Self; 2] = [Self::Seen, Self::NotSeen];
+}
 
 /// What a browser showed at a terminal.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -54,7 +89,7 @@ impl Picture {
     /// # Errors
     /// It cannot be written.
     pub fn store(directory: &Path, png: &[u8]) -> io::Result<Self> {
-        let sha256 = hash(png);
+        let sha256 = sha256(png);
         let file = format!("{sha256}.png");
         let path = directory.join(&file);
         if !input_file::is_directory(InputFile::Evidence, directory) {
@@ -85,16 +120,11 @@ impl Picture {
         // The name in the record is not trusted.
         let path = directory.join(format!("{}.png", self.sha256));
         let bytes = input_file::read(InputFile::Evidence, &path)?.bytes;
-        if bytes.len() > MAX_PICTURE || hash(&bytes) != self.sha256 {
+        if bytes.len() > MAX_PICTURE || sha256(&bytes) != self.sha256 {
             return Err(io::Error::other("it is not the picture that was recorded"));
         }
         Ok(bytes)
     }
-}
-
-fn hash(bytes: &[u8]) -> String {
-    let digest = Sha256::digest(bytes);
-    digest.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 #[cfg(test)]
