@@ -1,12 +1,14 @@
-// Opens pages in Chromium, several at a time, each in a context of its own. Where certificates are in
-// question also in a browser of its own: a browser remembers the intermediate certificates that it has seen.
+// Opens pages in Chromium, several at a time, each in a context of its own. Where certificates or names are in
+// question also in a browser of its own: a browser remembers the intermediate certificates that it has seen, and
+// it has one resolver.
 //
 // Arguments: the path of Chromium, its home directory.
-// Standard input: a JSON object a line, {id, url, title, patience, own_browser, proxy,
-// credentials}; the last two are optional, patience is in milliseconds.
+// Standard input: a JSON object a line, {id, url, title, patience, own_browser, resolver, proxy, credentials};
+// the last three are optional, patience is in milliseconds, resolver is the URI template of DNS over HTTPS.
 // Standard output: a JSON object a line, {id, error, status, title}: the last error of a navigation
 // and the last status, or null, and the title of what is shown.
 
+import { mkdtemp, writeFile } from "node:fs/promises";
 import { createInterface } from "node:readline";
 import { launch } from "./browser.mjs";
 
@@ -15,12 +17,27 @@ const SETTLE = 3_000;
 
 const [chromium, home] = process.argv.slice(2);
 const options = { env: { ...process.env, HOME: home, XDG_DATA_HOME: `${home}/.local/share` } };
-const settings = ["--host-resolver-rules=MAP *.lab.test 127.0.0.1", "--disable-component-update"];
+const settings = (names) => [`--host-resolver-rules=MAP ${names} 127.0.0.1`, "--disable-component-update"];
 
-const shared = await launch(chromium, settings, options);
+const shared = await launch(chromium, settings("*.lab.test"), options);
 
-const judge = async ({ id, url, title, patience, own_browser, proxy, credentials }) => {
-  const browser = own_browser ? await launch(chromium, settings, options) : shared;
+const launchWith = async (resolver) => {
+  const userDataDir = await mkdtemp(`${home}/profile-`);
+  const state = { dns_over_https: { mode: "secure", templates: resolver } };
+  await writeFile(`${userDataDir}/Local State`, JSON.stringify(state));
+  return launch(chromium, settings(new URL(resolver).hostname), { ...options, userDataDir });
+};
+
+const browserFor = ({ own_browser, resolver }) => {
+  if (resolver) {
+    return launchWith(resolver);
+  }
+  return own_browser ? launch(chromium, settings("*.lab.test"), options) : shared;
+};
+
+const judge = async (request) => {
+  const { id, url, title, patience, proxy, credentials } = request;
+  const browser = await browserFor(request);
   const context = await browser.createBrowserContext(proxy ? { proxyServer: proxy } : {});
   try {
     const page = await context.newPage();
@@ -63,7 +80,7 @@ const judge = async ({ id, url, title, patience, own_browser, proxy, credentials
     seen.title = (await page.title()).replaceAll(/\s+/g, " ");
     return seen;
   } finally {
-    await (own_browser ? browser : context).close();
+    await (browser === shared ? context : browser).close();
   }
 };
 

@@ -188,6 +188,12 @@ impl Lab {
         self.login_server.violations()
     }
 
+    /// The name server's URI template for DNS over HTTPS by GET (RFC 8484).
+    pub fn resolver_template(&self) -> String {
+        let port = self.name_server.addr().port();
+        format!("https://{RESOLVER}:{port}/dns-query{{?dns}}")
+    }
+
     pub(crate) fn login_address(&self) -> IpAddr {
         self.login_server.addr().ip()
     }
