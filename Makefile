@@ -12,8 +12,9 @@ HOST := $(shell rustc -vV | sed -n 's/^host: //p')
 BINARY := $(or $(CARGO_TARGET_DIR),target)/$(HOST)/release/ccass-2fa-exporter
 DIST := dist
 
-.PHONY: help run quick test install release mutants current bench microbench rehearsal lint deny \
-  fuzz image deb rpm packages kubernetes dist verify-dist dist-test documents book notices clean
+.PHONY: help run quick test prepare test-programs install release mutants current bench microbench rehearsal lint deny \
+  fuzz image deb rpm packages kubernetes dist verify-dist dist-test documents book notices clean \
+  cargo-auditable cargo-cyclonedx cargo-deb cargo-generate-rpm mdbook
 
 help:           ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | expand -t 16
@@ -24,9 +25,9 @@ run:            ## serve on port 10762 with the built-in configuration
 quick:          ## unit tests and loopback suites: no root, nothing to install, under 90 seconds
 	$(TEST) --lib --bins --test lab --test cli --test probe --test serve --test evidence
 
-test: install packages ## every test; without root all but the network suite
-	$(CARGO) build --workspace --locked --bins
-	$(TEST) --no-run
+test:           ## every test; without root all but the network suite
+	@$(MAKE) --no-print-directory --jobs 4 prepare
+	@$(MAKE) --no-print-directory packages
 	$(TEST) --lib --bins --test lab --test cli --test probe --test serve --test evidence
 	@tests/with_namespaces.sh $(TEST) --test packages -- --skip dist::
 	$(TEST) --test browser -- --test-threads 2
@@ -35,19 +36,26 @@ test: install packages ## every test; without root all but the network suite
 	$(TEST) --test interop performance::
 	@tests/with_namespaces.sh $(TEST) --test network
 
+# The last step of the release build, a third of it, uses one processor: the tests are built beside it.
+prepare: install release cargo-deb cargo-generate-rpm test-programs
+
+test-programs:
+	$(CARGO) build --workspace --locked --bins
+	$(TEST) --no-run
+
 install:        ## the programs that the tests use, from Debian and npm
 	tests/install.sh
 
-release:        ## the release binary: static, reproducible, with the list of its dependencies inside
-	@deploy/install-tools.sh cargo-auditable
+cargo-auditable cargo-cyclonedx cargo-deb cargo-generate-rpm mdbook:
+	@deploy/install-tools.sh $@
+
+release: cargo-auditable ## the release binary: static, reproducible, with the list of its dependencies inside
 	deploy/build.sh
 
-deb: release    ## the Debian package, into dist/
-	@deploy/install-tools.sh cargo-deb
+deb: release cargo-deb ## the Debian package, into dist/
 	deploy/packages/build.sh $(BINARY) $(DIST) deb
 
-rpm: release    ## the RPM package, into dist/
-	@deploy/install-tools.sh cargo-generate-rpm
+rpm: release cargo-generate-rpm ## the RPM package, into dist/
 	deploy/packages/build.sh $(BINARY) $(DIST) rpm
 
 image: release  ## the container image as an archive, into dist/; as root, with buildah, without a daemon
@@ -56,8 +64,7 @@ image: release  ## the container image as an archive, into dist/; as root, with 
 # Without root no image.
 packages: deb rpm $(if $(filter 0,$(shell id -u)),image)
 
-dist: deb rpm image ## everything of a release, into dist/; signed with MINISIGN_KEY if that names a key
-	@deploy/install-tools.sh cargo-cyclonedx
+dist: deb rpm image cargo-cyclonedx ## everything of a release, into dist/; signed with MINISIGN_KEY if that names a key
 	deploy/packages/build.sh $(BINARY) $(DIST) tarball sbom
 	deploy/sign.sh $(DIST)
 
@@ -113,8 +120,7 @@ documents: install ## rewrite the documents that repeat the code
 	UPDATE_DOCUMENTS=1 $(TEST) --test interop browser_parity::
 	UPDATE_DOCUMENTS=1 $(TEST) --test network blackbox_exporter::
 
-book:           ## docs/ as a book with search, into target/book; with mdBook, which it installs
-	@deploy/install-tools.sh mdbook
+book: mdbook    ## docs/ as a book with search, into target/book; with mdBook, which it installs
 	docs/book.py target/book
 
 notices:        ## write THIRD-PARTY-NOTICES.md
