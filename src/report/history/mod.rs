@@ -9,6 +9,7 @@ mod facts;
 mod outage;
 mod timeline;
 mod transition;
+mod watch;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
@@ -26,6 +27,7 @@ pub use facts::{Change, Fact, LastSuccess};
 pub use outage::{End, Outage, common};
 pub use timeline::{Availability, DAY_SECONDS, Hour, LAYERS, Minute, Scope, Timeline};
 pub use transition::{State, Transition};
+pub use watch::Watch;
 
 const MAX_TRANSITIONS: usize = 200;
 const MAX_FAILURES: usize = 5;
@@ -72,32 +74,6 @@ pub struct TargetHistory {
     /// Steps of the clock, the newest last.
     #[serde(default, skip_serializing_if = "VecDeque::is_empty")]
     pub clock_steps: VecDeque<ClockStep>,
-}
-
-/// How a report is counted.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Watch {
-    /// Without a probe for longer than this, the target was not watched.
-    pub max_gap: Duration,
-    /// Whether the service is expected to work now.
-    pub in_service_hours: bool,
-}
-
-impl Watch {
-    /// Two intervals and the probe's own timeout: one cycle may be missing.
-    pub fn max_gap(interval: Duration, timeout: Duration) -> Duration {
-        interval * 2 + timeout
-    }
-
-    /// The pause that the server asked for in `previous` is no gap.
-    #[must_use]
-    pub fn after(self, previous: Option<&Report>) -> Self {
-        let pause = previous.and_then(Report::pause);
-        Self {
-            max_gap: self.max_gap + pause.map_or(Duration::ZERO, |(pause, _)| pause),
-            ..self
-        }
-    }
 }
 
 /// Whether a report changed something that must be saved soon.
@@ -308,7 +284,7 @@ fn push<T>(list: &mut VecDeque<T>, max_items: usize, item: T) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::report::{Hop, HttpFacts, Layer, LayerResult, Reason};
+    use crate::report::Reason;
 
     const WATCH: Watch = Watch {
         max_gap: Duration::from_secs(100),
@@ -336,29 +312,6 @@ mod tests {
         assert_eq!(history.transitions.len(), MAX_TRANSITIONS);
         assert_eq!(history.failures.len(), MAX_FAILURES);
         assert_eq!(history.state().unwrap().at.as_second(), 999);
-    }
-
-    #[test]
-    fn pause_that_the_server_asked_for_is_watched() {
-        let mut before = report(1, Some(Reason::HttpStatus));
-        before.hops.push(Hop {
-            http: Layer::Done(LayerResult {
-                duration: Duration::ZERO,
-                failure: Some(Reason::HttpStatus),
-                facts: HttpFacts {
-                    retry_after: Some(Duration::from_secs(120)),
-                    ..HttpFacts::default()
-                },
-            }),
-            ..Hop::default()
-        });
-        assert_eq!(WATCH.after(None), WATCH);
-        let mut history = TargetHistory::of("https://sso.lab.test/");
-        history.observe(&before, WATCH);
-        history.observe(&report(221, None), WATCH.after(Some(&before)));
-        let states = history.transitions.iter().map(Transition::state);
-        let states: Vec<State> = states.collect();
-        assert_eq!(states, [State::Failed(Reason::HttpStatus), State::Good]);
     }
 
     #[test]
