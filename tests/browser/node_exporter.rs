@@ -2,60 +2,13 @@
 
 use std::fs::File;
 use std::io::Read;
-use std::path::Path;
-use std::process::Stdio;
 
 use ccass_2fa_lab::{Lab, scenario};
-use harness::exporter::{Metrics, TIMEOUT};
-use tokio::io::{AsyncBufReadExt, BufReader};
-use tokio::process::{Child, Command};
-use tokio::time::timeout;
+use harness::exporter::Metrics;
+use harness::node_exporter::NodeExporter;
 
 use crate::desk::Desk;
 use crate::lab_pages::config;
-
-struct NodeExporter {
-    url: String,
-    _process: Child,
-}
-
-impl NodeExporter {
-    async fn start(directory: &Path) -> Self {
-        let mut process = Command::new("prometheus-node-exporter")
-            .args(["--collector.disable-defaults", "--collector.textfile"])
-            .arg(format!(
-                "--collector.textfile.directory={}",
-                directory.display()
-            ))
-            .arg("--web.listen-address=127.0.0.1:0")
-            .stderr(Stdio::piped())
-            .kill_on_drop(true)
-            .spawn()
-            .expect("prometheus-node-exporter, of the package of that name");
-        let mut lines = BufReader::new(process.stderr.take().unwrap()).lines();
-        let listening = async {
-            while let Some(line) = lines.next_line().await.unwrap() {
-                if let Some((_, address)) = line.split_once("address=127.0.0.1:") {
-                    return address.split(' ').next().unwrap().to_owned();
-                }
-            }
-            panic!("node_exporter ended");
-        };
-        let port = timeout(TIMEOUT, listening).await.expect("it listens");
-        // Always read to the end: a full pipe would block it.
-        tokio::spawn(async move { while let Ok(Some(_)) = lines.next_line().await {} });
-        Self {
-            url: format!("http://127.0.0.1:{port}/metrics"),
-            _process: process,
-        }
-    }
-
-    async fn scrape(&self) -> Metrics {
-        let client = reqwest::Client::builder().no_proxy().build().unwrap();
-        let response = client.get(&self.url).send().await.unwrap();
-        Metrics::parse(&response.text().await.unwrap())
-    }
-}
 
 #[tokio::test(flavor = "multi_thread")]
 async fn checks_of_a_terminal_reach_prometheus_by_the_textfile_collector() {

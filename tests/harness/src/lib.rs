@@ -6,6 +6,7 @@
 //! - `namespace`: a network, mount and process namespace; `firewall_network`: a firm's network made of
 //!   several of them
 //! - `prometheus`: Prometheus and Alertmanager with the shipped files; `webhook`: their receiver
+//! - `node_exporter`: node_exporter with its textfile collector
 //! - `scenarios`: the lab's scenarios, a few at a time
 //! - `scripted_server`: a web server that answers byte for byte
 //! - `terminal`: the exporter in a pseudo-terminal
@@ -21,6 +22,7 @@ pub mod exporter;
 pub mod firewall_network;
 pub mod namespace;
 pub mod node;
+pub mod node_exporter;
 pub mod prometheus;
 pub mod scenarios;
 pub mod scripted_server;
