@@ -10,15 +10,19 @@ use std::io::{self, ErrorKind, Read, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::mpsc::sync_channel;
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread;
 use std::time::Duration;
 
 use serde_json::Value;
+use tokio_util::sync::CancellationToken;
 
 use crate::clock::Clock;
 use crate::config::{Scheme, Target};
+use crate::probe::page::Page;
 use crate::redact::redact_emails;
+use crate::report::BrowserCheck;
+use crate::report::browser::Judged;
 use crate::report::browser::protocol::{MAX_ANSWER, NotRun, Observation, Request};
 
 const PROGRAM: &str = "ccass-2fa-browser";
@@ -37,20 +41,51 @@ pub struct Browser<'a> {
     pub program: Option<&'a Path>,
     /// For opening a page and looking at it, once the browser has started.
     pub timeout: Duration,
+    /// Ends the check and the browser.
+    pub stop: &'a CancellationToken,
 }
 
 /// What the browser showed.
-pub struct Opened {
-    pub seen: Observation,
+struct Opened {
+    seen: Observation,
     /// The same for reports, without the page and the picture.
-    pub json: Value,
+    json: Value,
+}
+
+/// Opens a target and judges what the browser shows by the rules of the target's module.
+///
+/// # Errors
+/// Why no browser opened the page, which says nothing about the target.
+pub async fn check(
+    target: &Target,
+    browser: &Browser<'_>,
+    clock: Clock,
+) -> Result<BrowserCheck, NotRun> {
+    let started = clock.now();
+    let Opened { seen, json } = open(target, browser, clock).await?;
+    let judged = judge(target, &seen);
+    Ok(BrowserCheck::of(started, seen, json, judged))
+}
+
+fn judge(target: &Target, seen: &Observation) -> Judged {
+    let policy = &target.module.http;
+    let page = seen.html.as_ref().map(|html| {
+        let html = html.clone().into_bytes();
+        Page::parse(html, Some("text/html; charset=utf-8")).evaluate(&target.module.page)
+    });
+    Judged {
+        is_valid_status: seen
+            .status
+            .is_none_or(|status| policy.valid_status.contains(&status)),
+        page,
+    }
 }
 
 /// Opens a target and returns what the browser showed.
 ///
 /// # Errors
 /// Why no browser opened the page, which says nothing about the target.
-pub async fn open(target: &Target, browser: &Browser<'_>, clock: Clock) -> Result<Opened, NotRun> {
+async fn open(target: &Target, browser: &Browser<'_>, clock: Clock) -> Result<Opened, NotRun> {
     let mut request = Request {
         browser: browser.program.map(Path::to_owned),
         url: target.url.to_string(),
@@ -60,14 +95,22 @@ pub async fn open(target: &Target, browser: &Browser<'_>, clock: Clock) -> Resul
         profile: PathBuf::new(),
     };
     let now = clock.now().as_second();
-    let asking = tokio::task::spawn_blocking(move || {
+    // One of each.
+    let (sender, events) = sync_channel(2);
+    let answers = sender.clone();
+    let mut asking = tokio::task::spawn_blocking(move || {
         let profile = Profile::create(now)?;
         request.profile.clone_from(&profile.0);
-        ask(&request)
+        ask(&request, answers, &events)
     });
-    asking
-        .await
-        .unwrap_or_else(|error| Err(failed(error.to_string())))
+    let asked = tokio::select! {
+        asked = &mut asking => asked,
+        () = browser.stop.cancelled() => {
+            let _ = sender.try_send(Event::Stop);
+            asking.await
+        }
+    };
+    asked.unwrap_or_else(|error| Err(failed(error.to_string())))
 }
 
 /// The directory of one profile, removed when dropped: also where the check was killed.
@@ -162,7 +205,17 @@ fn start() -> Result<Child, NotRun> {
     }))
 }
 
-fn ask(request: &Request) -> Result<Opened, NotRun> {
+/// What a check that runs waits for.
+enum Event {
+    Answer(io::Result<Vec<u8>>),
+    Stop,
+}
+
+fn ask(
+    request: &Request,
+    answers: SyncSender<Event>,
+    events: &Receiver<Event>,
+) -> Result<Opened, NotRun> {
     let mut child = start()?;
     let (input, output) = (child.stdin.take(), child.stdout.take());
     let (Some(mut input), Some(output)) = (input, output) else {
@@ -176,11 +229,10 @@ fn ask(request: &Request) -> Result<Opened, NotRun> {
         }
         let _ = sender.send(());
     });
-    let (sender, answer) = sync_channel(1);
     thread::spawn(move || {
         let mut bytes = Vec::new();
         let read = output.take(MAX_ANSWER + 1).read_to_end(&mut bytes);
-        let _ = sender.send(read.map(|_| bytes));
+        let _ = answers.send(Event::Answer(read.map(|_| bytes)));
     });
     let sent = serde_json::to_vec(request).map_err(io::Error::from);
     let sent = sent.and_then(|mut line| {
@@ -188,10 +240,12 @@ fn ask(request: &Request) -> Result<Opened, NotRun> {
         input.write_all(&line)
     });
     let limit = Duration::from_millis(request.timeout_ms) + START_AND_END;
-    let received = answer.recv_timeout(limit);
+    let mut received = events.recv_timeout(limit);
     // The check ends when its standard input does.
     drop(input);
-    let received = received.or_else(|_| answer.recv_timeout(END));
+    if !matches!(received, Ok(Event::Answer(_))) {
+        received = events.recv_timeout(END);
+    }
     let _ = child.kill();
     let _ = child.wait();
     // Every process of the browser holds the other end: one that outlives the check, which was killed, could
@@ -199,9 +253,11 @@ fn ask(request: &Request) -> Result<Opened, NotRun> {
     let _ = ended.recv_timeout(END);
     sent.map_err(|error| failed(format!("it did not read the request: {error}")))?;
     let bytes = match received {
-        Ok(Ok(bytes)) => bytes,
-        Ok(Err(error)) => return Err(failed(format!("its answer cannot be read: {error}"))),
-        Err(_) => {
+        Ok(Event::Answer(Ok(bytes))) => bytes,
+        Ok(Event::Answer(Err(error))) => {
+            return Err(failed(format!("its answer cannot be read: {error}")));
+        }
+        Ok(Event::Stop) | Err(_) => {
             return Err(failed(format!(
                 "it did not answer within {} s",
                 limit.as_secs()

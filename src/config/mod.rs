@@ -7,6 +7,7 @@
 
 mod allowed_hosts;
 pub mod blackbox;
+mod browser;
 mod contacts;
 mod dates;
 mod environment;
@@ -36,6 +37,7 @@ use crate::redact;
 use crate::service_hours::ServiceHours;
 use crate::timetable::Timetable;
 pub use allowed_hosts::AllowedHosts;
+pub use browser::BrowserChecks;
 pub use contacts::{Contacts, one_line};
 pub use file_snapshot::FileSnapshot;
 pub use limits::ProbeLimits;
@@ -74,6 +76,8 @@ pub struct Config {
     pub service_hours: ServiceHours,
     /// How many sites should report.
     pub expected_sites: Option<u32>,
+    /// What `serve` opens in a browser of this host.
+    pub browser: Option<BrowserChecks>,
 }
 
 /// Why a configuration file cannot be used.
@@ -156,6 +160,10 @@ fn validate(raw: &RawConfig, section: &mut Section<'_>) -> Option<Config> {
     let targets = target::validate(raw, &modules, probe.timeout, section);
     let calendar = dates::calendar(&raw.calendar, section.below("calendar"));
     let timetable = dates::timetable(&raw.timetable, section.below("timetable"));
+    let browser = raw
+        .browser
+        .as_ref()
+        .map(|raw| BrowserChecks::validate(raw, &targets, section.below("browser")));
     Some(Config {
         site: raw.site.as_ref().map(|site| site.value.clone()),
         data_directory: data_directory(raw, section),
@@ -173,6 +181,7 @@ fn validate(raw: &RawConfig, section: &mut Section<'_>) -> Option<Config> {
         )),
         service_hours: dates::service_hours(raw, section),
         expected_sites: expected_sites(raw, section),
+        browser,
     })
 }
 

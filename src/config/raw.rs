@@ -54,6 +54,7 @@ pub struct RawConfig {
     pub calendar: OrDefault<RawCalendar>,
     pub readiness: OrDefault<RawReadiness>,
     pub evidence: OrDefault<RawEvidence>,
+    pub browser: Option<RawBrowser>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -188,4 +189,12 @@ pub struct RawReadiness {
 #[serde(deny_unknown_fields, default)]
 pub struct RawEvidence {
     pub terminals: OrDefault<Vec<Text>>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct RawBrowser {
+    pub path: Option<Text>,
+    pub interval: Option<Text>,
+    pub targets: Option<Spanned<Vec<Text>>>,
 }

@@ -247,12 +247,12 @@ pub(super) fn capitalized(text: &str) -> String {
     format!("{}{}.", first.unwrap_or_default(), letters.as_str())
 }
 
-/// Why no browser opened the page, and what to do.
-pub fn not_run(why: &NotRun) -> String {
+/// Why no browser opened the page, and what to do; `path` is the flag or the key that names a browser.
+pub fn not_run(why: &NotRun, path: &str) -> String {
     match why {
         NotRun::BrowserNotFound { searched } => format!(
             "no browser found in {}; install Microsoft Edge, Google Chrome or Chromium, or name its program \
-             with --browser-path",
+             with {path}",
             searched.join(", ")
         ),
         NotRun::BrowserTooOld {
@@ -261,11 +261,11 @@ pub fn not_run(why: &NotRun) -> String {
             needed,
         } => format!(
             "{browser} is version {version}, and the check needs {needed} or later; update it, or name \
-             another browser with --browser-path"
+             another browser with {path}"
         ),
         NotRun::DebuggingForbidden { browser } => format!(
             "a policy of this machine forbids remote debugging of {browser}, which the check needs; allow \
-             it with the policy RemoteDebuggingAllowed, or name another browser with --browser-path"
+             it with the policy RemoteDebuggingAllowed, or name another browser with {path}"
         ),
         NotRun::NoSandbox { browser, message } => format!(
             "{browser} cannot isolate its processes here; run the check as a user other than root, on a \
@@ -280,7 +280,7 @@ pub fn not_run(why: &NotRun) -> String {
         ),
         NotRun::NotStarted { browser, message } => format!(
             "{browser} ended before it opened the page: {message}; start it by hand as the same user to see \
-             more, or name another browser with --browser-path"
+             more, or name another browser with {path}"
         ),
         NotRun::CheckerFailed { message } => {
             format!("ccass-2fa-browser, the program that starts the browser, failed: {message}")

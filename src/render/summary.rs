@@ -7,6 +7,7 @@ use jiff::Timestamp;
 
 use super::page::{GOOD, Page, STRONG, WARN, Width, date, format_duration};
 use super::readiness;
+use super::status::approximate;
 use crate::config::{Config, Route, WebConfig};
 use crate::ownership::Access;
 use crate::probe::resolver_count;
@@ -71,6 +72,19 @@ pub fn of(
     if let Some(warning) = concurrency(config) {
         page.line("");
         page.paragraph(0, &warning);
+    }
+    if let Some(browser) = &config.browser {
+        page.line("");
+        let program = match &browser.path {
+            Some(path) => path.display().to_string(),
+            None => "the first that is found".to_owned(),
+        };
+        let targets = browser.targets.join(", ");
+        let interval = approximate(browser.interval);
+        page.paragraph(
+            0,
+            &format!("Opened in a browser ({program}) every {interval}: {targets}."),
+        );
     }
     if config.targets.is_empty() {
         page.line("No targets are configured.");

@@ -22,7 +22,7 @@ use jiff::Timestamp;
 use serde::Serialize;
 use strum::IntoStaticStr;
 
-pub use browser::BrowserCheck;
+pub use browser::{BrowserCheck, BrowserRun};
 pub use facts::{
     AddressAttempt, AddressFamily, AnsweredBy, Certificate, DnsFacts, FetchedCertificate,
     Handshake, HttpFacts, Interception, Lookup, NotProcessed, OutsideDates, PageCheck, PageFacts,

@@ -8,8 +8,9 @@ use std::time::Duration;
 use jiff::Timestamp;
 use strum::{IntoStaticStr, VariantArray};
 
+use super::browser::BrowserRun;
 use super::history::ClockStep;
-use super::{Hop, Reason, Report};
+use super::{BrowserCheck, Hop, Reason, Report};
 
 /// Upper bounds of the histogram of probe durations, in seconds.
 pub const DURATION_BUCKETS: [f64; 10] = [0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0];
@@ -34,7 +35,10 @@ impl MissReason {
 /// The latest report of a target and its counters since the process started.
 #[derive(Clone, Debug, Default)]
 pub struct TargetStats {
+    /// Includes the browser check, unless that is too old.
     pub latest: Option<Arc<Report>>,
+    /// Absent if no browser opens the target.
+    pub browser: Option<Arc<BrowserRun>>,
     pub attempts: u64,
     pub successes: u64,
     pub failures: BTreeMap<Reason, u64>,
@@ -109,6 +113,35 @@ impl TargetStats {
         self.repeated_requests += repeated as u64;
         self.compare_answer(&report);
         self.latest = Some(report);
+        if self.browser.is_some() {
+            self.compare_with_browser();
+        }
+    }
+
+    /// Replaces the latest browser check.
+    pub fn observe_browser(&mut self, run: BrowserRun) {
+        let run = run.after(self.browser.as_deref());
+        self.browser = Some(Arc::new(run));
+        self.compare_with_browser();
+    }
+
+    /// No browser opens the target any more.
+    pub fn forget_browser(&mut self) {
+        if self.browser.take().is_some() {
+            self.compare_with_browser();
+        }
+    }
+
+    fn compare_with_browser(&mut self) {
+        let Some(report) = &mut self.latest else {
+            return;
+        };
+        let report = Arc::make_mut(report);
+        report.remove_browser();
+        let run = self.browser.as_deref();
+        if let Some(check) = run.and_then(|run| run.check_at(report.started)) {
+            BrowserCheck::clone(check).add_to(report);
+        }
     }
 
     /// Dates the latest report and success again, as `TargetHistory::apply` does.
@@ -118,6 +151,10 @@ impl TargetStats {
         }
         if let Some(report) = &mut self.latest {
             step.apply(began, &mut Arc::make_mut(report).started);
+        }
+        if let Some(run) = &mut self.browser {
+            Arc::make_mut(run).apply(step, began);
+            self.compare_with_browser();
         }
     }
 

@@ -2,11 +2,13 @@
 //!
 //! * `reload`: the active configuration and its replacement; `readiness` follows the readiness file.
 //! * `scheduler` and `probe_endpoint` (`/probe`) start probes, through `single_flight`.
+//! * `browser` opens targets in a browser of this host.
 //! * `state`: what the tasks share; `report_store`: the latest reports and the saved histories.
 //! * `recorder` writes evidence, of outages what `outage_tracker` finds; `clock_watch` notices steps of the clock.
 //! * `listener`, `auth`, `routes`, `pages`, `prefix`, `negotiation`, `request`, `response`: the HTTP side.
 
 mod auth;
+mod browser;
 mod clock_watch;
 mod hash_queue;
 mod listener;
@@ -117,6 +119,7 @@ pub async fn run(service: Service) {
             persistence,
             recorder,
             readiness::run(&state, stop.clone()),
+            browser::run(&state, stop.clone()),
             scheduler::run(Arc::clone(&state), observations, stop.clone()),
             reloader.run(service.reload_requests, stop.clone()),
             listener::run(service.listeners, Arc::new(routes), stop.clone())

@@ -1,18 +1,19 @@
-//! The HTML pages: the status page and the latest report of a target.
+//! The HTML pages: the status page, with its pictures, and the latest report of a target.
 
 use std::time::Duration;
 
+use bytes::Bytes;
 use hyper::StatusCode;
 use hyper::header::{CACHE_CONTROL, CONTENT_SECURITY_POLICY, REFERRER_POLICY, REFRESH};
 
 use super::request::RequestContext;
-use super::response::{self, HTML, HttpResponse, set_header};
+use super::response::{self, HTML, HttpResponse, PNG, set_header};
 use super::routes::Routes;
 use crate::render::html;
 use crate::render::status::{self, Refresh, StatusPage, View};
 
-/// The status page contains its style sheet and loads nothing.
-const STATUS_POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; \
+/// The status page contains its style sheet and loads nothing but the pictures of browser checks.
+const STATUS_POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; img-src 'self' data:; \
                              base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 const MAX_REFRESH_INTERVAL: Duration = Duration::from_secs(60);
 /// More sections are not expanded.
@@ -80,9 +81,26 @@ impl Routes {
             self.state.clock.now(),
         ))
     }
+
+    /// `?target=NAME`: what a browser showed in its latest check, in at most `MAX_SCREENSHOT` bytes.
+    pub(super) fn browser_picture(&self, request: &RequestContext) -> HttpResponse {
+        let Some(target) = request.parameter("target") else {
+            let text = "Missing parameter target: /browser.png?target=NAME\n";
+            return response::text(StatusCode::BAD_REQUEST, text);
+        };
+        let Some(png) = self.state.reports.picture(&target) else {
+            let text = "There is no picture of that target: no browser has opened it (key browser of the \
+                        configuration).\n";
+            return response::text(StatusCode::NOT_FOUND, text);
+        };
+        let mut response = response::ok(PNG, Bytes::from_owner(png));
+        // The status page names the time of the check.
+        set_header(&mut response, CACHE_CONTROL, "private, max-age=3600");
+        response
+    }
 }
 
-/// A page that loads nothing and is not stored.
+/// A page that loads nothing from elsewhere and is not stored.
 fn html_page(page: String) -> HttpResponse {
     let mut response = response::ok(HTML, page);
     set_header(&mut response, CONTENT_SECURITY_POLICY, STATUS_POLICY);

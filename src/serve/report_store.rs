@@ -21,7 +21,7 @@ use crate::lock::lock;
 use crate::report::history::{
     ChangeKind, ClockStep, SavedState, TargetHistory, TargetState, Watch,
 };
-use crate::report::{MissReason, Report, TargetStats};
+use crate::report::{BrowserRun, MissReason, Report, TargetStats};
 use crate::state_file::StateFile;
 
 /// How old the newest probe in the state file may be.
@@ -36,6 +36,8 @@ pub struct ReportStore {
     inner: Mutex<Inner>,
     /// A change happened that must be saved at once.
     save_now: Notify,
+    /// A report was added.
+    recorded: Notify,
 }
 
 #[derive(Debug)]
@@ -61,6 +63,7 @@ impl ReportStore {
                 revision: 0,
             }),
             save_now: Notify::new(),
+            recorded: Notify::new(),
         }
     }
 
@@ -95,7 +98,47 @@ impl ReportStore {
         if change == ChangeKind::StateChanged {
             self.save_now.notify_one();
         }
+        self.recorded.notify_one();
         previous
+    }
+
+    /// Waits until a report is added, or returns at once if one was added since the last call.
+    pub async fn recorded(&self) {
+        self.recorded.notified().await;
+    }
+
+    /// Adds a browser check and returns the previous one. A check of a target that was removed, or whose
+    /// URL changed meanwhile, is ignored.
+    pub fn record_browser(&self, target: &Target, run: BrowserRun) -> Option<Arc<BrowserRun>> {
+        let mut inner = lock(&self.inner);
+        let state = inner.states.get_mut(&target.name)?;
+        if state.history.url != target.url.as_str() {
+            return None;
+        }
+        let previous = state.stats.browser.clone();
+        state.stats.observe_browser(run);
+        previous
+    }
+
+    /// Removes the browser checks of all but these targets.
+    pub fn keep_browser_checks(&self, targets: &[String]) {
+        for (name, state) in &mut lock(&self.inner).states {
+            if !targets.contains(name) {
+                state.stats.forget_browser();
+            }
+        }
+    }
+
+    /// The latest report of a target.
+    pub fn latest(&self, target: &str) -> Option<Arc<Report>> {
+        lock(&self.inner).states.get(target)?.stats.latest.clone()
+    }
+
+    /// The picture of a target's latest browser check, as PNG.
+    pub fn picture(&self, target: &str) -> Option<Arc<[u8]>> {
+        let inner = lock(&self.inner);
+        let run = inner.states.get(target)?.stats.browser.as_ref()?;
+        run.result.as_ref().ok()?.screenshot.clone()
     }
 
     /// Dates again what was recorded since `began`.

@@ -13,6 +13,7 @@ pub type HttpResponse = Response<Bytes>;
 
 pub const HTML: &str = "text/html; charset=utf-8";
 pub const JSON: &str = "application/json";
+pub const PNG: &str = "image/png";
 const PLAIN: &str = "text/plain; charset=utf-8";
 
 pub fn ok(media_type: &str, body: impl Into<Bytes>) -> HttpResponse {

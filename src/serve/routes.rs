@@ -36,9 +36,10 @@ const MANY_TARGETS: usize = 20;
 const LARGE_BODY: usize = 128 * 1024;
 
 /// The paths without the prefix, and the methods they allow.
-const ROUTES: [(&str, &str); 10] = [
+const ROUTES: [(&str, &str); 11] = [
     ("/", "GET, HEAD"),
     ("/report", "GET, HEAD"),
+    ("/browser.png", "GET, HEAD"),
     ("/metrics", "GET, HEAD"),
     ("/probe", "GET, HEAD"),
     ("/sd", "GET, HEAD"),
@@ -143,6 +144,7 @@ impl Routes {
         match *route {
             "/" => self.render(request, Self::status).await,
             "/report" => self.report(request),
+            "/browser.png" => self.browser_picture(request),
             "/metrics" => self.render(request, Self::metrics).await,
             "/api/v1/reports" => self.render(request, Self::reports).await,
             "/api/v1/history" => self.history(request),

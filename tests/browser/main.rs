@@ -1,4 +1,4 @@
-//! `verify --browser` with Debian's Chromium, whose sandbox is on: as root, the exporter and the browser run
+//! `verify --browser` and `serve` with Debian's Chromium, whose sandbox is on: as root, the exporter and the browser run
 //! as `nobody`.
 
 #![allow(
@@ -12,3 +12,4 @@ mod hostile_server;
 mod lab_pages;
 mod net_errors;
 mod node_exporter;
+mod service;

@@ -220,10 +220,10 @@ async fn invalid_arguments_exit_two_with_a_helpful_message() {
 }
 
 #[tokio::test]
-async fn check_prints_probes_and_connections_per_day() {
+async fn check_prints_probes_and_connections_per_day_and_what_a_browser_opens() {
     let config = ConfigFile::new(
         "probe: {interval: 30s}\nmodules: {login_page: {system_resolvers: ignore, \
-         resolvers: [127.0.0.1, 127.0.0.2]}}\n",
+         resolvers: [127.0.0.1, 127.0.0.2]}}\nbrowser: {interval: 2h}\n",
     );
     let output = run(&[&config.argument(), "check"]).await;
     assert_eq!(output.status.code(), Some(0));
@@ -236,6 +236,8 @@ async fn check_prints_probes_and_connections_per_day() {
     );
     assert!(folded.contains("11520 queries to 2 resolvers"), "{stdout}");
     assert!(folded.contains("the page is not checked"), "{stdout}");
+    let opened = "Opened in a browser (the first that is found) every 2 h: sso.";
+    assert!(folded.contains(opened), "{stdout}");
     assert!(
         folded.contains("The holiday table ends on 2028-01-01."),
         "{stdout}"

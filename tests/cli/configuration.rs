@@ -50,16 +50,16 @@ const ERRORS: &[(&str, &[&str])] = &[
     (
         "sight: x\n",
         &[
-            "1:1: unknown key \"sight\"; known keys: site, expected_sites, contacts, data_directory, probe, service_hours, maintenance, modules, targets, controls, probe_endpoint, timetable, calendar, readiness, evidence",
+            "1:1: unknown key \"sight\"; known keys: site, expected_sites, contacts, data_directory, probe, service_hours, maintenance, modules, targets, controls, probe_endpoint, timetable, calendar, readiness, evidence, browser",
         ],
     ),
     (
         "sight: x\nexpected_site: 2\ncontact:\n- {dns: x}\nprobe: {interval: 60s}\ntargts:\n  - name: a\nsite: [x]\n",
         &[
-            "1:1: unknown key \"sight\"; known keys: site, expected_sites, contacts, data_directory, probe, service_hours, maintenance, modules, targets, controls, probe_endpoint, timetable, calendar, readiness, evidence",
-            "2:1: unknown key \"expected_site\"; known keys: site, expected_sites, contacts, data_directory, probe, service_hours, maintenance, modules, targets, controls, probe_endpoint, timetable, calendar, readiness, evidence",
-            "3:1: unknown key \"contact\"; known keys: site, expected_sites, contacts, data_directory, probe, service_hours, maintenance, modules, targets, controls, probe_endpoint, timetable, calendar, readiness, evidence",
-            "6:1: unknown key \"targts\"; known keys: site, expected_sites, contacts, data_directory, probe, service_hours, maintenance, modules, targets, controls, probe_endpoint, timetable, calendar, readiness, evidence",
+            "1:1: unknown key \"sight\"; known keys: site, expected_sites, contacts, data_directory, probe, service_hours, maintenance, modules, targets, controls, probe_endpoint, timetable, calendar, readiness, evidence, browser",
+            "2:1: unknown key \"expected_site\"; known keys: site, expected_sites, contacts, data_directory, probe, service_hours, maintenance, modules, targets, controls, probe_endpoint, timetable, calendar, readiness, evidence, browser",
+            "3:1: unknown key \"contact\"; known keys: site, expected_sites, contacts, data_directory, probe, service_hours, maintenance, modules, targets, controls, probe_endpoint, timetable, calendar, readiness, evidence, browser",
+            "6:1: unknown key \"targts\"; known keys: site, expected_sites, contacts, data_directory, probe, service_hours, maintenance, modules, targets, controls, probe_endpoint, timetable, calendar, readiness, evidence, browser",
             "8:7: site: expected a single value",
         ],
     ),
@@ -68,6 +68,30 @@ const ERRORS: &[(&str, &[&str])] = &[
         &[
             "2:3: unknown key \"intervall\"; known keys: interval, timeout, concurrency",
             "3:3: unknown key \"concurency\"; known keys: interval, timeout, concurrency",
+        ],
+    ),
+    (
+        "browser: {path: nowhere/edge, interval: 30s, targets: [sso, idp, sso]}\n",
+        &[
+            "1:17: browser.path: DIRECTORY/nowhere/edge cannot be found: No such file or directory (os error 2); name the browser's program, or remove the key to have it searched for",
+            "1:41: browser.interval: 30s is too short; the minimum is 1m, because each check starts a browser",
+            "1:61: browser.targets[1]: Unknown target \"idp\"; configured targets: sso",
+            "1:66: browser.targets[2]: duplicate target; remove it",
+        ],
+    ),
+    (
+        "targets:\n- {name: a, url: \"https://a.test\", expect: unreachable}\nbrowser: {path: ., interval: 2d, targets: [a]}\n",
+        &[
+            "3:17: browser.path: DIRECTORY/. is not a file; name the browser's program, or remove the key to have it searched for",
+            "3:30: browser.interval: invalid duration \"2d\"; add a unit, for example 60s or 5m",
+            "3:44: browser.targets[0]: this target must not be reachable; remove it",
+        ],
+    ),
+    (
+        "browser: {interval: 25h, targets: []}\n",
+        &[
+            "1:21: browser.interval: 25h is too long; the maximum is 24h",
+            "1:35: browser.targets: no target is named; name one, or remove the key to open every login target",
         ],
     ),
     (

@@ -3,22 +3,19 @@
 use std::sync::Arc;
 
 use anyhow::anyhow;
-use base64::Engine as _;
-use base64::prelude::BASE64_STANDARD as BASE64;
+use tokio_util::sync::CancellationToken;
 
 use super::super::evidence::Recording;
 use super::super::status_lines::StatusLines;
 use super::super::{ExitStatus, usage_error};
-use crate::browser::{self, Browser, Opened};
+use crate::browser::{self, Browser};
 use crate::cli::VerifyArgs;
 use crate::clock::Clock;
 use crate::config::Target;
 use crate::evidence::{BrowserRecord, Content, Picture, TerminalOutcome};
-use crate::probe::page::Page;
 use crate::render::browser as render;
-use crate::report::browser::protocol::{NotRun, Observation};
-use crate::report::browser::{Judged, differences};
-use crate::report::{BrowserCheck, Expectation, Finding, Found, Report};
+use crate::report::browser::protocol::NotRun;
+use crate::report::{BrowserCheck, Expectation, Report};
 
 /// Checks the targets that must be reachable, one after the other, and adds the results to their reports.
 /// Returns why a browser was not started.
@@ -31,6 +28,8 @@ pub(super) async fn check_all(
     let browser = Browser {
         program: args.browser_path.as_deref(),
         timeout: args.browser_timeout,
+        // The check ends with this process.
+        stop: &CancellationToken::new(),
     };
     let mut lines = StatusLines::on_terminal();
     for (target, report) in targets.iter().zip(reports) {
@@ -40,42 +39,13 @@ pub(super) async fn check_all(
         if let Some(lines) = &mut lines {
             lines.show(&[format!("{}  opening the page in a browser", target.name)]);
         }
-        let started = clock.now();
-        match browser::open(target, &browser, clock).await {
-            Ok(Opened { seen, json }) => {
-                let judged = judge(target, &seen);
-                let mut check = BrowserCheck::of(started, seen, json, judged);
-                check.differences = differences(report, &check);
-                if check.is_good() != report.verdict.is_good()
-                    && let Some(detail) = check.differences.first()
-                {
-                    report.findings.push(Found {
-                        finding: Finding::BrowserDiffers,
-                        detail: detail.clone(),
-                    });
-                }
-                report.browser = Some(Box::new(check));
-            }
+        match browser::check(target, &browser, clock).await {
+            Ok(check) => check.add_to(report),
             // It would be the same for the next target.
             Err(why) => return Some(why),
         }
     }
     None
-}
-
-/// Applies the rules of the target's module to what the browser shows.
-fn judge(target: &Target, seen: &Observation) -> Judged {
-    let policy = &target.module.http;
-    let page = seen.html.as_ref().map(|html| {
-        let html = html.clone().into_bytes();
-        Page::parse(html, Some("text/html; charset=utf-8")).evaluate(&target.module.page)
-    });
-    Judged {
-        is_valid_status: seen
-            .status
-            .is_none_or(|status| policy.valid_status.contains(&status)),
-        page,
-    }
 }
 
 /// The records of the browser checks at `terminal`, whose pictures are written.
@@ -91,10 +61,9 @@ pub(super) fn records(
         .iter()
         .filter_map(|report| Some((report, report.browser.as_deref()?)));
     let record = |(report, check): (&Report, &BrowserCheck)| {
-        let png = check.screenshot.as_ref();
-        let png = png.and_then(|picture| BASE64.decode(picture).ok());
         let directory = recording.ledger.directory();
-        let screenshot = png.map(|png| Picture::store(directory, &png));
+        let png = check.screenshot.as_ref();
+        let screenshot = png.map(|png| Picture::store(directory, png));
         let screenshot = screenshot
             .transpose()
             .map_err(|error| anyhow!("NOT recorded: cannot write the picture: {error}"))?;
@@ -123,7 +92,7 @@ pub(super) fn records(
 /// # Errors
 /// Always: what to do.
 pub(super) fn not_run(why: &NotRun) -> anyhow::Result<ExitStatus> {
-    let message = format!("--browser: {}", render::not_run(why));
+    let message = format!("--browser: {}", render::not_run(why, "--browser-path"));
     Err(match why {
         NotRun::NotStarted { .. } | NotRun::CheckerFailed { .. } => anyhow!(message),
         NotRun::BrowserNotFound { .. }

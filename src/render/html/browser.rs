@@ -1,5 +1,7 @@
 //! The browser check next to the probe, with the picture.
 
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD as BASE64;
 use maud::{Markup, html};
 
 use super::super::browser::{browser_result, capitalized, explanation, name, prevented, rows};
@@ -7,8 +9,16 @@ use super::super::page::instant;
 use super::scrolling;
 use crate::report::{BrowserCheck, Report};
 
+/// Where a page has the picture from.
+pub enum Picture<'a> {
+    /// Inside the page, which may be archived.
+    Inline,
+    /// From this URL, in small.
+    At(&'a str),
+}
+
 /// Two columns, the differences, what the check prevented, and the picture.
-pub(super) fn browser(report: &Report, check: &BrowserCheck) -> Markup {
+pub fn browser(report: &Report, check: &BrowserCheck, picture: &Picture<'_>) -> Markup {
     let prevented = prevented(check);
     html! {
         h3 { "In " (name(check)) }
@@ -47,8 +57,11 @@ pub(super) fn browser(report: &Report, check: &BrowserCheck) -> Markup {
             ul { @for one in prevented { li { bdi { (one) } } } }
         }
         @if let Some(png) = &check.screenshot {
-            img.screenshot alt={ "The page as " (name(check)) " shows it" }
-                src={ "data:image/png;base64," (png) };
+            @let alt = format!("The page as {} shows it", name(check));
+            @match picture {
+                Picture::Inline => img.screenshot alt=(alt) src={ "data:image/png;base64," (BASE64.encode(png)) };,
+                Picture::At(url) => a href=(url) { img.screenshot.small loading="lazy" alt=(alt) src=(url); },
+            }
         }
     }
 }

@@ -9,6 +9,7 @@ mod verify;
 
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 
+pub(super) use browser::{Picture, browser};
 pub(super) use report::{body, cause, changes, state};
 pub use verify::reports;
 

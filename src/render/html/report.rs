@@ -10,7 +10,6 @@ use super::super::facts;
 use super::super::layer_name;
 use super::super::page::{format_duration, instant};
 use super::super::text::contact_name;
-use super::browser::browser;
 use super::contact_links::linked;
 use super::scrolling;
 use crate::config::Contacts;
@@ -114,8 +113,8 @@ pub fn changes(last_good: Timestamp, changes: &[Change]) -> Markup {
     }
 }
 
-/// The layers of a probe, hop by hop, its findings and caveats.
-pub fn body(report: &Report, contacts: &Contacts) -> Markup {
+/// The layers of a probe, hop by hop, what a browser shows, the findings and caveats.
+pub fn body(report: &Report, browser: &Markup, contacts: &Contacts) -> Markup {
     html! {
         @for (index, hop) in report.hops.iter().enumerate() {
             @if index > 0 {
@@ -126,7 +125,7 @@ pub fn body(report: &Report, contacts: &Contacts) -> Markup {
         @for hop in &report.hops {
             (matrix(hop))
         }
-        @if let Some(check) = &report.browser { (browser(report, check)) }
+        (browser)
         @if !report.findings.is_empty() {
             h3 { "Findings" }
             dl {

@@ -6,7 +6,7 @@ use maud::{Markup, html};
 use super::super::layer_name;
 use super::super::overview;
 use super::super::page::{format_duration, instant};
-use super::{Icon, body, cause, changes, document, generated_by, state};
+use super::{Icon, Picture, body, browser, cause, changes, document, generated_by, state};
 use crate::config::Contacts;
 use crate::evidence::Receipt;
 use crate::report::history::{SavedState, TargetHistory};
@@ -146,8 +146,14 @@ fn section(
         }
         section.card {
             h2 { (report.target) " " (state(Some(report))) }
-            (body(report, contacts))
+            (body(report, &in_browser(report), contacts))
         }
+    }
+}
+
+fn in_browser(report: &Report) -> Markup {
+    html! {
+        @if let Some(check) = &report.browser { (browser(report, check, &Picture::Inline)) }
     }
 }
 

@@ -29,6 +29,12 @@ definitions! {
     PROBE_INTERVAL = gauge("probe_interval_seconds", &["target"], "The probe interval of the target.");
     PROBE_PAUSED_UNTIL = gauge("probe_paused_until_timestamp_seconds", &["target"], "Until when the target is not probed because the server asked to wait (429 or 503 with Retry-After), at most ten minutes; absent if the latest response did not ask.");
     PROBE_MISSED = counter("probe_missed_total", &["target", "cause"], "Probe cycles that did not run on time: overrun, limit or backoff.");
+    BROWSER_SUCCESS = gauge("browser_success", &["target"], "1 if a browser of this host showed the page in its latest check and the page checks hold; 0 also if no browser could be started. Only for targets of the key browser.");
+    BROWSER_DURATION = gauge("browser_duration_seconds", &["target"], "How long the browser took to load the page; absent if it did not.");
+    BROWSER_FAILURE_INFO = gauge("browser_failure_info", &["target", "reason", "error"], "1 while the latest browser check fails: the reason, and the browser's own error or why no browser was started. The reason is empty if none fits that error.");
+    BROWSER_LAST_RUN = gauge("browser_last_run_timestamp_seconds", &["target"], "Start time of the latest browser check.");
+    BROWSER_INTERVAL = gauge("browser_interval_seconds", &["target"], "The interval of the browser checks.");
+    BROWSER_DIFFERS = gauge("browser_differs_from_probe", &["target"], "1 if the browser shows the page and the latest probe does not reach it, or the reverse; absent if no browser was started, or not for two intervals.");
     DNS_LOOKUP_SUCCESS = gauge("dns_lookup_success", &["target", "resolver", "record"], "1 if the resolver returned a usable response; an empty one is usable if the other address family has addresses.");
     DNS_LOOKUP_DURATION = gauge("dns_lookup_duration_seconds", &["target", "resolver", "record"], "Duration of the query.");
     DNS_ANSWERS = gauge("dns_answers", &["target", "resolver", "record"], "Addresses in the response; absent without a response.");

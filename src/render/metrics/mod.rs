@@ -1,10 +1,11 @@
 //! `/metrics`: the only place that names a metric.
 //!
 //! Families are built anew for every scrape, so that no stale series remains; an absent fact is an absent
-//! series. `definitions` has the names, `probe`, `tls`, `dates`, `readiness` and `evidence` the values; `blackbox` has
-//! the names that `/probe` shares with blackbox_exporter, `terminal` those of a file for the textfile collector.
+//! series. `definitions` has the names, `probe`, `browser`, `tls`, `dates`, `readiness` and `evidence` the values;
+//! `blackbox` has the names that `/probe` shares with blackbox_exporter, `terminal` those of a file for the textfile collector.
 
 mod blackbox;
+mod browser;
 mod dates;
 mod definitions;
 mod evidence;
@@ -131,6 +132,7 @@ fn gather(exposition: &Snapshot<'_>, format: Format) -> String {
             known,
             exposition.config.probe.interval,
         );
+        browser::add(&mut families, &target.name, &known.stats);
     }
     let latest = exposition.known.iter();
     let latest = latest.filter_map(|(_, known)| known.stats.latest.as_deref());

@@ -136,6 +136,6 @@ fn browser(families: &mut Families, report: &Report, check: &BrowserCheck, termi
         .as_ref()
         .map(|certificate| certificate.valid_to as f64);
     families.add_optional(&CERTIFICATE_END, &labels, end);
-    let differs = check.is_good() != report.verdict.is_good();
-    families.add(&DIFFERS, &[terminal, target], flag(differs));
+    let differs = flag(check.differs_from(report));
+    families.add(&DIFFERS, &[terminal, target], differs);
 }

@@ -1,10 +1,11 @@
 //! The status page: a self-contained HTML document without scripts.
 //!
 //! Renders the configuration, the state of each target and the time; it reads nothing else. `overall`
-//! is the verdict, `banner` and `causes` what an on-call engineer needs first, `targets` and `target`
-//! the details, `past` the history, `wall` the page for a screen on the wall.
+//! is the verdict, `banner` and `causes` what an on-call engineer needs first, `targets`, `target` and
+//! `browser` the details, `past` the history, `wall` the page for a screen on the wall.
 
 mod banner;
+mod browser;
 mod causes;
 mod dates;
 mod overall;

@@ -21,7 +21,7 @@ impl StatusPage<'_> {
                 @if !failing { (self.past(target, known)) }
                 @match report {
                     None => p { "Not probed yet." },
-                    Some(report) => { (body(report, &self.config.contacts)) }
+                    Some(report) => { (body(report, &self.browser(report, known), &self.config.contacts)) }
                 }
                 @if failing { (self.past(target, known)) }
                 p {

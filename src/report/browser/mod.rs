@@ -5,14 +5,20 @@
 
 mod differences;
 pub mod protocol;
+mod run;
 
+use std::sync::Arc;
+
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD as BASE64;
 use jiff::Timestamp;
 use serde::Serialize;
 use serde_json::Value;
 
-use super::{LayerResult, PageFacts, Reason};
-pub use differences::differences;
+use super::{Finding, Found, LayerResult, PageFacts, Reason, Report};
+use differences::differences;
 use protocol::{NotRun, Observation, Stop};
+pub use run::BrowserRun;
 
 /// The result of one browser check of one target.
 #[derive(Clone, Debug, Serialize)]
@@ -26,9 +32,9 @@ pub struct BrowserCheck {
     /// What was seen, as the check returned it.
     #[serde(rename = "seen")]
     pub json: Value,
-    /// PNG in base64, for a page that shows it and for the evidence.
+    /// PNG, for a page that shows it and for the evidence.
     #[serde(skip)]
-    pub screenshot: Option<String>,
+    pub screenshot: Option<Arc<[u8]>>,
     /// The same page checks as the probe's, on the page as the browser drew it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub page: Option<PageFacts>,
@@ -89,7 +95,7 @@ impl BrowserCheck {
         Self {
             started,
             failure,
-            screenshot: seen.screenshot.take(),
+            screenshot: seen.screenshot.take().and_then(picture),
             seen,
             json,
             page: judged.page.map(|page| page.facts),
@@ -100,6 +106,41 @@ impl BrowserCheck {
     pub fn is_good(&self) -> bool {
         self.failure.is_none()
     }
+
+    /// Whether one of browser and probe reaches the page and the other does not.
+    pub fn differs_from(&self, report: &Report) -> bool {
+        self.is_good() != report.verdict.is_good()
+    }
+
+    /// Becomes part of the report of the target's probe, with the differences and the finding.
+    pub fn add_to(mut self, report: &mut Report) {
+        self.differences = differences(report, &self);
+        if self.differs_from(report)
+            && let Some(detail) = self.differences.first()
+        {
+            report.findings.push(Found {
+                finding: Finding::BrowserDiffers,
+                detail: detail.clone(),
+            });
+        }
+        report.browser = Some(Box::new(self));
+    }
+}
+
+impl Report {
+    /// Takes out what [`BrowserCheck::add_to`] added.
+    pub fn remove_browser(&mut self) {
+        self.browser = None;
+        self.findings
+            .retain(|found| found.finding != Finding::BrowserDiffers);
+    }
+}
+
+/// The bytes of a PNG file in base64.
+fn picture(base64: String) -> Option<Arc<[u8]>> {
+    const SIGNATURE: &[u8] = b"\x89PNG\r\n\x1a\n";
+    let png = BASE64.decode(base64).ok()?;
+    png.starts_with(SIGNATURE).then(|| png.into())
 }
 
 fn failure(
