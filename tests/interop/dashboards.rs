@@ -4,10 +4,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use ccass_2fa_exporter::render::metrics::DEFINITIONS;
+use ccass_2fa_exporter::render::metrics::{DEFINITIONS, TERMINAL_DEFINITIONS};
 use ccass_2fa_lab::{Lab, scenario};
 use harness::documents::{self, repository};
 use harness::exporter::{ConfigFile, Exporter};
+use harness::node_exporter::NodeExporter;
 use harness::prometheus::{Prometheus, QUICK};
 use promql_parser::parser::{self, Expr};
 use promql_parser::util::{ExprVisitor, walk_expr};
@@ -87,7 +88,7 @@ impl ExprVisitor for MetricNames {
 fn queries_parse_and_use_only_existing_metrics() {
     let recorded = Regex::new(r"(?m)record: (\S+)$").unwrap();
     let mut known: BTreeSet<String> = BTreeSet::new();
-    for definition in DEFINITIONS {
+    for definition in DEFINITIONS.iter().chain(TERMINAL_DEFINITIONS) {
         let name = definition.full_name();
         for suffix in ["", "_bucket", "_sum", "_count"] {
             known.insert(format!("{name}{suffix}"));
@@ -696,6 +697,11 @@ async fn dashboards_of_a_healthy_site_and_of_a_dead_exporter() {
         ("now: Findings", "No findings: good"),
         ("now: Changed since it was last good", "Nothing changed"),
         ("now: Is it us or them?", "No controls configured"),
+        ("now: In a browser", "No target is opened in a browser"),
+        (
+            "now: Terminals",
+            "No terminal writes a file for the textfile collector",
+        ),
         (
             "reliability: Failures by layer and reason",
             "No failures on record",
@@ -723,7 +729,7 @@ async fn readiness_dashboard_shows_accounts_terminals_and_verification() {
     let config = |lab: &Lab| {
         format!(
             "data_directory: kept\nreadiness: {{file: accounts.csv}}\n\
-             evidence: {{terminals: [t1, t2]}}\n{}",
+             evidence: {{terminals: [t1, t2]}}\nbrowser: {{path: /bin/false}}\n{}",
             lab.config()
         )
     };
@@ -735,11 +741,40 @@ async fn readiness_dashboard_shows_accounts_terminals_and_verification() {
     let arguments = ["record", "--terminal=t1", "--outcome=seen"];
     let recorded = harness::exporter::run(&[&[config.as_str()][..], &arguments].concat()).await;
     assert_eq!(recorded.status.code(), Some(0));
+    // Two terminals write a file for the textfile collector.
+    let lab = &monitoring.sites[0].lab;
+    let files = tempfile::tempdir().unwrap();
+    for (terminal, code) in [("t1", 0), ("t2", 1)] {
+        if code == 1 {
+            lab.provoke(scenario("page-empty").unwrap());
+        }
+        let output = files.path().join(format!("{terminal}.prom"));
+        let output = output.display().to_string();
+        let arguments = [
+            &config,
+            "verify",
+            "--format=prometheus",
+            "--output",
+            &output,
+            "--terminal",
+            terminal,
+        ];
+        let checked = harness::exporter::run(&arguments).await;
+        assert_eq!(checked.status.code(), Some(code), "{checked:?}");
+    }
+    lab.heal();
+    let node_exporter = NodeExporter::start(files.path()).await;
+    monitoring.prometheus.scrape(&[
+        ("central", &monitoring.sites[0].exporter.address),
+        ("central", &node_exporter.address),
+    ]);
     let panels = monitoring
         .render_healthy(&[
             "ccass2fa_terminals_checked{outcome=\"seen\"} == bool 1",
             "ccass2fa_accounts{kind=\"user\",email=\"confirmed\"} == bool 38",
             "ccass2fa_verification_last_pass_timestamp_seconds",
+            "ccass2fa_browser_last_run_timestamp_seconds",
+            "count(ccass2fa_terminal_check_success) == bool 2",
         ])
         .await;
     let verified = "readiness: Sites verified";
@@ -747,6 +782,19 @@ async fn readiness_dashboard_shows_accounts_terminals_and_verification() {
     assert_does_not_show(&panels, verified, "no full pass on record");
     let terminals = "readiness: Terminals checked";
     assert_shows(&panels, terminals, &["central | 2 | 1 | 0"]);
+    // No browser was started, neither there nor on the exporter's host.
+    let terminals = "now: Terminals";
+    assert_shows(
+        &panels,
+        terminals,
+        &["central | t1 | login page shown | none"],
+    );
+    assert_shows(&panels, terminals, &["central | t2 | page_empty | none"]);
+    assert_shows(
+        &panels,
+        "now: In a browser",
+        &["central | sso", "not compared"],
+    );
     for count in ["38", "2"] {
         assert_shows(
             &panels,
