@@ -12,7 +12,7 @@ HOST := $(shell rustc -vV | sed -n 's/^host: //p')
 BINARY := $(or $(CARGO_TARGET_DIR),target)/$(HOST)/release/ccass-2fa-exporter
 DIST := dist
 
-.PHONY: help run quick test prepare test-programs install release mutants current bench microbench rehearsal lint deny \
+.PHONY: help run quick test prepare test-programs install release mutants current bench microbench rehearsal fleet lint deny \
   fuzz image deb rpm packages kubernetes dist verify-dist dist-test documents book notices clean \
   cargo-auditable cargo-cyclonedx cargo-deb cargo-generate-rpm mdbook
 
@@ -80,6 +80,10 @@ dist-test: install dist ## install the packages in a fresh Debian, build twice a
 rehearsal:      ## an outage from the first failing probe to the page: no network, no root
 	@$(CARGO) build --quiet --workspace --locked --bins
 	@target/debug/rehearsal
+
+fleet:          ## two sites whose agents send to a centre: one loses its uplink, one its login; no root
+	@$(CARGO) build --quiet --workspace --locked --bins
+	@target/debug/fleet
 
 mutants: install ## mutation test of the alert rules: every change must fail a unit test (minutes)
 	alerts/tests/mutants.py

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Unpacks the newest Prometheus, Alertmanager, blackbox_exporter and kubectl of Debian, those of the release
-# "unstable", into target/newest. Nothing is installed, and the programs of the installed release
+# Unpacks the newest Prometheus, Alertmanager, blackbox_exporter, kubectl and VictoriaMetrics of Debian, those of
+# the release "unstable", into target/newest. Nothing is installed, and the programs of the installed release
 # stay. Does nothing if they are there already, unless the argument is "again".
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -16,7 +16,8 @@ exec {lock}>target/newest.lock
 if command -v flock >/dev/null; then
   flock "$lock"
 fi
-if [ -e "$directory/complete" ] && [ -e "$directory/root/usr/bin/kubectl" ] && [ "${1:-}" != again ]; then
+if [ -e "$directory/complete" ] && [ -e "$directory/root/usr/bin/kubectl" ] &&
+  [ -e "$directory/root/usr/bin/vmalert" ] && [ "${1:-}" != again ]; then
   exit 0
 fi
 for tool in apt-get dpkg-deb; do
@@ -55,11 +56,13 @@ apt=(apt-get -qq
   -o Dir::Cache="$state/cache" -o APT::Sandbox::User=root)
 "${apt[@]}" update &&
   (cd "$new" && "${apt[@]}" download \
-    prometheus promtool prometheus-alertmanager prometheus-blackbox-exporter kubectl) ||
+    prometheus promtool prometheus-alertmanager prometheus-blackbox-exporter kubectl victoria-metrics) ||
   fail "cannot download from $mirror; the messages of apt-get are above"
 for package in "$new"/*.deb; do
   dpkg-deb --extract "$package" "$new/root"
 done
+# Large, and no test uses them.
+rm -f "$new"/root/usr/bin/{vmbackup,vmrestore,vmctl}
 for program in prometheus promtool prometheus-alertmanager amtool prometheus-blackbox-exporter; do
   "$new/root/usr/bin/$program" --version 2>&1 | head -n 1
 done

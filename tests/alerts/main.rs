@@ -4,6 +4,7 @@
 )]
 
 mod drill;
+mod fleet;
 mod migration;
 mod paging;
 mod receivers;

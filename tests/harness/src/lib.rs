@@ -5,6 +5,7 @@
 //! - `documents`: files of this repository that must match the code
 //! - `namespace`: a network, mount and process namespace; `firewall_network`: a firm's network made of
 //!   several of them
+//! - `fleet`: sites with agents, and the centres that they send to
 //! - `prometheus`: Prometheus and Alertmanager with the shipped files; `webhook`: their receiver
 //! - `node_exporter`: node_exporter with its textfile collector
 //! - `scenarios`: the lab's scenarios, a few at a time
@@ -20,6 +21,7 @@
 pub mod documents;
 pub mod exporter;
 pub mod firewall_network;
+pub mod fleet;
 pub mod namespace;
 pub mod node;
 pub mod node_exporter;

@@ -143,6 +143,26 @@ fn prometheus_yml(alertmanagers: &[&str]) -> String {
     format!("{before}    file_sd_configs: [{{files: [targets.json], refresh_interval: 1s}}]\n")
 }
 
+/// How the tests speak to a program.
+#[derive(Clone)]
+pub(crate) struct Contact {
+    pub scheme: &'static str,
+    pub client: reqwest::Client,
+    /// The path that answers 200 once the program is ready.
+    pub ready: &'static str,
+}
+
+impl Contact {
+    /// In plain text.
+    pub(crate) fn plain(ready: &'static str) -> Self {
+        Self {
+            scheme: "http",
+            client: reqwest::Client::builder().no_proxy().build().unwrap(),
+            ready,
+        }
+    }
+}
+
 /// A real server program as a child process; it is killed when dropped.
 pub struct Peer {
     pub url: String,
@@ -153,7 +173,7 @@ pub struct Peer {
 
 impl Peer {
     /// Starts the program and waits until it is ready.
-    async fn start(program: &str, arguments: &[String]) -> Self {
+    pub(crate) async fn start(program: &str, arguments: &[String], contact: Contact) -> Self {
         let mut child = Command::new(program)
             .args(arguments)
             .stderr(Stdio::piped())
@@ -172,16 +192,19 @@ impl Peer {
         let mut peer = Self {
             url: String::new(),
             child,
-            client: reqwest::Client::builder().no_proxy().build().unwrap(),
+            client: contact.client,
             log,
         };
-        let listening = Regex::new(r"Listening on.* address=(127\.0\.0\.1:\d+)").unwrap();
+        let listening =
+            r"(?:Listening on.* address=|started server at https?://)(127\.0\.0\.1:\d+)";
+        let listening = Regex::new(listening).unwrap();
         let line = peer
             .log_line(program, |line| listening.is_match(line))
             .await;
-        peer.url = format!("http://{}", &listening.captures(&line).unwrap()[1]);
+        let address = &listening.captures(&line).unwrap()[1];
+        peer.url = format!("{}://{address}", contact.scheme);
         wait_until(&format!("{program} is ready"), async || {
-            (peer.request("/-/ready").await.status() == 200).then_some(())
+            (peer.request(contact.ready).await.status() == 200).then_some(())
         })
         .await;
         peer
@@ -221,6 +244,11 @@ impl Peer {
         );
     }
 
+    /// Sends a signal, for example `HUP`.
+    pub fn signal(&self, name: &str) {
+        signal(self.child.id().unwrap(), name);
+    }
+
     /// Kills the process with SIGKILL.
     pub async fn kill(&mut self) {
         self.child.kill().await.unwrap();
@@ -228,12 +256,46 @@ impl Peer {
 
     /// Ends the process with SIGTERM and waits for it.
     pub async fn terminate(&mut self) {
-        signal(self.child.id().unwrap(), "TERM");
+        self.signal("TERM");
         self.child.wait().await.unwrap();
+    }
+
+    /// Host and port.
+    pub fn address(&self) -> &str {
+        self.url.split_once("://").unwrap().1
     }
 
     pub async fn get(&self, path: &str) -> serde_json::Value {
         self.request(path).await.json().await.unwrap()
+    }
+
+    /// The labels and the value of each series in the result of an instant query, at Prometheus or
+    /// VictoriaMetrics.
+    pub async fn query(&self, expression: &str) -> Vec<(serde_json::Value, f64)> {
+        let query: String = url::form_urlencoded::byte_serialize(expression.as_bytes()).collect();
+        // VictoriaMetrics would leave out the newest samples otherwise.
+        let path = format!("/api/v1/query?nocache=1&query={query}");
+        let answer = self.get(&path).await;
+        assert_eq!(answer["status"], "success", "{answer}");
+        let result = answer["data"]["result"].as_array().expect("a vector");
+        let value = |one: &serde_json::Value| one["value"][1].as_str().unwrap().parse().unwrap();
+        result
+            .iter()
+            .map(|one| (one["metric"].clone(), value(one)))
+            .collect()
+    }
+
+    /// Waits until the first value of an expression is not 0.
+    pub async fn wait_for(&self, expression: &str) {
+        wait_until(
+            &format!("{} evaluates {expression}", self.url),
+            async || {
+                let result = self.query(expression).await;
+                let first = result.first().map_or(0.0, |(_, value)| *value);
+                (first != 0.0).then_some(())
+            },
+        )
+        .await;
     }
 
     pub async fn get_text(&self, path: &str) -> String {
@@ -276,7 +338,12 @@ impl Alertmanager {
         ];
         all.extend_from_slice(arguments);
         Self {
-            peer: Peer::start(installed(&ALERTMANAGERS).unwrap_or(ALERTMANAGERS[0]), &all).await,
+            peer: Peer::start(
+                installed(&ALERTMANAGERS).unwrap_or(ALERTMANAGERS[0]),
+                &all,
+                Contact::plain("/-/ready"),
+            )
+            .await,
             _directory: directory,
         }
     }
@@ -366,7 +433,7 @@ impl Scraping<'_> {
         let directory = prometheus.directory.path();
         write_rules(directory, &config, self.shortening);
         std::fs::write(directory.join("prometheus.yml"), &config).unwrap();
-        signal(prometheus.peer.child.id().unwrap(), "HUP");
+        prometheus.peer.signal("HUP");
         let sites: BTreeSet<&str> = self.exporters.iter().map(|(site, _)| *site).collect();
         let loaded = format!(
             "count(target_site:ccass2fa_probe_success:max) == {}",
@@ -440,7 +507,7 @@ impl Prometheus {
             format!("--storage.tsdb.path={}", directory.join("data").display()),
             "--web.listen-address=127.0.0.1:0".to_owned(),
         ];
-        Peer::start(program, &arguments).await
+        Peer::start(program, &arguments, Contact::plain("/-/ready")).await
     }
 
     /// Stops Prometheus and starts it again with its stored data.
@@ -454,17 +521,9 @@ impl Prometheus {
         write_targets(self.directory.path(), None, exporters);
     }
 
-    /// The labels and the value of each series in the result of an instant query.
+    /// See [`Peer::query`].
     pub async fn query(&self, expression: &str) -> Vec<(serde_json::Value, f64)> {
-        let query: String = url::form_urlencoded::byte_serialize(expression.as_bytes()).collect();
-        let answer = self.peer.get(&format!("/api/v1/query?query={query}")).await;
-        assert_eq!(answer["status"], "success", "{answer}");
-        let result = answer["data"]["result"].as_array().expect("a vector");
-        let value = |one: &serde_json::Value| one["value"][1].as_str().unwrap().parse().unwrap();
-        result
-            .iter()
-            .map(|one| (one["metric"].clone(), value(one)))
-            .collect()
+        self.peer.query(expression).await
     }
 
     /// The first value in the result of an instant query.
@@ -473,18 +532,14 @@ impl Prometheus {
         result.first().map(|(_, value)| *value)
     }
 
-    /// Waits until the first value of an expression is not 0.
+    /// See [`Peer::wait_for`].
     pub async fn wait_for(&self, expression: &str) {
-        wait_until(&format!("Prometheus evaluates {expression}"), async || {
-            let value = self.value(expression).await.unwrap_or_default();
-            (value != 0.0).then_some(())
-        })
-        .await;
+        self.peer.wait_for(expression).await;
     }
 }
 
 /// Writes the rule files that the configuration lists.
-fn write_rules(directory: &Path, config: &str, shortening: Shortening) {
+pub(crate) fn write_rules(directory: &Path, config: &str, shortening: Shortening) {
     for line in config.lines() {
         if let Some(file) = line.trim().strip_prefix("- ")
             && file.ends_with(".yml")

@@ -1,0 +1,228 @@
+//! Sites whose agents send to a centre: what is said while a site is cut off, and what its backlog does.
+//!
+//! The windows are shortened, as in `paging`; alerts/tests/fleet.yml has the times.
+
+use std::process::Stdio;
+
+use ccass_2fa_lab::scenario;
+use harness::fleet::{Agent, Certificates, PrometheusCentre, Site, alertmanager_of_centres};
+use harness::prometheus::{Alertmanager, TIMEOUT};
+use harness::webhook::Webhook;
+use tokio::process::Command;
+
+use super::rules::tool;
+
+const SILENT: &str = "Ccass2faSiteSilent";
+
+/// Waits until the centre has data of the site that are newer than now.
+async fn wait_for_new_data(centre: &PrometheusCentre, site: &Site) {
+    let now = jiff::Timestamp::now().as_second();
+    let newer = format!("max(timestamp(up{{{}}})) > {now}", site.labels());
+    centre.peer.wait_for(&newer).await;
+}
+
+/// Waits for the next page, which must be this one; returns its description.
+async fn expect_page(webhook: &mut Webhook, status: &str, alert: &str) -> String {
+    loop {
+        let awaited = format!("{status} {alert}");
+        let notification = webhook.next(&awaited, TIMEOUT).await;
+        if notification["receiver"] != "pager" {
+            continue;
+        }
+        assert_eq!(notification["status"], status, "{notification}");
+        assert_eq!(
+            notification["commonLabels"]["alertname"], alert,
+            "{notification}"
+        );
+        let text = &notification["commonAnnotations"]["description"];
+        return text.as_str().unwrap().to_owned();
+    }
+}
+
+fn assert_no_page(webhook: &mut Webhook) {
+    for notification in webhook.drain() {
+        assert_ne!(notification["receiver"], "pager", "{notification}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn site_without_uplink_is_silent_not_down_and_its_backlog_raises_no_page() {
+    let certificates = Certificates::issue();
+    let (mut alpha, beta) = tokio::join!(
+        Site::start("alpha", "central"),
+        Site::start("beta", "central")
+    );
+    let mut webhook = Webhook::start().await;
+    let alertmanager = Alertmanager::start(&alertmanager_of_centres(&webhook.url)).await;
+    let mut centre = PrometheusCentre::start(&alertmanager.peer.url, &certificates).await;
+    let address = centre.peer.address().to_owned();
+    let agents = [
+        Agent::prometheus(&alpha, &address, &certificates).await,
+        Agent::prometheus(&beta, &address, &certificates).await,
+    ];
+    for site in [&alpha, &beta] {
+        wait_for_new_data(&centre, site).await;
+    }
+    centre.load_rules();
+    let known = "count(firm_site:ccass2fa_site_data:timestamp) == 2";
+    centre.peer.wait_for(known).await;
+
+    // Its login fails, and works again, while nobody sees it.
+    agents[0].uplink.cut();
+    let text = expect_page(&mut webhook, "firing", SILENT).await;
+    assert!(
+        text.starts_with("Firm alpha: Site central sends no data for ")
+            && text.contains("The last result was a success."),
+        "{text}"
+    );
+    alpha.lab.provoke(scenario("tcp-refused").unwrap());
+    alpha.exporter.line_with("message=\"probe failed\"").await;
+    // The next one fails, too.
+    alpha.exporter.line_with("verdict unchanged").await;
+    alpha.lab.heal();
+    alpha
+        .exporter
+        .line_with("message=\"probe succeeded\"")
+        .await;
+    assert_no_page(&mut webhook);
+
+    agents[0].uplink.restore(&address);
+    expect_page(&mut webhook, "resolved", SILENT).await;
+    let backlog = format!(
+        "min(min_over_time(ccass2fa_probe_success{{role=\"login\",{}}}[10m])) == bool 0",
+        alpha.labels()
+    );
+    centre.peer.wait_for(&backlog).await;
+    wait_for_new_data(&centre, &alpha).await;
+
+    // The centre is gone for a while, too: what was sent meanwhile is kept at the sites.
+    centre.restart().await;
+    for (agent, site) in agents.iter().zip([&alpha, &beta]) {
+        agent.uplink.restore(centre.peer.address());
+        wait_for_new_data(&centre, site).await;
+    }
+    centre
+        .peer
+        .wait_for("absent(ALERTS{alertstate=\"firing\",severity=\"critical\"})")
+        .await;
+    assert_no_page(&mut webhook);
+}
+
+/// The samples of a site's scrapes in the time between two instants.
+async fn scrapes(centre: &PrometheusCentre, site: &Site, from: i64, to: i64) -> f64 {
+    let count = format!(
+        "sum(count_over_time(up{{job=\"ccass2fa\",{}}}[{}s] @ {to})) or vector(0)",
+        site.labels(),
+        to - from
+    );
+    centre.peer.query(&count).await[0].1
+}
+
+/// vmagent sends after a restart what it kept before. Prometheus in agent mode keeps it through an outage
+/// of the uplink, and does not send after a restart what it kept before.
+#[tokio::test(flavor = "multi_thread")]
+async fn vmagent_keeps_its_backlog_through_a_restart_and_prometheus_does_not() {
+    let certificates = Certificates::issue();
+    let (alpha, beta) = tokio::join!(
+        Site::start("alpha", "central"),
+        Site::start("beta", "central")
+    );
+    // Nothing listens there: this is about data, not about alerts.
+    let centre = PrometheusCentre::start("127.0.0.1:9", &certificates).await;
+    let address = centre.peer.address().to_owned();
+    let mut vmagent = Agent::vmagent(&alpha, &address, &certificates).await;
+    let mut prometheus = Agent::prometheus(&beta, &address, &certificates).await;
+    for site in [&alpha, &beta] {
+        wait_for_new_data(&centre, site).await;
+    }
+    let now = || jiff::Timestamp::now().as_second();
+    for agent in [&vmagent, &prometheus] {
+        agent.uplink.cut();
+    }
+    let cut = now() + 2;
+    let attempts = probes_of(&alpha).await;
+    harness::prometheus::wait_until("the site is probed twice more", async || {
+        (probes_of(&alpha).await >= attempts + 2.0).then_some(())
+    })
+    .await;
+    let restart = now() - 2;
+    vmagent.restart().await;
+    prometheus.restart().await;
+    for agent in [&vmagent, &prometheus] {
+        agent.uplink.restore(&address);
+    }
+    for site in [&alpha, &beta] {
+        wait_for_new_data(&centre, site).await;
+    }
+    let kept = scrapes(&centre, &alpha, cut, restart).await;
+    // One in 2 s; a busy machine may miss some.
+    #[allow(clippy::cast_precision_loss, reason = "some seconds")]
+    let seconds = (restart - cut) as f64;
+    assert!(kept > seconds / 4.0, "{kept} scrapes of {seconds} s");
+    let lost = scrapes(&centre, &beta, cut, restart).await;
+    assert_eq!(lost, 0.0, "Prometheus has learned it: update docs/fleet.md");
+}
+
+async fn probes_of(site: &Site) -> f64 {
+    let metrics = site.exporter.metrics().await;
+    metrics.family("probe_attempts_total")[0].1
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_fleet_program_prints_each_page_once_and_by_both_centres() {
+    let test = std::env::current_exe().unwrap();
+    let program = test.parent().unwrap().with_file_name("fleet");
+    assert!(
+        program.is_file(),
+        "{} is missing; run cargo build --workspace --locked --bins",
+        program.display()
+    );
+    let run = Command::new(program)
+        .stdin(Stdio::null())
+        .kill_on_drop(true)
+        .output();
+    let output = tokio::time::timeout(2 * TIMEOUT, run).await;
+    let output = output.expect("the program ends").unwrap();
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(0), "{errors}");
+    let text = String::from_utf8(output.stdout).unwrap();
+    for centre in ["prometheus", "victoria-metrics"] {
+        for status in ["firing", "resolved"] {
+            for (alert, place) in [
+                (SILENT, "firm alpha, site central"),
+                ("Ccass2faLoginUnreachable", "firm beta, site kowloon"),
+            ] {
+                let page = format!("pager: {alert} {status}, {place} (by {centre})");
+                assert_eq!(text.matches(&page).count(), 1, "{page}\n{text}");
+            }
+        }
+    }
+}
+
+#[test]
+fn configurations_of_agents_and_centres_are_valid() {
+    let newest = harness::prometheus::newest;
+    let agent = "deploy/fleet/site/agent.yml";
+    tool("promtool", &["check", "config", "--agent", agent]);
+    let scrapes = "-promscrape.config=deploy/fleet/site/vmagent.yml";
+    let strict = [
+        "-promscrape.config.dryRun",
+        "-promscrape.config.strictParse",
+        scrapes,
+    ];
+    tool(&newest("vmagent"), &strict);
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().to_str().unwrap();
+    let bases = ["https://docs.example.com/", "https://grafana.example.com/d"];
+    tool("deploy/fleet/centre/rules.sh", &[path, bases[0], bases[1]]);
+    let rules = format!("-rule={path}/*.yml");
+    tool(
+        &newest("vmalert"),
+        &["-dryRun", "-rule.validateTemplates", &rules],
+    );
+    for file in super::rules::rule_files() {
+        let copy = directory.path().join(file.trim_start_matches("alerts/"));
+        let text = std::fs::read_to_string(copy).unwrap();
+        assert!(!text.contains("$externalLabels"), "{file}");
+    }
+}
