@@ -226,3 +226,21 @@ fn configurations_of_agents_and_centres_are_valid() {
         assert!(!text.contains("$externalLabels"), "{file}");
     }
 }
+
+/// Some of the unit tests, with all texts. docs/fleet.md has what differs in others.
+#[test]
+fn vmalert_raises_the_alerts_that_prometheus_raises() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().to_str().unwrap();
+    for (file, name) in [
+        ("firms.yml", "odd characters"),
+        ("firms.yml", "are cut off"),
+        ("fleet_gap.yml", ""),
+        ("watchdog.yml", ""),
+    ] {
+        tool("alerts/tests/vmalert.py", &[path, file, name]);
+        let files = format!("--files={path}/{file}");
+        let program = harness::prometheus::newest("vmalert-tool");
+        tool(&program, &["unittest", "--disableAlertgroupLabel", &files]);
+    }
+}

@@ -1,5 +1,5 @@
 //! `make fleet`: two sites whose agents send to a centre, on loopback, in about two minutes. One site
-//! loses its uplink, the other its login; printed is what is paged, when, and to whom.
+//! loses its uplink, the other its login; it prints each page, its time and its receiver.
 //!
 //! The centre is Prometheus, and VictoriaMetrics with vmalert beside it if `tests/newest.sh` has unpacked
 //! them. A page that is missing or unexpected ends it with exit code 101.
