@@ -246,7 +246,9 @@ impl Agent {
                 "--web.listen-address=127.0.0.1:0".to_owned(),
             ),
         ];
-        let arguments = arguments("site/prometheus-agent", &replaced);
+        let mut arguments = arguments("site/prometheus-agent", &replaced);
+        // How long it tries to send before it stops: a minute by default.
+        arguments.push("--storage.remote.flush-deadline=2s".to_owned());
         Self::run(
             PROMETHEUS.to_owned(),
             arguments,
