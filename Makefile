@@ -33,7 +33,7 @@ test:           ## every test; without root all but the network suite
 	$(TEST) --test browser -- --test-threads 2
 	$(TEST) --test alerts -- --test-threads 12
 	$(TEST) --test interop -- --skip performance::
-	$(TEST) --test interop performance::
+	$(TEST) --test interop performance:: -- --test-threads 1
 	@tests/with_namespaces.sh $(TEST) --test network
 
 # The last step of the release build, a third of it, uses one processor: the tests are built beside it.
