@@ -2,13 +2,10 @@
 //!
 //! The windows are shortened, as in `paging`; alerts/tests/fleet.yml has the times.
 
-use std::process::Stdio;
-
 use ccass_2fa_lab::scenario;
 use harness::fleet::{Agent, Certificates, PrometheusCentre, Site, alertmanager_of_centres};
 use harness::prometheus::{Alertmanager, TIMEOUT};
 use harness::webhook::Webhook;
-use tokio::process::Command;
 
 use super::rules::tool;
 
@@ -166,37 +163,6 @@ async fn vmagent_keeps_its_backlog_through_a_restart_and_prometheus_does_not() {
 async fn probes_of(site: &Site) -> f64 {
     let metrics = site.exporter.metrics().await;
     metrics.family("probe_attempts_total")[0].1
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn the_fleet_program_prints_each_page_once_and_by_both_centres() {
-    let test = std::env::current_exe().unwrap();
-    let program = test.parent().unwrap().with_file_name("fleet");
-    assert!(
-        program.is_file(),
-        "{} is missing; run cargo build --workspace --locked --bins",
-        program.display()
-    );
-    let run = Command::new(program)
-        .stdin(Stdio::null())
-        .kill_on_drop(true)
-        .output();
-    let output = tokio::time::timeout(2 * TIMEOUT, run).await;
-    let output = output.expect("the program ends").unwrap();
-    let errors = String::from_utf8_lossy(&output.stderr);
-    assert_eq!(output.status.code(), Some(0), "{errors}");
-    let text = String::from_utf8(output.stdout).unwrap();
-    for centre in ["prometheus", "victoria-metrics"] {
-        for status in ["firing", "resolved"] {
-            for (alert, place) in [
-                (SILENT, "firm alpha, site central"),
-                ("Ccass2faLoginUnreachable", "firm beta, site kowloon"),
-            ] {
-                let page = format!("pager: {alert} {status}, {place} (by {centre})");
-                assert_eq!(text.matches(&page).count(), 1, "{page}\n{text}");
-            }
-        }
-    }
 }
 
 #[test]
