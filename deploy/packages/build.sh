@@ -29,7 +29,7 @@ for kind; do
       top=$name-$version-linux-$(uname -m | sed 's/x86_64/amd64/; s/aarch64/arm64/')
       rm -rf "target/tarball/$top"
       mkdir -p "target/tarball/$top/completions"
-      git ls-files -z alerts grafana docs deploy/ccass.yml deploy/compose deploy/kubernetes LICENSE '*.md' ':!tests' |
+      git ls-files -z alerts grafana docs deploy/ccass.yml deploy/compose deploy/fleet deploy/kubernetes LICENSE '*.md' ':!tests' |
         tar --create --null --files-from - | tar --extract --directory "target/tarball/$top"
       rm -rf "target/tarball/$top/alerts/tests"
       install -m 755 "$binary" "$(dirname "$binary")/ccass-2fa-browser" "target/tarball/$top/"
