@@ -385,13 +385,13 @@ async fn unreachable_proxy_fails_only_by_proxy() {
     fails_only_by_proxy(fault, "tcp_timed_out", "web proxy").await;
 }
 
-/// 100 probes with the default timeout, a round trip of 300 ms and 5 % packet loss in either
-/// direction.
+/// 100 probes, a round trip of 300 ms and 5 % packet loss in either direction. The timeout is twice the default
+/// one, because a busy machine adds to the latency.
 #[tokio::test]
 async fn probes_survive_high_latency_and_packet_loss() {
     const TARGETS: usize = 50;
     let mut network = FirewallNetwork::start(Uplink::Relay(Duration::from_millis(150))).await;
-    let mut config = "probe: {interval: 10s}\nmodules:\n  login_page:\n    \
+    let mut config = "probe: {interval: 20s, timeout: 20s}\nmodules:\n  login_page:\n    \
                       tls: {roots: [ca_file], ca_file: ca.pem}\n    \
                       page: {title: \"CCASS 2FA\", form_fields: [username, password]}\ntargets:\n"
         .to_owned();
