@@ -36,7 +36,7 @@ test:           ## every test; without root all but the network suite
 	$(TEST) --test interop performance:: -- --test-threads 1
 	@tests/with_namespaces.sh $(TEST) --test network
 
-# The last step of the release build, a third of it, uses one processor: the tests are built beside it.
+# The last step of the release build, the longest, uses one processor: the tests are built beside it.
 prepare: install release cargo-deb cargo-generate-rpm test-programs
 
 test-programs:

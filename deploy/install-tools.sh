@@ -1,7 +1,7 @@
 #!/bin/sh
 # Installs the programs that build the packages and the book, at these versions; those that are there stay. Without
 # arguments all, otherwise those named. Unoptimized: they run for seconds and would compile for minutes; in one directory,
-# since they share half of their dependencies.
+# since they share dependencies.
 set -eu
 CARGO_TARGET_DIR=$(dirname "$0")/../target/tools
 export CARGO_TARGET_DIR CARGO_PROFILE_DEV_DEBUG=0

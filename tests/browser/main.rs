@@ -12,4 +12,4 @@ mod hostile_server;
 mod lab_pages;
 mod net_errors;
 mod node_exporter;
-mod service;
+mod serve;
