@@ -11,6 +11,7 @@ openssl     openssl
 certutil    libnss3-tools
 prometheus-node-exporter prometheus-node-exporter
 chromium    chromium
+chromium-headless-shell chromium-headless-shell
 node        nodejs
 npm         npm
 prometheus  prometheus

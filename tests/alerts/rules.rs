@@ -3,6 +3,7 @@
 //! `make documents` writes the list of alerts and the texts of their notifications; review the
 //! difference before you commit it.
 
+use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::sync::Mutex;
@@ -97,14 +98,16 @@ fn rules_pass_promtool_with_all_lints_fatal() {
     }
 }
 
-/// Runs `promtool test rules` with each file. promtool uses one processor.
-fn run_unit_tests(files: Vec<String>) {
+/// Runs `promtool test rules` with each file, the largest first. promtool uses one processor.
+fn run_unit_tests(mut files: Vec<String>) {
     assert!(files.len() >= 9, "{files:?}");
+    files.sort_by_key(|file| Reverse(std::fs::metadata(file).expect("a file").len()));
     let files = Mutex::new(files.into_iter());
     let next = || files.lock().unwrap().next();
     let run_tests = || {
         while let Some(file) = next() {
-            tool("promtool", &["test", "rules", &file]);
+            // Seldom collecting garbage saves an eighth of its time.
+            tool("env", &["GOGC=400", "promtool", "test", "rules", &file]);
         }
     };
     std::thread::scope(|scope| {

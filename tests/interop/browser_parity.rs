@@ -217,7 +217,6 @@ impl Browser {
     fn start(home: &Path) -> Self {
         let mut process = Command::new(node::path("node_modules/node/bin/node"))
             .arg(node::path("judge_pages.mjs"))
-            .arg("/usr/bin/chromium")
             .arg(home)
             .kill_on_drop(true)
             .stdin(Stdio::piped())

@@ -518,7 +518,6 @@ impl Monitoring {
             "time": self.time_when(conditions).await,
             "range": 300,
             "step": 5,
-            "chromium": "/usr/bin/chromium",
             "widths": [1600, 1000],
             "screenshots": std::env::var("DASHBOARD_SCREENSHOTS").ok(),
         });

@@ -330,7 +330,7 @@ async fn only_the_right_password_is_accepted_also_from_a_browser() {
     site.assert_healthy(&exporter, &[]).await;
 
     let input = serde_json::json!({
-        "chromium": "/usr/bin/chromium", "username": "alice", "password": "correct horse",
+        "username": "alice", "password": "correct horse",
         "url": format!("https://{}/", exporter.address)});
     let pages: serde_json::Value = harness::node::run("login.mjs", &input).await;
     assert_eq!(pages["wrong"]["status"], 401);

@@ -156,8 +156,8 @@ function page(panels, window) {
 
 // For each dashboard (a list of panels), the list of its problems at these widths of the window.
 // `screenshots` is null or a function that names a file.
-export async function findProblems(chromium, dashboards, widths, screenshots) {
-  const browser = await launch(chromium, ["--hide-scrollbars"]);
+export async function findProblems(dashboards, widths, screenshots) {
+  const browser = await launch(["--hide-scrollbars"]);
   try {
     const results = [];
     for (const [index, panels] of dashboards.entries()) {

@@ -1,6 +1,6 @@
 // Opens pages in Chromium and reports what a user would see, and every problem.
 //
-// Standard input: {chromium, views: [{name, url, width, dark, screenshot, height, pdf}]}. `screenshot`
+// Standard input: {views: [{name, url, width, dark, screenshot, height, pdf}]}. `screenshot`
 // and `pdf` are files to write; without `height` a screenshot shows the whole page.
 // Standard output, for each view: {name, status, title, text, problems, violations, overflows,
 // activeElements}.
@@ -12,9 +12,9 @@ const axe = readFileSync(new URL("node_modules/axe-core/axe.min.js", import.meta
 const ALL_RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"];
 // The other rules depend on the document and the width, and are checked in the light view.
 const COLOR_RULES = { type: "rule", values: ["color-contrast", "link-in-text-block"] };
-const { chromium, views } = JSON.parse(readFileSync(0, "utf8"));
+const { views } = JSON.parse(readFileSync(0, "utf8"));
 
-const browser = await launch(chromium, ["--hide-scrollbars", "--force-color-profile=srgb"]);
+const browser = await launch(["--hide-scrollbars", "--force-color-profile=srgb"]);
 try {
   const results = [];
   for (const view of views) results.push(await inspect(view));

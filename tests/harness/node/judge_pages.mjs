@@ -2,7 +2,7 @@
 // question also in a browser of its own: a browser remembers the intermediate certificates that it has seen, and
 // it has one resolver.
 //
-// Arguments: the path of Chromium, its home directory.
+// Argument: the home directory of Chromium.
 // Standard input: a JSON object a line, {id, url, title, patience, own_browser, resolver, proxy, credentials};
 // the last three are optional, patience is in milliseconds, resolver is the URI template of DNS over HTTPS.
 // Standard output: a JSON object a line, {id, error, status, title}: the last error of a navigation
@@ -10,29 +10,34 @@
 
 import { mkdtemp, writeFile } from "node:fs/promises";
 import { createInterface } from "node:readline";
-import { launch } from "./browser.mjs";
+import { launch, WHOLE } from "./browser.mjs";
 
 // For a page that leads on by itself.
 const SETTLE = 3_000;
 
-const [chromium, home] = process.argv.slice(2);
+const [home] = process.argv.slice(2);
 const options = { env: { ...process.env, HOME: home, XDG_DATA_HOME: `${home}/.local/share` } };
 const settings = (names) => [`--host-resolver-rules=MAP ${names} 127.0.0.1`, "--disable-component-update"];
 
-const shared = await launch(chromium, settings("*.lab.test"), options);
+const shared = await launch(settings("*.lab.test"), options);
+// The headless shell reads no settings, and names no error of a proxy's authentication.
+const whole = await launch(settings("*.lab.test"), { ...options, ...WHOLE });
 
 const launchWith = async (resolver) => {
   const userDataDir = await mkdtemp(`${home}/profile-`);
   const state = { dns_over_https: { mode: "secure", templates: resolver } };
   await writeFile(`${userDataDir}/Local State`, JSON.stringify(state));
-  return launch(chromium, settings(new URL(resolver).hostname), { ...options, userDataDir });
+  return launch(settings(new URL(resolver).hostname), { ...options, ...WHOLE, userDataDir });
 };
 
-const browserFor = ({ own_browser, resolver }) => {
+const browserFor = ({ own_browser, resolver, proxy }) => {
   if (resolver) {
     return launchWith(resolver);
   }
-  return own_browser ? launch(chromium, settings("*.lab.test"), options) : shared;
+  if (proxy) {
+    return whole;
+  }
+  return own_browser ? launch(settings("*.lab.test"), options) : shared;
 };
 
 const judge = async (request) => {
@@ -80,7 +85,7 @@ const judge = async (request) => {
     seen.title = (await page.title()).replaceAll(/\s+/g, " ");
     return seen;
   } finally {
-    await (browser === shared ? context : browser).close();
+    await ([shared, whole].includes(browser) ? context : browser).close();
   }
 };
 
@@ -94,4 +99,4 @@ for await (const line of createInterface({ input: process.stdin })) {
   );
 }
 await Promise.all(running);
-await shared.close();
+await Promise.all([shared.close(), whole.close()]);

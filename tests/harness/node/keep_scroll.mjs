@@ -1,14 +1,14 @@
 // Opens a page that refreshes itself, scrolls down, and waits until it was loaded again.
 //
-// Standard input: {chromium, url}. Standard output: {scrolled, before, after, isNew}: how far the page
+// Standard input: {url}. Standard output: {scrolled, before, after, isNew}: how far the page
 // was scrolled, in pixels; where the first heading in view was on the screen, and where it is after the
 // refresh; and whether it is another document. What is above may have become longer or shorter.
 
 import { readFileSync } from "node:fs";
 import { launch, TIMEOUT } from "./browser.mjs";
 
-const { chromium, url } = JSON.parse(readFileSync(0, "utf8"));
-const browser = await launch(chromium);
+const { url } = JSON.parse(readFileSync(0, "utf8"));
+const browser = await launch();
 try {
   const page = await browser.newPage();
   await page.setViewport({ width: 800, height: 400 });

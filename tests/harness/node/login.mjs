@@ -1,14 +1,14 @@
 // Opens a page in Chromium with a wrong and with the right password.
 //
-// Standard input: {chromium, url, username, password}.
+// Standard input: {url, username, password}.
 // Standard output: {wrong, right}, each {status, title} of the page.
 
 import { readFileSync } from "node:fs";
 import { launch, TIMEOUT } from "./browser.mjs";
 
-const { chromium, url, username, password } = JSON.parse(readFileSync(0, "utf8"));
+const { url, username, password } = JSON.parse(readFileSync(0, "utf8"));
 
-const browser = await launch(chromium, [], { acceptInsecureCerts: true });
+const browser = await launch([], { acceptInsecureCerts: true });
 try {
   const open = async (credentials) => {
     const page = await browser.newPage();

@@ -1,7 +1,7 @@
 // Renders dashboards as text, with Grafana's own library and the data of a real Prometheus.
 //
-// Standard input: {prometheus, files, variables: {job, firm, instance, site, target}, time, range, step, chromium,
-// widths, screenshots}; `time`, `range` and `step` are in seconds, and every query is evaluated at `time`, or
+// Standard input: {prometheus, files, variables: {job, firm, instance, site, target}, time, range, step, widths,
+// screenshots}; `time`, `range` and `step` are in seconds, and every query is evaluated at `time`, or
 // over the `range` before it. `screenshots` is null or the directory for them.
 // Standard output, for each file {panels, problems}. A panel is {title, type, empty, texts, error}: `texts` are
 // the values of a stat, the rows of a table, the last value of each series of a graph. `problems` are
@@ -198,7 +198,7 @@ for (const file of files) {
   }
   dashboards.push(panels);
 }
-const { chromium, widths, screenshots } = view;
+const { widths, screenshots } = view;
 const screenshot = (index, width) => join(screenshots, `${basename(files[index], ".json")}-${width}.png`);
-const problems = await findProblems(chromium, dashboards, widths, screenshots ? screenshot : null);
+const problems = await findProblems(dashboards, widths, screenshots ? screenshot : null);
 process.stdout.write(JSON.stringify(dashboards.map((panels, index) => ({ panels, problems: problems[index] }))));
