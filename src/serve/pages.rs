@@ -94,8 +94,12 @@ impl Routes {
             return response::text(StatusCode::NOT_FOUND, text);
         };
         let mut response = response::ok(PNG, Bytes::from_owner(png));
-        // The status page names the time of the check.
-        set_header(&mut response, CACHE_CONTROL, "private, max-age=3600");
+        // The status page names the time of the check, which makes each picture a path of its own.
+        let caching = match request.parameter("at") {
+            Some(_) => "private, max-age=3600",
+            None => "no-store",
+        };
+        set_header(&mut response, CACHE_CONTROL, caching);
         response
     }
 }

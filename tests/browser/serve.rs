@@ -83,6 +83,11 @@ async fn what_the_browser_shows_is_on_every_page_and_so_is_its_difference_from_t
     let url = exporter.url(&format!("/{source}"));
     let picture = client.get(url).send().await.unwrap();
     assert_eq!(picture.headers()["content-type"], "image/png");
+    assert_eq!(picture.headers()["cache-control"], "private, max-age=3600");
+    // Without the time of the check, the next one has the same path.
+    let url = exporter.url("/browser.png?target=sso");
+    let latest = client.get(url).send().await.unwrap();
+    assert_eq!(latest.headers()["cache-control"], "no-store");
     let picture = picture.bytes().await.unwrap();
     assert!(picture.starts_with(b"\x89PNG\r\n\x1a\n"), "{picture:?}");
     let (_, printed) = exporter.get("/report?target=sso").await;
