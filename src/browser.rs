@@ -197,7 +197,8 @@ fn start() -> Result<Child, NotRun> {
     let place = beside.unwrap_or_default();
     Err(failed(if error.kind() == ErrorKind::NotFound {
         format!(
-            "it is neither at {} nor on the path; install it there",
+            "it is neither at {} nor on the path; copy it there from the package or the archive of this \
+             version, or build it with cargo build --release --workspace",
             place.display()
         )
     } else {

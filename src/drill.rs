@@ -167,7 +167,7 @@ impl<'a> AlertmanagerClient<'a> {
             let body = String::from_utf8_lossy(&body);
             let excerpt: String = body.chars().take(200).collect();
             bail!(
-                "Alertmanager rejected the alert with {status}: {}",
+                "Alertmanager rejected the alert with {status}, check --alertmanager and a proxy in front: {}",
                 excerpt.trim()
             );
         }
@@ -201,9 +201,9 @@ impl<'a> AlertmanagerClient<'a> {
         url.query_pairs_mut()
             .append_pair("filter", &format!("alertname=\"{ALERT_NAME}\""));
         let response = self.send(self.http.get(url)).await?;
-        let response = response
-            .error_for_status()
-            .context("Alertmanager rejected the query")?;
+        let response = response.error_for_status().context(
+            "Alertmanager rejected the query, check --alertmanager and a proxy in front",
+        )?;
         let alerts: Vec<ShownAlert> = serde_json::from_slice(
             &api_client::body(response, "Alertmanager", MAX_BODY_BYTES).await?,
         )

@@ -177,7 +177,7 @@ fn user(name: &str, raw: &Spanned<Option<String>>, section: &mut Section<'_>) ->
         section.error(raw, &key, "the user name is empty; write one");
     }
     if name.contains(':') {
-        let message = "a user name cannot contain a colon (RFC 7617, 2)";
+        let message = "a user name cannot contain a colon (RFC 7617, 2); remove it";
         section.error(raw, &key, message);
     }
     let hash = raw.value.as_deref().unwrap_or_default();

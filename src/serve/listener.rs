@@ -86,7 +86,7 @@ async fn accept(listener: TcpListener, routes: Arc<Routes>, stop: CancellationTo
                 });
             }
             Err(error) => {
-                warn!(%error, "cannot accept a connection");
+                warn!(%error, "cannot accept a connection, trying again; check the limit of open files");
                 tokio::time::sleep(ACCEPT_RETRY_DELAY).await;
             }
         }

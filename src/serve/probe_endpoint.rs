@@ -18,7 +18,7 @@ use super::request::RequestContext;
 use super::response::{self, HttpResponse};
 use super::single_flight::ProbeOutcome;
 use crate::clock::Stopwatch;
-use crate::config::{AllowedHosts, Config, LOGIN_MODULE, ProbeModule, Target};
+use crate::config::{AllowedHosts, Config, LOGIN_MODULE, LOGIN_URL, ProbeModule, Target};
 use crate::label;
 use crate::lock::lock;
 use crate::probe::ForbiddenAddress;
@@ -237,11 +237,13 @@ impl ProbeRequest {
 }
 
 fn find_module(config: &Config, name: &str) -> Result<Arc<ProbeModule>, Rejection> {
-    config.modules.get(name).cloned().ok_or_else(|| {
-        let known: Vec<&str> = config.modules.keys().map(String::as_str).collect();
-        let message = format!("Unknown module {name:?}; modules: {}", known.join(", "));
-        (RejectReason::UnknownModule, message)
-    })
+    let module = config.modules.get(name).cloned();
+    module.ok_or_else(|| (RejectReason::UnknownModule, unknown_module(config, name)))
+}
+
+pub(super) fn unknown_module(config: &Config, name: &str) -> String {
+    let known: Vec<&str> = config.modules.keys().map(String::as_str).collect();
+    format!("Unknown module {name:?}; modules: {}", known.join(", "))
 }
 
 /// The configured target with that name or else that URL.
@@ -269,7 +271,7 @@ fn ad_hoc_target(
         Url::parse(&format!("http://{target}"))
     };
     let url = url.map_err(|error| {
-        let message = format!("The target is not a URL ({error})");
+        let message = format!("The target is not a URL ({error}); write for example {LOGIN_URL}");
         (RejectReason::Malformed, message)
     })?;
     // An e-mail address parses as credentials and a host.
@@ -279,12 +281,11 @@ fn ad_hoc_target(
         config.allowed_hosts.check(&url)
     };
     allowed.map_err(|reason| (reason, rejection_message(reason, &url)))?;
-    let module = module.or_else(|| config.modules.get(LOGIN_MODULE));
-    let module = module.ok_or_else(|| {
-        let message = "Module parameter is missing".to_owned();
-        (RejectReason::UnknownModule, message)
-    })?;
-    Target::ad_hoc(url.as_str(), Arc::clone(module), timeout)
+    let module = match module {
+        Some(module) => Arc::clone(module),
+        None => find_module(config, LOGIN_MODULE)?,
+    };
+    Target::ad_hoc(url.as_str(), module, timeout)
         .map_err(|message| (RejectReason::Malformed, message))
 }
 

@@ -14,7 +14,7 @@ use tokio::sync::{mpsc, oneshot};
 use super::auth::{Auth, AuthError};
 use super::negotiation;
 use super::prefix::Prefix;
-use super::probe_endpoint::ProbeHandler;
+use super::probe_endpoint::{ProbeHandler, unknown_module};
 use super::reload::ReloadRequest;
 use super::request::RequestContext;
 use super::response::{self, HttpResponse, JSON, set_header};
@@ -250,7 +250,7 @@ impl Routes {
             .iter()
             .find(|name| !config.modules.contains_key(*name));
         if let Some(unknown) = unknown {
-            let text = format!("Unknown module {unknown:?}\n");
+            let text = format!("{}\n", unknown_module(config, unknown));
             return response::text(StatusCode::BAD_REQUEST, text);
         }
         let mut entries = Vec::new();

@@ -229,18 +229,18 @@ const ERRORS: &[(&str, &[&str])] = &[
     (
         "modules: {m: {http: {headers: {Authorization: Basic eDp5}}}}\n",
         &[
-            "1:47: modules.m.http.headers.Authorization: not allowed: this program never logs in and sends no credentials",
+            "1:47: modules.m.http.headers.Authorization: not allowed: this program never logs in and sends no credentials; remove it",
         ],
     ),
     (
         "modules: {m: {http: {headers: {Cookie: a=b}}}}\n",
         &[
-            "1:40: modules.m.http.headers.Cookie: not allowed: this program never logs in and sends no credentials",
+            "1:40: modules.m.http.headers.Cookie: not allowed: this program never logs in and sends no credentials; remove it",
         ],
     ),
     (
         "modules: {m: {http: {headers: {Host: other}}}}\n",
-        &["1:38: modules.m.http.headers.Host: not allowed: the program sets it itself"],
+        &["1:38: modules.m.http.headers.Host: not allowed: the program sets it itself; remove it"],
     ),
     (
         "modules: {m: {resolvers: [dns.example]}}\n",

@@ -118,16 +118,20 @@ fn redirect_host(text: &str) -> Result<String, String> {
 
 fn header(name: &str, text: &Text, section: &mut Section<'_>) -> Option<(HeaderName, HeaderValue)> {
     let Ok(header) = HeaderName::try_from(name) else {
-        section.error(text, name, format!("invalid header name {name:?}"));
+        section.error(
+            text,
+            name,
+            format!("invalid header name {name:?}; use letters, digits and hyphens"),
+        );
         return None;
     };
     let message = match header.as_str() {
         "authorization" | "proxy-authorization" | "cookie" => {
             section.hide(text);
-            "not allowed: this program never logs in and sends no credentials"
+            "not allowed: this program never logs in and sends no credentials; remove it"
         }
         "host" | "content-length" | "transfer-encoding" | "connection" | "upgrade" => {
-            "not allowed: the program sets it itself"
+            "not allowed: the program sets it itself; remove it"
         }
         _ => {
             let value = section.parse(name, text, header_value)?;

@@ -169,7 +169,7 @@ impl Resolver {
         let prefix = Some(url.username().to_owned()).filter(|name| !name.is_empty());
         let server_name = match &prefix {
             Some(name) => ServerName::try_from(name.clone())
-                .map_err(|_| format!("invalid server name {name:?}"))?,
+                .map_err(|_| format!("invalid server name {name:?}; {FORMS}"))?,
             None => ServerName::from(ip),
         };
         let name = ResolverName {

@@ -67,7 +67,7 @@ impl<'t> PemSource<'t> {
     pub fn certificates(&self) -> Result<Vec<CertificateDer<'static>>, String> {
         let certificates = CertificateDer::pem_slice_iter(&self.pem()?)
             .collect::<Result<Vec<_>, _>>()
-            .map_err(|_| format!("{self} contains invalid PEM"))?;
+            .map_err(|_| format!("{self} contains invalid PEM; copy it again from its source"))?;
         if certificates.is_empty() {
             return Err(format!(
                 "{self} contains no certificate; it must be PEM (BEGIN CERTIFICATE)"
