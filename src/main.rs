@@ -38,6 +38,10 @@ fn main() -> ExitCode {
 }
 
 fn run(cli: Cli) -> anyhow::Result<ExitStatus> {
+    // Without the first thread for files, tokio would panic.
+    std::thread::Builder::new().spawn(|| ()).context(
+        "cannot start a thread, raise the limit of threads (TasksMax, or pids of the container)",
+    )?;
     // A probe mostly waits: on a second thread each probe would pay for wake-ups. Long computations,
     // such as a scrape of many targets, run on the blocking pool. A debug build is several times
     // slower and needs a second thread.

@@ -20,6 +20,7 @@ amtool      prometheus-alertmanager
 prometheus-alertmanager prometheus-alertmanager
 curl        curl
 faketime    faketime
+strace      strace
 python3     python3
 cc          gcc
 lintian     lintian

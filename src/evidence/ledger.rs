@@ -282,15 +282,15 @@ fn append_atomic(path: &Path, bytes: &[u8]) -> Result<(), LedgerError> {
         ownership::inherit_access(path);
     }
     let written = file.write_all(bytes).and_then(|()| file.sync_all());
-    if let Err(cause) = written {
+    let written = written.and_then(|()| match before {
+        0 => fsync_parent_dir(path),
+        _ => Ok(()),
+    });
+    written.map_err(|cause| {
         // If this fails, too, a partial line remains, which the next append moves away.
         let _ = file.set_len(before);
-        return Err(failed("write", path)(cause));
-    }
-    if before == 0 {
-        fsync_parent_dir(path).map_err(failed("keep", path))?;
-    }
-    Ok(())
+        failed("write", path)(cause)
+    })
 }
 
 /// Syncs the directory, without which a new file's name is not on disk.

@@ -3,7 +3,7 @@
 
 use std::collections::VecDeque;
 use std::convert::Infallible;
-use std::io;
+use std::io::{self, ErrorKind};
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -85,6 +85,8 @@ async fn accept(listener: TcpListener, routes: Arc<Routes>, stop: CancellationTo
                     }
                 });
             }
+            // The client has left again.
+            Err(error) if error.kind() == ErrorKind::ConnectionAborted => {}
             Err(error) => {
                 warn!(%error, "cannot accept a connection, trying again; check the limit of open files");
                 tokio::time::sleep(ACCEPT_RETRY_DELAY).await;

@@ -9,6 +9,7 @@ mod clock_steps;
 mod dashboards;
 mod evidence_merge;
 mod evidence_script;
+mod failing_system_calls;
 mod listener_security;
 mod performance;
 mod scrapers_and_schemas;
