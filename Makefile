@@ -12,7 +12,7 @@ HOST := $(shell rustc -vV | sed -n 's/^host: //p')
 BINARY := $(or $(CARGO_TARGET_DIR),target)/$(HOST)/release/ccass-2fa-exporter
 DIST := dist
 
-.PHONY: help run quick test prepare test-programs install release mutants current bench microbench rehearsal fleet lint deny \
+.PHONY: help run quick test prepare test-programs install release mutants current bench microbench rehearsal fleet soak lint deny \
   fuzz image deb rpm packages kubernetes dist verify-dist dist-test documents book notices clean \
   cargo-auditable cargo-cyclonedx cargo-deb cargo-generate-rpm mdbook
 
@@ -84,6 +84,13 @@ rehearsal:      ## an outage from the first failing probe to the page: no networ
 fleet:          ## two sites whose agents send to a centre: one loses its uplink, one its login; no root
 	@$(CARGO) build --quiet --workspace --locked --bins
 	@target/debug/fleet
+
+HOURS ?= 72
+
+soak: install   ## three days of probes in half an hour: memory, descriptors and files stay flat; HOURS for another time
+	$(CARGO) build --release --locked
+	@$(CARGO) build --quiet --workspace --locked --bins
+	@target/debug/soak $(HOURS)
 
 mutants: install ## mutation test of the alert rules: every change must fail a unit test (minutes)
 	alerts/tests/mutants.py

@@ -1,26 +1,17 @@
 //! The host's clock is set while the exporter runs: libfaketime, which the dynamic loader puts before the
 //! C library, changes the time that one process reads, and leaves the monotonic clock.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Duration;
 
 use ccass_2fa_lab::Lab;
-use harness::exporter::{ConfigFile, Exporter, Metrics, command, run};
+use harness::exporter::{ConfigFile, Exporter, Metrics, command, libfaketime, run};
 use jiff::Timestamp;
 use serde_json::Value;
 
 /// For what needs several probes.
 const TIMEOUT: Duration = Duration::from_secs(120);
 const MESSAGE: &str = "clock set by more than a minute";
-
-/// Debian has one directory for each architecture.
-fn libfaketime() -> PathBuf {
-    let directories = std::fs::read_dir("/usr/lib").unwrap();
-    directories
-        .map(|entry| entry.unwrap().path().join("faketime/libfaketimeMT.so.1"))
-        .find(|path| path.is_file())
-        .expect("libfaketime is missing; run make install")
-}
 
 /// Sets the clock of the process, by its difference from the host's.
 fn set_clock(file: &Path, difference: &str) {

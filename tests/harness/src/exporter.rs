@@ -47,6 +47,21 @@ pub fn release_binary() -> PathBuf {
     path
 }
 
+/// The library that the dynamic loader puts before the C library, and that changes the time that a process reads.
+/// Debian has one directory for each architecture.
+pub fn libfaketime() -> PathBuf {
+    let directories = std::fs::read_dir("/usr/lib").expect("a directory");
+    directories
+        .map(|entry| {
+            entry
+                .expect("an entry")
+                .path()
+                .join("faketime/libfaketimeMT.so.1")
+        })
+        .find(|path| path.is_file())
+        .expect("libfaketime is missing; run make install")
+}
+
 /// Copies a program that is to be started. A process of its own writes it: a child that another test
 /// starts meanwhile would inherit the open file, and a file that is open for writing cannot be started.
 pub fn copy_program(program: &Path, copy: &Path) {
@@ -58,7 +73,12 @@ pub fn copy_program(program: &Path, copy: &Path) {
 
 /// The exporter's command without the `CCASS2FA_` variables of the environment.
 pub fn command() -> Command {
-    let mut command = Command::new(binary());
+    command_of(Path::new(binary()))
+}
+
+/// Like `command`, of another build.
+pub fn command_of(program: &Path) -> Command {
+    let mut command = Command::new(program);
     for (name, _) in std::env::vars() {
         if name.starts_with("CCASS2FA_") {
             command.env_remove(name);
