@@ -18,7 +18,7 @@ use serde_json::{Value, json};
 
 use crate::TIMEOUT;
 
-const NAMES: [&str; 4] = ["now", "readiness", "reliability", "monitoring"];
+const NAMES: [&str; 5] = ["now", "readiness", "reliability", "monitoring", "fleet"];
 
 fn dashboard(name: &str) -> Value {
     let text = documents::read(&format!("grafana/{name}.json"));
@@ -42,7 +42,7 @@ fn text<'a>(value: &'a Value, key: &str) -> &'a str {
 
 /// Replaces Grafana's variables, each set to "All".
 fn expand_variables(expression: &str) -> String {
-    let variable = Regex::new(r"\$(job|firm|instance|site|target)\b").unwrap();
+    let variable = Regex::new(r"\$(job|firm|instance|site|target|reason)\b").unwrap();
     variable
         .replace_all(expression, ".*")
         .replace("$__rate_interval", "1m")
@@ -140,11 +140,11 @@ fn dashboards_are_provisionable_and_every_panel_is_described() {
         assert!(dashboard.get("__inputs").is_none(), "{name}");
         let variables = list(&dashboard["templating"], "list").iter();
         let variables: Vec<&str> = variables.map(|one| text(one, "name")).collect();
-        assert_eq!(
-            variables,
-            ["datasource", "job", "firm", "instance", "site", "target"],
-            "{name}"
-        );
+        let mut expected = vec!["datasource", "job", "firm", "instance", "site", "target"];
+        if name == "fleet" {
+            expected.push("reason");
+        }
+        assert_eq!(variables, expected, "{name}");
 
         let mut ids = BTreeSet::new();
         let mut occupied = BTreeSet::new();
@@ -479,7 +479,7 @@ type Panels = BTreeMap<String, Panel>;
 
 impl Monitoring {
     async fn start(sites: Vec<Site>) -> Self {
-        let prometheus = Prometheus::start(&[], QUICK).await;
+        let prometheus = Prometheus::start_with_rules_of_a_fleet(QUICK).await;
         let addresses: Vec<(&str, &str)> = sites
             .iter()
             .map(|site| (site.name.as_str(), site.exporter.address.as_str()))
@@ -514,7 +514,7 @@ impl Monitoring {
         let input = json!({
             "prometheus": self.prometheus.peer.url,
             "files": NAMES.map(|name| repository(&format!("grafana/{name}.json"))),
-            "variables": {"job": "ccass2fa", "firm": ".*", "instance": ".*", "site": ".*", "target": ".*"},
+            "variables": {"job": "ccass2fa", "firm": ".*", "instance": ".*", "site": ".*", "target": ".*", "reason": ".*"},
             "time": self.time_when(conditions).await,
             "range": 300,
             "step": 5,
@@ -574,6 +574,18 @@ impl Monitoring {
             );
             tokio::time::sleep(Duration::from_millis(500)).await;
         }
+    }
+
+    /// The reasons in the rows of all sites, filtered by one.
+    async fn rows_of_fleet(&self, reason: &str) -> Vec<String> {
+        let dashboard = dashboard("fleet");
+        let panels = list(&dashboard, "panels").iter();
+        let table = panels.filter(|panel| FLEET.ends_with(text(panel, "title")));
+        let query = text(&list(table.last().unwrap(), "targets")[0], "expr");
+        let query = expand_variables(&query.replace("$reason", reason));
+        let rows = self.prometheus.query(&query).await.into_iter();
+        rows.map(|(labels, _)| text(&labels, "reason").to_owned())
+            .collect()
     }
 
     async fn first_unmet<'a>(&self, conditions: &'a [String], time: f64) -> Option<&'a String> {
@@ -688,11 +700,17 @@ async fn dashboards_of_a_healthy_site_and_of_a_dead_exporter() {
             "monitoring: What each exporter runs with",
             env!("CARGO_PKG_VERSION"),
         ),
+        ("fleet: Sites by state", "NOT reachable: 0"),
+        ("fleet: Sites by state", "silent: 0"),
+        ("fleet: Sites by state", "no fresh result: 0"),
+        ("fleet: Sites by state", ": 1"),
+        (FLEET, "central | sso | reachable | "),
     ] {
         assert_shows(&panels, panel, &[part]);
     }
     for (panel, text) in [
         ("now: Failures and contacts", "Nothing fails"),
+        ("fleet: Failing sites by reason", "Nothing fails"),
         ("now: Findings", "No findings: good"),
         ("now: Changed since it was last good", "Nothing changed"),
         ("now: Is it us or them?", "No controls configured"),
@@ -715,12 +733,28 @@ async fn dashboards_of_a_healthy_site_and_of_a_dead_exporter() {
 
     let exporter = &mut monitoring.sites[0].exporter;
     exporter.child.kill().await.expect("it was running");
+    // Its last result counts for a while.
     let panels = monitoring
-        .render_when(&["max(up) == bool 0".to_owned()])
+        .render_when(&[
+            "max(up) == bool 0".to_owned(),
+            "absent(target_site:ccass2fa_login:since)".to_owned(),
+            "count(ccass2fa:fact:held{metric=~\"target_info|exporter_time_seconds\"}) == bool 2"
+                .to_owned(),
+        ])
         .await;
     assert_shows(&panels, "monitoring: Exporters that answer", &["0 of 1"]);
     assert_shows(&panels, "monitoring: Each exporter", &["does NOT answer"]);
     assert_does_not_show(&panels, "now: Can we log in?", "| reachable");
+    assert_shows(&panels, "fleet: Sites by state", &["no fresh result: 1"]);
+    assert_shows(&panels, FLEET, &["central | sso | no fresh result | "]);
+    assert_does_not_show(&panels, FLEET, "not known");
+
+    // As if its agent had stopped to send.
+    monitoring.prometheus.scrape(&[]);
+    let silent = "firm_site:ccass2fa_site_data:silent".to_owned();
+    let panels = monitoring.render_when(&[silent]).await;
+    assert_shows(&panels, "fleet: Sites by state", &["silent: 1"]);
+    assert_shows(&panels, FLEET, &["central | All | silent | "]);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -810,6 +844,8 @@ async fn dashboards_without_data_show_what_is_missing() {
     assert!(panels["now: Can we log in?"].empty);
 }
 
+const FLEET: &str = "fleet: Every site, worst first";
+
 /// The outages of the sites: scenario, layer, reason, advice.
 const OUTAGES: [(&str, &str, &str, &str); 5] = [
     ("dns-nxdomain", "dns", "dns_nxdomain", "your DNS team"),
@@ -867,6 +903,12 @@ async fn dashboards_of_an_outage_show_layer_reason_and_contact() {
         assert_shows(&panels, "now: Layer by layer", &[&failing]);
         let failures = "reliability: Failures by layer and reason";
         assert_shows(&panels, failures, &[site, reason]);
+        let row = [&format!("{site} | sso | NOT reachable | "), row[1], advice];
+        assert_shows(&panels, FLEET, &row);
+        let row = format!("2 | {layer} | {reason} | {advice}");
+        assert_shows(&panels, "fleet: Failing sites by reason", &[&row]);
+        let found = monitoring.rows_of_fleet(reason).await;
+        assert_eq!(found, [*reason; 2], "filtered by reason");
     }
     assert_shows(&panels, "now: Certificates", &["tls-expired", "-3.0 days"]);
     assert_shows(

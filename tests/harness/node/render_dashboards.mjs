@@ -1,6 +1,6 @@
 // Renders dashboards as text, with Grafana's own library and the data of a real Prometheus.
 //
-// Standard input: {prometheus, files, variables: {job, firm, instance, site, target}, time, range, step, widths,
+// Standard input: {prometheus, files, variables: {job, firm, instance, site, target, reason}, time, range, step, widths,
 // screenshots}; `time`, `range` and `step` are in seconds, and every query is evaluated at `time`, or
 // over the `range` before it. `screenshots` is null or the directory for them.
 // Standard output, for each file {panels, problems}. A panel is {title, type, empty, texts, error}: `texts` are
@@ -60,7 +60,7 @@ const registry = new grafana.FieldConfigOptionsRegistry(() => [
 // Replaces variables as Grafana's front end does.
 const expand = (expression) =>
   expression
-    .replace(/\$(job|firm|instance|site|target)\b/g, (_, name) => variables[name])
+    .replace(/\$(job|firm|instance|site|target|reason)\b/g, (_, name) => variables[name])
     .replaceAll("$__rate_interval", "60s")
     .replaceAll("$__range", `${range}s`)
     .replaceAll("$__interval", `${step}s`);

@@ -459,6 +459,14 @@ impl Prometheus {
         Self::start_in(PROMETHEUS, directory, &config).await
     }
 
+    /// Starts the installed Prometheus with the rules of a centre, too: those for sites that send nothing.
+    pub async fn start_with_rules_of_a_fleet(shortening: Shortening) -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        let config = prometheus_yml(&[]).replace("# - fleet.yml", "- fleet.yml");
+        write_rules(directory.path(), &config, shortening);
+        Self::start_in(PROMETHEUS, directory, &config).await
+    }
+
     /// Starts the installed Prometheus, see [`Scraping::start`].
     pub async fn start_scraping(
         exporters: &[(&str, &str)],
