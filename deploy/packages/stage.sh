@@ -51,6 +51,10 @@ grafana/with_inputs.py "$root/$share/grafana/import"
 for kind in dashboards datasources; do
   put 644 $share/grafana/provisioning/$kind grafana/provisioning/$kind/*.yml
 done
+# Below deploy/, so that rules.sh finds alerts/ as in the repository.
+for place in site centre; do
+  put 644 $share/deploy/fleet/$place deploy/fleet/$place/*
+done
 put 644 $share README.md
 put 644 $share/doc SECURITY.md THIRD-PARTY-NOTICES.md docs/*.md docs/*.json docs/*.png
 put 644 $share/doc/adr docs/adr/*.md

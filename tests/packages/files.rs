@@ -63,10 +63,15 @@ fn packages_contain_the_release_binary_and_what_an_installation_needs() {
             &format!("{share}/doc/runbook.md"),
             &format!("{share}/doc/tutorial.md"),
             &format!("{share}/grafana/import/now.json"),
+            &format!("{share}/deploy/fleet/site/agent.yml"),
             &format!("{share}/README.md"),
         ] {
             assert!(files.contains(file), "{file} is not among {files:#?}");
         }
+        // It runs where it is, and finds the rules.
+        let script = "usr/share/ccass-2fa-exporter/deploy/fleet/centre/rules.sh";
+        shell(root, &format!("{script} rules RUNBOOK DASHBOARDS"));
+        assert!(root.join("rules/fleet.yml").is_file());
         let index = root.join(format!("{}/doc/README.md", &share[1..]));
         let index = std::fs::read_to_string(index).unwrap();
         assert!(index.starts_with("# Documentation\n"), "{index}");
