@@ -2,6 +2,8 @@
 //!
 //! The windows are shortened, as in `paging`; alerts/tests/fleet.yml has the times.
 
+use std::time::Duration;
+
 use ccass_2fa_lab::scenario;
 use harness::fleet::{Agent, Certificates, PrometheusCentre, Site, alertmanager_of_centres};
 use harness::prometheus::{Alertmanager, TIMEOUT};
@@ -103,6 +105,77 @@ async fn site_without_uplink_is_silent_not_down_and_its_backlog_raises_no_page()
         .wait_for("absent(ALERTS{alertstate=\"firing\",severity=\"critical\"})")
         .await;
     assert_no_page(&mut webhook);
+}
+
+/// 90 s, shortened like the windows.
+const BEHIND: Duration = Duration::from_secs(90 / 12);
+
+#[tokio::test(flavor = "multi_thread")]
+async fn neither_two_agents_of_one_exporter_nor_a_clock_that_is_behind_change_what_is_paged() {
+    let certificates = Certificates::issue();
+    let (mut alpha, beta) = tokio::join!(
+        Site::start("alpha", "central"),
+        Site::start_with_clock_behind("beta", BEHIND)
+    );
+    let mut webhook = Webhook::start().await;
+    let alertmanager = Alertmanager::start(&alertmanager_of_centres(&webhook.url)).await;
+    let centre = PrometheusCentre::start(&alertmanager.peer.url, &certificates).await;
+    let address = centre.peer.address();
+    alpha.replica = Some("a");
+    let first = Agent::prometheus(&alpha, address, &certificates).await;
+    alpha.replica = Some("b");
+    let _second = Agent::vmagent(&alpha, address, &certificates).await;
+    let late = Agent::with_clock_of(&beta, address, &certificates).await;
+    for known in [
+        "count(up{job=\"ccass2fa\",firm=\"alpha\"} == 1) == 2",
+        "count(up{job=\"ccass2fa\",firm=\"beta\"} == 1) == 1",
+    ] {
+        centre.peer.wait_for(known).await;
+    }
+    let age = "time() - ccass2fa_exporter_time_seconds{firm=\"beta\"} >= 7";
+    centre.peer.wait_for(age).await;
+    centre.load_rules();
+    let known = "count(firm_site:ccass2fa_site_data:timestamp) == 2";
+    centre.peer.wait_for(known).await;
+
+    for site in [&alpha, &beta] {
+        site.lab.provoke(scenario("tcp-refused").unwrap());
+    }
+    let mut pages = Vec::new();
+    for _ in 0..2 {
+        pages.push(expect_page(&mut webhook, "firing", "Ccass2faLoginUnreachable").await);
+    }
+    pages.sort();
+    for (page, firm) in pages.iter().zip(["alpha", "beta"]) {
+        let start = format!("Firm {firm}: Site central has not reached the login page (sso)");
+        assert!(page.starts_with(&start), "{page}");
+    }
+
+    // What one of the two agents saw is no longer known, and the other one is enough.
+    first.uplink.cut();
+    centre.peer.wait_for("absent(up{replica=\"a\"})").await;
+    assert_no_page(&mut webhook);
+    for site in [&alpha, &beta] {
+        site.lab.heal();
+    }
+    for _ in 0..2 {
+        expect_page(&mut webhook, "resolved", "Ccass2faLoginUnreachable").await;
+    }
+    assert_no_page(&mut webhook);
+    let others = "ALERTS{alertname!=\"Ccass2faLoginUnreachable\",severity!=\"info\"}";
+    let others = format!("count by (alertname, firm) (count_over_time({others}[10m]))");
+    let others = centre.peer.query(&others).await;
+    assert!(others.is_empty(), "{others:?}");
+
+    // As from several queues of an agent.
+    let mut stored = 0;
+    for age in [1, 40, 20] {
+        late.send(&format!("of_a_queue {age}"), Duration::from_secs(age))
+            .await;
+        stored += 1;
+        let all = format!("count_over_time(of_a_queue[2m]) == {stored}");
+        centre.peer.wait_for(&all).await;
+    }
 }
 
 /// The samples of a site's scrapes in the time between two instants.

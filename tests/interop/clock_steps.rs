@@ -5,7 +5,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use ccass_2fa_lab::Lab;
-use harness::exporter::{ConfigFile, Exporter, Metrics, command, libfaketime, run};
+use harness::exporter::{ConfigFile, Exporter, Metrics, command, fake_clock, run};
 use jiff::Timestamp;
 use serde_json::Value;
 
@@ -22,14 +22,10 @@ fn set_clock(file: &Path, difference: &str) {
 
 async fn exporter(config: &ConfigFile, clock: &Path) -> Exporter {
     let mut command = command();
-    command
+    fake_clock(&mut command)
         .arg(config.argument())
-        .env("LD_PRELOAD", libfaketime())
         .env("FAKETIME_TIMESTAMP_FILE", clock)
-        .env("FAKETIME_NO_CACHE", "1")
-        .env("FAKETIME_DONT_FAKE_MONOTONIC", "1")
-        .env("DONT_FAKE_MONOTONIC", "1")
-        .env("NO_FAKE_STAT", "1");
+        .env("FAKETIME_NO_CACHE", "1");
     Exporter::spawn(&mut command).await
 }
 

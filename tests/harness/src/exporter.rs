@@ -88,6 +88,15 @@ pub fn command_of(program: &Path) -> Command {
     command
 }
 
+/// Lets libfaketime set the clock that the program reads; its monotonic clock stays.
+pub fn fake_clock(command: &mut Command) -> &mut Command {
+    command
+        .env("LD_PRELOAD", libfaketime())
+        .env("FAKETIME_DONT_FAKE_MONOTONIC", "1")
+        .env("DONT_FAKE_MONOTONIC", "1")
+        .env("NO_FAKE_STAT", "1")
+}
+
 /// Runs the exporter with these arguments until it exits.
 pub async fn run(arguments: &[&str]) -> Output {
     output_of(command().args(arguments)).await

@@ -3,6 +3,7 @@
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use ccass_2fa_lab::{Authority, Lab, Leaf};
 use regex::Regex;
@@ -13,7 +14,7 @@ use tokio::task::JoinSet;
 use tokio_util::task::AbortOnDropHandle;
 
 use crate::documents::{read, repository};
-use crate::exporter::{ConfigFile, Exporter};
+use crate::exporter::{self, ConfigFile, Exporter};
 use crate::prometheus::{Contact, PROMETHEUS, Peer, QUICK, alertmanager_yml, write_rules};
 
 /// VictoriaMetrics and its companions in the newest version that Debian has, if they are unpacked.
@@ -160,20 +161,40 @@ pub struct Site {
     pub name: &'static str,
     pub lab: Lab,
     pub exporter: Exporter,
+    /// The external label `replica` of the next agent, if it is one of several.
+    pub replica: Option<&'static str>,
+    /// By how much the clock of the site is behind.
+    behind: Duration,
     _config: ConfigFile,
 }
 
 impl Site {
     pub async fn start(firm: &'static str, name: &'static str) -> Self {
+        Self::start_with(firm, name, Duration::ZERO).await
+    }
+
+    /// A site whose clock is behind, see [`Agent::with_clock_of`].
+    pub async fn start_with_clock_behind(firm: &'static str, behind: Duration) -> Self {
+        Self::start_with(firm, "central", behind).await
+    }
+
+    async fn start_with(firm: &'static str, name: &'static str, behind: Duration) -> Self {
         let lab = Lab::start().await.expect("the lab starts on loopback");
         let config = ConfigFile::new(&lab.config());
-        let mut exporter = Exporter::start(&[&config.argument()]).await;
+        let mut command = exporter::command();
+        command.arg(config.argument());
+        if !behind.is_zero() {
+            exporter::fake_clock(&mut command).env("FAKETIME", format!("-{}s", behind.as_secs()));
+        }
+        let mut exporter = Exporter::spawn(&mut command).await;
         exporter.first_probe().await;
         Self {
             firm,
             name,
             lab,
             exporter,
+            replica: None,
+            behind,
             _config: config,
         }
     }
@@ -185,8 +206,22 @@ impl Site {
 
     /// Fills in the labels and addresses of an agent's configuration.
     fn configure(&self, text: String) -> String {
+        let text = if self.behind.is_zero() {
+            text
+        } else {
+            replace(
+                text,
+                &[(
+                    "targets: ['127.0.0.1:10762']",
+                    "targets: [] # 127.0.0.1:10762",
+                )],
+            )
+        };
         let firm = format!("firm: {}", self.firm);
-        let name = format!("site: {}", self.name);
+        let mut name = format!("site: {}", self.name);
+        if let Some(replica) = self.replica {
+            name += &format!("\n    replica: {replica}");
+        }
         replace(
             text,
             &[
@@ -207,6 +242,7 @@ pub struct Agent {
     program: String,
     arguments: Vec<String>,
     ready: &'static str,
+    scrapes: Option<AbortOnDropHandle<()>>,
     _directory: tempfile::TempDir,
 }
 
@@ -324,8 +360,42 @@ impl Agent {
             program,
             arguments,
             ready,
+            scrapes: None,
             _directory: directory,
         }
+    }
+
+    /// vmagent by the clock of the site. No clock but the system's moves a program in Go, so that it is sent each
+    /// scrape with its time instead.
+    pub async fn with_clock_of(site: &Site, centre: &str, certificates: &Certificates) -> Self {
+        let mut agent = Self::vmagent(site, centre, certificates).await;
+        let exporter = site.exporter.url("/metrics");
+        let url = agent.peer.url.clone();
+        let labels = format!(
+            "extra_label=firm={}&extra_label=site={}&extra_label=instance=by-its-clock",
+            site.firm, site.name
+        );
+        let behind = site.behind;
+        agent.scrapes = Some(AbortOnDropHandle::new(tokio::spawn(async move {
+            loop {
+                let scrape = reqwest::get(&exporter).await.unwrap().text().await.unwrap();
+                let text = format!("{scrape}\nup 1\n");
+                push(
+                    &url,
+                    &format!("{labels}&extra_label=job=ccass2fa"),
+                    behind,
+                    text,
+                )
+                .await;
+                tokio::time::sleep(Duration::from_secs(2)).await;
+            }
+        })));
+        agent
+    }
+
+    /// Sends samples to the centre that are as old as this.
+    pub async fn send(&self, samples: &str, age: Duration) {
+        push(&self.peer.url, "", age, samples.to_owned()).await;
     }
 
     /// Ends it and starts it again, with what it has on its disk.
@@ -334,6 +404,18 @@ impl Agent {
         let contact = Contact::plain(self.ready);
         self.peer = Peer::start(&self.program, &self.arguments, contact).await;
     }
+}
+
+/// Gives samples of this age to a vmagent.
+async fn push(vmagent: &str, labels: &str, age: Duration, samples: String) {
+    let time = SystemTime::now().duration_since(UNIX_EPOCH).unwrap() - age;
+    let url = format!(
+        "{vmagent}/api/v1/import/prometheus?timestamp={}&{labels}",
+        time.as_millis()
+    );
+    let request = reqwest::Client::new().post(url).body(samples);
+    let answer = request.send().await.unwrap();
+    assert!(answer.status().is_success(), "{answer:?}");
 }
 
 /// Prometheus as the centre.
