@@ -215,6 +215,21 @@ async fn vmagent_keeps_its_backlog_through_a_restart_and_prometheus_does_not() {
         (probes_of(&alpha).await >= attempts + 2.0).then_some(())
     })
     .await;
+    // What deploy/fleet/site/uplink.yml looks at.
+    for (agent, counter) in [
+        (&vmagent, "vmagent_remotewrite_retries_count_total{"),
+        (
+            &prometheus,
+            "prometheus_remote_storage_samples_retried_total{",
+        ),
+    ] {
+        harness::prometheus::wait_until(counter, async || {
+            let metrics = agent.peer.get_text("/metrics").await;
+            let line = metrics.lines().find(|line| line.starts_with(counter))?;
+            (!line.ends_with(" 0")).then_some(())
+        })
+        .await;
+    }
     let restart = now() - 2;
     vmagent.restart().await;
     prometheus.restart().await;
@@ -243,6 +258,10 @@ fn configurations_of_agents_and_centres_are_valid() {
     let newest = harness::prometheus::newest;
     let agent = "deploy/fleet/site/agent.yml";
     tool("promtool", &["check", "config", "--agent", agent]);
+    let uplink = "deploy/fleet/site/uplink.yml";
+    let lints = ["--lint=all", "--lint-fatal"];
+    tool("promtool", &["check", "rules", lints[0], lints[1], uplink]);
+    tool("promtool", &["test", "rules", "tests/alerts/uplink.yml"]);
     let scrapes = "-promscrape.config=deploy/fleet/site/vmagent.yml";
     let strict = [
         "-promscrape.config.dryRun",
