@@ -579,9 +579,9 @@ impl Monitoring {
     /// The reasons in the rows of all sites, filtered by one.
     async fn rows_of_fleet(&self, reason: &str) -> Vec<String> {
         let dashboard = dashboard("fleet");
-        let panels = list(&dashboard, "panels").iter();
-        let table = panels.filter(|panel| FLEET.ends_with(text(panel, "title")));
-        let query = text(&list(table.last().unwrap(), "targets")[0], "expr");
+        let mut panels = list(&dashboard, "panels").iter();
+        let table = panels.find(|panel| FLEET.ends_with(text(panel, "title")));
+        let query = text(&list(table.unwrap(), "targets")[0], "expr");
         let query = expand_variables(&query.replace("$reason", reason));
         let rows = self.prometheus.query(&query).await.into_iter();
         rows.map(|(labels, _)| text(&labels, "reason").to_owned())
