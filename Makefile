@@ -12,7 +12,7 @@ HOST := $(shell rustc -vV | sed -n 's/^host: //p')
 BINARY := $(or $(CARGO_TARGET_DIR),target)/$(HOST)/release/ccass-2fa-exporter
 DIST := dist
 
-.PHONY: help run quick test prepare test-programs install release mutants current bench microbench rehearsal fleet soak lint deny \
+.PHONY: help run quick test prepare test-programs install release mutants current bench microbench rehearsal fleet fleet-size soak lint deny \
   fuzz image deb rpm packages kubernetes dist verify-dist dist-test documents book notices clean \
   cargo-auditable cargo-cyclonedx cargo-deb cargo-generate-rpm mdbook
 
@@ -76,6 +76,11 @@ verify-dist:    ## check dist/ as a customer would; with PUBLIC_KEY its signatur
 
 dist-test: install dist ## install the packages in a fresh Debian, build twice and compare; as root, 15 minutes
 	$(TEST) --test packages dist::
+
+fleet-size:     ## a centre of 1,500 sites: series, bytes, time of rules and dashboards; 10 minutes for each engine
+	$(CARGO) build --quiet --workspace --locked --bins
+	tests/bench/fleet_size.py prometheus target/debug
+	tests/bench/fleet_size.py victoria-metrics target/debug
 
 rehearsal:      ## an outage from the first failing probe to the page: no network, no root
 	@$(CARGO) build --quiet --workspace --locked --bins
