@@ -124,6 +124,10 @@ impl Profile {
         let number = NUMBER.fetch_add(1, Ordering::Relaxed);
         let name = format!("{PROFILE}{now}-{}-{number}", std::process::id());
         let directory = parent.join(name);
+        #[cfg_attr(
+            windows,
+            expect(unused_mut, reason = "the user's own directory is private")
+        )]
         let mut builder = fs::DirBuilder::new();
         #[cfg(unix)]
         std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);

@@ -164,45 +164,88 @@ pub fn open(path: &Path, options: &OpenOptions) -> io::Result<File> {
 /// # Errors
 /// It cannot be opened, is not a regular file, or is a link.
 pub fn open_to_write(path: &Path, options: &OpenOptions) -> io::Result<File> {
-    #[cfg(unix)]
-    let flags = libc::O_NOFOLLOW;
-    #[cfg(not(unix))]
-    let flags = 0;
-    open_with_flags(path, options, flags)
+    open_with_flags(path, options, system::NO_LINK)
 }
 
 #[expect(clippy::disallowed_methods, reason = "the module that opens files")]
-#[cfg_attr(not(unix), expect(unused_variables, reason = "Unix has the flags"))]
-fn open_with_flags(path: &Path, options: &OpenOptions, flags: i32) -> io::Result<File> {
-    #[cfg(unix)]
-    let options = {
-        use std::os::unix::fs::OpenOptionsExt;
-        let mut options = options.clone();
-        // Opening a named pipe would wait for its other end.
-        options.custom_flags(libc::O_NONBLOCK | libc::O_NOCTTY | flags);
-        options
-    };
-    let file = match options.open(path) {
-        #[cfg(unix)]
-        Err(error) if error.raw_os_error() == Some(libc::ELOOP) => {
-            return Err(not_regular("a symbolic link"));
-        }
-        // A named pipe without a reader, and a socket.
-        #[cfg(unix)]
-        Err(error) if error.raw_os_error() == Some(libc::ENXIO) => {
-            return Err(not_regular("a named pipe, a socket or a device"));
-        }
-        other => other?,
-    };
-    let kind = file.metadata()?.file_type();
+fn open_with_flags(path: &Path, options: &OpenOptions, flags: system::Flags) -> io::Result<File> {
+    let mut options = options.clone();
+    options.custom_flags(system::ALWAYS | flags);
+    let file = options
+        .open(path)
+        .map_err(|error| system::open_error(path, error))?;
+    let kind = file.metadata().map_err(system::kind_error)?.file_type();
     if kind.is_file() {
         Ok(file)
     } else if kind.is_dir() {
         Err(not_regular("a directory"))
+    } else if kind.is_symlink() {
+        Err(not_regular("a symbolic link"))
     } else {
-        Err(not_regular("a named pipe, a socket or a device"))
+        Err(not_regular(SPECIAL))
     }
 }
+
+#[cfg(unix)]
+mod system {
+    pub use std::os::unix::fs::OpenOptionsExt;
+
+    use super::*;
+
+    pub type Flags = i32;
+    /// Opening a named pipe would wait for its other end.
+    pub const ALWAYS: Flags = libc::O_NONBLOCK | libc::O_NOCTTY;
+    pub const NO_LINK: Flags = libc::O_NOFOLLOW;
+
+    pub fn open_error(_path: &Path, error: io::Error) -> io::Error {
+        match error.raw_os_error() {
+            Some(libc::ELOOP) => not_regular("a symbolic link"),
+            // A named pipe without a reader, and a socket.
+            Some(libc::ENXIO) => not_regular(SPECIAL),
+            _ => error,
+        }
+    }
+
+    pub fn kind_error(error: io::Error) -> io::Error {
+        error
+    }
+}
+
+#[cfg(windows)]
+mod system {
+    pub use std::os::windows::fs::OpenOptionsExt;
+
+    use super::*;
+
+    pub type Flags = u32;
+    pub const ALWAYS: Flags = 0;
+    /// `FILE_FLAG_OPEN_REPARSE_POINT`: the link itself is opened, and then refused.
+    pub const NO_LINK: Flags = 0x0020_0000;
+    const ERROR_INVALID_FUNCTION: i32 = 1;
+    const ERROR_INVALID_PARAMETER: i32 = 87;
+
+    /// Windows denies the access to a directory.
+    pub fn open_error(path: &Path, error: io::Error) -> io::Error {
+        let is_denied = error.kind() == ErrorKind::PermissionDenied;
+        if is_denied && stat(path).is_ok_and(|found| found.is_dir()) {
+            not_regular("a directory")
+        } else {
+            error
+        }
+    }
+
+    /// Pipes and devices such as `NUL` have no metadata.
+    pub fn kind_error(error: io::Error) -> io::Error {
+        match error.raw_os_error() {
+            Some(ERROR_INVALID_FUNCTION | ERROR_INVALID_PARAMETER) => not_regular(SPECIAL),
+            _ => error,
+        }
+    }
+}
+
+use system::OpenOptionsExt as _;
+
+const SPECIAL: &str = "a named pipe, a socket or a device";
 
 fn not_regular(found: &str) -> io::Error {
     io::Error::new(

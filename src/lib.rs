@@ -26,6 +26,7 @@
 //! * [`label`]: the character rules of names and labels.
 //! * [`lock`]: mutex locking that ignores poisoning.
 //! * [`ownership`]: whose a file is, for errors about denied access.
+//! * [`replacement`]: replaces a file atomically.
 //! * [`terminal`]: the only module that prints; makes text safe for a terminal.
 //! * [`redact`]: removes e-mail addresses from errors, logs and responses.
 
@@ -65,6 +66,7 @@ pub mod probe;
 pub mod readiness;
 pub mod redact;
 pub mod render;
+pub mod replacement;
 pub mod report;
 pub mod serve;
 pub mod service_hours;

@@ -16,7 +16,15 @@ pub fn advice(path: &Path, error: &io::Error) -> String {
 
 /// Who may write into a directory.
 #[derive(Debug)]
-pub struct Access {
+pub enum Access {
+    /// By owner, group and mode, as on Unix.
+    Mode(Mode),
+    /// By a list of users and groups, as on Windows.
+    List,
+}
+
+#[derive(Debug)]
+pub struct Mode {
     /// Name and number.
     pub owner: String,
     pub group: String,
@@ -131,14 +139,14 @@ mod unix {
             Some(name) => format!("{name} ({id})"),
             None => id.to_string(),
         };
-        Some(Access {
+        Some(Access::Mode(Mode {
             owner: named("/etc/passwd", found.uid()),
             group: named("/etc/group", found.gid()),
             owner_may_write: found.mode() & 0o200 != 0,
             group_may_write: found.mode() & 0o020 != 0,
             everybody_may_write: found.mode() & 0o002 != 0,
             foreign: if found.uid() == 0 { Vec::new() } else { inside },
-        })
+        }))
     }
 
     /// What does not exist cannot be created in the directory above it.
@@ -170,26 +178,51 @@ use unix::describe;
 #[cfg(unix)]
 pub use unix::{access, command_of_owner, inherit_access};
 
-#[cfg(not(unix))]
-mod other {
+#[cfg(windows)]
+mod windows {
     use super::*;
 
-    pub fn describe(_path: &Path) -> Option<String> {
-        None
+    pub fn describe(path: &Path) -> Option<String> {
+        let found = |path| Some((path, input_file::stat(path).ok()?));
+        let (existing, denied) = path.ancestors().find_map(found)?;
+        let existing = existing.display();
+        if denied.is_file() && denied.permissions().readonly() {
+            return Some(format!(
+                "; it is marked as read-only. Remove the mark: attrib -R \"{existing}\""
+            ));
+        }
+        let (user, inherited) = (user()?, if denied.is_dir() { "(OI)(CI)" } else { "" });
+        Some(format!(
+            "; this process is user {user}. Have an administrator allow that user to write: \
+             icacls \"{existing}\" /grant \"{user}:{inherited}M\". If that user may, another program holds the \
+             file: close it"
+        ))
     }
 
+    /// The user of this process, with its domain.
+    fn user() -> Option<String> {
+        let user = std::env::var("USERNAME").ok()?;
+        Some(match std::env::var("USERDOMAIN") {
+            Ok(domain) => format!("{domain}\\{user}"),
+            Err(_) => user,
+        })
+    }
+
+    /// Running a command as another user needs that user's password.
     pub fn command_of_owner(_path: &Path) -> Option<String> {
         None
     }
 
+    /// Windows itself gives what is new the access rights of its directory.
     pub fn inherit_access(_path: &Path) {}
 
-    pub fn access(_directory: &Path) -> Option<Access> {
-        None
+    /// `None` if the directory does not exist.
+    pub fn access(directory: &Path) -> Option<Access> {
+        input_file::stat(directory).ok().map(|_| Access::List)
     }
 }
 
-#[cfg(not(unix))]
-use other::describe;
-#[cfg(not(unix))]
-pub use other::{access, command_of_owner, inherit_access};
+#[cfg(windows)]
+use windows::describe;
+#[cfg(windows)]
+pub use windows::{access, command_of_owner, inherit_access};

@@ -18,6 +18,7 @@ use tracing::warn;
 
 use crate::input_file::{self, InputFile};
 use crate::ownership;
+use crate::replacement::replace;
 use crate::report::history::{SavedState, TargetHistory};
 
 const NAME: &str = "state.json";
@@ -127,7 +128,7 @@ impl StateFile {
         let replaced = file
             .write_all(&text)
             .and_then(|()| file.sync_all())
-            .and_then(|()| fs::rename(&new, &self.path));
+            .and_then(|()| replace(&new, &self.path));
         replaced.inspect_err(|_| {
             let _ = fs::remove_file(new);
         })

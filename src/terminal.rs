@@ -73,7 +73,19 @@ pub fn error_size() -> Option<(u16, u16)> {
 
 /// Whether the terminal calls itself one that cannot color text or move its cursor.
 pub fn is_dumb() -> bool {
-    std::env::var_os("TERM").is_some_and(|term| term == "dumb")
+    std::env::var_os("TERM").is_some_and(|term| term == "dumb") || !reads_escape_sequences()
+}
+
+/// The console of Windows reads them from Windows 10 on, once it is told to.
+#[cfg(windows)]
+fn reads_escape_sequences() -> bool {
+    // `None`: it is no console.
+    anstyle_query::windows::enable_ansi_colors() != Some(false)
+}
+
+#[cfg(not(windows))]
+fn reads_escape_sequences() -> bool {
+    true
 }
 
 #[expect(clippy::disallowed_methods, reason = "the module that writes")]

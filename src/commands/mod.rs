@@ -26,6 +26,7 @@ use crate::clock::Clock;
 use crate::config::Config;
 use crate::label;
 use crate::render::Width;
+use crate::replacement::replace;
 use crate::serve::Prefix;
 use crate::terminal;
 
@@ -99,7 +100,7 @@ fn replace_file(file: &Path, text: &str) -> anyhow::Result<()> {
     let mut new = file.as_os_str().to_owned();
     new.push(format!(".{}.new", std::process::id()));
     let new = PathBuf::from(new);
-    let written = fs::write(&new, text).and_then(|()| fs::rename(&new, file));
+    let written = fs::write(&new, text).and_then(|()| replace(&new, file));
     written.with_context(|| {
         let _ = fs::remove_file(&new);
         format!("cannot write {}", file.display())

@@ -207,14 +207,24 @@ fn handle_signals(
     })
 }
 
+/// Cancels `stop` on Ctrl-C and Ctrl-Break, and when the console is closed, the user logs off or the system shuts
+/// down; Windows then waits some seconds for this process. A reload is requested by `/-/reload`.
 #[cfg(windows)]
 fn handle_signals(
     stop: CancellationToken,
     _reload: mpsc::Sender<ReloadRequest>,
 ) -> io::Result<impl Future<Output = ()>> {
-    let mut interrupt = tokio::signal::windows::ctrl_c()?;
+    use tokio::signal::windows::{ctrl_break, ctrl_c, ctrl_close, ctrl_logoff, ctrl_shutdown};
+    let (mut interrupt, mut interrupt_too) = (ctrl_c()?, ctrl_break()?);
+    let (mut close, mut logoff, mut shutdown) = (ctrl_close()?, ctrl_logoff()?, ctrl_shutdown()?);
     Ok(async move {
-        interrupt.recv().await;
+        tokio::select! {
+            _ = interrupt.recv() => {}
+            _ = interrupt_too.recv() => {}
+            _ = close.recv() => {}
+            _ = logoff.recv() => {}
+            _ = shutdown.recv() => {}
+        }
         notify_systemd(SystemdState::Stopping);
         stop.cancel();
     })

@@ -288,7 +288,11 @@ fn append_atomic(path: &Path, bytes: &[u8]) -> Result<(), LedgerError> {
     });
     written.map_err(|cause| {
         // If this fails, too, a partial line remains, which the next append moves away.
-        let _ = file.set_len(before);
+        let _ = file.set_len(before).or_else(|_| {
+            // Windows does not shorten a file that is open for appending.
+            let file = input_file::open_to_write(path, OpenOptions::new().write(true));
+            file?.set_len(before)
+        });
         failed("write", path)(cause)
     })
 }
@@ -303,7 +307,8 @@ fn fsync_parent_dir(path: &Path) -> io::Result<()> {
     File::open(path.parent().unwrap_or(Path::new(".")))?.sync_all()
 }
 
-#[cfg(not(unix))]
+/// On Windows, syncing the file has synced its name, too: NTFS writes both to its log, in this order.
+#[cfg(windows)]
 fn fsync_parent_dir(_path: &Path) -> io::Result<()> {
     Ok(())
 }

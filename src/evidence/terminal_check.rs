@@ -13,6 +13,7 @@ use super::verification::Reference;
 use crate::hex::sha256;
 use crate::input_file::{self, InputFile};
 use crate::ownership;
+use crate::replacement::replace;
 
 /// Bytes of a picture that are read back.
 const MAX_PICTURE: usize = 4 << 20;
@@ -104,7 +105,7 @@ impl Picture {
         output.write_all(png)?;
         output.sync_all()?;
         drop(output);
-        fs::rename(&new, &path)?;
+        replace(&new, &path)?;
         Ok(Self { file, sha256 })
     }
 

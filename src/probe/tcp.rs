@@ -99,3 +99,32 @@ fn reason(error: &io::Error) -> Reason {
         _ => Reason::TcpLocal,
     }
 }
+
+#[cfg(all(test, windows))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn error_numbers_of_windows_have_the_reasons_of_their_meaning() {
+        for (number, expected) in [
+            (10_061, Reason::TcpRefused),
+            (1225, Reason::TcpRefused),
+            (10_054, Reason::TcpReset),
+            (10_053, Reason::TcpReset),
+            (10_060, Reason::TcpTimedOut),
+            (121, Reason::TcpTimedOut),
+            (10_065, Reason::TcpHostUnreachable),
+            (10_064, Reason::TcpHostUnreachable),
+            (1232, Reason::TcpHostUnreachable),
+            (10_051, Reason::TcpNetworkUnreachable),
+            (10_050, Reason::TcpNetworkUnreachable),
+            (1231, Reason::TcpNetworkUnreachable),
+            // The Windows firewall blocks this program.
+            (10_013, Reason::TcpProhibited),
+            (10_055, Reason::TcpLocal),
+        ] {
+            let error = io::Error::from_raw_os_error(number);
+            assert_eq!(reason(&error), expected, "{error}");
+        }
+    }
+}

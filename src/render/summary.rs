@@ -181,6 +181,15 @@ pub fn data_directory(directory: &Path, access: Option<&Access>) -> String {
         ));
         return page.text;
     };
+    let access = match access {
+        Access::Mode(mode) => mode,
+        Access::List => {
+            page.line(&format!(
+                "data_directory {path}: icacls \"{path}\" prints who may write."
+            ));
+            return page.text;
+        }
+    };
     let mut writers = Vec::new();
     if access.owner_may_write {
         writers.push(format!("user {}", access.owner));

@@ -26,8 +26,12 @@ use crate::report::history::SavedState;
 
 /// The variables that `proxy: system` reads.
 const PROXY_VARIABLES: [&str; 4] = ["HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy"];
-/// The packages' data directory, relative to the root.
+/// The packages' data directory.
+#[cfg(not(windows))]
 const SYSTEM_DATA: &str = "/var/lib/ccass-2fa-exporter";
+/// Where [docs/terminal-pc.md] has it.
+#[cfg(windows)]
+const SYSTEM_DATA: &str = r"C:\ProgramData\ccass-2fa-exporter";
 
 /// Writes the configuration, also if the probe fails.
 ///

@@ -1,14 +1,14 @@
 //! The forms in which a module names a DNS resolver.
 
 use std::fmt;
-use std::fs::OpenOptions;
-use std::io::Read;
 use std::net::{IpAddr, Ipv6Addr, SocketAddr, SocketAddrV6};
-use std::path::Path;
+#[cfg(target_os = "linux")]
+use std::{fs::OpenOptions, io::Read, path::Path};
 
 use rustls::pki_types::ServerName;
 use url::{Host, Url};
 
+#[cfg(target_os = "linux")]
 use crate::input_file;
 
 /// A DNS resolver.
@@ -74,6 +74,7 @@ const FORMS: &str = "use 10.1.2.3, 10.1.2.3:5353, [2001:db8::1]:53, tcp://10.1.2
 const DOH_PATH: &str = "/dns-query";
 
 /// The longest name of an interface on Linux (`IFNAMSIZ`).
+#[cfg(target_os = "linux")]
 const MAX_INTERFACE: usize = 15;
 
 impl Resolver {
@@ -189,6 +190,17 @@ fn interface_index(interface: &str) -> Option<u32> {
     if let Ok(index) = interface.parse() {
         return Some(index);
     }
+    interface_by_name(interface)
+}
+
+/// Elsewhere interfaces have numbers only.
+#[cfg(not(target_os = "linux"))]
+fn interface_by_name(_interface: &str) -> Option<u32> {
+    None
+}
+
+#[cfg(target_os = "linux")]
+fn interface_by_name(interface: &str) -> Option<u32> {
     if interface.is_empty() || interface.len() > MAX_INTERFACE || interface.contains('/') {
         return None;
     }

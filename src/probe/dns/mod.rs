@@ -11,6 +11,8 @@ mod resolve;
 mod sinkhole;
 mod stream;
 mod udp;
+#[cfg(windows)]
+mod windows_settings;
 
 use std::net::IpAddr;
 use std::sync::Arc;

@@ -68,7 +68,12 @@ impl System {
         system
     }
 
-    #[cfg(not(target_os = "linux"))]
+    #[cfg(windows)]
+    fn read() -> Option<Self> {
+        super::windows_settings::read()
+    }
+
+    #[cfg(not(any(target_os = "linux", windows)))]
     fn read() -> Option<Self> {
         let (config, _) = hickory_resolver::system_conf::read_system_conf().ok()?;
         let (domain, search, servers) = config.into_parts();

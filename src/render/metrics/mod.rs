@@ -22,7 +22,6 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use prometheus::TextEncoder;
-use prometheus::core::Collector;
 use prometheus::proto::MetricFamily;
 
 use crate::config::{Config, Target};
@@ -185,11 +184,59 @@ fn add_process(text: &mut String, format: Format) -> prometheus::Result<()> {
 
 #[cfg(target_os = "linux")]
 fn process() -> Vec<MetricFamily> {
+    use prometheus::core::Collector;
     prometheus::process_collector::ProcessCollector::for_self().collect()
 }
 
-/// The client library supports them on Linux only.
-#[cfg(not(target_os = "linux"))]
+/// The client library supports them on Linux only. A handle counts as a file descriptor, as in other client libraries.
+#[cfg(windows)]
+fn process() -> Vec<MetricFamily> {
+    use prometheus::core::{Collector, Opts};
+    use prometheus::{Counter, Gauge};
+
+    let Ok(process) = ccass_2fa_windows_process::Process::current() else {
+        return Vec::new();
+    };
+    let gauge = |name: &str, help: &str, value: f64| {
+        let gauge = Gauge::with_opts(Opts::new(name, help)).ok()?;
+        gauge.set(value);
+        Some(gauge.collect())
+    };
+    let cpu = Opts::new(
+        "process_cpu_seconds_total",
+        "Total user and system CPU time spent in seconds.",
+    );
+    let cpu = Counter::with_opts(cpu).ok().map(|counter| {
+        counter.inc_by(process.cpu_seconds);
+        counter.collect()
+    });
+    let all = [
+        cpu,
+        gauge(
+            "process_open_fds",
+            "Number of open file descriptors.",
+            f64::from(process.open_handles),
+        ),
+        gauge(
+            "process_resident_memory_bytes",
+            "Resident memory size in bytes.",
+            process.resident_bytes as f64,
+        ),
+        gauge(
+            "process_start_time_seconds",
+            "Start time of the process since unix epoch in seconds.",
+            process.start_time_seconds,
+        ),
+        gauge(
+            "process_virtual_memory_bytes",
+            "Virtual memory size in bytes.",
+            process.virtual_bytes as f64,
+        ),
+    ];
+    all.into_iter().flatten().flatten().collect()
+}
+
+#[cfg(not(any(target_os = "linux", windows)))]
 fn process() -> Vec<MetricFamily> {
     Vec::new()
 }
