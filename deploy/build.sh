@@ -1,7 +1,7 @@
 #!/bin/sh
 # Builds the release binary: static, with the list of its dependencies inside (cargo audit bin reads
 # it), and without a path of this machine, so that the same commit gives the same bytes everywhere.
-# Prints its path; ccass-2fa-browser, which opens pages in a browser for it, is in the same directory. The
+# Prints its path, for Windows without .exe; ccass-2fa-browser, which opens pages in a browser for it, is in the same directory. The
 # same script builds them for `make release`, the packages and the image.
 set -eu
 cd "$(dirname "$0")/.."
@@ -19,8 +19,12 @@ case $target in
   # The addresses to relocate as bitmaps: a twentieth of the program.
   *-linux-gnu) flags="$flags -C link-arg=-Wl,-z,pack-relative-relocs" ;;
 esac
-# The system call, which a static program does not find by its name, instead of /dev/urandom.
-flags="$flags --cfg getrandom_backend=\"linux_getrandom\""
+case $target in
+  # The system call, which a static program does not find by its name, instead of /dev/urandom.
+  *-linux-*) flags="$flags --cfg getrandom_backend=\"linux_getrandom\"" ;;
+  # The assembly of aws-lc as its authors have assembled it, so that no assembler is needed.
+  *-windows-*) export AWS_LC_SYS_PREBUILT_NASM=1 ;;
+esac
 flags="$flags --remap-path-prefix=$PWD=/source"
 prefixes="-ffile-prefix-map=$PWD=/source"
 for crates in "${CARGO_HOME:-$HOME/.cargo}"/registry/src/*; do

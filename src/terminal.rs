@@ -76,7 +76,7 @@ pub fn is_dumb() -> bool {
     std::env::var_os("TERM").is_some_and(|term| term == "dumb") || !reads_escape_sequences()
 }
 
-/// The console of Windows reads them from Windows 10 on, once it is told to.
+/// The console of Windows reads them from Windows 10 on, once that is enabled.
 #[cfg(windows)]
 fn reads_escape_sequences() -> bool {
     // `None`: it is no console.

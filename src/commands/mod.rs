@@ -107,6 +107,12 @@ fn replace_file(file: &Path, text: &str) -> anyhow::Result<()> {
     })
 }
 
+fn is_closed_pipe(error: &io::Error) -> bool {
+    const ERROR_PIPE_NOT_CONNECTED: i32 = 233;
+    error.kind() == io::ErrorKind::BrokenPipe
+        || cfg!(windows) && error.raw_os_error() == Some(ERROR_PIPE_NOT_CONNECTED)
+}
+
 /// Writes to `file`, or to standard output; colors are kept only on a terminal.
 fn write_output(text: &str, file: Option<&Path>) -> anyhow::Result<()> {
     match file {
@@ -116,7 +122,7 @@ fn write_output(text: &str, file: Option<&Path>) -> anyhow::Result<()> {
         }
         None => match terminal::write_output(text) {
             // The reader, for example `head`, has closed the pipe.
-            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+            Err(error) if is_closed_pipe(&error) => Ok(()),
             other => other.context("cannot write to standard output"),
         },
     }

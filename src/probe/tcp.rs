@@ -96,8 +96,32 @@ fn reason(error: &io::Error) -> Reason {
             Reason::TcpNetworkUnreachable
         }
         io::ErrorKind::PermissionDenied => Reason::TcpProhibited,
-        _ => Reason::TcpLocal,
+        _ => reason_by_number(error).unwrap_or(Reason::TcpLocal),
     }
+}
+
+/// What the standard library has no kind for: `WSAEHOSTDOWN`, and the numbers of the system itself, which asynchronous
+/// calls return.
+#[cfg(windows)]
+fn reason_by_number(error: &io::Error) -> Option<Reason> {
+    match error.raw_os_error()? {
+        // ERROR_CONNECTION_REFUSED
+        1225 => Some(Reason::TcpRefused),
+        // ERROR_NETNAME_DELETED, ERROR_CONNECTION_ABORTED
+        64 | 1236 => Some(Reason::TcpReset),
+        // ERROR_SEM_TIMEOUT, ERROR_TIMEOUT
+        121 | 1460 => Some(Reason::TcpTimedOut),
+        // ERROR_HOST_UNREACHABLE, WSAEHOSTDOWN
+        1232 | 10_064 => Some(Reason::TcpHostUnreachable),
+        // ERROR_NETWORK_UNREACHABLE
+        1231 => Some(Reason::TcpNetworkUnreachable),
+        _ => None,
+    }
+}
+
+#[cfg(not(windows))]
+fn reason_by_number(_error: &io::Error) -> Option<Reason> {
+    None
 }
 
 #[cfg(all(test, windows))]

@@ -12,6 +12,7 @@ mod dist;
 mod files;
 mod image;
 mod kubernetes;
+mod windows;
 
 use std::path::{Path, PathBuf};
 use std::process::Command;

@@ -29,9 +29,9 @@ const PROXY_VARIABLES: [&str; 4] = ["HTTPS_PROXY", "https_proxy", "ALL_PROXY", "
 /// The packages' data directory.
 #[cfg(not(windows))]
 const SYSTEM_DATA: &str = "/var/lib/ccass-2fa-exporter";
-/// Where [docs/terminal-pc.md] has it.
+/// That of docs/terminal-pc.md.
 #[cfg(windows)]
-const SYSTEM_DATA: &str = r"C:\ProgramData\ccass-2fa-exporter";
+const SYSTEM_DATA: &str = r"C:\ccass-2fa-exporter\data";
 
 /// Writes the configuration, also if the probe fails.
 ///

@@ -194,7 +194,7 @@ fn process() -> Vec<MetricFamily> {
     use prometheus::core::{Collector, Opts};
     use prometheus::{Counter, Gauge};
 
-    let Ok(process) = ccass_2fa_windows_process::Process::current() else {
+    let Ok(process) = ccass_2fa_windows::Process::current() else {
         return Vec::new();
     };
     let gauge = |name: &str, help: &str, value: f64| {

@@ -28,5 +28,6 @@ pub mod node_exporter;
 pub mod prometheus;
 pub mod scenarios;
 pub mod scripted_server;
+#[cfg(unix)]
 pub mod terminal;
 pub mod webhook;

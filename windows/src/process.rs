@@ -1,7 +1,4 @@
-//! What Windows knows of this process: time, memory and handles. A crate of its own, since it needs unsafe code;
-//! empty on other systems.
-
-#![cfg(windows)]
+//! Time, memory and handles of this process.
 
 use std::io;
 

@@ -1,0 +1,17 @@
+@echo off
+rem Opens the login page in the browser of this PC, prints the result and records it in the directory "data".
+rem With the argument "scheduled", as in scheduled-task.xml, it waits for nobody and writes data\ccass.prom.
+setlocal
+cd /d "%~dp0"
+if not exist data mkdir data
+if "%~1"=="scheduled" goto scheduled
+
+ccass-2fa-exporter.exe --config.file ccass.yml verify --browser --record
+set result=%errorlevel%
+echo.
+pause
+exit /b %result%
+
+:scheduled
+ccass-2fa-exporter.exe --config.file ccass.yml verify --browser --record --format prometheus --output data\ccass.prom
+exit /b %errorlevel%

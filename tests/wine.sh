@@ -1,0 +1,38 @@
+#!/usr/bin/env bash
+# Makes target/windows/wine: a Debian with wine and a Windows disk, in which the tests run the programs for Windows. As
+# root, once, in a minute; it needs 2 GB. A mount, process and network namespace of each test gets it; nothing
+# writes to it afterwards.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+# The first release with wine 10; wine 8 lacks a library that Rust's programs load.
+release=trixie
+root=$PWD/target/windows/wine
+
+[ ! -e "$root/complete" ] || exit 0
+command -v mmdebstrap >/dev/null || {
+  echo "tests/wine.sh: mmdebstrap is missing; run tests/install.sh as root" >&2
+  exit 1
+}
+rm -rf "$root"
+mkdir -p "$root"
+mmdebstrap --quiet --variant=minbase --include=wine,wine64 $release "$root"
+# Each test mounts its own over these.
+mkdir -p "$root/work" "$root/repository" "$root/etc/ssl/certs"
+touch "$root/etc/resolv.conf" "$root/etc/ssl/certs/ca-certificates.crt"
+printf '127.0.0.1 localhost %s\n' "$(uname -n)" >"$root/etc/hosts"
+cat >"$root/usr/local/bin/windows" <<'SCRIPT'
+#!/bin/sh
+# windows DIRECTORY PROGRAM ARGUMENT...: a program for Windows in a directory of the disk.
+export HOME=/work WINEPREFIX="${WINEPREFIX:-/work/prefix}" WINEDEBUG=-all WINEDLLOVERRIDES=mscoree,mshtml= LC_ALL=C.UTF-8
+export XDG_RUNTIME_DIR=/work
+cd "$1"
+shift
+exec /usr/lib/wine/wine64 "$@"
+SCRIPT
+chmod +x "$root/usr/local/bin/windows"
+unshare --mount --pid --fork --kill-child bash -euc "
+  mount -t proc proc '$root/proc'; mount -t sysfs sysfs '$root/sys'; mount --bind /dev '$root/dev'
+  export WINEPREFIX=/prefix
+  chroot '$root' windows / wineboot --init
+  chroot '$root' env WINEPREFIX=/prefix /usr/lib/wine/wineserver64 --wait"
+touch "$root/complete"
