@@ -4,7 +4,7 @@
 use std::collections::VecDeque;
 use std::convert::Infallible;
 use std::io::{self, ErrorKind};
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -16,6 +16,7 @@ use hyper::server::conn::{http1, http2};
 use hyper::service::{HttpService, service_fn};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::graceful::{GracefulShutdown, Watcher};
+use socket2::{Domain, Socket, Type};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::{AbortHandle, JoinSet};
@@ -37,6 +38,8 @@ const WRITE_TIMEOUT: Duration = Duration::from_secs(10);
 /// For a whole connection; scrapers reconnect.
 const CONNECTION_TIMEOUT: Duration = Duration::from_secs(15 * 60);
 const MAX_HEADER_BYTES: usize = 16 * 1024;
+/// Connections that wait to be accepted.
+const BACKLOG: i32 = 1024;
 /// Per HTTP/2 connection; a scraper uses one stream.
 const MAX_STREAMS: u32 = 8;
 /// For responses in flight at the stop.
@@ -49,16 +52,29 @@ const ACCEPT_RETRY_DELAY: Duration = Duration::from_millis(100);
 /// # Errors
 /// The address is invalid or cannot be bound.
 pub async fn bind(address: &str) -> io::Result<TcpListener> {
-    match address.strip_prefix(':') {
-        // An IPv6 socket accepts IPv4 too, but the host may have no IPv6.
-        Some(port) => match TcpListener::bind(format!("[::]:{port}")).await {
+    match address.strip_prefix(':').map(str::parse) {
+        Some(Ok(port)) => match bind_dual_stack(port) {
+            // The host may have no IPv6.
             Err(error) if error.kind() != io::ErrorKind::AddrInUse => {
-                TcpListener::bind(format!("0.0.0.0:{port}")).await
+                TcpListener::bind((Ipv4Addr::UNSPECIFIED, port)).await
             }
             result => result,
         },
-        None => TcpListener::bind(address).await,
+        _ => TcpListener::bind(address).await,
     }
+}
+
+/// An IPv6 socket that accepts IPv4 too, which Windows does not do by default.
+fn bind_dual_stack(port: u16) -> io::Result<TcpListener> {
+    let socket = Socket::new(Domain::IPV6, Type::STREAM, None)?;
+    socket.set_only_v6(false)?;
+    // On Windows, it would allow a second process on the same port.
+    #[cfg(unix)]
+    socket.set_reuse_address(true)?;
+    socket.set_nonblocking(true)?;
+    socket.bind(&SocketAddr::from((Ipv6Addr::UNSPECIFIED, port)).into())?;
+    socket.listen(BACKLOG)?;
+    TcpListener::from_std(socket.into())
 }
 
 /// Serves on every listener until `stop`, and then completes responses in flight for at most
