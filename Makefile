@@ -13,7 +13,7 @@ BINARY := $(or $(CARGO_TARGET_DIR),target)/$(HOST)/release/ccass-2fa-exporter
 DIST := dist
 
 .PHONY: help run quick test prepare test-programs install release mutants current bench microbench rehearsal fleet fleet-size soak lint deny \
-  fuzz image deb rpm packages kubernetes dist verify-dist dist-test documents book notices clean \
+  fuzz image deb rpm windows windows-test packages kubernetes dist verify-dist dist-test documents book notices clean \
   cargo-auditable cargo-cyclonedx cargo-deb cargo-generate-rpm mdbook
 
 help:           ## this list
@@ -29,7 +29,7 @@ test:           ## every test; without root all but the network suite
 	@$(MAKE) --no-print-directory --jobs 4 prepare
 	@$(MAKE) --no-print-directory packages
 	$(TEST) --lib --bins --test lab --test cli --test probe --test serve --test evidence
-	@tests/with_namespaces.sh $(TEST) --test packages -- --skip dist::
+	@tests/with_namespaces.sh $(TEST) --test packages -- --skip dist:: --skip windows::
 	$(TEST) --test browser -- --test-threads 2
 	$(TEST) --test alerts -- --test-threads 12
 	$(TEST) --test interop -- --skip performance::
@@ -60,6 +60,16 @@ rpm: release cargo-generate-rpm ## the RPM package, into dist/
 
 image: release  ## the container image as an archive, into dist/; as root, with buildah, without a daemon
 	deploy/image/build.sh $(BINARY) $(DIST)/ccass-2fa-exporter-image.tar
+
+windows: cargo-auditable ## the programs for Windows, as a zip, into dist/; by the cross compiler of Debian
+	deploy/windows/build.sh $(DIST)
+
+windows-test: install windows ## the programs for Windows under wine, with a login server, and the unit tests; as root, minutes
+	tests/wine.sh
+	$(CARGO) build --workspace --locked --bins
+	$(TEST) --test packages windows:: -- --test-threads 3
+	AWS_LC_SYS_PREBUILT_NASM=1 CARGO_TARGET_X86_64_PC_WINDOWS_GNU_RUNNER=$(CURDIR)/tests/wine.sh \
+	  $(CARGO) test --locked --target x86_64-pc-windows-gnu --lib
 
 # Without root no image.
 packages: deb rpm $(if $(filter 0,$(shell id -u)),image)

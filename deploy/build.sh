@@ -31,6 +31,10 @@ for crates in "${CARGO_HOME:-$HOME/.cargo}"/registry/src/*; do
   flags="$flags --remap-path-prefix=$crates=/crates"
   prefixes="$prefixes -ffile-prefix-map=$crates=/crates"
 done
+case $target in
+  # Microsoft's compiler does not know the option.
+  *-msvc) prefixes= ;;
+esac
 # With --target, flags are for the program alone and not for build scripts and procedural macros.
 RUSTFLAGS=$flags CFLAGS="${CFLAGS:-} $prefixes" CARGO_INCREMENTAL=0 \
   "$cargo" auditable build --release --locked --target "$target" --package ccass-2fa-exporter \

@@ -48,7 +48,7 @@ def contents():
     # The form in which Windows exports tasks, and the only one that every version imports.
     task = text("deploy/windows/scheduled-task.xml")
     yield "scheduled-task.xml", b"\xff\xfe" + task.encode("utf-16-le")
-    yield "ccass.yml", configuration().encode("utf-8")
+    yield "ccass.example.yml", configuration().encode("utf-8")
     yield "TERMINAL-PC.txt", text("docs/terminal-pc.md").encode("utf-8")
     yield "LICENSE.txt", text("LICENSE").encode("utf-8")
     yield "THIRD-PARTY-NOTICES.txt", text("THIRD-PARTY-NOTICES.md").encode("utf-8")

@@ -54,10 +54,9 @@ impl Pc {
              ip link add eth0 type veth peer name eth1; ip addr add 203.0.113.1/24 dev eth0; \
              ip link set eth0 up; ip link set eth1 up; ip addr add {NAME_SERVER}/32 dev lo; \
              mount --bind {disk} root; mount --bind work root/work; \
-             mount --bind {repository} root/repository; mount --bind resolv.conf root/etc/resolv.conf; \
+             mount --bind resolv.conf root/etc/resolv.conf; \
              mount --bind ca.pem root/etc/ssl/certs/ca-certificates.crt; \
              mount -t proc proc root/proc; mount -t sysfs sysfs root/sys; mount --rbind /dev root/dev",
-            repository = repository(".").display(),
         );
         let (code, output) = namespace.run("bash", &["-c", &setup]).await;
         assert_eq!(code, 0, "{output}");
@@ -187,7 +186,7 @@ async fn hosts_file_of_windows_goes_before_the_name_servers() {
     );
     let gone = CONFIG.replace("sso.lab.test/", "gone.lab.test/");
     let report = pc.verify(&gone).await;
-    // The name server says that there is no such name, the hosts file has it; the certificate is for another one.
+    // The name server does not know the name, the hosts file does; the certificate is for another one.
     assert_eq!(reason(&report), "tls_name_mismatch", "{report:#}");
     pc.write(HOSTS, "127.0.0.1 localhost\r\n");
     assert_eq!(reason(&pc.verify(&gone).await), "dns_nxdomain");
@@ -420,55 +419,50 @@ async fn devices_and_directories_are_refused_as_files() {
     }
 }
 
+/// The texts of the zip have the line ends of Windows, and the configuration is that of the first check.
 #[tokio::test(flavor = "multi_thread")]
-async fn desk_double_clicks_and_creates_the_task_with_the_files_of_the_zip() {
+async fn desk_checks_the_terminal_and_creates_the_task_with_the_files_of_the_zip() {
     let pc = Pc::start().await;
-    let scheduled = pc
-        .run_in(FOLDER, &["check-terminal.cmd", "scheduled"])
-        .await;
-    // wine has no browser; the message is for the IT department.
+    for name in [
+        "check-terminal.cmd",
+        "ccass.example.yml",
+        "TERMINAL-PC.txt",
+        "LICENSE.txt",
+        "THIRD-PARTY-NOTICES.txt",
+    ] {
+        let text = pc.read(&format!("{FOLDER}/{name}"));
+        assert!(text.contains("\r\n"), "{name}");
+        assert!(!text.replace("\r\n", "").contains('\n'), "{name}");
+    }
+    std::fs::remove_file(pc.path(&format!("{FOLDER}/ccass.yml"))).unwrap();
+    let check = ["check-terminal.cmd", "scheduled"];
+    let scheduled = pc.run_in(FOLDER, &check).await;
+    // There is no browser under wine; the message is for the IT department.
+    let advice = "install Microsoft Edge, Google Chrome or Chromium";
     assert_eq!(scheduled.code, 2, "{scheduled:?}");
+    assert!(scheduled.stderr.contains(advice), "{scheduled:?}");
+    let shipped = pc.exporter(&["check"]).await;
+    assert_eq!(shipped.code, 0, "{shipped:?}");
     assert!(
-        scheduled
-            .stderr
-            .contains("install Microsoft Edge, Google Chrome or Chromium"),
-        "{scheduled:?}"
+        shipped.stdout.contains("data_directory data"),
+        "{shipped:?}"
     );
+
+    // The name of a terminal that the configuration does not list.
+    pc.write(&format!("{FOLDER}/terminal.txt"), "t 1\r\n");
+    let unknown = pc.run_in(FOLDER, &check).await;
+    assert_eq!(unknown.code, 2, "{unknown:?}");
+    assert!(unknown.stderr.contains("t 1"), "{unknown:?}");
+
     let create = [
-        "schtasks",
         "/create",
         "/tn",
         "CCASS 2FA check",
         "/xml",
         "scheduled-task.xml",
     ];
-    let created = pc.run_in(FOLDER, &create).await;
+    let created = pc
+        .run_in(FOLDER, &[&["schtasks"][..], &create].concat())
+        .await;
     assert_eq!(created.code, 0, "{created:?}");
-    for name in [
-        "check-terminal.cmd",
-        "ccass.yml",
-        "TERMINAL-PC.txt",
-        "LICENSE.txt",
-    ] {
-        let text = pc.read(&format!("{FOLDER}/{name}"));
-        if name != "ccass.yml" {
-            assert!(!text.replace("\r\n", "").contains('\n'), "{name}");
-        }
-    }
-}
-
-/// The configuration that is shipped, before the test writes its own.
-#[tokio::test(flavor = "multi_thread")]
-async fn shipped_configuration_is_valid_and_has_the_line_ends_of_windows() {
-    let pc = Pc::start().await;
-    let zip = artifact("ccass-2fa-exporter-", "-windows-amd64.zip");
-    shell(
-        &pc.namespace.path("work/prefix/drive_c"),
-        &format!("python3 -m zipfile -e {} .", zip.display()),
-    );
-    let config = pc.read(&format!("{FOLDER}/ccass.yml"));
-    assert!(!config.replace("\r\n", "").contains('\n'));
-    let check = pc.exporter(&["check"]).await;
-    assert_eq!(check.code, 0, "{check:?}");
-    assert!(check.stdout.contains("data_directory data"), "{check:?}");
 }
