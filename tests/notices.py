@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
-"""Checks the licences of the crates that are linked into the exporter against deny.toml, and that
+"""Checks the licences of the crates that are linked into the programs against deny.toml, and that
 THIRD-PARTY-NOTICES.md lists exactly these crates. With --write it writes that file.
 
-Needs cargo and Python, and no network."""
+Needs cargo and Python, and the network for crates of Windows that are not downloaded yet."""
 
 import re
 import subprocess
@@ -11,7 +11,8 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 NOTICES = ROOT / "THIRD-PARTY-NOTICES.md"
-TARGET = "x86_64-unknown-linux-gnu"
+TARGETS = ["x86_64-unknown-linux-gnu", "x86_64-pc-windows-gnu", "x86_64-pc-windows-msvc"]
+PACKAGES = ["ccass-2fa-exporter", "ccass-2fa-browser"]
 
 
 def strings_of(key):
@@ -22,15 +23,16 @@ def strings_of(key):
 
 
 def crates():
-    """Name, version, licence and repository of each crate that is linked into the exporter."""
+    """Name, version, licence and repository of each crate that is linked into a program."""
     tree = subprocess.check_output(
-        ["cargo", "tree", "--locked", "--package=ccass-2fa-exporter", f"--target={TARGET}"]
-        + ["--edges=normal,build", "--prefix=none", "--format={p}|{l}|{r}"],
+        ["cargo", "tree", "--locked", "--edges=normal,build", "--prefix=none", "--format={p}|{l}|{r}"]
+        + [f"--package={package}" for package in PACKAGES]
+        + [f"--target={target}" for target in TARGETS],
         cwd=ROOT,
         text=True,
     )
     found = set()
-    for line in tree.splitlines():
+    for line in filter(None, tree.splitlines()):
         package, licence, repository = line.removesuffix(" (*)").split("|")
         name, version, *rest = package.split(" ")
         if not any(part.startswith("(/") for part in rest):
@@ -53,7 +55,7 @@ def render(crates_found):
     lines = [
         "# Third-party notices",
         "",
-        "The crates that are linked into the exporter on Linux, with their licences. The sources of each",
+        "The crates that are linked into the programs for Linux and Windows, with their licences. The sources of each",
         "crate contain the full text. `make notices` writes this list and `make lint` checks it.",
         "",
         "| crate | version | licence | source |",
