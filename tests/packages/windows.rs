@@ -448,11 +448,11 @@ async fn desk_checks_the_terminal_and_creates_the_task_with_the_files_of_the_zip
         "{shipped:?}"
     );
 
-    // The name of a terminal that the configuration does not list.
+    // A terminal that the configuration does not list.
     pc.write(&format!("{FOLDER}/terminal.txt"), "t 1\r\n");
     let unknown = pc.run_in(FOLDER, &check).await;
     assert_eq!(unknown.code, 2, "{unknown:?}");
-    assert!(unknown.stderr.contains("t 1"), "{unknown:?}");
+    assert!(unknown.stderr.contains("evidence.terminals"), "{unknown:?}");
 
     let create = [
         "/create",
