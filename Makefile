@@ -12,7 +12,7 @@ HOST := $(shell rustc -vV | sed -n 's/^host: //p')
 BINARY := $(or $(CARGO_TARGET_DIR),target)/$(HOST)/release/ccass-2fa-exporter
 DIST := dist
 
-.PHONY: help run quick test prepare test-programs install release mutants current bench microbench rehearsal fleet fleet-size soak lint deny \
+.PHONY: help run quick quick-serve quick-others test prepare test-programs install release mutants current bench microbench rehearsal fleet fleet-size soak lint deny \
   fuzz image deb rpm windows windows-test packages kubernetes dist verify-dist dist-test documents book notices clean \
   cargo-auditable cargo-cyclonedx cargo-deb cargo-generate-rpm mdbook
 
@@ -22,8 +22,16 @@ help:           ## this list
 run:            ## serve on port 10762 with the built-in configuration
 	$(CARGO) run --release --locked
 
+# The suites mostly wait, so two run at a time.
 quick:          ## unit tests and loopback suites: no root, nothing to install, under 90 seconds
-	$(TEST) --lib --bins --test lab --test cli --test probe --test serve --test evidence
+	@$(TEST) --no-run --quiet --lib --bins --test lab --test cli --test probe --test serve --test evidence
+	@$(MAKE) --no-print-directory --jobs 2 --output-sync=target quick-serve quick-others
+
+quick-serve:
+	$(TEST) --test serve
+
+quick-others:
+	$(TEST) --lib --bins --test lab --test cli --test probe --test evidence
 
 test:           ## every test; without root all but the network suite
 	@$(MAKE) --no-print-directory --jobs 4 prepare
