@@ -95,7 +95,8 @@ verify-dist:    ## check dist/ as a customer would; with PUBLIC_KEY its signatur
 dist-test: install dist ## install the packages in a fresh Debian, build twice and compare; as root, 15 minutes
 	$(TEST) --test packages dist::
 
-fleet-size:     ## a centre of 1,500 sites: series, bytes, time of rules and dashboards; 10 minutes for each engine
+fleet-size: install ## a centre of 1,500 sites: series, bytes, time of rules and dashboards; 10 minutes for each engine
+	tests/newest.sh
 	$(CARGO) build --quiet --workspace --locked --bins
 	tests/bench/fleet_size.py prometheus target/debug
 	tests/bench/fleet_size.py victoria-metrics target/debug

@@ -1,4 +1,5 @@
-//! Replaces a file atomically by a new one in the same directory: a reader sees the old or the new contents.
+//! Replaces a file atomically by a new one in the same directory: a reader sees the old or the new contents. Syncs
+//! the names of a directory.
 
 use std::fs;
 use std::io;
@@ -41,4 +42,20 @@ pub fn replace(new: &Path, path: &Path) -> io::Result<()> {
             other => return other,
         }
     }
+}
+
+/// Syncs the directory, without which a new file's name is not on disk.
+#[cfg(unix)]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "a directory is not an input file"
+)]
+pub fn sync_parent(path: &Path) -> io::Result<()> {
+    fs::File::open(path.parent().unwrap_or(Path::new(".")))?.sync_all()
+}
+
+/// On Windows, syncing the file has synced its name, too: NTFS writes both to its log, in this order.
+#[cfg(windows)]
+pub fn sync_parent(_path: &Path) -> io::Result<()> {
+    Ok(())
 }

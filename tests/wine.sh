@@ -19,11 +19,11 @@ run() {
   unshare --mount --net --pid --fork --kill-child bash -euc '
     root=$1; work=$2; repository=$3; shift 3
     ip link set lo up
-    mount --bind "$work" "$root/work"
+    mount --bind "$work" "$root/pc"
     mount -t proc proc "$root/proc"; mount -t sysfs sysfs "$root/sys"; mount --rbind /dev "$root/dev"
     mkdir -p "$root$repository"
     mount --bind "$repository" "$root$repository"
-    exec chroot "$root" windows "$repository" cmd /c "Z:\\work\\program.exe" "$@"' - "$root" "$work" "$repository" "$@"
+    exec chroot "$root" windows "$repository" cmd /c "Z:\\pc\\program.exe" "$@"' - "$root" "$work" "$repository" "$@"
 }
 
 if [ -e "$root/complete" ]; then
@@ -38,14 +38,14 @@ rm -rf "$root"
 mkdir -p "$root"
 mmdebstrap --quiet --variant=minbase --include=wine,wine64 $release "$root"
 # Each test mounts its own over these.
-mkdir -p "$root/work" "$root/etc/ssl/certs"
+mkdir -p "$root/pc" "$root/etc/ssl/certs"
 touch "$root/etc/resolv.conf" "$root/etc/ssl/certs/ca-certificates.crt"
 printf '127.0.0.1 localhost %s\n' "$(uname -n)" >"$root/etc/hosts"
 cat >"$root/usr/local/bin/windows" <<'SCRIPT'
 #!/bin/sh
 # windows DIRECTORY PROGRAM ARGUMENT...: a program for Windows in a directory of the disk.
-export HOME=/work WINEPREFIX="${WINEPREFIX:-/work/prefix}" WINEDEBUG=-all WINEDLLOVERRIDES=mscoree,mshtml= LC_ALL=C.UTF-8
-export XDG_RUNTIME_DIR=/work
+export HOME=/pc WINEPREFIX="${WINEPREFIX:-/pc/prefix}" WINEDEBUG=-all WINEDLLOVERRIDES=mscoree,mshtml= LC_ALL=C.UTF-8
+export XDG_RUNTIME_DIR=/pc
 cd "$1"
 shift
 exec /usr/lib/wine/wine64 "$@"

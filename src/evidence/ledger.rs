@@ -18,6 +18,7 @@ use crate::calendar::date_at;
 use crate::clock::{Clock, Stopwatch};
 use crate::input_file::{self, InputFile};
 use crate::ownership;
+use crate::replacement::sync_parent;
 use crate::terminal::single_line;
 
 const DIRECTORY: &str = "evidence";
@@ -251,9 +252,7 @@ fn quarantine_partial_line(path: &Path, tail: &Tail) -> Result<Content, LedgerEr
     let mut kept = tail.torn.clone();
     kept.push(b'\n');
     append_atomic(&aside, &kept)?;
-    let file = input_file::open_to_write(path, OpenOptions::new().write(true));
-    file.and_then(|file| file.set_len(tail.whole).and_then(|()| file.sync_all()))
-        .map_err(failed("mend", path))?;
+    shorten(path, tail.whole).map_err(failed("mend", path))?;
     tracing::warn!(
         file = %path.display(),
         aside = %aside.display(),
@@ -281,36 +280,23 @@ fn append_atomic(path: &Path, bytes: &[u8]) -> Result<(), LedgerError> {
     if before == 0 {
         ownership::inherit_access(path);
     }
-    let written = file.write_all(bytes).and_then(|()| file.sync_all());
-    let written = written.and_then(|()| match before {
-        0 => fsync_parent_dir(path),
-        _ => Ok(()),
-    });
+    let mut written = file.write_all(bytes).and_then(|()| file.sync_all());
+    if before == 0 {
+        written = written.and_then(|()| sync_parent(path));
+    }
+    drop(file);
     written.map_err(|cause| {
         // If this fails, too, a partial line remains, which the next append moves away.
-        let _ = file.set_len(before).or_else(|_| {
-            // Windows does not shorten a file that is open for appending.
-            let file = input_file::open_to_write(path, OpenOptions::new().write(true));
-            file?.set_len(before)
-        });
+        let _ = shorten(path, before);
         failed("write", path)(cause)
     })
 }
 
-/// Syncs the directory, without which a new file's name is not on disk.
-#[cfg(unix)]
-#[expect(
-    clippy::disallowed_methods,
-    reason = "a directory is not an input file"
-)]
-fn fsync_parent_dir(path: &Path) -> io::Result<()> {
-    File::open(path.parent().unwrap_or(Path::new(".")))?.sync_all()
-}
-
-/// On Windows, syncing the file has synced its name, too: NTFS writes both to its log, in this order.
-#[cfg(windows)]
-fn fsync_parent_dir(_path: &Path) -> io::Result<()> {
-    Ok(())
+/// Opens the file anew: Windows does not shorten one that is open for appending.
+fn shorten(path: &Path, length: u64) -> io::Result<()> {
+    let file = input_file::open_to_write(path, OpenOptions::new().write(true))?;
+    file.set_len(length)?;
+    file.sync_all()
 }
 
 fn wait_for(

@@ -14,8 +14,8 @@ use serde_json::Value;
 use crate::{LOGIN_SERVER, artifact, namespace_with_login_server, shell};
 
 const NAME_SERVER: &str = "203.0.113.53";
-const FOLDER: &str = "/work/prefix/drive_c/ccass-2fa-exporter";
-const HOSTS: &str = "/work/prefix/drive_c/windows/system32/drivers/etc/hosts";
+const FOLDER: &str = "/pc/prefix/drive_c/ccass-2fa-exporter";
+const HOSTS: &str = "/pc/prefix/drive_c/windows/system32/drivers/etc/hosts";
 const CONFIG: &str = "data_directory: data\n\
                       targets: [{name: sso, url: \"https://sso.lab.test/sso\"}]\n";
 
@@ -44,8 +44,8 @@ impl Pc {
         shell(
             namespace.directory.path(),
             &format!(
-                "mkdir root work; cp -al {disk}/prefix work/ 2>/dev/null || cp -a {disk}/prefix work/; \
-                 python3 -m zipfile -e {} work/prefix/drive_c/",
+                "mkdir root pc; cp -al {disk}/prefix pc/ 2>/dev/null || cp -a {disk}/prefix pc/; \
+                 python3 -m zipfile -e {} pc/prefix/drive_c/",
                 zip.display()
             ),
         );
@@ -53,7 +53,7 @@ impl Pc {
             "set -e; cd {directory}; \
              ip link add eth0 type veth peer name eth1; ip addr add 203.0.113.1/24 dev eth0; \
              ip link set eth0 up; ip link set eth1 up; ip addr add {NAME_SERVER}/32 dev lo; \
-             mount --bind {disk} root; mount --bind work root/work; \
+             mount --bind {disk} root; mount --bind pc root/pc; \
              mount --bind resolv.conf root/etc/resolv.conf; \
              mount --bind ca.pem root/etc/ssl/certs/ca-certificates.crt; \
              mount -t proc proc root/proc; mount -t sysfs sysfs root/sys; mount --rbind /dev root/dev",
@@ -80,8 +80,8 @@ impl Pc {
 
     /// A path of the disk, for the test.
     fn path(&self, path: &str) -> PathBuf {
-        let path = path.strip_prefix("/work/").expect("a path on the disk");
-        self.namespace.path("work").join(path)
+        let path = path.strip_prefix("/pc/").expect("a path on the disk");
+        self.namespace.path("pc").join(path)
     }
 
     fn write(&self, path: &str, text: impl AsRef<[u8]>) {
@@ -102,12 +102,12 @@ impl Pc {
             .map(|argument| format!("'{argument}'"))
             .collect();
         let script = format!(
-            "chroot {root} windows '{directory}' cmd /c {} 2>{root}/work/stderr.txt",
+            "chroot {root} windows '{directory}' cmd /c {} 2>{root}/pc/stderr.txt",
             quoted.join(" "),
             root = self.root.display()
         );
         let (code, stdout) = self.namespace.run("bash", &["-c", &script]).await;
-        let stderr = self.read("/work/stderr.txt");
+        let stderr = self.read("/pc/stderr.txt");
         Output {
             code,
             stdout,
@@ -232,14 +232,14 @@ const NOT_UNDER_WINE: [&str; 2] = ["dns-unreachable", "dns-tls-unreachable"];
 #[tokio::test(flavor = "multi_thread")]
 async fn every_scenario_of_the_lab_has_the_same_reason_on_windows() {
     let mut pc = Pc::start().await;
-    let lab = pc.path("/work/lab").display().to_string();
+    let lab = pc.path("/pc/lab").display().to_string();
     let program = harness::exporter::binary().replace("ccass-2fa-exporter", "ccass-2fa-lab");
     pc.namespace.spawn("lab", &program, &["--directory", &lab]);
     pc.namespace
         .wait_for_log("lab", "Ctrl-C stops the lab.")
         .await;
-    let control = pc.read("/work/lab/control.url");
-    let config = pc.read("/work/lab/config.yml").replace(&lab, "Z:/work/lab");
+    let control = pc.read("/pc/lab/control.url");
+    let config = pc.read("/pc/lab/config.yml").replace(&lab, "Z:/pc/lab");
     let healthy = pc.verify(&config).await;
     assert_eq!(reason(&healthy), "none", "{healthy:#}");
     let mut wrong = Vec::new();
@@ -343,7 +343,7 @@ async fn file_is_replaced_while_another_program_reads_it() {
 #[tokio::test(flavor = "multi_thread")]
 async fn paths_have_spaces_and_chinese_characters_and_files_the_line_ends_of_windows() {
     let pc = Pc::start().await;
-    let folder = "/work/prefix/drive_c/中央結算 系統";
+    let folder = "/pc/prefix/drive_c/中央結算 系統";
     std::fs::rename(pc.path(FOLDER), pc.path(folder)).unwrap();
     let config = "\u{feff}site: 中環\ncontacts: {desk: 電腦部 1234}\ndata_directory: 'C:\\中央結算 系統\\資料 夾'\n"
         .to_owned()
@@ -394,10 +394,10 @@ async fn console_shows_chinese_characters() {
         "TERM=xterm script --quiet --command \"chroot {} windows {FOLDER} ccass-2fa-exporter.exe \
          --config.file ccass.yml verify\" {}",
         pc.root.display(),
-        pc.path("/work/typescript").display()
+        pc.path("/pc/typescript").display()
     );
     pc.namespace.run("bash", &["-c", &command]).await;
-    let shown = pc.read("/work/typescript");
+    let shown = pc.read("/pc/typescript");
     assert!(shown.contains("網絡組 內線 1234"), "{shown}");
 }
 

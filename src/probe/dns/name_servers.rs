@@ -70,7 +70,12 @@ impl System {
 
     #[cfg(windows)]
     fn read() -> Option<Self> {
-        super::windows_settings::read()
+        let (search, servers) = super::windows_settings::read()?;
+        Some(Self {
+            search,
+            servers,
+            no_aaaa: false,
+        })
     }
 
     #[cfg(not(any(target_os = "linux", windows)))]

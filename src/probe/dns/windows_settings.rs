@@ -6,29 +6,26 @@ use std::net::{Ipv6Addr, SocketAddr};
 use ccass_2fa_windows::{adapters, suffixes};
 use hickory_proto::rr::Name;
 
-use super::name_servers::System;
 use crate::config::Resolver;
 
 /// Windows has no limits; each name server is queried individually.
 const MAX_SERVERS: usize = 6;
 const MAX_SEARCH: usize = 6;
 
-/// `None` if the adapters cannot be listed.
-pub fn read() -> Option<System> {
+/// The suffixes for names without a dot and the name servers, each in order; `None` if the adapters cannot be
+/// listed.
+pub fn read() -> Option<(Vec<Name>, Vec<Resolver>)> {
     let adapters = adapters().ok()?;
     let listed = adapters.iter().flat_map(|adapter| &adapter.name_servers);
     let suffixes = suffixes(&adapters);
     let suffixes = suffixes
         .iter()
         .filter_map(|suffix| Name::from_str_relaxed(suffix).ok());
-    Some(System {
-        search: distinct(suffixes, MAX_SEARCH),
-        servers: distinct(
-            listed.filter_map(|address| name_server(*address)),
-            MAX_SERVERS,
-        ),
-        no_aaaa: false,
-    })
+    let servers = listed.filter_map(|address| name_server(*address));
+    Some((
+        distinct(suffixes, MAX_SEARCH),
+        distinct(servers, MAX_SERVERS),
+    ))
 }
 
 fn distinct<T: PartialEq>(all: impl Iterator<Item = T>, limit: usize) -> Vec<T> {

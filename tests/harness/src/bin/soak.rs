@@ -82,7 +82,7 @@ async fn main() {
         lab.heal();
     }
     let took = started.elapsed().as_secs();
-    // Until nothing is in flight.
+    // Until no probe is running.
     write("1h").expect("a file");
     signal(soak.exporter.id().expect("it runs"), "HUP");
     let metrics = soak.quiet_metrics().await;
