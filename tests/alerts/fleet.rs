@@ -5,6 +5,7 @@
 use std::time::Duration;
 
 use ccass_2fa_lab::scenario;
+use harness::documents::{read, repository};
 use harness::fleet::{Agent, Certificates, PrometheusCentre, Site, alertmanager_of_centres};
 use harness::prometheus::{Alertmanager, TIMEOUT};
 use harness::webhook::Webhook;
@@ -282,6 +283,41 @@ fn configurations_of_agents_and_centres_are_valid() {
         let copy = directory.path().join(file.trim_start_matches("alerts/"));
         let text = std::fs::read_to_string(copy).unwrap();
         assert!(!text.contains("$externalLabels"), "{file}");
+    }
+}
+
+#[test]
+fn agents_send_every_metric_that_a_rule_or_a_dashboard_reads() {
+    let mut readers = super::rules::rule_files();
+    for entry in std::fs::read_dir(repository("grafana")).unwrap() {
+        let name = entry.unwrap().file_name().into_string().unwrap();
+        if name.ends_with(".json") {
+            readers.push(format!("grafana/{name}"));
+        }
+    }
+    let scrape_jobs = [
+        "deploy/fleet/site/agent.yml",
+        "deploy/fleet/site/vmagent.yml",
+    ]
+    .map(|path| super::rules::yaml(path)["scrape_configs"][0]["metric_relabel_configs"].clone());
+    assert_eq!(scrape_jobs[0], scrape_jobs[1], "the agents differ");
+    let alloy = read("deploy/fleet/site/config.alloy").replace(r"\\", r"\");
+    for rule in scrape_jobs[0].as_array().unwrap() {
+        let dropped = rule["regex"].as_str().unwrap();
+        assert!(
+            alloy.contains(&format!("\"{dropped}\"")),
+            "{dropped} in Alloy"
+        );
+        // What is dropped by more than its name is a bucket of a histogram of which the others remain.
+        if rule["source_labels"].as_array().unwrap().len() > 1 {
+            continue;
+        }
+        let pattern = regex::Regex::new(&format!(r"\b({dropped})\b")).unwrap();
+        for path in &readers {
+            let text = read(path);
+            let used = pattern.find(&text).map(|found| found.as_str());
+            assert_eq!(used, None, "{path} reads what no agent sends");
+        }
     }
 }
 
