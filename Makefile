@@ -13,7 +13,7 @@ BINARY := $(or $(CARGO_TARGET_DIR),target)/$(HOST)/release/ccass-2fa-exporter
 DIST := dist
 
 .PHONY: help run quick quick-serve quick-others test prepare test-programs install release mutants current bench microbench rehearsal fleet fleet-size soak lint deny \
-  fuzz image deb rpm windows windows-test packages kubernetes dist verify-dist dist-test documents book notices clean \
+  fuzz image deb rpm windows windows-test packages kubernetes dist verify-dist dist-test documents pictures book notices clean \
   cargo-auditable cargo-cyclonedx cargo-deb cargo-generate-rpm mdbook
 
 help:           ## this list
@@ -149,11 +149,14 @@ deny:           ## advisories, licenses and sources, with cargo-deny, which it i
 	$(CARGO) deny --version >/dev/null 2>&1 || $(CARGO) install --locked cargo-deny
 	$(CARGO) deny --workspace check
 
-documents: install ## rewrite the documents that repeat the code
+documents: pictures ## rewrite the documents that repeat the code
 	UPDATE_DOCUMENTS=1 $(TEST) --test cli --test alerts
-	UPDATE_DOCUMENTS=1 $(TEST) --test interop status_page::
 	UPDATE_DOCUMENTS=1 $(TEST) --test interop browser_parity::
 	UPDATE_DOCUMENTS=1 $(TEST) --test network blackbox_exporter::
+
+pictures: install ## take the pictures of the README: the status page and an alert, from the real programs
+	UPDATE_DOCUMENTS=1 $(TEST) --test interop status_page::
+	UPDATE_DOCUMENTS=1 $(TEST) --test alerts installed_prometheus::outage_pages
 
 book: mdbook    ## docs/ as a book with search, into target/book; with mdBook, which it installs
 	docs/book.py target/book

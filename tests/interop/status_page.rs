@@ -240,7 +240,6 @@ async fn page_of_a_reachable_login_shows_every_layer() {
             "(all past)",
         ],
     );
-    take_screenshot("status-good", &site.url(), 1000).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -265,7 +264,7 @@ async fn page_of_an_outage_shows_cause_contact_and_changes_across_restart() {
             "unexpected_issuer",
         ],
     );
-    take_screenshot("status-outage", &site.url(), 1000).await;
+    take_screenshots("status-outage", &site.url()).await;
 
     // After a kill during the outage it still shows the beginning and the last good facts.
     let since = instant(&pages[0], "Failing since ");
@@ -623,13 +622,15 @@ async fn page_keeps_its_scroll_position_when_it_refreshes() {
     );
 }
 
-/// Takes a screenshot for the README when documents are updated.
-async fn take_screenshot(name: &str, url: &str, width: u32) {
-    let file = repository(&format!("docs/{name}.png"));
-    if updating() {
-        let view = json!({"name": name, "url": url, "width": width, "height": 620, "dark": false,
-                          "screenshot": file});
-        open_in_browser(&[view]).await;
+/// Takes screenshots for the README, light and dark, when documents are updated.
+async fn take_screenshots(name: &str, url: &str) {
+    for (scheme, dark) in [("light", false), ("dark", true)] {
+        let file = repository(&format!("docs/{name}-{scheme}.png"));
+        if updating() {
+            let view = json!({"name": name, "url": url, "width": 1000, "height": 620, "dark": dark,
+                              "screenshot": file});
+            open_in_browser(&[view]).await;
+        }
+        assert!(file.exists(), "make pictures takes this screenshot");
     }
-    assert!(file.exists(), "make documents takes this screenshot");
 }

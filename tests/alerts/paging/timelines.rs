@@ -3,7 +3,9 @@
 
 use ccass_2fa_lab::scenario;
 use futures_util::future::join_all;
+use harness::documents::{repository, updating};
 use harness::prometheus::{PROMETHEUS, QUICK, Scraping, Shortening, newest, wait_until};
+use serde_json::json;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 use tokio_util::task::AbortOnDropHandle;
@@ -69,6 +71,13 @@ async fn outage_pages_also_where_the_exporters_of_two_sites_have_one_instance_la
         description.contains("Site head-office reaches it."),
         "{description}"
     );
+    // For the README: the pages of the newest Prometheus are not in Debian's package.
+    if updating() && program == PROMETHEUS {
+        let file = repository("docs/alert.png");
+        let url = &pipeline.prometheus.peer.url;
+        let input = json!({"url": url, "alert": UNREACHABLE, "file": file});
+        let _: serde_json::Value = harness::node::run("photograph_alert.mjs", &input).await;
+    }
     centre.lab.heal();
     pipeline
         .expect_page("resolved", UNREACHABLE, "data-centre")
