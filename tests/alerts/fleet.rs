@@ -2,8 +2,6 @@
 //!
 //! The windows are shortened, as in `paging`; alerts/tests/fleet.yml has the times.
 
-use std::time::Duration;
-
 use ccass_2fa_lab::scenario;
 use harness::documents::{read, repository};
 use harness::fleet::{Agent, Certificates, PrometheusCentre, Site, alertmanager_of_centres};
@@ -109,14 +107,15 @@ async fn site_without_uplink_is_silent_not_down_and_its_backlog_raises_no_page()
 }
 
 /// 90 s, shortened like the windows.
-const BEHIND: Duration = Duration::from_secs(90 / 12);
+const WRONG: i64 = 90 / 12;
 
 #[tokio::test(flavor = "multi_thread")]
-async fn neither_two_agents_of_one_exporter_nor_a_clock_that_is_behind_change_what_is_paged() {
+async fn neither_two_agents_of_one_exporter_nor_a_clock_that_is_wrong_change_what_is_paged() {
     let certificates = Certificates::issue();
-    let (mut alpha, beta) = tokio::join!(
+    let (mut alpha, beta, gamma) = tokio::join!(
         Site::start("alpha", "central"),
-        Site::start_with_clock_behind("beta", BEHIND)
+        Site::start_with_clock("beta", -WRONG),
+        Site::start_with_clock("gamma", WRONG)
     );
     let mut webhook = Webhook::start().await;
     let alertmanager = Alertmanager::start(&alertmanager_of_centres(&webhook.url)).await;
@@ -127,27 +126,31 @@ async fn neither_two_agents_of_one_exporter_nor_a_clock_that_is_behind_change_wh
     alpha.replica = Some("b");
     let _second = Agent::vmagent(&alpha, address, &certificates).await;
     let late = Agent::with_clock_of(&beta, address, &certificates).await;
+    let _early = Agent::with_clock_of(&gamma, address, &certificates).await;
     for known in [
         "count(up{job=\"ccass2fa\",firm=\"alpha\"} == 1) == 2",
         "count(up{job=\"ccass2fa\",firm=\"beta\"} == 1) == 1",
+        "count(up{job=\"ccass2fa\",firm=\"gamma\"} == 1) == 1",
     ] {
         centre.peer.wait_for(known).await;
     }
-    let age = "time() - ccass2fa_exporter_time_seconds{firm=\"beta\"} >= 7";
-    centre.peer.wait_for(age).await;
+    let behind = "time() - ccass2fa_exporter_time_seconds{firm=\"beta\"} >= 7";
+    centre.peer.wait_for(behind).await;
+    let ahead = "ccass2fa_exporter_time_seconds{firm=\"gamma\"} offset -7s - time() >= 3";
+    centre.peer.wait_for(ahead).await;
     centre.load_rules();
-    let known = "count(firm_site:ccass2fa_site_data:timestamp) == 2";
+    let known = "count(firm_site:ccass2fa_site_data:timestamp) == 3";
     centre.peer.wait_for(known).await;
 
-    for site in [&alpha, &beta] {
+    for site in [&alpha, &beta, &gamma] {
         site.lab.provoke(scenario("tcp-refused").unwrap());
     }
     let mut pages = Vec::new();
-    for _ in 0..2 {
+    for _ in 0..3 {
         pages.push(expect_page(&mut webhook, "firing", "Ccass2faLoginUnreachable").await);
     }
     pages.sort();
-    for (page, firm) in pages.iter().zip(["alpha", "beta"]) {
+    for (page, firm) in pages.iter().zip(["alpha", "beta", "gamma"]) {
         let start = format!("Firm {firm}: Site central has not reached the login page (sso)");
         assert!(page.starts_with(&start), "{page}");
     }
@@ -156,10 +159,10 @@ async fn neither_two_agents_of_one_exporter_nor_a_clock_that_is_behind_change_wh
     first.uplink.cut();
     centre.peer.wait_for("absent(up{replica=\"a\"})").await;
     assert_no_page(&mut webhook);
-    for site in [&alpha, &beta] {
+    for site in [&alpha, &beta, &gamma] {
         site.lab.heal();
     }
-    for _ in 0..2 {
+    for _ in 0..3 {
         expect_page(&mut webhook, "resolved", "Ccass2faLoginUnreachable").await;
     }
     assert_no_page(&mut webhook);
@@ -171,8 +174,7 @@ async fn neither_two_agents_of_one_exporter_nor_a_clock_that_is_behind_change_wh
     // As from several queues of an agent.
     let mut stored = 0;
     for age in [1, 40, 20] {
-        late.send(&format!("of_a_queue {age}"), Duration::from_secs(age))
-            .await;
+        late.send(&format!("of_a_queue {age}"), age).await;
         stored += 1;
         let all = format!("count_over_time(of_a_queue[2m]) == {stored}");
         centre.peer.wait_for(&all).await;

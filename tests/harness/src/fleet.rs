@@ -163,28 +163,29 @@ pub struct Site {
     pub exporter: Exporter,
     /// The external label `replica` of the next agent, if it is one of several.
     pub replica: Option<&'static str>,
-    /// By how much the clock of the site is behind.
-    behind: Duration,
+    /// By how many seconds the clock of the site is ahead; negative if it is behind.
+    clock_ahead: i64,
     _config: ConfigFile,
 }
 
 impl Site {
     pub async fn start(firm: &'static str, name: &'static str) -> Self {
-        Self::start_with(firm, name, Duration::ZERO).await
+        Self::start_with(firm, name, 0).await
     }
 
-    /// A site whose clock is behind, see [`Agent::with_clock_of`].
-    pub async fn start_with_clock_behind(firm: &'static str, behind: Duration) -> Self {
-        Self::start_with(firm, "central", behind).await
+    /// A site whose clock is ahead by these seconds, or behind if they are negative. See
+    /// [`Agent::with_clock_of`].
+    pub async fn start_with_clock(firm: &'static str, ahead: i64) -> Self {
+        Self::start_with(firm, "central", ahead).await
     }
 
-    async fn start_with(firm: &'static str, name: &'static str, behind: Duration) -> Self {
+    async fn start_with(firm: &'static str, name: &'static str, clock_ahead: i64) -> Self {
         let lab = Lab::start().await.expect("the lab starts on loopback");
         let config = ConfigFile::new(&lab.config());
         let mut command = exporter::command();
         command.arg(config.argument());
-        if !behind.is_zero() {
-            exporter::fake_clock(&mut command).env("FAKETIME", format!("-{}s", behind.as_secs()));
+        if clock_ahead != 0 {
+            exporter::fake_clock(&mut command).env("FAKETIME", format!("{clock_ahead:+}s"));
         }
         let mut exporter = Exporter::spawn(&mut command).await;
         exporter.first_probe().await;
@@ -194,7 +195,7 @@ impl Site {
             lab,
             exporter,
             replica: None,
-            behind,
+            clock_ahead,
             _config: config,
         }
     }
@@ -206,7 +207,7 @@ impl Site {
 
     /// Fills in the labels and addresses of an agent's configuration.
     fn configure(&self, text: String) -> String {
-        let text = if self.behind.is_zero() {
+        let text = if self.clock_ahead == 0 {
             text
         } else {
             replace(
@@ -375,7 +376,7 @@ impl Agent {
             "extra_label=firm={}&extra_label=site={}&extra_label=instance=by-its-clock",
             site.firm, site.name
         );
-        let behind = site.behind;
+        let clock_ahead = site.clock_ahead;
         agent.scrapes = Some(AbortOnDropHandle::new(tokio::spawn(async move {
             loop {
                 let scrape = reqwest::get(&exporter).await.unwrap().text().await.unwrap();
@@ -383,7 +384,7 @@ impl Agent {
                 push(
                     &url,
                     &format!("{labels}&extra_label=job=ccass2fa"),
-                    behind,
+                    clock_ahead,
                     text,
                 )
                 .await;
@@ -393,9 +394,9 @@ impl Agent {
         agent
     }
 
-    /// Sends samples to the centre that are as old as this.
-    pub async fn send(&self, samples: &str, age: Duration) {
-        push(&self.peer.url, "", age, samples.to_owned()).await;
+    /// Sends samples to the centre that are as many seconds old.
+    pub async fn send(&self, samples: &str, age: i64) {
+        push(&self.peer.url, "", -age, samples.to_owned()).await;
     }
 
     /// Ends it and starts it again, with what it has on its disk.
@@ -406,13 +407,11 @@ impl Agent {
     }
 }
 
-/// Gives samples of this age to a vmagent.
-async fn push(vmagent: &str, labels: &str, age: Duration, samples: String) {
-    let time = SystemTime::now().duration_since(UNIX_EPOCH).unwrap() - age;
-    let url = format!(
-        "{vmagent}/api/v1/import/prometheus?timestamp={}&{labels}",
-        time.as_millis()
-    );
+/// Gives samples to a vmagent with the time of a clock that is ahead by these seconds.
+async fn push(vmagent: &str, labels: &str, ahead: i64, samples: String) {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
+    let time = i64::try_from(now.as_millis()).unwrap() + 1000 * ahead;
+    let url = format!("{vmagent}/api/v1/import/prometheus?timestamp={time}&{labels}");
     let request = reqwest::Client::new().post(url).body(samples);
     let answer = request.send().await.unwrap();
     assert!(answer.status().is_success(), "{answer:?}");
