@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use maud::{Markup, html};
 
-use super::super::html::scrolling;
+use super::super::html::{scrolling, thead};
 use super::super::page::instant;
 use super::{Selected, altered, reference, terminal_outcome};
 use crate::evidence::{BrowserRecord, ChainedRecord, Content, TerminalOutcome};
@@ -31,12 +31,10 @@ pub(super) fn section(selected: &Selected<'_>) -> Markup {
                 }
                 (scrolling("Automatic checks", html! {
                     table {
-                        thead { tr {
-                            th scope="col" { "Terminal" } th scope="col" { "Target" }
-                            th scope="col" { "Login page" } th scope="col" { "Browser" }
-                            th scope="col" { "Recorded" } th scope="col" { "Number" }
-                            th scope="col" { "Reference" }
-                        } }
+                        (thead(&[
+                            "Terminal", "Target", "Login page", "Browser", "Recorded", "Number",
+                            "Reference"
+                        ]))
                         tbody {
                             @for (record, it) in &checks {
                                 tr {

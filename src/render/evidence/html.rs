@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use maud::{Markup, html};
 
-use super::super::html::{Icon, document, generated_by, scrolling};
+use super::super::html::{Icon, document, generated_by, scrolling, thead};
 use super::super::page::{format_duration, instant};
 use super::browser_checks;
 use super::{
@@ -88,10 +88,7 @@ fn targets(selected: &Selected<'_>) -> Markup {
             @else {
                 (scrolling("Targets", html! {
                     table {
-                        thead { tr {
-                            th scope="col" { "Target" } th scope="col" { "Address" }
-                            th scope="col" { "Latest full pass" }
-                        } }
+                        (thead(&["Target", "Address", "Latest full pass"]))
                         tbody {
                             @for (target, url, pass) in passes {
                                 tr {
@@ -130,11 +127,7 @@ fn terminals(selected: &Selected<'_>) -> Markup {
                 }
                 (scrolling("CCASS Terminals", html! {
                     table {
-                        thead { tr {
-                            th scope="col" { "Terminal" } th scope="col" { "Login page" }
-                            th scope="col" { "Recorded" } th scope="col" { "Number" }
-                            th scope="col" { "Reference" }
-                        } }
+                        (thead(&["Terminal", "Login page", "Recorded", "Number", "Reference"]))
                         tbody {
                             @for (terminal, checks) in terminals {
                                 @if checks.is_empty() {
@@ -265,11 +258,7 @@ fn outages(selected: &Selected<'_>) -> Markup {
                 h2 { "Outages" }
                 (scrolling("Outages", html! {
                     table {
-                        thead { tr {
-                            th scope="col" { "Target" } th scope="col" { "From" }
-                            th scope="col" { "To" } th scope="col" { "Duration" }
-                            th scope="col" { "First failure" }
-                        } }
+                        (thead(&["Target", "From", "To", "Duration", "First failure"]))
                         tbody {
                             @for (outage, until) in outages.values() {
                                 tr {

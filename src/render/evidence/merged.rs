@@ -8,7 +8,7 @@ use jiff::civil::Date;
 use maud::{Markup, html};
 use serde::Serialize;
 
-use super::super::html::{Icon, document, generated_by, scrolling};
+use super::super::html::{Icon, document, generated_by, scrolling, thead};
 use super::super::page::instant;
 use super::{Selected, count, csv, html as site_html, json};
 use crate::evidence::{Audit, KeptHead};
@@ -278,12 +278,10 @@ impl Merged {
                 h2 { "Sites" }
                 (scrolling("Sites", html! {
                     table {
-                        thead { tr {
-                            th scope="col" { "Firm and site" } th scope="col" { "Host" }
-                            th scope="col" { "Records" } th scope="col" { "Files" }
-                            th scope="col" { "Latest full pass" } th scope="col" { "Terminals seen" }
-                            th scope="col" { "Business days without proof" }
-                        } }
+                        (thead(&[
+                            "Firm and site", "Host", "Records", "Files", "Latest full pass",
+                            "Terminals seen", "Business days without proof"
+                        ]))
                         tbody {
                             @for (index, site) in self.sites.iter().enumerate() {
                                 @let selected = self.selected(site);

@@ -6,7 +6,7 @@ use maud::{Markup, html};
 
 use super::super::browser::{browser_result, capitalized, explanation, name, prevented, rows};
 use super::super::page::instant;
-use super::scrolling;
+use super::{scrolling, thead};
 use crate::report::{BrowserCheck, Report};
 
 /// Where a page has the picture from.
@@ -28,9 +28,7 @@ pub fn browser(report: &Report, check: &BrowserCheck, picture: &Picture<'_>) -> 
         }
         (scrolling("Exporter and browser", html! {
             table {
-                thead { tr {
-                    th scope="col" { "Fact" } th scope="col" { "Exporter" } th scope="col" { "Browser" }
-                } }
+                (thead(&["Fact", "Exporter", "Browser"]))
                 tbody {
                     @for row in rows(report, check) {
                         tr {

@@ -67,6 +67,13 @@ pub(super) fn document(title: &str, icon: Icon, body: &Markup) -> String {
     markup.into_string()
 }
 
+/// The head of a table with these columns.
+pub(super) fn thead(columns: &[&str]) -> Markup {
+    html! {
+        thead { tr { @for column in columns { th scope="col" { (column) } } } }
+    }
+}
+
 /// A table in a region that scrolls, also by keyboard.
 pub(super) fn scrolling(name: &str, table: Markup) -> Markup {
     html! { div.scroll role="group" aria-label=(name) tabindex="0" { (table) } }

@@ -11,7 +11,7 @@ use super::super::layer_name;
 use super::super::page::{format_duration, instant};
 use super::super::text::contact_name;
 use super::contact_links::linked;
-use super::scrolling;
+use super::{scrolling, thead};
 use crate::config::Contacts;
 use crate::report::advice;
 use crate::report::caveats::{caveats, manual_step};
@@ -93,10 +93,7 @@ pub fn changes(last_good: Timestamp, changes: &[Change]) -> Markup {
         } @else {
             (scrolling("Changes", html! {
                 table.changes {
-                    thead { tr {
-                        th scope="col" { "Fact" } th scope="col" { "Before" }
-                        th scope="col" { "Now" } th scope="col" { "First seen" }
-                    } }
+                    (thead(&["Fact", "Before", "Now", "First seen"]))
                     tbody {
                         @for change in changes {
                             tr {
@@ -156,10 +153,7 @@ fn layers(hop: &Hop, report: Option<&Report>) -> Markup {
         "Layers",
         html! {
             table.layers {
-                thead { tr {
-                    th scope="col" { "Layer" } th scope="col" { "State" }
-                    th scope="col" { "Duration" } th scope="col" { "Facts" }
-                } }
+                (thead(&["Layer", "State", "Duration", "Facts"]))
                 tbody {
                     (row(LayerName::Dns, &hop.dns, dns))
                     (row(LayerName::Tcp, &hop.tcp, hop.tcp.facts().map(facts::tcp)))

@@ -6,7 +6,7 @@ use std::time::Duration;
 use jiff::{Timestamp, ToSpan};
 use maud::{Markup, html};
 
-use super::super::html::scrolling;
+use super::super::html::{scrolling, thead};
 use super::super::layer_name;
 use super::super::page::{date, format_duration};
 use super::StatusPage;
@@ -151,10 +151,7 @@ impl StatusPage<'_> {
             } @else {
                 (scrolling("Outages", html! {
                     table.cards {
-                        thead { tr {
-                            th scope="col" { "Start" } th scope="col" { "Duration" }
-                            th scope="col" { "Reason" } th scope="col" { "Ended by" }
-                        } }
+                        (thead(&["Start", "Duration", "Reason", "Ended by"]))
                         tbody {
                             @for outage in outages.iter().rev().take(MAX_OUTAGES) {
                                 tr {
@@ -338,10 +335,7 @@ fn durations(history: &TargetHistory, now: Timestamp) -> Markup {
             h3 { "Durations, last 24 hours" }
             (scrolling("Durations", html! {
                 table.cards.durations {
-                    thead { tr {
-                        th scope="col" { "Layer" } th scope="col" { "Maximum of each 15 min" }
-                        th scope="col" { "Median" } th scope="col" { "Maximum" } th scope="col" { "Now" }
-                    } }
+                    (thead(&["Layer", "Maximum of each 15 min", "Median", "Maximum", "Now"]))
                     tbody {
                         @for (name, cells, median, max, now) in &layers {
                             tr {

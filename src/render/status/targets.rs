@@ -2,7 +2,7 @@
 
 use maud::{Markup, html};
 
-use super::super::html::{scrolling, state};
+use super::super::html::{scrolling, state, thead};
 use super::super::page::format_duration;
 use super::time::{approximate, until};
 use super::{StatusPage, latest};
@@ -17,11 +17,10 @@ impl StatusPage<'_> {
                 h2 { "Targets" }
                 (scrolling("Targets", html! {
                     table.cards {
-                        thead { tr {
-                            th scope="col" { "Target" } th scope="col" { "State" }
-                            th scope="col" { "In this state since" } th scope="col" { "Last 30 days" }
-                            th scope="col" { "Certificate" } th scope="col" { "Last probe" }
-                        } }
+                        (thead(&[
+                            "Target", "State", "In this state since", "Last 30 days",
+                            "Certificate", "Last probe"
+                        ]))
                         tbody {
                             @for (target, known) in self.failing_first() {
                                 (self.line(target, known))
