@@ -7,5 +7,6 @@ mod blackbox_exporter;
 mod dead_mount;
 mod firewall;
 mod full_disk;
+mod hosts_file;
 mod nginx_unbound_prometheus;
 mod two_users;

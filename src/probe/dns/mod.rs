@@ -4,6 +4,7 @@
 //! system's resolver would (hosts file, retries, next name server); [`query_each`] sends one query
 //! per record to every name server, in the background, without retry or cache, and decides nothing.
 
+mod hosts_file;
 mod lookup;
 mod name_servers;
 mod request;

@@ -1,20 +1,20 @@
 //! The name servers of a module: those of the system's configuration and the module's own.
 
-#[cfg(target_os = "linux")]
+#[cfg(unix)]
 use std::{fs::OpenOptions, io::Read, path::Path};
 
 use hickory_proto::rr::Name;
 
 use crate::config::{ProbeModule, Resolver, Route, SystemResolvers};
-#[cfg(target_os = "linux")]
+#[cfg(unix)]
 use crate::input_file;
 
 /// The limits of glibc and musl (`MAXNS`) and of older glibc (`MAXDNSRCH`).
-#[cfg(any(target_os = "linux", test))]
+#[cfg(any(unix, test))]
 const MAX_SYSTEM_SERVERS: usize = 3;
-#[cfg(any(target_os = "linux", test))]
+#[cfg(any(unix, test))]
 const MAX_SEARCH: usize = 6;
-#[cfg(target_os = "linux")]
+#[cfg(unix)]
 const MAX_RESOLV_CONF: u64 = 64 << 10;
 
 /// The system's resolver configuration, read for each probe.
@@ -36,7 +36,7 @@ impl System {
         Self::read().unwrap_or_default()
     }
 
-    #[cfg(target_os = "linux")]
+    #[cfg(unix)]
     fn read() -> Option<Self> {
         let path = Path::new("/etc/resolv.conf");
         let file = input_file::open(path, OpenOptions::new().read(true)).ok()?;
@@ -47,7 +47,7 @@ impl System {
 
     /// As the C library reads it, `resolv.conf(5)`: the first three name servers, the last `domain` or
     /// `search`. The timing of queries and the treatment of dots are our own.
-    #[cfg(any(target_os = "linux", test))]
+    #[cfg(any(unix, test))]
     fn of_resolv_conf(text: &str) -> Self {
         let mut system = Self::default();
         for line in text.lines() {
@@ -77,23 +77,9 @@ impl System {
             no_aaaa: false,
         })
     }
-
-    #[cfg(not(any(target_os = "linux", windows)))]
-    fn read() -> Option<Self> {
-        let (config, _) = hickory_resolver::system_conf::read_system_conf().ok()?;
-        let (domain, search, servers) = config.into_parts();
-        Some(Self {
-            search: domain.into_iter().chain(search).collect(),
-            servers: servers
-                .iter()
-                .map(|server| Resolver::of_system(server.ip))
-                .collect(),
-            no_aaaa: false,
-        })
-    }
 }
 
-#[cfg(any(target_os = "linux", test))]
+#[cfg(any(unix, test))]
 fn name_server(address: &str) -> Option<Resolver> {
     match address.split_once('%') {
         None => Some(Resolver::of_system(address.parse().ok()?)),

@@ -10,15 +10,14 @@ use std::time::Duration;
 
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
-use hickory_proto::op::Query;
 use hickory_proto::rr::Name;
 use hickory_proto::rr::domain::usage::{INVALID, LOCALHOST, ONION};
-use hickory_resolver::Hosts;
-use hickory_resolver::lookup_ip::LookupIp;
 
-use super::lookup::{self, record_type};
+use super::lookup;
 use super::request::{LookupError, LookupRequest, QueryForm};
-use super::{MAX_ADDRESSES, ResolveContext, SinkholeFilter, absolute_name, expected, records};
+use super::{
+    MAX_ADDRESSES, ResolveContext, SinkholeFilter, absolute_name, expected, hosts_file, records,
+};
 use crate::clock::Stopwatch;
 use crate::config::{ProbeModule, Resolver, Route, Transport};
 use crate::report::{LayerResult, Lookup, QueryType, Reason, Resolution};
@@ -113,17 +112,15 @@ fn candidates(host: &str, search: &[Name]) -> Result<Vec<Name>, LookupError> {
     Ok(searched.chain([name]).collect())
 }
 
-/// The addresses of the first name that the hosts file has, as the file is now.
+/// The addresses of the module's families that the hosts file has for one of the names.
 fn by_hosts_file(module: &ProbeModule, names: &[Name]) -> Option<Vec<IpAddr>> {
-    let hosts = Hosts::from_system().ok()?;
-    names.iter().find_map(|name| {
-        let queries = records(module)
-            .iter()
-            .map(|record| Query::query(name.clone(), record_type(*record)));
-        let found = queries.filter_map(|query| hosts.lookup_static_host(&query));
-        let addresses = distinct(found.flat_map(LookupIp::from));
-        (!addresses.is_empty()).then_some(addresses)
-    })
+    let found = hosts_file::addresses(names).ok()?;
+    let of_family = records(module).iter().flat_map(|record| {
+        let is_v4 = *record == QueryType::A;
+        found.iter().filter(move |one| one.is_ipv4() == is_v4)
+    });
+    let addresses = distinct(of_family.copied());
+    (!addresses.is_empty()).then_some(addresses)
 }
 
 /// Names that no name server is asked for (RFC 6761 and RFC 7686).
