@@ -128,7 +128,10 @@ impl List {
     fn resolvers(&mut self, facts: &DnsFacts) {
         if !facts.resolution.addresses.is_empty() {
             for lookup in &facts.lookups {
-                if let Some(reason) = lookup.failure {
+                if let Some(reason) = lookup.failure
+                    // Not the resolver's failure.
+                    && reason != Reason::DnsLocal
+                {
                     let detail = format!("{}: {reason}", lookup.resolver);
                     self.add(Finding::ResolverFailed, &detail);
                 }

@@ -62,6 +62,7 @@ pub enum Reason {
     DnsMalformed,
     DnsSinkhole,
     DnsTls,
+    DnsLocal,
     TcpRefused,
     TcpTimedOut,
     TcpHostUnreachable,
@@ -121,7 +122,8 @@ impl Reason {
             | Self::DnsUnreachable
             | Self::DnsMalformed
             | Self::DnsSinkhole
-            | Self::DnsTls => LayerName::Dns,
+            | Self::DnsTls
+            | Self::DnsLocal => LayerName::Dns,
             Self::TcpRefused
             | Self::TcpTimedOut
             | Self::TcpHostUnreachable

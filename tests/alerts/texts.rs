@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 
+use ccass_2fa_exporter::report::{Reason, advice};
 use harness::documents::repository;
 use regex::Regex;
 use serde_json::Value;
@@ -187,4 +188,27 @@ fn texts_about_differences_between_many_sites_are_short_and_count_the_others() {
         "70m",
         "and 34 more;",
     );
+}
+
+/// A block of the notification templates.
+fn template(name: &str) -> &'static str {
+    let templates = include_str!("../../alerts/templates/ccass2fa.tmpl");
+    let start = format!("{{{{ define \"{name}\" -}}}}");
+    let (_, rest) = templates.split_once(&start).expect("such a block");
+    rest.split("\n{{ define ").next().unwrap()
+}
+
+#[test]
+fn notifications_have_words_and_the_contact_of_each_reason() {
+    let words = template("ccass2fa.reason");
+    let contacts = template("ccass2fa.reason.ask");
+    for reason in Reason::ALL {
+        let quoted = format!("\"{reason}\"");
+        assert!(words.contains(&quoted), "no words for {reason}");
+        let named = contacts.split("if eq .").find(|one| one.contains(&quoted));
+        let named = named.unwrap_or_else(|| panic!("no contact for {reason}"));
+        let contact = advice::of_reason(*reason).contact.into_str();
+        let expected = format!("template \"ccass2fa.contact.{contact}");
+        assert!(named.contains(&expected), "{reason}: {contact}: {named}");
+    }
 }

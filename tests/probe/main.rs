@@ -4,6 +4,7 @@
 )]
 
 mod certificates;
+mod descriptor_limit;
 mod groups_and_controls;
 mod pages;
 mod politeness;

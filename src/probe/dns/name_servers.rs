@@ -3,8 +3,11 @@
 #[cfg(unix)]
 use std::{fs::OpenOptions, io::Read, path::Path};
 
+use std::io;
+
 use hickory_proto::rr::Name;
 
+use super::request::{LookupError, is_shortage};
 use crate::config::{ProbeModule, Resolver, Route, SystemResolvers};
 #[cfg(unix)]
 use crate::input_file;
@@ -25,6 +28,8 @@ pub(in crate::probe) struct System {
     pub servers: Vec<Resolver>,
     /// Whether no IPv6 addresses are asked for (`options no-aaaa`).
     pub no_aaaa: bool,
+    /// Why the configuration, if there is one, could not be read.
+    pub(super) failure: Option<LookupError>,
 }
 
 impl System {
@@ -33,16 +38,19 @@ impl System {
         if module.route != Route::System && module.system_resolvers == SystemResolvers::Ignore {
             return Self::default();
         }
-        Self::read().unwrap_or_default()
+        Self::read().unwrap_or_else(|error| Self {
+            failure: is_shortage(&error).then(|| error.into()),
+            ..Self::default()
+        })
     }
 
     #[cfg(unix)]
-    fn read() -> Option<Self> {
+    fn read() -> io::Result<Self> {
         let path = Path::new("/etc/resolv.conf");
-        let file = input_file::open(path, OpenOptions::new().read(true)).ok()?;
+        let file = input_file::open(path, OpenOptions::new().read(true))?;
         let mut text = Vec::new();
-        file.take(MAX_RESOLV_CONF).read_to_end(&mut text).ok()?;
-        Some(Self::of_resolv_conf(&String::from_utf8_lossy(&text)))
+        file.take(MAX_RESOLV_CONF).read_to_end(&mut text)?;
+        Ok(Self::of_resolv_conf(&String::from_utf8_lossy(&text)))
     }
 
     /// As the C library reads it, `resolv.conf(5)`: the first three name servers, the last `domain` or
@@ -69,12 +77,12 @@ impl System {
     }
 
     #[cfg(windows)]
-    fn read() -> Option<Self> {
-        let (search, servers) = super::windows_settings::read()?;
-        Some(Self {
+    fn read() -> io::Result<Self> {
+        let (search, servers) = super::windows_settings::read().ok_or(io::ErrorKind::NotFound)?;
+        Ok(Self {
             search,
             servers,
-            no_aaaa: false,
+            ..Self::default()
         })
     }
 }

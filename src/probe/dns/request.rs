@@ -33,6 +33,7 @@ pub(super) enum QueryForm {
 }
 
 /// Why there is no answer.
+#[derive(Clone)]
 pub(super) struct LookupError {
     pub reason: Reason,
     /// What the reason does not say already.
@@ -73,17 +74,33 @@ impl LookupError {
 
 impl From<io::Error> for LookupError {
     fn from(error: io::Error) -> Self {
-        match error.kind() {
-            io::ErrorKind::TimedOut => Self::of(Reason::DnsTimedOut),
+        let reason = match error.kind() {
+            io::ErrorKind::TimedOut => return Self::of(Reason::DnsTimedOut),
             io::ErrorKind::UnexpectedEof => {
-                Self::malformed("the connection ended without an answer")
+                return Self::malformed("the connection ended without an answer");
             }
-            _ => Self {
-                reason: Reason::DnsUnreachable,
-                detail: Some(bounded(&error.to_string())),
-            },
+            _ if is_shortage(&error) => Reason::DnsLocal,
+            _ => Reason::DnsUnreachable,
+        };
+        Self {
+            reason,
+            detail: Some(bounded(&error.to_string())),
         }
     }
+}
+
+/// Whether this host has no free file descriptor, port or memory.
+#[cfg(unix)]
+pub(super) fn is_shortage(error: &io::Error) -> bool {
+    use libc::{EADDRINUSE, EMFILE, ENFILE, ENOBUFS, ENOMEM};
+    let number = error.raw_os_error();
+    number.is_some_and(|one| [EMFILE, ENFILE, EADDRINUSE, ENOBUFS, ENOMEM].contains(&one))
+}
+
+/// `ERROR_TOO_MANY_OPEN_FILES`, `ERROR_NOT_ENOUGH_MEMORY`, `WSAEMFILE`, `WSAEADDRINUSE` and `WSAENOBUFS`.
+#[cfg(windows)]
+pub(super) fn is_shortage(error: &io::Error) -> bool {
+    matches!(error.raw_os_error(), Some(4 | 8 | 10_024 | 10_048 | 10_055))
 }
 
 impl From<ProtoError> for LookupError {

@@ -14,7 +14,7 @@ use hickory_proto::rr::Name;
 use hickory_proto::rr::domain::usage::{INVALID, LOCALHOST, ONION};
 
 use super::lookup;
-use super::request::{LookupError, LookupRequest, QueryForm};
+use super::request::{LookupError, LookupRequest, QueryForm, is_shortage};
 use super::{
     MAX_ADDRESSES, ResolveContext, SinkholeFilter, absolute_name, expected, hosts_file, records,
 };
@@ -90,7 +90,7 @@ async fn addresses(context: &ResolveContext<'_>, host: &str) -> Result<Vec<IpAdd
         }
         Route::System => {
             let names = candidates(host, &context.system.search)?;
-            if let Some(addresses) = by_hosts_file(context.module, &names) {
+            if let Some(addresses) = by_hosts_file(context.module, &names)? {
                 return Ok(addresses);
             }
             query_servers(context, &names, &context.system.servers).await
@@ -113,14 +113,17 @@ fn candidates(host: &str, search: &[Name]) -> Result<Vec<Name>, LookupError> {
 }
 
 /// The addresses of the module's families that the hosts file has for one of the names.
-fn by_hosts_file(module: &ProbeModule, names: &[Name]) -> Option<Vec<IpAddr>> {
-    let found = hosts_file::addresses(names).ok()?;
+fn by_hosts_file(module: &ProbeModule, names: &[Name]) -> Result<Option<Vec<IpAddr>>, LookupError> {
+    let found = match hosts_file::addresses(names) {
+        Err(error) if is_shortage(&error) => return Err(error.into()),
+        found => found.unwrap_or_default(),
+    };
     let of_family = records(module).iter().flat_map(|record| {
         let is_v4 = *record == QueryType::A;
         found.iter().filter(move |one| one.is_ipv4() == is_v4)
     });
     let addresses = distinct(of_family.copied());
-    (!addresses.is_empty()).then_some(addresses)
+    Ok((!addresses.is_empty()).then_some(addresses))
 }
 
 /// Names that no name server is asked for (RFC 6761 and RFC 7686).
@@ -155,10 +158,11 @@ async fn query_servers(
     } else {
         MAX_ATTEMPTS.max(servers.len())
     };
-    let mut last = LookupError {
+    let unread = context.system.failure.clone();
+    let mut last = unread.unwrap_or_else(|| LookupError {
         reason: Reason::DnsUnreachable,
         detail: Some("no name server is configured on this host".to_owned()),
-    };
+    });
     for server in servers.iter().cycle().take(max_attempts) {
         match query_names(context, names, server).await {
             Err(error) if !error.is_final() => last = error,

@@ -88,6 +88,11 @@ fn direct_action(reason: Reason, values: &Values) -> String {
             "Ask the DNS team to correct the certificate of {resolver}. If a web filter of your \
              own issued it, ask for the resolver to be exempted from inspection."
         ),
+        Reason::DnsLocal => {
+            "Raise the limits of the exporter's process and of this host (open files, \
+                             local ports, memory), or find out what uses them up."
+                .to_owned()
+        }
         Reason::TcpRefused => format!(
             "Ask the firewall team to allow {connection}. If they see the packets leave your \
              network, call the CCASS Hotline."

@@ -64,9 +64,10 @@ impl Contact {
             Reason::HttpRedirectOffHost | Reason::HttpRedirectInsecure | Reason::PageBlockPage => {
                 return Self::Security;
             }
-            Reason::TcpLocal | Reason::TlsNotYetValid | Reason::HttpBodyTooLarge => {
-                return Self::Desk;
-            }
+            Reason::DnsLocal
+            | Reason::TcpLocal
+            | Reason::TlsNotYetValid
+            | Reason::HttpBodyTooLarge => return Self::Desk,
             Reason::TlsExpired | Reason::TlsIncompleteChain => return Self::Hkex,
             _ => {}
         }

@@ -64,6 +64,10 @@ pub(super) fn meaning(reason: Reason, values: &Values) -> String {
             "The encrypted session with {resolver} failed{detail}. Its certificate is not trusted \
              here or names another server, or the handshake failed."
         ),
+        Reason::DnsLocal => format!(
+            "This host could not query {resolver} for {name}{detail}. It has no free file descriptor, \
+             port or memory for it."
+        ),
         Reason::TcpRefused => format!(
             "{endpoint} refused the connection from {source}. Either nothing listens on that port, \
              or a firewall on the path rejects the connection with a reset; the two look the same \
