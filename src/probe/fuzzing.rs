@@ -343,6 +343,7 @@ fn report(hop: Hop, page: Layer<crate::report::PageFacts>) -> Report {
         },
         findings: super::findings::of(&hops, &target.module, false),
         browser: None,
+        browser_not_started: None,
         hops,
         page,
     }

@@ -164,6 +164,7 @@ impl Engine {
             hops,
             page,
             browser: None,
+            browser_not_started: None,
         };
         (report, forbidden)
     }

@@ -247,6 +247,9 @@ pub(super) fn capitalized(text: &str) -> String {
     format!("{}{}.", first.unwrap_or_default(), letters.as_str())
 }
 
+/// The key of the configuration that names a browser.
+pub const PATH_KEY: &str = "browser.path";
+
 /// Why no browser opened the page, and what to do; `path` is the flag or the key that names a browser.
 pub fn not_run(why: &NotRun, path: &str) -> String {
     match why {

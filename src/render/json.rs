@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use serde::Serialize;
 use serde_json::value::RawValue;
 
-use super::overview;
+use super::{browser, overview};
 use crate::config::{Contacts, Target};
 use crate::report::advice;
 use crate::report::history::{
@@ -15,7 +15,7 @@ use crate::report::history::{
     SavedState, Scope, SeenCertificate, TargetHistory, Transition,
 };
 use crate::report::overview::Overview;
-use crate::report::{Finding, Reason, Report, caveats};
+use crate::report::{BrowserRun, Finding, Reason, Report, caveats};
 
 /// Incremented when a field changes its meaning or is removed.
 const SCHEMA: u32 = 1;
@@ -47,6 +47,31 @@ struct ReportDocument<'a> {
     changed: Vec<Change>,
     caveats: Vec<String>,
     manual_step: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    browser_not_started: Option<BrowserNotStarted>,
+}
+
+/// Why `serve` did not open the page in a browser.
+#[derive(Serialize)]
+struct BrowserNotStarted {
+    attempted: Timestamp,
+    since: Timestamp,
+    /// The code in metrics.
+    error: &'static str,
+    /// Also what to do.
+    message: String,
+}
+
+impl BrowserNotStarted {
+    fn of(run: &BrowserRun) -> Option<Self> {
+        let why = run.result.as_ref().err()?;
+        Some(Self {
+            attempted: run.started,
+            since: run.since,
+            error: why.code(),
+            message: browser::not_run(why, browser::PATH_KEY),
+        })
+    }
 }
 
 #[derive(Serialize)]
@@ -278,6 +303,10 @@ pub fn reports(
                 changed: history(report).map_or_else(Vec::new, |history| history.diff(report)),
                 caveats: caveats::caveats(report),
                 manual_step: caveats::manual_step(report),
+                browser_not_started: report
+                    .browser_not_started
+                    .as_deref()
+                    .and_then(BrowserNotStarted::of),
             })
             .collect(),
         overview: overview::OverviewDocument::of(&Overview::of(reports.iter().copied())),

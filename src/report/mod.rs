@@ -16,6 +16,7 @@ mod reason;
 mod reject_reason;
 mod stats;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -85,6 +86,9 @@ pub struct Report {
     /// What a browser of this host showed, if it was asked.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub browser: Option<Box<BrowserCheck>>,
+    /// The latest check, if it started no browser.
+    #[serde(skip)]
+    pub browser_not_started: Option<Arc<BrowserRun>>,
 }
 
 /// One request on the way to the page, from its name to its response.
@@ -326,5 +330,6 @@ pub(crate) fn example(started: Timestamp, failure: Option<Reason>) -> Report {
         page: Layer::NotReached,
         findings: Vec::new(),
         browser: None,
+        browser_not_started: None,
     }
 }

@@ -138,8 +138,11 @@ impl TargetStats {
         };
         let report = Arc::make_mut(report);
         report.remove_browser();
-        let run = self.browser.as_deref();
-        if let Some(check) = run.and_then(|run| run.check_at(report.started)) {
+        let Some(run) = &self.browser else { return };
+        if run.result.is_err() {
+            report.browser_not_started = Some(Arc::clone(run));
+        }
+        if let Some(check) = run.check_at(report.started) {
             BrowserCheck::clone(check).add_to(report);
         }
     }

@@ -15,7 +15,7 @@ use super::state::{ActiveConfig, ServiceState};
 use crate::browser::{self, Browser};
 use crate::clock::monotonic_now;
 use crate::config::{BrowserChecks, Target};
-use crate::render::browser::not_run;
+use crate::render::browser::{PATH_KEY, not_run};
 use crate::report::BrowserRun;
 use crate::report::browser::protocol::NotRun;
 
@@ -173,7 +173,7 @@ impl Checks {
         if self.not_run.as_ref().map(NotRun::code) != code {
             match why {
                 Some(why) => {
-                    let error = not_run(why, "browser.path");
+                    let error = not_run(why, PATH_KEY);
                     warn!(
                         error,
                         "cannot start a browser, targets are not opened in one"

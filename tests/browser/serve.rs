@@ -104,6 +104,7 @@ async fn what_the_browser_shows_is_on_every_page_and_so_is_its_difference_from_t
     metrics.expect(&format!("browser_differs_from_probe{target}"), 0.0);
     let report = report(&exporter).await;
     assert!(!differs(&report), "{report:#}");
+    assert!(report["browser_not_started"].is_null(), "{report:#}");
     assert_eq!(report["browser"]["seen"]["status"], 200, "{report:#}");
     assert_eq!(exporter.terminate().await, Some(0));
     desk.is_clean();
@@ -139,6 +140,14 @@ async fn a_browser_that_cannot_be_started_is_an_instruction_and_is_tried_again_a
         page.contains("run the check as a user other than root"),
         "{page}"
     );
+
+    let failed = report(&exporter).await;
+    assert!(failed["browser"].is_null(), "{failed:#}");
+    let not_started = &failed["browser_not_started"];
+    assert_eq!(not_started["error"], "no_sandbox", "{not_started:#}");
+    assert_eq!(not_started["since"], not_started["attempted"]);
+    let message = not_started["message"].as_str().unwrap();
+    assert!(line.contains(message), "{line}: {message}");
 
     // A SIGHUP without a change of the configuration: somebody has installed another one.
     script(

@@ -2,7 +2,7 @@
 
 use maud::{Markup, html};
 
-use super::super::browser::{capitalized, not_run};
+use super::super::browser::{PATH_KEY, capitalized, not_run};
 use super::super::html::{Picture, browser};
 use super::StatusPage;
 use crate::report::history::TargetState;
@@ -18,7 +18,7 @@ impl StatusPage<'_> {
                 (Err(why), _) => {
                     h3 { "In a browser" }
                     p { span.state.warn { "not opened" } }
-                    p { bdi { (capitalized(&not_run(why, "browser.path"))) } }
+                    p { bdi { (capitalized(&not_run(why, PATH_KEY))) } }
                 },
                 (Ok(_), Some(check)) => {
                     (browser(report, check, &Picture::At(&picture(report, run))))

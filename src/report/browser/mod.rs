@@ -128,9 +128,10 @@ impl BrowserCheck {
 }
 
 impl Report {
-    /// Takes out what [`BrowserCheck::add_to`] added.
+    /// Takes out what is known from a browser.
     pub fn remove_browser(&mut self) {
         self.browser = None;
+        self.browser_not_started = None;
         self.findings
             .retain(|found| found.finding != Finding::BrowserDiffers);
     }
