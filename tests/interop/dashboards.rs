@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use ccass_2fa_exporter::render::metrics::{DEFINITIONS, TERMINAL_DEFINITIONS};
+use ccass_2fa_exporter::report::{Finding, advice};
 use ccass_2fa_lab::{Lab, scenario};
 use harness::documents::{self, repository};
 use harness::exporter::{ConfigFile, Exporter};
@@ -194,6 +195,28 @@ fn dashboards_are_provisionable_and_every_panel_is_described() {
             }
         }
     }
+}
+
+#[test]
+fn findings_are_shown_with_the_contact_of_each_kind() {
+    let now = dashboard("now");
+    let panel = list(&now, "panels")
+        .iter()
+        .find(|panel| panel["title"] == "Findings");
+    let expression = text(&panel.expect("a panel")["targets"][0], "expr");
+    let labelled = Regex::new(r#""ask", "(\w+)", "finding", "([\w|]+)"\)"#).unwrap();
+    let mut shown = BTreeMap::new();
+    for found in labelled.captures_iter(expression) {
+        for finding in found[2].split('|') {
+            let earlier = shown.insert(finding.to_owned(), found[1].to_owned());
+            assert_eq!(earlier, None, "{finding} has two contacts");
+        }
+    }
+    let expected = Finding::ALL.iter().map(|finding| {
+        let contact = advice::of_finding(*finding).contact.into_str();
+        (finding.to_string(), contact.to_owned())
+    });
+    assert_eq!(shown, expected.collect());
 }
 
 /// The form of grafana.com: every input that is used is declared, and nothing else is a placeholder.
