@@ -1,11 +1,10 @@
-//! Ten thousand records, appended by a process that is killed again and again.
+//! Ten thousand records or more, appended by a process that is killed again and again.
 //!
 //! The process is this test binary, started again with `APPEND_TO` set.
 
 use std::collections::BTreeMap;
-use std::io::{BufRead, BufReader, Write};
+use std::io::Write;
 use std::path::Path;
-use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use ccass_2fa_exporter::clock::Clock;
@@ -13,10 +12,10 @@ use ccass_2fa_exporter::evidence::{
     Audit, Content, Fault, KnownHashes, Ledger, TerminalCheck, TerminalOutcome,
 };
 
+use crate::killed::{Killed, kills, time_limit};
 use crate::ledger::temporary_directory;
 
 const RECORDS: usize = 10_000;
-const TIMEOUT: Duration = Duration::from_secs(300);
 
 /// The environment variable that names the directory, for the process that is killed.
 const APPEND_TO: &str = "CCASS_2FA_TEST_APPEND_TO";
@@ -58,39 +57,22 @@ fn append(directory: &Path) {
 fn acknowledged_records_survive_kills_at_any_moment() {
     // A kill does not lose what the kernel has accepted, so that no disk is needed.
     let directory = temporary_directory();
-    let started = Instant::now();
+    let process = Killed {
+        test: "kill_while_appending::appends_until_killed",
+        directory: APPEND_TO,
+        longest: Duration::from_millis(2),
+    };
+    let wanted = kills(0);
+    let (started, limit) = (Instant::now(), time_limit(wanted));
     let mut acknowledged: BTreeMap<u64, String> = BTreeMap::new();
     let (mut kills, mut torn) = (0_u32, 0_u32);
-    while acknowledged.len() < RECORDS {
+    while acknowledged.len() < RECORDS || kills < wanted {
         assert!(
-            started.elapsed() < TIMEOUT,
-            "{} of {RECORDS} records and {kills} kills after {TIMEOUT:?}",
+            started.elapsed() < limit,
+            "{} records and {kills} kills after {limit:?}",
             acknowledged.len()
         );
-        let mut child = Command::new(std::env::current_exe().expect("this program"))
-            .args([
-                "--exact",
-                "kill_while_appending::appends_until_killed",
-                "--nocapture",
-            ])
-            .env(APPEND_TO, directory.path())
-            .stdout(Stdio::piped())
-            .spawn()
-            .expect("the test binary starts");
-        let mut lines = BufReader::new(child.stdout.take().expect("a pipe")).lines();
-        let mut taken = Vec::new();
-        // Another number of records each time, and another moment within the last one.
-        let wanted = 1 + (kills as usize * 37) % 120;
-        taken.extend(lines.by_ref().take(wanted));
-        let moment = Instant::now() + Duration::from_micros(u64::from(kills) * 131 % 2_000);
-        while Instant::now() < moment {
-            std::hint::spin_loop();
-        }
-        child.kill().expect("the process is running");
-        // Records that it had acknowledged before it died.
-        taken.extend(lines);
-        child.wait().expect("the process has ended");
-        for line in taken.into_iter().map_while(Result::ok) {
+        for line in process.lines(directory.path(), kills, 120) {
             let Some((number, hash)) = line.split_once(' ').filter(|(_, hash)| hash.len() == 64)
             else {
                 continue;

@@ -5,6 +5,8 @@
 
 mod commands;
 mod kill_while_appending;
+mod kill_while_saving;
+mod killed;
 mod ledger;
 mod merge;
 mod properties;
