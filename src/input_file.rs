@@ -308,6 +308,11 @@ fn run_until<T: Send + 'static>(
             drop(running);
             // Nobody receives it after the deadline.
             let _ = sender.send(result);
+        })
+        .map_err(|error| {
+            let text =
+                format!("no thread for it ({error}); raise the limit of threads or of memory");
+            io::Error::new(error.kind(), text)
         })?;
     match receiver.recv_timeout(limit) {
         Ok(result) => Ok(result),

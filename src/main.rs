@@ -38,10 +38,6 @@ fn main() -> ExitCode {
 }
 
 fn run(cli: Cli) -> anyhow::Result<ExitStatus> {
-    // Without the first thread for files, tokio would panic.
-    std::thread::Builder::new().spawn(|| ()).context(
-        "cannot start a thread, raise the limit of threads (TasksMax, or pids of the container)",
-    )?;
     // A probe mostly waits: on a second thread each probe would pay for wake-ups. Long computations,
     // such as a scrape of many targets, run on the blocking pool. A debug build is several times
     // slower and needs a second thread.
@@ -52,6 +48,13 @@ fn run(cli: Cli) -> anyhow::Result<ExitStatus> {
     };
     let runtime = builder.worker_threads(2).enable_all().build();
     let runtime = runtime.context("cannot start the async runtime")?;
+    // Where the first thread for files cannot start, tokio would panic: another one is tried out before, and leaves
+    // its stack to it.
+    let thread = std::thread::Builder::new().spawn(|| ()).context(
+        "cannot start a thread, raise the limit of threads (TasksMax, or pids of the container) or of memory",
+    )?;
+    let _ = thread.join();
+    runtime.spawn_blocking(|| ());
     let result = runtime.block_on(commands::run(cli, Clock::System));
     // Do not wait for blocking tasks: their shutdown timeouts have passed.
     runtime.shutdown_background();

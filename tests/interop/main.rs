@@ -11,6 +11,7 @@ mod evidence_merge;
 mod evidence_script;
 mod failing_system_calls;
 mod listener_security;
+mod memory_limit;
 mod performance;
 mod scrapers_and_schemas;
 mod status_page;
