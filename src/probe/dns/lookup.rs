@@ -75,7 +75,7 @@ fn message(request: &LookupRequest) -> Message {
     message
 }
 
-fn record_type(record: QueryType) -> RecordType {
+pub(super) fn record_type(record: QueryType) -> RecordType {
     match record {
         QueryType::A => RecordType::A,
         QueryType::Aaaa => RecordType::AAAA,

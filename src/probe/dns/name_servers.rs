@@ -1,6 +1,6 @@
 //! The name servers of a module: those of the system's configuration and the module's own.
 
-#[cfg(unix)]
+#[cfg(target_os = "linux")]
 use std::{fs::OpenOptions, io::Read, path::Path};
 
 use std::io;
@@ -9,15 +9,15 @@ use hickory_proto::rr::Name;
 
 use super::request::{LookupError, is_shortage};
 use crate::config::{ProbeModule, Resolver, Route, SystemResolvers};
-#[cfg(unix)]
+#[cfg(target_os = "linux")]
 use crate::input_file;
 
 /// The limits of glibc and musl (`MAXNS`) and of older glibc (`MAXDNSRCH`).
-#[cfg(any(unix, test))]
+#[cfg(any(target_os = "linux", test))]
 const MAX_SYSTEM_SERVERS: usize = 3;
-#[cfg(any(unix, test))]
+#[cfg(any(target_os = "linux", test))]
 const MAX_SEARCH: usize = 6;
-#[cfg(unix)]
+#[cfg(target_os = "linux")]
 const MAX_RESOLV_CONF: u64 = 64 << 10;
 
 /// The system's resolver configuration, read for each probe.
@@ -44,7 +44,7 @@ impl System {
         })
     }
 
-    #[cfg(unix)]
+    #[cfg(target_os = "linux")]
     fn read() -> io::Result<Self> {
         let path = Path::new("/etc/resolv.conf");
         let file = input_file::open(path, OpenOptions::new().read(true))?;
@@ -55,7 +55,7 @@ impl System {
 
     /// As the C library reads it, `resolv.conf(5)`: the first three name servers, the last `domain` or
     /// `search`. The timing of queries and the treatment of dots are our own.
-    #[cfg(any(unix, test))]
+    #[cfg(any(target_os = "linux", test))]
     fn of_resolv_conf(text: &str) -> Self {
         let mut system = Self::default();
         for line in text.lines() {
@@ -85,9 +85,24 @@ impl System {
             ..Self::default()
         })
     }
+
+    #[cfg(not(any(target_os = "linux", windows)))]
+    fn read() -> io::Result<Self> {
+        let (config, _) =
+            hickory_resolver::system_conf::read_system_conf().map_err(io::Error::other)?;
+        let (domain, search, servers) = config.into_parts();
+        Ok(Self {
+            search: domain.into_iter().chain(search).collect(),
+            servers: servers
+                .iter()
+                .map(|server| Resolver::of_system(server.ip))
+                .collect(),
+            ..Self::default()
+        })
+    }
 }
 
-#[cfg(any(unix, test))]
+#[cfg(any(target_os = "linux", test))]
 fn name_server(address: &str) -> Option<Resolver> {
     match address.split_once('%') {
         None => Some(Resolver::of_system(address.parse().ok()?)),

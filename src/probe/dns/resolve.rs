@@ -10,10 +10,12 @@ use std::time::Duration;
 
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
+use hickory_proto::op::Query;
 use hickory_proto::rr::Name;
 use hickory_proto::rr::domain::usage::{INVALID, LOCALHOST, ONION};
+use hickory_resolver::lookup_ip::LookupIp;
 
-use super::lookup;
+use super::lookup::{self, record_type};
 use super::request::{LookupError, LookupRequest, QueryForm, is_shortage};
 use super::{
     MAX_ADDRESSES, ResolveContext, SinkholeFilter, absolute_name, expected, hosts_file, records,
@@ -112,18 +114,20 @@ fn candidates(host: &str, search: &[Name]) -> Result<Vec<Name>, LookupError> {
     Ok(searched.chain([name]).collect())
 }
 
-/// The addresses of the module's families that the hosts file has for one of the names.
+/// The addresses of the first name that the hosts file has, as the file is now.
 fn by_hosts_file(module: &ProbeModule, names: &[Name]) -> Result<Option<Vec<IpAddr>>, LookupError> {
-    let found = match hosts_file::addresses(names) {
+    let hosts = match hosts_file::read() {
         Err(error) if is_shortage(&error) => return Err(error.into()),
-        found => found.unwrap_or_default(),
+        hosts => hosts.unwrap_or_default(),
     };
-    let of_family = records(module).iter().flat_map(|record| {
-        let is_v4 = *record == QueryType::A;
-        found.iter().filter(move |one| one.is_ipv4() == is_v4)
-    });
-    let addresses = distinct(of_family.copied());
-    Ok((!addresses.is_empty()).then_some(addresses))
+    Ok(names.iter().find_map(|name| {
+        let queries = records(module)
+            .iter()
+            .map(|record| Query::query(name.clone(), record_type(*record)));
+        let found = queries.filter_map(|query| hosts.lookup_static_host(&query));
+        let addresses = distinct(found.flat_map(LookupIp::from));
+        (!addresses.is_empty()).then_some(addresses)
+    }))
 }
 
 /// Names that no name server is asked for (RFC 6761 and RFC 7686).
