@@ -1,6 +1,7 @@
 //! A process that is killed at a moment that differs each time: this test binary, started again to run one test.
 //!
-//! `CCASS_2FA_TEST_KILLS=10000 cargo test --workspace --test evidence kill_while` kills more often, for an hour or two.
+//! `CCASS_2FA_TEST_KILLS=10000 cargo test --workspace --test evidence kill_while` kills that often, which takes some
+//! ten minutes.
 
 use std::io::{BufRead, BufReader};
 use std::path::Path;
