@@ -15,6 +15,7 @@ and those that firms.py makes of the other files.
 Exits 0 if survivors.txt is correct and, of all files, at least 95 % of the mutants are killed.
 """
 
+import collections
 import concurrent.futures
 import contextlib
 import json
@@ -196,14 +197,15 @@ def dependents():
     return readers
 
 
-def in_order(groups, rule_file, names):
-    """The groups that load a rule file, those first that are likely to notice a change of a rule: they name
-    it, or one that reads it, they are among the file's own tests, and they are quick."""
+def in_order(groups, rule_file, names, kills):
+    """The groups that load a rule file, those first that are likely to notice a change of a rule: they
+    noticed others, they name it or one that reads it, they are among the file's own tests, they are quick."""
     own, *others = names
     stem = rule_file.removesuffix(".yml")
 
     def key(group):
         return (
+            -kills[own, group],
             not any(name in group.text for name in names),
             own not in group.text,
             not group.file.startswith(stem),
@@ -235,13 +237,17 @@ def rules_and_tests():
         yield root
 
 
-def outcome(rule_file, text, groups):
+def outcome(rule_file, text, groups, names, kills):
     """Returns invalid (not a valid rule file), killed or survived."""
     with rules_and_tests() as root:
         (root / rule_file).write_text(text)
         if promtool(root, "check", "rules", rule_file):
             return "invalid"
-        return "survived" if all(group.passes(root / "tests") for group in groups) else "killed"
+        for group in in_order(groups, rule_file, names, kills):
+            if not group.passes(root / "tests"):
+                kills[names[0], group] += 1
+                return "killed"
+    return "survived"
 
 
 def main(arguments):
@@ -292,20 +298,22 @@ def main(arguments):
         if not groups:
             return "no unit test loads these rules"
         readers = dependents()
+        kills = collections.Counter()
         futures = {}
         for rule_file, rule, name, text in to_run:
             names = [rule, *sorted(readers[rule] - {rule})]
-            order = in_order(every[drops_firm(name)], rule_file, names)
-            futures[pool.submit(outcome, rule_file, text, order)] = name
+            groups = every[drops_firm(name)]
+            futures[pool.submit(outcome, rule_file, text, groups, names, kills)] = name
         for future in concurrent.futures.as_completed(futures):
-            results[futures[future]] = future.result()
+            name = futures[future]
+            results[name] = future.result()
+            if results[name] == "survived" and name not in equivalent:
+                print(f"survived: {name}", flush=True)
             if sys.stderr.isatty():
                 print(f"\r{len(results)} of {len(futures)}", end="", file=sys.stderr)
     survivors = {name for name, result in results.items() if result == "survived"}
     killed = sum(result == "killed" for result in results.values())
     total = killed + len(survivors)
-    for name in sorted(survivors - equivalent.keys()):
-        print(f"survived: {name}")
     loaded = {path.name for path in files}
     wrong = [
         name
