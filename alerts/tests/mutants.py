@@ -4,8 +4,8 @@
 Each mutant changes one thing in the rules: a threshold, a window, a duration, an operator, a matcher or
 an aggregation. The unit tests that load the changed file must fail. A mutant that survives must be
 listed in survivors.txt with the reason why it makes no difference; a listed mutant must survive.
-Mutants that drop the label firm from a grouping or a match run against the tests of two firms: firms.yml,
-and those that firms.py makes of the other files.
+Mutants that drop the label firm from a grouping or a match run against the tests that have it, and those that
+firms.py makes of the others.
 
   alerts/tests/mutants.py                  runs all mutants (minutes)
   alerts/tests/mutants.py meta.yml         runs the mutants of one file
@@ -278,18 +278,13 @@ def main(arguments):
         concurrent.futures.ThreadPoolExecutor(len(os.sched_getaffinity(0))) as pool,
     ):
         subprocess.run([TESTS / "firms.py", firms], check=True)
+        own = list(TESTS.glob("*.yml"))
+        of_firms = [path for path in own if 'firm="' in path.read_text()]
+        of_firms += pathlib.Path(firms).glob("*.yml")
         loads = {f"../{path.name}" for path in files}
         every = {
-            two_firms: [
-                group
-                for path in sorted(paths)
-                for group in groups_of(path)
-                if loads & set(group.loads)
-            ]
-            for two_firms, paths in (
-                (False, TESTS.glob("*.yml")),
-                (True, [TESTS / "firms.yml", *pathlib.Path(firms).glob("*.yml")]),
-            )
+            drops: [group for path in paths for group in groups_of(path) if loads & set(group.loads)]
+            for drops, paths in ((False, own), (True, of_firms))
         }
         groups = every[False] + every[True]
         for group, passed in zip(groups, pool.map(Group.measure, groups)):
