@@ -120,7 +120,7 @@ impl Sized {
         if size > 0 {
             ready(&exporter).await?;
         }
-        network.write(&config_of(port), &config("6h"))?;
+        network.write(&config_of(port), &config("1h"))?;
         let reload = format!("http://{}/-/reload", exporter.address);
         let client = reqwest::Client::builder().no_proxy().build()?;
         client.post(reload).send().await?.error_for_status()?;
