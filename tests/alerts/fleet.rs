@@ -323,7 +323,7 @@ fn agents_send_every_metric_that_a_rule_or_a_dashboard_reads() {
     }
 }
 
-/// Some of the unit tests, with all texts. docs/fleet.md has what differs in others.
+/// Some of the unit tests, with all texts. docs/fleet.md has those that differ.
 #[test]
 fn vmalert_raises_the_alerts_that_prometheus_raises() {
     let directory = tempfile::tempdir().unwrap();
@@ -332,6 +332,8 @@ fn vmalert_raises_the_alerts_that_prometheus_raises() {
         ("firms.yml", "odd characters"),
         ("firms.yml", "are cut off"),
         ("fleet_gap.yml", ""),
+        ("deadline.yml", ""),
+        ("facts.yml", ""),
         ("watchdog.yml", ""),
     ] {
         tool("alerts/tests/vmalert.py", &[path, file, name]);
