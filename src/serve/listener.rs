@@ -9,8 +9,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
-use bytes::Bytes;
-use http_body_util::Full;
 use hyper::body::Incoming;
 use hyper::server::conn::{http1, http2};
 use hyper::service::{HttpService, service_fn};
@@ -27,6 +25,7 @@ use tokio_rustls::rustls::ServerConfig;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
 
+use super::response::Body;
 use super::routes::{ConnectionOrigin, Routes};
 
 /// Per listener.
@@ -205,7 +204,7 @@ async fn http2(
 fn service(
     routes: Arc<Routes>,
     origin: ConnectionOrigin,
-) -> impl HttpService<Incoming, ResBody = Full<Bytes>, Error = Infallible, Future: Send + 'static> {
+) -> impl HttpService<Incoming, ResBody = Body, Error = Infallible, Future: Send + 'static> {
     service_fn(move |request| {
         let routes = Arc::clone(&routes);
         async move { Ok(routes.respond(request, origin).await) }

@@ -8,6 +8,7 @@ use flate2::write::GzEncoder;
 use hyper::HeaderMap;
 use hyper::header::{ACCEPT, ACCEPT_ENCODING, HeaderName};
 
+use super::response::Body;
 use crate::render::metrics::Format;
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -62,12 +63,14 @@ fn text_format(escaping: &str) -> NegotiatedFormat {
 }
 
 /// The compressed body, if the client accepts gzip and the body is large enough.
-pub fn compress(headers: &HeaderMap, body: &[u8]) -> Option<Bytes> {
+pub fn compress(headers: &HeaderMap, body: &Body) -> Option<Bytes> {
     if body.len() < MIN_COMPRESS_SIZE || !accepts_gzip(headers) {
         return None;
     }
     let mut encoder = GzEncoder::new(Vec::with_capacity(body.len() / 4), Compression::fast());
-    encoder.write_all(body).ok()?;
+    for part in body.parts() {
+        encoder.write_all(part).ok()?;
+    }
     encoder.finish().ok().map(Bytes::from)
 }
 

@@ -4,11 +4,9 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
-use http_body_util::Full;
 use hyper::body::Incoming;
 use hyper::header::{ALLOW, CONTENT_ENCODING, LOCATION, VARY, WWW_AUTHENTICATE};
-use hyper::{Request, Response, StatusCode};
+use hyper::{Request, StatusCode};
 use tokio::sync::{mpsc, oneshot};
 
 use super::auth::{Auth, AuthError};
@@ -17,7 +15,7 @@ use super::prefix::Prefix;
 use super::probe_endpoint::{ProbeHandler, unknown_module};
 use super::reload::ReloadRequest;
 use super::request::RequestContext;
-use super::response::{self, HttpResponse, JSON, set_header};
+use super::response::{self, Body, HttpResponse, JSON, LARGE_BODY, set_header};
 use super::same_origin;
 use super::state::ServiceState;
 use super::task;
@@ -33,7 +31,6 @@ const MAX_RANGE: Duration = Duration::from_secs(90 * 24 * 3_600);
 /// With more targets than this, or a larger body, rendering or compressing takes longer than a
 /// probe should be delayed: it runs on the blocking pool.
 const MANY_TARGETS: usize = 20;
-const LARGE_BODY: usize = 128 * 1024;
 
 /// The paths without the prefix, and the methods they allow.
 const ROUTES: [(&str, &str); 11] = [
@@ -72,7 +69,7 @@ impl Routes {
         self: &Arc<Self>,
         request: Request<Incoming>,
         origin: ConnectionOrigin,
-    ) -> Response<Full<Bytes>> {
+    ) -> HttpResponse {
         let web = Arc::clone(&self.state.web.borrow());
         let authorized = self.auth.authorize(&web, origin.client, request.headers());
         let mut response = match authorized.await {
@@ -94,7 +91,7 @@ impl Routes {
                 headers.insert(name.clone(), value.clone());
             }
         }
-        response.map(Full::new)
+        response
     }
 
     async fn respond_authorized(
@@ -188,8 +185,9 @@ impl Routes {
             clock_steps: self.state.clock_steps(),
             rejections: &self.probe_handler.rejections(),
         };
-        let text = metrics::render(&snapshot, negotiated.format);
-        response::rendered(&negotiated.media_type, text, "metrics")
+        let texts = metrics::render(&snapshot, negotiated.format);
+        let body = texts.map(Body::from_texts);
+        response::rendered(&negotiated.media_type, body, "metrics")
     }
 
     /// The latest report of each target, or of each `?target=NAME` of the query.
@@ -313,7 +311,7 @@ async fn run_blocking(work: impl FnOnce() -> HttpResponse + Send + 'static) -> H
 fn compress(request: &RequestContext, mut response: HttpResponse) -> HttpResponse {
     set_header(&mut response, VARY, "accept, accept-encoding");
     if let Some(body) = negotiation::compress(&request.parts.headers, response.body()) {
-        *response.body_mut() = body;
+        *response.body_mut() = body.into();
         set_header(&mut response, CONTENT_ENCODING, "gzip");
     }
     response

@@ -86,14 +86,17 @@ pub enum Format {
     OpenMetrics,
 }
 
-/// Renders the metrics of all targets.
+/// Renders the metrics of all targets, one text for each family.
 ///
 /// # Errors
 /// The encoder rejects a family, which is an internal error.
-pub fn render(exposition: &Snapshot<'_>, format: Format) -> prometheus::Result<Vec<u8>> {
-    let mut text = gather(exposition, format);
-    add_process(&mut text, format)?;
-    Ok(ended(text, format))
+pub fn render(exposition: &Snapshot<'_>, format: Format) -> prometheus::Result<Vec<String>> {
+    let mut texts: Vec<String> = gather(exposition, format).into_texts().collect();
+    let mut last = String::new();
+    add_process(&mut last, format)?;
+    end(&mut last, format);
+    texts.push(last);
+    Ok(texts)
 }
 
 /// Renders a single probe under blackbox_exporter's names, and under this exporter's where it has none.
@@ -110,19 +113,18 @@ pub fn probe(probed: &Probed<'_>, format: Format) -> Vec<u8> {
         }
     }
     let mut text = String::with_capacity(16 * 1024);
-    own.write(&mut text);
-    shared.write(&mut text);
-    ended(text, format)
-}
-
-fn ended(mut text: String, format: Format) -> Vec<u8> {
-    if format == Format::OpenMetrics {
-        text.push_str("# EOF\n");
-    }
+    text.extend(own.into_texts().chain(shared.into_texts()));
+    end(&mut text, format);
     text.into_bytes()
 }
 
-fn gather(exposition: &Snapshot<'_>, format: Format) -> String {
+fn end(text: &mut String, format: Format) {
+    if format == Format::OpenMetrics {
+        text.push_str("# EOF\n");
+    }
+}
+
+fn gather(exposition: &Snapshot<'_>, format: Format) -> Families {
     let mut families = Families::prefixed(PREFIX, format);
     for (target, known) in exposition.known {
         probe::add(
@@ -142,9 +144,7 @@ fn gather(exposition: &Snapshot<'_>, format: Format) -> String {
         readiness::add(&mut families, exposition, source);
     }
     own(&mut families, exposition);
-    let mut text = String::new();
-    families.write(&mut text);
-    text
+    families
 }
 
 fn own(families: &mut Families, exposition: &Snapshot<'_>) {

@@ -114,9 +114,7 @@ pub fn textfile(reports: &[&Report], check: &TerminalMetrics<'_>) -> String {
         let seen = &check.seen;
         families.add_info(&BROWSER_INFO, &[terminal, &seen.browser, &seen.version]);
     }
-    let mut text = String::new();
-    families.write(&mut text);
-    text
+    families.into_texts().collect()
 }
 
 fn browser(families: &mut Families, report: &Report, check: &BrowserCheck, terminal: &str) {
