@@ -1,7 +1,6 @@
 //! Converts a `blackbox.yml` of blackbox_exporter to `modules` of this exporter.
 //!
-//! Every key of blackbox_exporter's HTTP prober is known, so that nothing is lost silently: what cannot
-//! be converted is returned with what to do instead.
+//! Every key of blackbox_exporter's HTTP prober is known: what cannot be converted is returned with what to do instead.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -207,10 +206,17 @@ impl Conversion<'_> {
 
     fn status(&mut self, http: &Map<String, Value>) {
         let codes = http.get("valid_status_codes").and_then(Value::as_array);
-        self.module["http"]["valid_status"] = match codes {
-            Some(codes) if !codes.is_empty() => json!(codes),
-            _ => json!([200, 201, 202, 203, 204, 205, 206]),
-        };
+        let (at, mut valid) = ("http.valid_status_codes", Vec::new());
+        for code in codes.into_iter().flatten() {
+            match code.as_u64() {
+                Some(status @ 200..=599) => valid.push(status),
+                _ => self.unsupported(at, format!("{code} is not a status from 200 to 599")),
+            }
+        }
+        if valid.is_empty() {
+            valid.extend(200..=206);
+        }
+        self.module["http"]["valid_status"] = json!(valid);
     }
 
     fn redirects(&mut self, http: &Map<String, Value>) {

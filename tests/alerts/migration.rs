@@ -146,7 +146,7 @@ impl History {
                 rejections: &BTreeMap::new(),
             };
             let metrics = render(&exposition, Format::Text).unwrap();
-            let metrics = Metrics::parse(&String::from_utf8(metrics).unwrap());
+            let metrics = Metrics::parse(&metrics.concat());
             for (series, value) in metrics.series {
                 if !series.starts_with("ccass2fa_") {
                     continue;

@@ -25,7 +25,7 @@ fn metrics_at(instant: &str, config: &str) -> Metrics {
         rejections: &BTreeMap::new(),
     };
     let text = render(&exposition, Format::Text).unwrap();
-    Metrics::parse(&String::from_utf8(text).unwrap())
+    Metrics::parse(&text.concat())
 }
 
 #[test]
