@@ -1,8 +1,10 @@
 //! Hostile clients, each while a well-behaved client goes on scraping: its scrapes are answered as
 //! those of an exporter that nobody attacks, and the exporter stays small.
 
+use std::collections::BTreeMap;
 use std::io::{ErrorKind, Read as _, Write as _};
 use std::net::{IpAddr, TcpStream};
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use harness::exporter::{ConfigFile, Exporter};
@@ -127,11 +129,11 @@ impl Exporters {
     /// Scrapes and returns the processor time that the exporter used meanwhile, which does not depend on
     /// the other programs that run.
     async fn cost_of_scrapes(&self, exporter: &Exporter) -> Duration {
-        let before = cpu_time(exporter);
+        let before = cpu_times(exporter);
         for _ in 0..SCRAPES {
             self.scrape(exporter).await;
         }
-        cpu_time(exporter) - before
+        used_since(&before, exporter)
     }
 
     fn assert_memory(&self) {
@@ -165,17 +167,26 @@ pub fn connect(address: &str) -> TcpStream {
     stream
 }
 
-/// The processor time that all threads of an exporter have used.
-fn cpu_time(exporter: &Exporter) -> Duration {
+/// The processor time that each thread of an exporter has used. An idle one may end at any time.
+fn cpu_times(exporter: &Exporter) -> BTreeMap<PathBuf, Duration> {
     let id = exporter.child.id().unwrap();
     let threads = std::fs::read_dir(format!("/proc/{id}/task")).unwrap();
-    let nanoseconds = threads.map(|thread| {
-        let path = thread.unwrap().path().join("schedstat");
-        let text = std::fs::read_to_string(path).unwrap_or_default();
-        let used = text.split(' ').next().unwrap_or_default();
-        used.parse().unwrap_or(0)
+    let used = threads.map(|thread| {
+        let path = thread.unwrap().path();
+        let text = std::fs::read_to_string(path.join("schedstat")).unwrap_or_default();
+        let nanoseconds = text.split(' ').next().unwrap_or_default();
+        let used = Duration::from_nanos(nanoseconds.parse().unwrap_or(0));
+        (path, used)
     });
-    Duration::from_nanos(nanoseconds.sum())
+    used.collect()
+}
+
+fn used_since(before: &BTreeMap<PathBuf, Duration>, exporter: &Exporter) -> Duration {
+    let used = cpu_times(exporter).into_iter().map(|(thread, after)| {
+        let before = before.get(&thread).copied().unwrap_or_default();
+        after.saturating_sub(before)
+    });
+    used.sum()
 }
 
 fn read_until_closed(stream: &mut TcpStream) -> String {
@@ -471,10 +482,10 @@ async fn clients_that_never_read_do_not_delay_others() {
     let exporters = Exporters::start().await;
     // More responses than the buffers of the kernel take: the exporter works until it waits for them.
     let _unread = exporters.send_without_reading(2, 1_000).await;
-    let mut before = Duration::ZERO;
+    let mut before = BTreeMap::new();
     let blocked = async {
-        while cpu_time(&exporters.attacked) - before > Duration::from_millis(2) {
-            before = cpu_time(&exporters.attacked);
+        while used_since(&before, &exporters.attacked) > Duration::from_millis(2) {
+            before = cpu_times(&exporters.attacked);
             tokio::time::sleep(Duration::from_millis(200)).await;
         }
     };
