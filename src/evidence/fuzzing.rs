@@ -1,8 +1,8 @@
 //! A file of evidence, given as bytes; panics if a record does not read back as it was written.
 
 use super::chain::{self, Head, Writer};
-use super::ledger::tail_of;
 use super::state::EvidenceState;
+use super::tail::tail_of;
 
 pub(crate) fn file(data: &[u8]) {
     let mut state = EvidenceState::default();

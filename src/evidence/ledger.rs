@@ -5,15 +5,17 @@
 //! a crash is moved to another file by the next append, which records that.
 
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::io::{self, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::Duration;
 
+use jiff::Timestamp;
 use thiserror::Error;
 
 use super::chain::{self, Head, Writer};
 use super::record::{Content, Repair};
+use super::tail::tail;
 use crate::calendar::date_at;
 use crate::clock::{Clock, Stopwatch};
 use crate::input_file::{self, InputFile};
@@ -27,8 +29,6 @@ const ENDING: &str = "jsonl";
 /// How long to wait for a lock held by another writer.
 const LOCK_TIMEOUT: Duration = Duration::from_secs(5);
 const LOCK_RETRY_INTERVAL: Duration = Duration::from_millis(5);
-/// Every line that the exporter writes is shorter.
-pub(super) const MAX_LINE_BYTES: u64 = 1 << 20;
 
 /// The evidence in one data directory.
 #[derive(Clone, Debug)]
@@ -80,14 +80,6 @@ impl LedgerError {
 pub(super) fn failed(doing: &'static str, path: &Path) -> impl FnOnce(io::Error) -> LedgerError {
     let path = path.to_owned();
     move |cause| LedgerError::File { doing, path, cause }
-}
-
-/// The end of a file.
-pub(super) struct Tail {
-    pub head: Head,
-    /// The length up to and including the last complete line.
-    pub whole: u64,
-    pub torn: Vec<u8>,
 }
 
 impl Ledger {
@@ -149,39 +141,70 @@ impl Ledger {
             ownership::inherit_access(&self.directory);
         }
         let _lock = self.lock()?;
-        let newest = self.files()?.pop();
-        let (mut head, repair) = match &newest {
-            None => (Head::none(), None),
-            Some(path) => {
-                let tail = repair_tail(path)?;
-                let repair = (!tail.torn.is_empty()).then(|| quarantine_partial_line(path, &tail));
-                (tail.head, repair.transpose()?)
-            }
-        };
+        let mut files = self.files()?;
         let now = self.clock.now();
+        let mut head = self.repaired_head(&files, now)?;
         let year = self
             .directory
             .join(format!("{}.{ENDING}", date_at(now).year()));
         // If the clock goes back, the times in the chain do not.
-        let path = match newest.filter(|newest| *newest > year) {
+        let path = match files.pop().filter(|newest| *newest > year) {
             Some(newest) => newest,
             None => year,
         };
         let mut text = String::new();
         let mut receipts = Vec::new();
-        for (index, content) in repair.iter().chain(contents).enumerate() {
+        for content in contents {
             let (line, next) = chain::seal(content, &head, &self.writer, now)?;
             text.push_str(&line);
             head = next;
-            if index >= usize::from(repair.is_some()) {
-                receipts.push(Receipt {
-                    file: path.clone(),
-                    head: head.clone(),
-                });
-            }
+            receipts.push(Receipt {
+                file: path.clone(),
+                head: head.clone(),
+            });
         }
         append_atomic(&path, text.as_bytes())?;
         Ok(receipts)
+    }
+
+    /// The head of the newest of `files` that contains a record, once its end is repaired.
+    ///
+    /// If only the line break of the last line is missing, it is added: an editor removed it, or a crash
+    /// interrupted the write. A partial line is copied to another file and replaced by the record of that:
+    /// a crash in between leaves the partial line, and the next append repairs it.
+    fn repaired_head(&self, files: &[PathBuf], now: Timestamp) -> Result<Head, LedgerError> {
+        let Some((path, older)) = files.split_last() else {
+            return Ok(Head::none());
+        };
+        let tail = tail(path).map_err(failed("read", path))?;
+        let head = match tail.whole {
+            // A crash interrupted the first record of a year.
+            0 => self.repaired_head(older, now)?,
+            _ => tail.head,
+        };
+        if tail.torn.is_empty() {
+            return Ok(head);
+        }
+        if chain::is_intact(&tail.torn) {
+            append_atomic(path, b"\n")?;
+            return self.repaired_head(files, now);
+        }
+        let aside = path.with_extension("torn");
+        append_atomic(&aside, &[tail.torn.as_slice(), b"\n"].concat())?;
+        let repair = Content::Repair(Repair {
+            file: name(path),
+            torn_bytes: tail.torn.len() as u64,
+            aside: name(&aside),
+        });
+        let (line, head) = chain::seal(&repair, &head, &self.writer, now)?;
+        replace_tail(path, tail.whole, &tail.torn, line.as_bytes())?;
+        tracing::warn!(
+            file = %path.display(),
+            aside = %aside.display(),
+            bytes = tail.torn.len(),
+            "half a line of evidence was left by a crash; it is set aside"
+        );
+        Ok(head)
     }
 
     /// Locks until dropped; the operating system releases the lock if the process dies.
@@ -235,37 +258,6 @@ fn list(directory: &Path) -> io::Result<Vec<PathBuf>> {
     Ok(files)
 }
 
-/// The end of the file at `path`. If only the line break of the last line is missing, it is added: an
-/// editor removed it, or a crash interrupted the write.
-fn repair_tail(path: &Path) -> Result<Tail, LedgerError> {
-    let found = tail(path).map_err(failed("read", path))?;
-    if found.torn.is_empty() || !chain::is_intact(&found.torn) {
-        return Ok(found);
-    }
-    append_atomic(path, b"\n")?;
-    tail(path).map_err(failed("read", path))
-}
-
-/// Removes a partial line after copying it to another file.
-fn quarantine_partial_line(path: &Path, tail: &Tail) -> Result<Content, LedgerError> {
-    let aside = path.with_extension("torn");
-    let mut kept = tail.torn.clone();
-    kept.push(b'\n');
-    append_atomic(&aside, &kept)?;
-    shorten(path, tail.whole).map_err(failed("mend", path))?;
-    tracing::warn!(
-        file = %path.display(),
-        aside = %aside.display(),
-        bytes = tail.torn.len(),
-        "half a line of evidence was left by a crash; it is set aside"
-    );
-    Ok(Content::Repair(Repair {
-        file: name(path),
-        torn_bytes: tail.torn.len() as u64,
-        aside: name(&aside),
-    }))
-}
-
 /// A file's name without its directory.
 pub(super) fn name(path: &Path) -> String {
     let name = path.file_name().unwrap_or_default();
@@ -292,6 +284,24 @@ fn append_atomic(path: &Path, bytes: &[u8]) -> Result<(), LedgerError> {
     })
 }
 
+/// Replaces what follows the first `whole` bytes, and syncs it to disk. If it fails, `torn` is put back;
+/// if that fails, too, a partial line remains, which the next append repairs.
+fn replace_tail(path: &Path, whole: u64, torn: &[u8], new: &[u8]) -> Result<(), LedgerError> {
+    let file = input_file::open_to_write(path, OpenOptions::new().write(true));
+    let mut file = file.map_err(failed("open", path))?;
+    write_tail(&mut file, whole, new).map_err(|cause| {
+        let _ = write_tail(&mut file, whole, torn);
+        failed("mend", path)(cause)
+    })
+}
+
+fn write_tail(file: &mut File, whole: u64, bytes: &[u8]) -> io::Result<()> {
+    file.seek(SeekFrom::Start(whole))?;
+    file.write_all(bytes)?;
+    file.set_len(whole + bytes.len() as u64)?;
+    file.sync_all()
+}
+
 /// Opens the file anew: Windows does not shorten one that is open for appending.
 fn shorten(path: &Path, length: u64) -> io::Result<()> {
     let file = input_file::open_to_write(path, OpenOptions::new().write(true))?;
@@ -316,65 +326,6 @@ fn wait_for(
             Err(fs::TryLockError::WouldBlock) => thread::sleep(LOCK_RETRY_INTERVAL),
         }
     }
-}
-
-/// Reads the end of a file. Altered lines that are no longer records count as lines of the chain; the
-/// audit reports them.
-fn tail(path: &Path) -> io::Result<Tail> {
-    let mut file = input_file::open(path, OpenOptions::new().read(true))?;
-    let length = file.metadata()?.len();
-    let mut window = 4 * 1024;
-    loop {
-        let from = length.saturating_sub(window);
-        file.seek(SeekFrom::Start(from))?;
-        let mut bytes = Vec::new();
-        Read::by_ref(&mut file)
-            .take(length - from)
-            .read_to_end(&mut bytes)?;
-        match tail_of(&bytes, from) {
-            Some(tail) => return Ok(tail),
-            None if from == 0 => {
-                // It contains no record: the chain continues after its last complete line.
-                let cut = bytes.iter().rposition(|byte| *byte == b'\n');
-                let whole = cut.map_or(0, |end| end + 1);
-                let torn = bytes.split_off(whole);
-                let lines = bytes.split(|byte| *byte == b'\n').rev();
-                let last = lines.skip(1).find(|line| !line.is_empty());
-                let head = last.map_or_else(Head::none, |line| Head {
-                    number: bytes.iter().filter(|byte| **byte == b'\n').count() as u64,
-                    hash: chain::hash(line),
-                });
-                let whole = whole as u64;
-                return Ok(Tail { head, whole, torn });
-            }
-            None => window = (window * 4).min(MAX_LINE_BYTES.max(length)),
-        }
-    }
-}
-
-/// `None` if `bytes`, which begin at `from`, contain no complete record.
-pub(super) fn tail_of(bytes: &[u8], from: u64) -> Option<Tail> {
-    let cut = bytes.iter().rposition(|byte| *byte == b'\n')?;
-    let (whole, torn) = bytes.split_at_checked(cut + 1)?;
-    let mut last: Option<&[u8]> = None;
-    // The first piece may be a partial line, unless it is the start of the file.
-    let mut lines: Vec<&[u8]> = whole.split(|byte| *byte == b'\n').collect();
-    lines.pop();
-    let known = if from == 0 { 0 } else { 1 };
-    for (behind, line) in (0..).zip(lines.get(known..)?.iter().rev()) {
-        last = last.or(Some(line));
-        if let Some(record) = chain::read(line) {
-            return Some(Tail {
-                head: Head {
-                    number: record.number.saturating_add(behind),
-                    hash: chain::hash(last?),
-                },
-                whole: from + whole.len() as u64,
-                torn: torn.to_vec(),
-            });
-        }
-    }
-    None
 }
 
 /// This host's name, of letters, digits, dots and dashes.

@@ -22,6 +22,7 @@ mod ledger;
 mod record;
 mod state;
 mod status;
+mod tail;
 mod terminal_check;
 mod verification;
 

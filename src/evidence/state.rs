@@ -14,8 +14,9 @@ use jiff::Timestamp;
 use jiff::civil::Date;
 
 use super::chain::{self, ChainedRecord, Head};
-use super::ledger::{Ledger, LedgerError, MAX_LINE_BYTES, failed};
+use super::ledger::{Ledger, LedgerError, failed};
 use super::record::{Content, OpenOutage};
+use super::tail::MAX_LINE_BYTES;
 use super::terminal_check::TerminalOutcome;
 use super::verification::{Origin, Outcome};
 use crate::calendar::date_at;

@@ -233,6 +233,27 @@ fn torn_last_line_is_reported_and_set_aside() {
 }
 
 #[test]
+fn crash_in_the_first_record_of_a_year_does_not_break_the_chain() {
+    for (left, kinds) in [
+        ("", &["terminal", "terminal", "terminal"][..]),
+        (
+            "{\"schema\":1,",
+            &["terminal", "terminal", "repair", "terminal"],
+        ),
+    ] {
+        let evidence = EvidenceDirectory::with_records(2);
+        std::fs::write(evidence.file("2027.jsonl"), left).unwrap();
+        let ledger = evidence.ledger_at("2027-01-04T01:00:00Z");
+        let receipts = ledger.append(&[seen_at("t1")]).unwrap();
+        let audit = evidence.audit(KnownHashes::default());
+        assert_eq!(audit.faults, [], "after {left:?}");
+        assert_eq!(receipts[0].head.number, kinds.len() as u64);
+        let found: Vec<&str> = audit.records.iter().map(|it| it.content.kind()).collect();
+        assert_eq!(found, kinds, "after {left:?}");
+    }
+}
+
+#[test]
 fn every_hong_kong_year_has_a_file_of_one_chain() {
     let evidence = EvidenceDirectory::new();
     for at in [

@@ -11,7 +11,7 @@ use tokio::process::Command;
 
 const EVIDENCE: &str = "data/evidence/2026.jsonl";
 
-/// A system call, its error, and which of a thread's calls fails, from 1.
+/// A system call, its error or the signal sent during it, and which of a thread's calls it is, from 1.
 #[derive(Clone, Copy, Debug)]
 struct Fault(&'static str, &'static str, u32);
 
@@ -31,7 +31,12 @@ impl Traced {
             command.arg("--trace-path").arg(directory.join(path));
         }
         command.arg(format!("--trace={call}"));
-        command.arg(format!("--inject={call}:error={error}:when={number}"));
+        let kind = if error.starts_with("SIG") {
+            "signal"
+        } else {
+            "error"
+        };
+        command.arg(format!("--inject={call}:{kind}={error}:when={number}"));
         command.kill_on_drop(true).stdin(Stdio::null());
         Self { command, log }
     }
@@ -141,6 +146,41 @@ async fn any_system_call_of_a_recording_may_fail_and_only_what_is_acknowledged_i
         let count: u32 = failed.iter().filter(|it| it.0 == call).map(|it| it.1).sum();
         assert!(count >= 4, "{call} failed {count} times only");
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_recording_killed_at_any_system_call_leaves_no_partial_line_unrecorded() {
+    let mut killed = 0;
+    for call in ["openat", "read", "write", "lseek", "ftruncate", "fsync"] {
+        for number in 1.. {
+            let desk = desk();
+            let config = config_of(desk.path());
+            let record = [&config, "record", "--terminal", "t1", "--outcome", "seen"];
+            assert_eq!(run(&mut Command::new(release_binary()), &record).await.0, 0);
+            let file = desk.path().join(EVIDENCE);
+            let mut text = std::fs::read(&file).unwrap();
+            text.extend_from_within(..text.len() / 2);
+            std::fs::write(&file, text).unwrap();
+
+            let fault = Fault(call, "SIGKILL", number);
+            let mut traced = Traced::new(desk.path(), &["data/evidence", EVIDENCE], fault);
+            let output = output_of(traced.command.arg(release_binary()).args(record)).await;
+            let is_killed = !output.status.success();
+            killed += u32::from(is_killed);
+
+            assert_eq!(run(&mut Command::new(release_binary()), &record).await.0, 0);
+            let arguments = [&config, "evidence", "list"];
+            let (_, list) = run(&mut Command::new(release_binary()), &arguments).await;
+            assert!(list.contains("2026.torn"), "{fault:?}: {list}");
+            let arguments = [&config, "evidence", "check"];
+            let (code, text) = run(&mut Command::new(release_binary()), &arguments).await;
+            assert_eq!(code, 0, "{fault:?}: {text}");
+            if !is_killed {
+                break;
+            }
+        }
+    }
+    assert!(killed >= 8, "killed {killed} times only");
 }
 
 #[tokio::test(flavor = "multi_thread")]
