@@ -91,7 +91,8 @@ fn web_config(data: &[u8]) {
         Err(error) => {
             let message = error.to_string();
             check_message(&message);
-            assert!(!message.contains("$2y$"), "{message}");
+            let quoted = message.replace("($2a$, $2b$ or $2y$)", "");
+            assert!(!quoted.contains("$2y$"), "{message}");
         }
         Ok(config) => assert!(!format!("{config:?}").contains("$2y$")),
     }

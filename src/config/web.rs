@@ -171,7 +171,14 @@ fn header(
     None
 }
 
+/// A user and the hash of the password.
 fn user(name: &str, raw: &Spanned<Option<String>>, section: &mut Section<'_>) -> (String, String) {
+    let hash = raw.value.as_deref().unwrap_or_default();
+    if name.contains("$2") {
+        let message = "a password hash is where the user name belongs; write NAME: HASH";
+        section.error(raw, "basic_auth_users", message);
+        return (String::new(), hash.to_owned());
+    }
     let key = format!("basic_auth_users.{name}");
     if name.is_empty() {
         section.error(raw, &key, "the user name is empty; write one");
@@ -180,7 +187,6 @@ fn user(name: &str, raw: &Spanned<Option<String>>, section: &mut Section<'_>) ->
         let message = "a user name cannot contain a colon (RFC 7617, 2); remove it";
         section.error(raw, &key, message);
     }
-    let hash = raw.value.as_deref().unwrap_or_default();
     if let Err(message) = check_bcrypt(hash) {
         section.error(raw, &key, message);
     }

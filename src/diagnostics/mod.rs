@@ -107,9 +107,14 @@ impl Diagnostics {
             .extend([value.referenced.line(), value.defined.line()]);
     }
 
-    /// Prints no line of the file: any of them may hold a secret.
+    /// Prints no line of the file and no key that may be a password hash in the wrong place.
     pub fn hide_all(&mut self) {
         self.text.clear();
+        for diagnostic in &mut self.list {
+            if diagnostic.message.contains("$2") {
+                diagnostic.message = unquoted(&diagnostic.message);
+            }
+        }
     }
 
     pub fn is_empty(&self) -> bool {
@@ -137,8 +142,7 @@ impl Diagnostics {
     pub fn without_file_content(&self) -> String {
         let mut lines = Vec::new();
         for diagnostic in self.list() {
-            let message = QUOTATION.replace_all(&diagnostic.message, "\"…\"");
-            lines.push(self.head(diagnostic) + &message);
+            lines.push(self.head(diagnostic) + &unquoted(&diagnostic.message));
         }
         lines.extend(self.included.iter().map(Self::without_file_content));
         redact_emails(&lines.join("\n")).into_owned()
@@ -190,6 +194,11 @@ impl fmt::Display for Diagnostics {
 }
 
 impl std::error::Error for Diagnostics {}
+
+/// A message without what it quotes from the file.
+fn unquoted(message: &str) -> String {
+    QUOTATION.replace_all(message, "\"…\"").into_owned()
+}
 
 /// "unknown value "5"; use one of any, 4, 6".
 pub fn unknown_value<'a>(value: &str, known: impl IntoIterator<Item = &'a str>) -> String {

@@ -447,6 +447,29 @@ async fn line_of_an_error_is_quoted_unless_it_may_contain_a_secret() {
 }
 
 #[tokio::test]
+async fn password_hash_in_the_wrong_place_is_not_quoted() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("web.yml");
+    let hash = "$2y$10$abcdefghijklmnopqrstuuVnq0rabcdefghijklmnopqrstuuVnq0";
+    for (text, expected) in [
+        (
+            format!("basic_auth_users:\n{hash}: admin\n"),
+            "web.yml:2:1: unknown key \"…\"; known keys: tls_server_config,",
+        ),
+        (
+            format!("basic_auth_users:\n  {hash}: admin\n"),
+            "web.yml:2:65: basic_auth_users: a password hash is where the user name belongs; write NAME: HASH",
+        ),
+    ] {
+        std::fs::write(&path, text).unwrap();
+        let flag = format!("--web.config.file={}", path.display());
+        let stderr = String::from_utf8(run(&[&flag, "check"]).await.stderr).unwrap();
+        assert!(stderr.contains(expected), "{stderr}");
+        assert!(!stderr.contains("$2y$"), "{stderr}");
+    }
+}
+
+#[tokio::test]
 async fn every_command_rejects_an_invalid_file_with_exit_code_two() {
     let file = ConfigFile::new("probe: {interval: 5s}\n");
     for command in [&["serve"][..], &["verify"], &["timetable"], &["check"], &[]] {
