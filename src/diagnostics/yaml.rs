@@ -3,6 +3,8 @@
 //! serde stops at the first error. The entry that caused it is then blanked and the text parsed again,
 //! so that several mistakes are reported at once.
 
+use std::collections::VecDeque;
+
 use serde::de::DeserializeOwned;
 use serde_saphyr::{Error as YamlError, Location, Options};
 
@@ -10,6 +12,8 @@ use super::{Diagnostic, index, nth_line, unknown_value};
 
 /// Structural errors reported at once.
 const MAX_ERRORS: usize = 20;
+/// Steps from the top level to the deepest keys.
+const MAX_DEPTH: usize = 4;
 
 /// # Errors
 /// At least one error, in the order of the text as far as it could be recovered.
@@ -26,7 +30,13 @@ pub(super) fn parse<T: DeserializeOwned>(
             Err(error) => error,
         };
         let error = error.without_snippet();
-        let diagnostic = diagnostic(error, text);
+        let mut diagnostic = diagnostic(error, text);
+        if let YamlError::SerdeUnknownField {
+            field, expected, ..
+        } = error
+        {
+            diagnostic.message = unknown_key::<T>(field, expected, options);
+        }
         if !errors.is_empty() && follows_from_blanking(error, &rest, diagnostic.location) {
             return Err(errors);
         }
@@ -39,6 +49,82 @@ pub(super) fn parse<T: DeserializeOwned>(
             _ => return Err(errors),
         }
     }
+}
+
+/// "unknown key "interval"; it belongs below probe or browser; known keys here: timeout, resolvers".
+fn unknown_key<T: DeserializeOwned>(key: &str, known: &[&str], options: &Options) -> String {
+    let known = known.join(", ");
+    match places_of::<T>(key, options).as_slice() {
+        [] => format!("unknown key {key:?}; known keys: {known}"),
+        places => format!(
+            "unknown key {key:?}; it belongs {}; known keys here: {known}",
+            places.join(" or ")
+        ),
+    }
+}
+
+/// Where `key` is known: "at the top level", "below modules.NAME". The error of an unknown key lists what is known
+/// at its place.
+fn places_of<T: DeserializeOwned>(key: &str, options: &Options) -> Vec<String> {
+    let mut places = Vec::new();
+    let mut paths = VecDeque::from([Vec::new()]);
+    while let Some(path) = paths.pop_front() {
+        let text = below(&path, "{\"?\": 0}");
+        let error = serde_saphyr::from_str_with_options::<T>(&text, options.clone()).err();
+        let expected = match error.as_ref().map(YamlError::without_snippet) {
+            Some(YamlError::SerdeUnknownField {
+                field, expected, ..
+            }) if field == "?" => expected,
+            _ => continue,
+        };
+        if expected.contains(&key) {
+            let names: Vec<&str> = path.iter().map(|step: &Step| step.name()).collect();
+            places.push(match names.join(".") {
+                top if top.is_empty() => "at the top level".to_owned(),
+                names => format!("below {names}"),
+            });
+        }
+        if path.len() < MAX_DEPTH {
+            for name in expected.iter().copied() {
+                for steps in [
+                    &[Step::Key(name)][..],
+                    &[Step::Key(name), Step::AnyKey],
+                    &[Step::Item(name)],
+                ] {
+                    paths.push_back([&path, steps].concat());
+                }
+            }
+        }
+    }
+    places
+}
+
+/// From a mapping to one below it.
+#[derive(Clone, Copy)]
+enum Step {
+    Key(&'static str),
+    /// The name of a module, say.
+    AnyKey,
+    /// An item of the list below a key.
+    Item(&'static str),
+}
+
+impl Step {
+    fn name(&self) -> &'static str {
+        match self {
+            Self::Key(name) | Self::Item(name) => name,
+            Self::AnyKey => "NAME",
+        }
+    }
+}
+
+/// YAML with `value` at `path`.
+fn below(path: &[Step], value: &str) -> String {
+    path.iter()
+        .rfold(value.to_owned(), |value, step| match step {
+            Step::Key(_) | Step::AnyKey => format!("{{{}: {value}}}", step.name()),
+            Step::Item(name) => format!("{{{name}: [{value}]}}"),
+        })
 }
 
 /// Errors after which the rest of the text still has its meaning.
@@ -108,9 +194,6 @@ fn diagnostic(error: &YamlError, text: &str) -> Diagnostic {
 
 fn yaml_message(error: &YamlError) -> String {
     match error {
-        YamlError::SerdeUnknownField {
-            field, expected, ..
-        } => format!("unknown key {field:?}; known keys: {}", expected.join(", ")),
         YamlError::SerdeMissingField { field, .. } => format!("missing key {field:?}; add it"),
         YamlError::SerdeUnknownVariant {
             variant, expected, ..

@@ -53,6 +53,17 @@ const ERRORS: &[(&str, &[&str])] = &[
             "1:1: unknown key \"sight\"; known keys: site, expected_sites, contacts, data_directory, probe, service_hours, maintenance, modules, targets, controls, probe_endpoint, timetable, calendar, readiness, evidence, browser",
         ],
     ),
+    // Keys that are known elsewhere.
+    (
+        "interval: 60s\nsite: a\ntitle: x\nmodules:\n  m:\n    interval: 60s\n    name: x\n    site: b\n",
+        &[
+            "1:1: unknown key \"interval\"; it belongs below probe or below browser; known keys here: site, expected_sites, contacts, data_directory, probe, service_hours, maintenance, modules, targets, controls, probe_endpoint, timetable, calendar, readiness, evidence, browser",
+            "3:1: unknown key \"title\"; it belongs below modules.NAME.page; known keys here: site, expected_sites, contacts, data_directory, probe, service_hours, maintenance, modules, targets, controls, probe_endpoint, timetable, calendar, readiness, evidence, browser",
+            "6:5: unknown key \"interval\"; it belongs below probe or below browser; known keys here: timeout, resolvers, system_resolvers, route, ip_family, source_address, proxy, proxy_credentials_file, expected_addresses, sinkhole_addresses, tls, http, page",
+            "7:5: unknown key \"name\"; it belongs below targets or below controls; known keys here: timeout, resolvers, system_resolvers, route, ip_family, source_address, proxy, proxy_credentials_file, expected_addresses, sinkhole_addresses, tls, http, page",
+            "8:5: unknown key \"site\"; it belongs at the top level; known keys here: timeout, resolvers, system_resolvers, route, ip_family, source_address, proxy, proxy_credentials_file, expected_addresses, sinkhole_addresses, tls, http, page",
+        ],
+    ),
     (
         "sight: x\nexpected_site: 2\ncontact:\n- {dns: x}\nprobe: {interval: 60s}\ntargts:\n  - name: a\nsite: [x]\n",
         &[
