@@ -62,6 +62,7 @@ pub struct Flags {
         global = true,
         value_name = "ADDRESS",
         value_delimiter = ',',
+        value_parser = listen_address,
         default_value = DEFAULT_LISTEN_ADDRESS
     )]
     pub web_listen_address: Vec<String>,
@@ -337,8 +338,19 @@ pub enum TimetableFormat {
 }
 
 fn url(text: &str) -> Result<Url, String> {
-    text.parse()
-        .map_err(|error| format!("{error}; write for example http://localhost:9093"))
+    let error = match text.parse::<Url>() {
+        Ok(url) if matches!(url.scheme(), "http" | "https") => return Ok(url),
+        Ok(_) => "it begins with neither http:// nor https://".to_owned(),
+        Err(error) => error.to_string(),
+    };
+    Err(format!("{error}; write for example http://localhost:9093"))
+}
+
+fn listen_address(text: &str) -> Result<String, &'static str> {
+    match text.rsplit_once(':').map(|(_, port)| port.parse::<u16>()) {
+        Some(Ok(_)) => Ok(text.to_owned()),
+        _ => Err("write HOST:PORT or :PORT, such as :10762"),
+    }
 }
 
 /// A date is its first instant in Hong Kong.

@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use reqwest::StatusCode;
+use anyhow::Context;
+use reqwest::{Error, Response, StatusCode};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
@@ -26,14 +27,20 @@ pub async fn run(flags: &Flags) -> anyhow::Result<ExitStatus> {
         Some(("" | "0.0.0.0" | "[::]", port)) => format!("localhost:{port}"),
         Some(_) | None => address.to_owned(),
     };
+    let absent = || {
+        format!(
+            "no exporter answers at {authority}; start it, or set --web.listen-address as it is set there"
+        )
+    };
     let result = match &web.tls {
         Some(tls) if tls.client_certificate == ClientCertificate::Required => {
-            connect(&authority).await
+            connect(&authority).await.with_context(absent)
         }
         tls => {
             let scheme = if tls.is_some() { "https" } else { "http" };
             let path = prefix.path("/-/healthy");
-            get(&format!("{scheme}://{authority}{path}")).await
+            let response = get(&format!("{scheme}://{authority}{path}")).await;
+            response.with_context(absent).and_then(check)
         }
     };
     Ok(match result {
@@ -50,14 +57,17 @@ async fn connect(authority: &str) -> anyhow::Result<()> {
     Ok(())
 }
 
-async fn get(url: &str) -> anyhow::Result<()> {
+async fn get(url: &str) -> anyhow::Result<Response> {
     let client = reqwest::Client::builder()
         .timeout(TIMEOUT)
         .no_proxy()
         // The certificate is for the external name, not for localhost, and nothing secret is sent.
         .tls_danger_accept_invalid_certs(true)
         .build()?;
-    let response = client.get(url).send().await?;
+    Ok(client.get(url).send().await.map_err(Error::without_url)?)
+}
+
+fn check(response: Response) -> anyhow::Result<()> {
     if response.status() != StatusCode::UNAUTHORIZED {
         response.error_for_status()?;
     }

@@ -32,6 +32,7 @@ pub struct Unsupported {
 }
 
 #[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
 struct RawBlackboxConfig {
     #[serde(default)]
     modules: BTreeMap<String, Option<BlackboxModule>>,
@@ -68,9 +69,8 @@ pub fn convert(text: &str, path: &Path) -> Result<Converted, ConfigError> {
             modules.insert(name.clone(), conversion.module);
         }
     }
-    let document = json!({ "modules": modules });
     Ok(Converted {
-        modules: serde_saphyr::to_string(&document).unwrap_or_default(),
+        modules: serde_saphyr::to_string(&json!({ "modules": modules })).unwrap_or_default(),
         unsupported,
     })
 }

@@ -85,8 +85,13 @@ async fn check_prints_modules_to_stdout_and_unsupported_settings_to_stderr() {
 #[tokio::test]
 async fn invalid_or_missing_file_is_reported() {
     let broken = harness::exporter::ConfigFile::new("modules: [\n");
+    let other = harness::exporter::ConfigFile::new("site: central\n");
     for (path, message) in [
         (broken.path().display().to_string(), "ccass.yml:"),
+        (
+            other.path().display().to_string(),
+            "ccass.yml:1:1: unknown key \"site\"; known keys: modules",
+        ),
         (
             "/nowhere/blackbox.yml".to_owned(),
             "cannot read /nowhere/blackbox.yml",

@@ -348,3 +348,41 @@ async fn system_proxy_comes_from_the_environment_and_honors_no_proxy() {
         assert!(!stdout.contains("lab-secret"), "{stdout}");
     }
 }
+
+#[tokio::test]
+async fn invalid_addresses_are_rejected_with_an_example() {
+    for (arguments, expected) in [
+        (
+            &["drill", "--alertmanager=localhost:9093"][..],
+            "it begins with neither http:// nor https://; write for example http://localhost:9093",
+        ),
+        (
+            &["drill", "--alertmanager=10.0.0.5"],
+            "relative URL without a base; write for example http://localhost:9093",
+        ),
+        (
+            &["serve", "--web.listen-address=10762"],
+            "write HOST:PORT or :PORT, such as :10762",
+        ),
+        (
+            &["serve", "--web.listen-address=:99999"],
+            "write HOST:PORT or :PORT, such as :10762",
+        ),
+    ] {
+        let output = output_of(command().args(arguments)).await;
+        let stderr = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(2), "{arguments:?}: {stderr}");
+        assert!(stderr.contains(expected), "{arguments:?}: {stderr}");
+    }
+    let mut healthcheck = command();
+    let output =
+        output_of(healthcheck.args(["healthcheck", "--web.listen-address=127.0.0.1:1"])).await;
+    let stderr = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(1), "{stderr}");
+    assert!(
+        stderr.starts_with(
+            "no exporter answers at 127.0.0.1:1; start it, or set --web.listen-address"
+        ),
+        "{stderr}"
+    );
+}
