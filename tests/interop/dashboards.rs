@@ -10,9 +10,7 @@ use ccass_2fa_lab::{Lab, scenario};
 use harness::documents::{self, repository};
 use harness::exporter::{ConfigFile, Exporter};
 use harness::node_exporter::NodeExporter;
-use harness::prometheus::{Prometheus, QUICK};
-use promql_parser::parser::{self, Expr};
-use promql_parser::util::{ExprVisitor, walk_expr};
+use harness::prometheus::{Prometheus, QUICK, newest};
 use regex::Regex;
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -67,26 +65,25 @@ fn queries(dashboard: &Value) -> Vec<(String, String)> {
         .collect()
 }
 
-/// Collects the metric names of an expression.
-#[derive(Default)]
-struct MetricNames(BTreeSet<String>);
-
-impl ExprVisitor for MetricNames {
-    type Error = String;
-
-    fn pre_visit(&mut self, expression: &Expr) -> Result<bool, String> {
-        let selector = match expression {
-            Expr::VectorSelector(selector) => selector,
-            Expr::MatrixSelector(selector) => &selector.vs,
-            _ => return Ok(true),
-        };
-        self.0.extend(selector.name.clone());
-        Ok(true)
+/// Adds the metric names of a parsed expression, which is the tree that `/api/v1/parse_query` answers with.
+fn add_metric_names(node: &Value, names: &mut BTreeSet<String>) {
+    match node {
+        Value::Array(nodes) => nodes.iter().for_each(|one| add_metric_names(one, names)),
+        Value::Object(fields) => {
+            if ["vectorSelector", "matrixSelector"]
+                .map(Value::from)
+                .contains(&node["type"])
+            {
+                names.insert(text(node, "name").to_owned());
+            }
+            fields.values().for_each(|one| add_metric_names(one, names));
+        }
+        _ => {}
     }
 }
 
-#[test]
-fn queries_parse_and_use_only_existing_metrics() {
+#[tokio::test(flavor = "multi_thread")]
+async fn queries_parse_and_use_only_existing_metrics() {
     let recorded = Regex::new(r"(?m)record: (\S+)$").unwrap();
     let mut known: BTreeSet<String> = BTreeSet::new();
     for definition in DEFINITIONS.iter().chain(TERMINAL_DEFINITIONS) {
@@ -113,15 +110,23 @@ fn queries_parse_and_use_only_existing_metrics() {
         "prometheus_rule_evaluation_failures_total",
     ];
     known.extend(others.map(str::to_owned));
+    // The installed one does not tell what it has parsed.
+    let prometheus = Prometheus::bare(&newest("prometheus"), "").await;
     for (name, dashboard) in dashboards() {
         let queries = queries(&dashboard);
         assert!(queries.len() > 10, "{name}");
         for (place, query) in queries {
-            let expression = parser::parse(&query)
-                .unwrap_or_else(|error| panic!("{name}, {place}: {error}\n{query}"));
-            let mut names = MetricNames::default();
-            walk_expr(&mut names, &expression).unwrap();
-            for metric in names.0 {
+            let encoded: String = url::form_urlencoded::byte_serialize(query.as_bytes()).collect();
+            let path = format!("/api/v1/parse_query?query={encoded}");
+            let parsed = prometheus.peer.get(&path).await;
+            assert_eq!(
+                parsed["status"], "success",
+                "{name}, {place}: {parsed}\n{query}"
+            );
+            let mut names = BTreeSet::new();
+            add_metric_names(&parsed["data"], &mut names);
+            assert!(!names.is_empty(), "{name}, {place}: {query}");
+            for metric in names {
                 let exists = known.contains(&metric) || metric.starts_with("process_");
                 assert!(exists, "{name}, {place}: {metric} does not exist");
             }
