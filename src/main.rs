@@ -48,6 +48,8 @@ fn run(cli: Cli) -> anyhow::Result<ExitStatus> {
     };
     let runtime = builder.worker_threads(2).enable_all().build();
     let runtime = runtime.context("cannot start the async runtime")?;
+    #[cfg(unix)]
+    runtime.block_on(async { survive_file_size_limit() })?;
     // Where the first thread for files cannot start, tokio would panic: another one is tried out before, and leaves
     // its stack to it.
     let thread = std::thread::Builder::new().spawn(|| ()).context(
@@ -59,6 +61,17 @@ fn run(cli: Cli) -> anyhow::Result<ExitStatus> {
     // Do not wait for blocking tasks: their shutdown timeouts have passed.
     runtime.shutdown_background();
     result
+}
+
+/// Lets a write beyond the limit of file sizes (`ulimit -f`, `LimitFSIZE`) fail, as on a full disk, instead of ending
+/// the process by a signal.
+#[cfg(unix)]
+fn survive_file_size_limit() -> anyhow::Result<()> {
+    use tokio::signal::unix::{SignalKind, signal};
+    let signals = signal(SignalKind::from_raw(libc::SIGXFSZ)).context("cannot handle SIGXFSZ")?;
+    // The handler stays.
+    drop(signals);
+    Ok(())
 }
 
 fn init_logging(flags: &Flags) {

@@ -1,13 +1,14 @@
 //! Evidence that `serve` records while other programs record, too.
 
 use std::fs::File;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use ccass_2fa_exporter::clock::Clock;
 use ccass_2fa_exporter::evidence::Ledger;
 use ccass_2fa_lab::{Lab, scenario};
-use harness::exporter::{ConfigFile, Exporter, run};
+use harness::exporter::{ConfigFile, Exporter, binary, command_of, output_of, run};
 use serde_json::Value;
+use tokio::process::Command;
 
 use crate::assertions::assert_contains;
 use crate::lab_config::probed_once;
@@ -16,6 +17,8 @@ use crate::silent_server::SilentServer;
 use crate::waiting::wait_for_metric;
 
 const RECORDS: &str = "evidence_records";
+/// Bytes: enough for some records.
+const FILE_SIZE_LIMIT: u64 = 4096;
 
 struct Setup {
     lab: Lab,
@@ -107,6 +110,56 @@ async fn daily_verification_is_recorded_and_records_of_others_are_shown() {
     assert_contains("the status page", &page, text);
     assert_eq!(exporter.terminate().await, Some(0));
     assert_eq!(setup.kinds(), ["verification", "terminal"]);
+}
+
+/// The exporter with a limit of the size of its files, which may be raised later.
+fn limited(setup: &Setup) -> Command {
+    let mut command = command_of(Path::new("prlimit"));
+    let limit = format!("--fsize={FILE_SIZE_LIMIT}:unlimited");
+    command
+        .args([&limit, binary()])
+        .arg(setup.config.argument());
+    command
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn limit_of_file_sizes_loses_no_evidence_and_ends_nothing() {
+    let setup = Setup::start().await;
+    let mut acknowledged = 0;
+    let refused = loop {
+        let mut command = limited(&setup);
+        command.args(["record", "--terminal=t1", "--outcome=seen"]);
+        let output = output_of(&mut command).await;
+        if !output.status.success() {
+            break output;
+        }
+        acknowledged += 1;
+        assert!(acknowledged < 100, "{FILE_SIZE_LIMIT} bytes hold no more");
+    };
+    let error = String::from_utf8_lossy(&refused.stderr);
+    assert_eq!(refused.status.code(), Some(3), "{error}");
+    assert_contains("the error", &error, "NOT recorded");
+    assert_contains("the error", &error, "File too large");
+
+    // The verification of the day does not fit, either.
+    let mut exporter = Exporter::spawn(&mut limited(&setup)).await;
+    exporter
+        .line_with("cannot write evidence, records are queued")
+        .await;
+    probe_again(&exporter, &setup.config).await;
+    exporter.line_with("message=\"probe succeeded\"").await;
+    let id = exporter.child.id().expect("it runs").to_string();
+    let raised = std::process::Command::new("prlimit")
+        .args(["--pid", &id, "--fsize=unlimited"])
+        .status();
+    assert!(raised.expect("prlimit, of util-linux, starts").success());
+    exporter.line_with("evidence writes recovered").await;
+    assert_eq!(exporter.terminate().await, Some(0));
+    setup.run(&["evidence", "check"]).await;
+    let kinds = setup.kinds();
+    let recorded = kinds.iter().filter(|kind| *kind == "terminal").count();
+    assert_eq!(recorded, acknowledged, "{kinds:?}");
+    assert!(kinds.contains(&"verification".to_owned()), "{kinds:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
