@@ -12,7 +12,7 @@ HOST := $(shell rustc -vV | sed -n 's/^host: //p')
 BINARY := $(or $(CARGO_TARGET_DIR),target)/$(HOST)/release/ccass-2fa-exporter
 DIST := dist
 
-.PHONY: help run quick quick-serve quick-others test test-rules test-network prepare test-programs install release mutants current bench microbench rehearsal fleet fleet-size soak lint deny \
+.PHONY: help run quick quick-serve quick-others test test-outages test-calculations test-rules test-network prepare test-programs install release mutants current bench microbench rehearsal fleet fleet-size soak lint deny \
   fuzz image deb rpm windows windows-test packages kubernetes dist verify-dist dist-test documents pictures book notices clean \
   cargo-auditable cargo-cyclonedx cargo-deb cargo-generate-rpm mdbook
 
@@ -39,14 +39,20 @@ test:           ## every test; without root all but the network suite
 	$(TEST) --lib --bins --test lab --test cli --test probe --test serve --test evidence
 	@tests/with_namespaces.sh $(TEST) --test packages -- --skip dist:: --skip windows::
 	$(TEST) --test browser -- --test-threads 2
-	$(TEST) --test alerts -- --skip rules:: --test-threads 20
+	@$(MAKE) --no-print-directory --jobs $$(nproc) --output-sync=target test-outages test-calculations
 	$(TEST) --test interop -- --skip performance::
 	$(TEST) --test interop performance:: -- --test-threads 1
-	@$(MAKE) --no-print-directory --jobs 2 --output-sync=target test-rules test-network
+	@$(MAKE) --no-print-directory --jobs $$(nproc) --output-sync=target test-rules test-network
 
-# promtool calculates, the tests in namespaces mostly wait.
+# Tests that mostly wait run beside tests that calculate, which would delay them on a single processor.
+test-outages:
+	$(TEST) --test alerts -- --skip rules:: --test-threads $$(expr 10 \* $$(nproc))
+
+test-calculations:
+	$(TEST) --test alerts -- rules::migration rules::vmalert
+
 test-rules:
-	$(TEST) --test alerts rules::
+	$(TEST) --test alerts -- rules:: --skip rules::migration --skip rules::vmalert
 
 test-network:
 	@tests/with_namespaces.sh $(TEST) --test network

@@ -5,11 +5,8 @@
 
 mod drill;
 mod fleet;
-mod migration;
 mod paging;
 mod receivers;
 mod rehearsal;
 mod rules;
-mod situations;
-mod texts;
 mod tutorial;

@@ -14,7 +14,6 @@ use ccass_2fa_exporter::evidence::LedgerStatus;
 use ccass_2fa_exporter::readiness::ReadinessState;
 use ccass_2fa_exporter::render::metrics::{Format, Snapshot, render};
 use harness::documents::{assert_document, repository};
-use harness::exporter::Metrics;
 use jiff::ToSpan;
 use jiff::civil::{Date, date};
 use regex::Regex;
@@ -145,17 +144,15 @@ impl History {
                 clock_steps: 0,
                 rejections: &BTreeMap::new(),
             };
-            let metrics = render(&exposition, Format::Text).unwrap();
-            let metrics = Metrics::parse(&metrics.concat());
-            for (series, value) in metrics.series {
-                if !series.starts_with("ccass2fa_") {
-                    continue;
-                }
+            let text = render(&exposition, Format::Text).unwrap().concat();
+            for line in text.lines().filter(|line| line.starts_with("ccass2fa_")) {
+                let (series, value) = line.rsplit_once(' ').unwrap();
+                let value: f64 = value.parse().unwrap();
                 // promtool starts at time 0.
                 let absolute =
                     series.contains("_timestamp_seconds") || series.contains("_time_seconds");
                 let value = if absolute { value - origin } else { value };
-                history.add(&series, value);
+                history.add(series, value);
             }
             history.add_given(
                 *value_on(firm.accounts, day),
@@ -266,6 +263,7 @@ fn evaluate(history: &History, hours: &[i64]) -> Evaluation {
     let file = directory.path().join("migration.yml");
     std::fs::write(&file, test).unwrap();
     let output = std::process::Command::new("promtool")
+        .env("GOGC", "400")
         .args(["test", "rules"])
         .arg(&file)
         .output()
@@ -375,7 +373,7 @@ fn alerts_during_the_migration_match_the_reviewed_calendar() {
     let mut document = "\
 # The deadline, readiness and monitoring alerts that are firing at 10:00 HKT on the business days of the
 # migration. A day is listed if it differs from the business day before. Deadline and readiness alerts
-# are mailed on business days; info alerts are only shown. tests/alerts/migration.rs checks this file.
+# are mailed on business days; info alerts are only shown. tests/alerts/rules/migration.rs checks this file.
 "
     .to_owned();
     let calendars = std::thread::scope(|scope| {

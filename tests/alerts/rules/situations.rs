@@ -11,7 +11,7 @@ use harness::documents::{assert_document, read};
 use regex::Regex;
 use serde_json::Value;
 
-use super::rules::{alerts, rule_files, tool, yaml};
+use super::{alerts, rule_files, tool, yaml};
 
 /// When a situation begins, unless its name says otherwise.
 const BEGIN: u64 = 600;

@@ -1,7 +1,13 @@
-//! The shipped rules and the shipped Alertmanager configuration, checked with promtool and amtool.
+//! The shipped rules and the shipped Alertmanager configuration, checked with promtool, amtool and vmalert-tool. They
+//! only calculate, and run apart from what takes part in an outage: beside them that would be late.
 //!
 //! `make documents` writes the list of alerts and the texts of their notifications; review the
 //! difference before you commit it.
+
+mod migration;
+mod situations;
+mod texts;
+mod vmalert;
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
@@ -190,7 +196,7 @@ fn each_alert_is_listed_tested_and_in_the_runbook() {
     }
     let alerts = alerts();
     let mut list = "# Each alert, its category, and the severity and `for` of each of its rules.\n\
-        # tests/alerts/rules.rs checks this file.\n"
+        # tests/alerts/rules/mod.rs checks this file.\n"
         .to_owned();
     for (name, (category, severities)) in alerts.clone() {
         assert!(name.starts_with("Ccass2fa") && name.len() <= 40, "{name}");
@@ -319,7 +325,7 @@ fn notification_texts_match_the_reviewed_document() {
     let examples = examples();
     let mut document = "\
 The notification of each alert: the subject of the mail (or the title of the webhook's message), then the
-text. Rendered with the shipped templates from the alerts of the unit tests; tests/alerts/rules.rs
+text. Rendered with the shipped templates from the alerts of the unit tests; tests/alerts/rules/mod.rs
 checks this file.
 "
     .to_owned();

@@ -7,7 +7,7 @@ use harness::documents::repository;
 use regex::Regex;
 use serde_json::Value;
 
-use super::rules::cases;
+use super::cases;
 
 const MAX_CHARACTERS: usize = 1_500;
 
@@ -192,7 +192,7 @@ fn texts_about_differences_between_many_sites_are_short_and_count_the_others() {
 
 /// A block of the notification templates.
 fn template(name: &str) -> &'static str {
-    let templates = include_str!("../../alerts/templates/ccass2fa.tmpl");
+    let templates = include_str!("../../../alerts/templates/ccass2fa.tmpl");
     let start = format!("{{{{ define \"{name}\" -}}}}");
     let (_, rest) = templates.split_once(&start).expect("such a block");
     rest.split("\n{{ define ").next().unwrap()
