@@ -11,7 +11,10 @@ version=$(sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml | head -n 1)
 cargo=${CARGO:-cargo}
 : "${SOURCE_DATE_EPOCH:=$(git log -1 --format=%ct)}"
 export SOURCE_DATE_EPOCH
-mkdir -p "$dist"
+mkdir -p "$dist" target
+# Kinds that make(1) builds at a time share the directory with the files.
+exec 9>target/package.lock
+flock 9
 deploy/packages/stage.sh "$binary" target/package
 
 for kind; do
