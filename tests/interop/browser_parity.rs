@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::path::Path;
 use std::process::Stdio;
 use std::sync::{Arc, Mutex};
+use std::thread::available_parallelism;
 use std::time::Duration;
 
 use ccass_2fa_lab::{Lab, Scenario, scenarios, variations};
@@ -19,8 +20,8 @@ use tokio::sync::oneshot;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 
-/// Cases at a time, each in a lab of its own.
-const LABS: usize = 6;
+/// Cases at a time for each processor, each case in a lab of its own.
+const LABS_PER_PROCESSOR: usize = 3;
 /// How long the browser waits in a case without an answer, and otherwise.
 const PATIENCE: Duration = Duration::from_secs(6);
 const LONG_PATIENCE: Duration = Duration::from_secs(60);
@@ -82,7 +83,8 @@ struct Case {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_probe_reaches_the_login_page_where_a_browser_shows_it() {
     let mut labs = Vec::new();
-    for _ in 0..LABS {
+    let processors = available_parallelism().map_or(1, usize::from);
+    for _ in 0..LABS_PER_PROCESSOR * processors {
         labs.push(Lab::start().await.expect("a lab"));
     }
     // Chromium does not speak DNS over TLS, and over HTTPS no question or answer is lost.

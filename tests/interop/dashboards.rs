@@ -10,7 +10,7 @@ use ccass_2fa_lab::{Lab, scenario};
 use harness::documents::{self, repository};
 use harness::exporter::{ConfigFile, Exporter};
 use harness::node_exporter::NodeExporter;
-use harness::prometheus::{Prometheus, QUICK, newest};
+use harness::prometheus::{Prometheus, QUICK, newest, wait_until};
 use regex::Regex;
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -935,8 +935,12 @@ async fn dashboards_of_an_outage_show_layer_reason_and_contact() {
         assert_shows(&panels, FLEET, &row);
         let row = format!("2 | {layer} | {reason} | {advice}");
         assert_shows(&panels, "fleet: Failing sites by reason", &[&row]);
-        let found = monitoring.rows_of_fleet(reason).await;
-        assert_eq!(found, [*reason; 2], "filtered by reason");
+        let awaited = format!("two rows of the fleet filtered by {reason}");
+        wait_until(&awaited, async || {
+            let rows = monitoring.rows_of_fleet(reason).await;
+            (rows == [*reason; 2]).then_some(())
+        })
+        .await;
     }
     assert_shows(&panels, "now: Certificates", &["tls-expired", "-3.0 days"]);
     assert_shows(
