@@ -33,7 +33,8 @@ struct Attack {
 }
 
 impl Attack {
-    /// Both exporters listen with TLS; `web` is added to that section of their configuration.
+    /// Both exporters listen with TLS; `web` is added to that section of their configuration,
+    /// which may name the authority's root as `ca.crt`.
     async fn start(web: &str) -> Self {
         let authority = Authority::new("Hostile");
         let config = ConfigFile::new("targets: []\n");
@@ -42,15 +43,14 @@ impl Attack {
         let (certificate, key) = authority.issue(&leaf).write_pem(directory).unwrap();
         let client = Leaf::for_name("scraper").of_a_client();
         let client = authority.issue(&client);
-        let root = directory.join("ca.crt");
-        std::fs::write(&root, authority.root_pem()).unwrap();
+        std::fs::write(directory.join("ca.crt"), authority.root_pem()).unwrap();
         let path = directory.join("web-config.yml");
         let text = format!(
             "tls_server_config:\n  cert_file: {}\n  key_file: {}\n{web}",
             certificate.display(),
             key.display()
         );
-        std::fs::write(&path, text.replace("CA", &root.display().to_string())).unwrap();
+        std::fs::write(&path, text).unwrap();
         let flag = format!("--web.config.file={}", path.display());
         let mut scraper = reqwest::Client::builder()
             .tls_certs_only([reqwest::Certificate::from_der(&authority.root_der()).unwrap()]);
@@ -245,7 +245,7 @@ async fn answers_that_no_window_admits_take_no_memory() {
 #[tokio::test(flavor = "multi_thread")]
 async fn client_certificates_of_a_megabyte_are_refused() {
     let attack =
-        Attack::start("  client_auth_type: RequireAndVerifyClientCert\n  client_ca_file: CA\n")
+        Attack::start("  client_auth_type: RequireAndVerifyClientCert\n  client_ca_file: ca.crt\n")
             .await;
     let identity = attack
         .authority
