@@ -72,6 +72,9 @@ install:        ## the programs that the tests use, from Debian and npm
 cargo-auditable cargo-cyclonedx cargo-deb cargo-generate-rpm mdbook:
 	@deploy/install-tools.sh $@
 
+# The release build, the longest, waits for the first of them alone.
+cargo-deb cargo-generate-rpm: | cargo-auditable
+
 release: cargo-auditable ## the release binary: static, reproducible, with the list of its dependencies inside
 	deploy/build.sh
 
