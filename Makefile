@@ -12,7 +12,7 @@ HOST := $(shell rustc -vV | sed -n 's/^host: //p')
 BINARY := $(or $(CARGO_TARGET_DIR),target)/$(HOST)/release/ccass-2fa-exporter
 DIST := dist
 
-.PHONY: help run quick quick-serve quick-others test test-basics test-outages test-calculations test-rules test-network prepare test-programs install release mutants current bench microbench rehearsal fleet fleet-size soak lint deny \
+.PHONY: help run quick quick-serve quick-others test test-packages test-basics test-outages test-calculations test-rules test-network prepare test-programs install release mutants current bench microbench rehearsal fleet fleet-size soak lint deny \
   fuzz image deb rpm windows windows-test packages kubernetes dist verify-dist dist-test documents pictures book notices clean \
   cargo-auditable cargo-cyclonedx cargo-deb cargo-generate-rpm mdbook
 
@@ -34,13 +34,17 @@ quick-others:
 	$(TEST) --lib --bins --test lab --test cli --test probe --test evidence
 
 test:           ## every test; without root all but the network suite
-	@$(MAKE) --no-print-directory --jobs 4 prepare packages test-basics
+	@$(MAKE) --no-print-directory --jobs 4 test-packages test-basics
 	@tests/with_namespaces.sh $(TEST) --test packages -- --skip dist:: --skip windows::
 	$(TEST) --test browser -- --test-threads 2
 	@$(MAKE) --no-print-directory --jobs $$(nproc) --output-sync=target test-outages test-calculations
 	$(TEST) --test interop -- --skip performance::
 	$(TEST) --test interop performance:: -- --test-threads 1
 	@$(MAKE) --no-print-directory --jobs $$(nproc) --output-sync=target test-rules test-network
+
+# The image needs one of the installed programs.
+test-packages: prepare
+	@$(MAKE) --no-print-directory packages
 
 # These need nothing of what is installed or released, so they run while the release build ends.
 test-basics: test-programs
