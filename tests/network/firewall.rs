@@ -564,9 +564,6 @@ async fn fails_only_by_proxy(fault: &str, reason: &str, detail: &str) {
     scenario.expect_recovery().await;
 }
 
-/// A busy machine can make one probe fail for another reason; not so many in a row.
-const ATTEMPTS: u32 = 3;
-
 /// A running exporter in a network in which faults are switched on and off.
 struct Scenario {
     network: FirewallNetwork,
@@ -683,27 +680,30 @@ impl Scenario {
     }
 
     /// Waits for the first probe after the network was changed, runs `verify` meanwhile, and checks
-    /// the report and the metrics of the exporter.
+    /// the report and the metrics of the exporter. A busy machine can make a probe fail for another
+    /// reason, so it is repeated until the check passes.
     async fn expect(
         &self,
         target: &str,
         check: impl Fn(&Value, &Metrics) -> Result<(), String>,
     ) -> Metrics {
+        let start = Instant::now();
         let mut since = self.changed;
-        let mut error = String::new();
-        for _ in 0..ATTEMPTS {
+        loop {
             let (report, metrics) = tokio::join!(
                 Box::pin(self.network.verify(target)),
                 Box::pin(self.probe_since(target, since))
             );
-            match check(&report, &metrics) {
-                Ok(()) => return metrics,
-                Err(message) => error = message,
-            }
+            let Err(error) = check(&report, &metrics) else {
+                return metrics;
+            };
+            let fault = &self.fault;
+            assert!(
+                start.elapsed() < TIMEOUT,
+                "{fault}: {target}, the last of all probes of {TIMEOUT:?}: {error}"
+            );
             since = now();
         }
-        let fault = &self.fault;
-        panic!("{fault}: {target}, the last of {ATTEMPTS} probes: {error}")
     }
 
     /// The metrics after the first probe that began after this time.
