@@ -49,9 +49,17 @@ def cases_of(test, firm):
         }
 
 
+def has_firms(test):
+    """Whether a series of the test has the label `firm`."""
+    return any('firm="' in entry["series"] for entry in test.get("input_series", []))
+
+
 def joined(document):
-    """The tests of a file in pairs of the same interval; one that is left over is paired with the first."""
-    tests = [test for test in document["tests"] if test.get("alert_rule_test")]
+    """The tests of a file in pairs of the same interval; one that is left over is paired with the first.
+
+    Those that have firms themselves are left out.
+    """
+    tests = [test for test in document["tests"] if test.get("alert_rule_test") and not has_firms(test)]
     for interval in dict.fromkeys(test.get("interval") for test in tests):
         same = [test for test in tests if test.get("interval") == interval]
         if len(same) % 2:

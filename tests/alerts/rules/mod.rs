@@ -50,7 +50,9 @@ pub fn tool(program: &str, arguments: &[&str]) -> String {
     let text = [output.stdout, output.stderr].concat();
     let text = String::from_utf8_lossy(&text).into_owned();
     if !output.status.success() {
-        let first: Vec<&str> = text.lines().take(20).collect();
+        // promtool prints an empty line for each test that passes.
+        let lines = text.lines().filter(|line| !line.is_empty());
+        let first: Vec<&str> = lines.take(20).collect();
         panic!("{program} {}: {}", arguments.join(" "), first.join("\n"));
     }
     text
