@@ -83,8 +83,8 @@ fn metrics_document_has_every_metric_with_labels_and_help() {
     assert_document("docs/metrics.md", &text);
 }
 
-fn rows(definitions: &[MetricDesc]) -> String {
-    let row = |definition: &MetricDesc| {
+fn rows(definitions: &[&MetricDesc]) -> String {
+    let row = |definition: &&MetricDesc| {
         let labels = definition.labels.iter();
         let labels: Vec<_> = labels.map(|label| format!("`{label}`")).collect();
         format!(

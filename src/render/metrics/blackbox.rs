@@ -6,15 +6,15 @@
 use std::net::IpAddr;
 use std::time::Duration;
 
-use super::family::{Families, MetricDesc};
+use super::family::{MetricDesc, SeriesWriter};
 use super::{flag, unix};
 use crate::report::{AddressAttempt, AddressFamily, Handshake, Hop, HttpFacts, Report, TlsFacts};
 
 macro_rules! names {
     ($($name:ident = ($($part:expr),*);)*) => {
-        $(const $name: MetricDesc = MetricDesc::gauge($($part),*);)*
+        $(static $name: MetricDesc = MetricDesc::gauge($($part),*);)*
         /// Every metric shared with blackbox_exporter, without a prefix.
-        pub const BLACKBOX: &[MetricDesc] = &[$($name),*];
+        pub static BLACKBOX: &[&MetricDesc] = &[$(&$name),*];
     };
 }
 
@@ -42,67 +42,67 @@ names! {
 }
 
 /// Adds the series for a joined probe that did not end within the scrape timeout.
-pub(super) fn add_unfinished(families: &mut Families, limit: Duration, waited: Duration) {
-    families.add(&SUCCESS, &[], 0.0);
-    families.add(&DURATION, &[], waited.as_secs_f64());
-    families.add(&TIMEOUT, &[], limit.as_secs_f64());
+pub(super) fn add_unfinished(series: &mut SeriesWriter<'_>, limit: Duration, waited: Duration) {
+    series.add(&SUCCESS, &[], 0.0);
+    series.add(&DURATION, &[], waited.as_secs_f64());
+    series.add(&TIMEOUT, &[], limit.as_secs_f64());
 }
 
 /// Adds the series of a report.
-pub(super) fn add(families: &mut Families, report: &Report, limit: Duration) {
-    families.add(&SUCCESS, &[], flag(report.verdict.is_good()));
-    families.add(&DURATION, &[], report.duration.as_secs_f64());
-    families.add(&TIMEOUT, &[], limit.as_secs_f64());
-    address(families, report);
-    phases(families, &report.hops);
+pub(super) fn add(series: &mut SeriesWriter<'_>, report: &Report, limit: Duration) {
+    series.add(&SUCCESS, &[], flag(report.verdict.is_good()));
+    series.add(&DURATION, &[], report.duration.as_secs_f64());
+    series.add(&TIMEOUT, &[], limit.as_secs_f64());
+    address(series, report);
+    phases(series, &report.hops);
     let last = report.hops.last();
     let response = last.and_then(|hop| hop.http.facts());
     let response = response.filter(|facts| facts.status.is_some());
     let over_tls = last.is_some_and(|hop| hop.tls.ran().is_some());
-    families.add(&HTTP_SSL, &[], flag(response.is_some() && over_tls));
-    families.add(
+    series.add(&HTTP_SSL, &[], flag(response.is_some() && over_tls));
+    series.add(
         &HTTP_STATUS_CODE,
         &[],
         response
             .and_then(|facts| facts.status)
             .map_or(0.0, f64::from),
     );
-    families.add(&HTTP_VERSION, &[], response.map_or(0.0, version));
-    families.add(&HTTP_REDIRECTS, &[], redirects(report));
-    families.add(
+    series.add(&HTTP_VERSION, &[], response.map_or(0.0, version));
+    series.add(&HTTP_REDIRECTS, &[], redirects(report));
+    series.add(
         &HTTP_CONTENT_LENGTH,
         &[],
         response.map_or(0.0, content_length),
     );
-    families.add(
+    series.add(
         &HTTP_UNCOMPRESSED_BODY_LENGTH,
         &[],
         response.map_or(0.0, body_length),
     );
     let modified = response.and_then(|facts| facts.last_modified).map(unix);
-    families.add_optional(&HTTP_LAST_MODIFIED, &[], modified);
+    series.add_optional(&HTTP_LAST_MODIFIED, &[], modified);
     let page_failed = report.page.ran().is_some_and(|page| page.failure.is_some());
-    families.add(&FAILED_DUE_TO_REGEX, &[], flag(page_failed));
+    series.add(&FAILED_DUE_TO_REGEX, &[], flag(page_failed));
     if let Some(session) = report.hops.iter().rev().find_map(representative) {
-        certificate(families, session);
+        certificate(series, session);
     }
 }
 
 /// The lookup and address of the target itself, not of its redirects.
-fn address(families: &mut Families, report: &Report) {
+fn address(series: &mut SeriesWriter<'_>, report: &Report) {
     let Some(hop) = report.hops.first() else {
         return;
     };
     let lookup = hop.dns.ran().map(|ran| ran.duration);
     let seconds = lookup.unwrap_or_default().as_secs_f64();
-    families.add(&DNS_LOOKUP_TIME, &[], seconds);
-    families.add(
+    series.add(&DNS_LOOKUP_TIME, &[], seconds);
+    series.add(
         &HTTP_DURATION,
         &["resolve"],
         seconds + later_lookups(&report.hops),
     );
     let address = used(hop);
-    families.add(
+    series.add(
         &IP_PROTOCOL,
         &[],
         match address.map(AddressFamily::of) {
@@ -111,7 +111,7 @@ fn address(families: &mut Families, report: &Report) {
             None => 0.0,
         },
     );
-    families.add(
+    series.add(
         &IP_ADDR_HASH,
         &[],
         address.map_or(0.0, |address| f64::from(hash(address))),
@@ -146,7 +146,7 @@ fn hash(address: IpAddr) -> u32 {
 }
 
 /// Each phase summed over the hops that reached it; the transfer of the last hop only.
-fn phases(families: &mut Families, hops: &[Hop]) {
+fn phases(series: &mut SeriesWriter<'_>, hops: &[Hop]) {
     let sum = |of: fn(&Hop) -> Option<Duration>| {
         let reached: Vec<Duration> = hops.iter().filter_map(of).collect();
         (!reached.is_empty()).then(|| reached.iter().map(Duration::as_secs_f64).sum())
@@ -163,7 +163,7 @@ fn phases(families: &mut Families, hops: &[Hop]) {
         ("processing", sum(processing)),
         ("transfer", transfer.map(|transfer| transfer.as_secs_f64())),
     ] {
-        families.add_optional(&HTTP_DURATION, &[phase], seconds);
+        series.add_optional(&HTTP_DURATION, &[phase], seconds);
     }
 }
 
@@ -192,19 +192,19 @@ fn representative(hop: &Hop) -> Option<&Handshake> {
     session.filter(|session| !session.chain.is_empty())
 }
 
-fn certificate(families: &mut Families, session: &Handshake) {
+fn certificate(series: &mut SeriesWriter<'_>, session: &Handshake) {
     let Some(leaf) = session.chain.first() else {
         return;
     };
     let earliest = session.chain.iter().map(|one| one.not_after).min();
-    families.add_optional(&SSL_EARLIEST_CERT_EXPIRY, &[], earliest.map(unix));
+    series.add_optional(&SSL_EARLIEST_CERT_EXPIRY, &[], earliest.map(unix));
     let verified = session
         .trust
         .iter()
         .filter(|one| one.trusted)
         .filter_map(|one| one.valid_until)
         .max();
-    families.add_optional(&SSL_LAST_CHAIN_EXPIRY, &[], verified.map(unix));
+    series.add_optional(&SSL_LAST_CHAIN_EXPIRY, &[], verified.map(unix));
     let is_name = |name: &&String| name.parse::<IpAddr>().is_err();
     let names: Vec<&str> = leaf
         .names
@@ -212,7 +212,7 @@ fn certificate(families: &mut Families, session: &Handshake) {
         .filter(is_name)
         .map(String::as_str)
         .collect();
-    families.add_info(
+    series.add_info(
         &SSL_LAST_CHAIN_INFO,
         &[
             &leaf.fingerprint_sha256,
@@ -223,10 +223,10 @@ fn certificate(families: &mut Families, session: &Handshake) {
         ],
     );
     if let Some(version) = &session.version {
-        families.add_info(&TLS_VERSION_INFO, &[version]);
+        series.add_info(&TLS_VERSION_INFO, &[version]);
     }
     if let Some(cipher) = &session.cipher {
-        families.add_info(&TLS_CIPHER_INFO, &[cipher]);
+        series.add_info(&TLS_CIPHER_INFO, &[cipher]);
     }
 }
 

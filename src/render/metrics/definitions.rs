@@ -4,9 +4,9 @@ use super::family::MetricDesc;
 
 macro_rules! definitions {
     ($($name:ident = $kind:ident($($part:expr),* $(,)?);)*) => {
-        $(pub(super) const $name: MetricDesc = MetricDesc::$kind($($part),*);)*
+        $(pub(super) static $name: MetricDesc = MetricDesc::$kind($($part),*);)*
         /// In the order of the documentation.
-        pub const DEFINITIONS: &[MetricDesc] = &[$($name),*];
+        pub static DEFINITIONS: &[&MetricDesc] = &[$(&$name),*];
     };
 }
 

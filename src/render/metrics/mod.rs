@@ -37,7 +37,7 @@ use definitions::{
     BUILD_INFO, CLOCK_STEPS, CONFIG_RELOAD_SUCCESSFUL, CONFIG_RELOAD_TIMESTAMP, EXPORTER_TIME,
     FILE_READ_FAILURES, RECORDING, REFUSALS,
 };
-use family::Families;
+use family::{Families, SeriesWriter};
 pub use family::{MetricDesc, MetricType, PREFIX};
 pub use terminal::{TERMINAL_DEFINITIONS, TerminalMetrics, textfile};
 
@@ -105,11 +105,12 @@ pub fn probe(probed: &Probed<'_>, format: Format) -> Vec<u8> {
     let mut own = Families::prefixed(PREFIX, format);
     match probed.outcome {
         Outcome::Report(report) => {
-            blackbox::add(&mut shared, report, probed.limit);
-            probe::add_facts(&mut own, &report.target, report);
+            blackbox::add(&mut shared.writer(), report, probed.limit);
+            let series = &mut own.writer_with("target", &report.target);
+            probe::add_facts(series, report);
         }
         Outcome::Unfinished { waited } => {
-            blackbox::add_unfinished(&mut shared, probed.limit, waited);
+            blackbox::add_unfinished(&mut shared.writer(), probed.limit, waited);
         }
     }
     let mut text = String::with_capacity(16 * 1024);
@@ -127,48 +128,45 @@ fn end(text: &mut String, format: Format) {
 fn gather(exposition: &Snapshot<'_>, format: Format) -> Families {
     let mut families = Families::prefixed(PREFIX, format);
     for (target, known) in exposition.known {
-        probe::add(
-            &mut families,
-            target,
-            known,
-            exposition.config.probe.interval,
-        );
-        browser::add(&mut families, &target.name, &known.stats);
+        let series = &mut families.writer_with("target", &target.name);
+        probe::add(series, target, known, exposition.config.probe.interval);
+        browser::add(series, &known.stats);
     }
     let latest = exposition.known.iter();
     let latest = latest.filter_map(|(_, known)| known.stats.latest.as_deref());
-    probe::add_groups(&mut families, &Overview::of(latest));
-    dates::add(&mut families, exposition);
-    evidence::add(&mut families, exposition);
+    let series = &mut families.writer();
+    probe::add_groups(series, &Overview::of(latest));
+    dates::add(series, exposition);
+    evidence::add(series, exposition);
     if let Some(source) = &exposition.config.readiness {
-        readiness::add(&mut families, exposition, source);
+        readiness::add(series, exposition, source);
     }
-    own(&mut families, exposition);
+    own(series, exposition);
     families
 }
 
-fn own(families: &mut Families, exposition: &Snapshot<'_>) {
-    families.add_info(&BUILD_INFO, &[env!("CARGO_PKG_VERSION")]);
+fn own(series: &mut SeriesWriter<'_>, exposition: &Snapshot<'_>) {
+    series.add_info(&BUILD_INFO, &[env!("CARGO_PKG_VERSION")]);
     let successful = flag(exposition.is_reload_successful);
-    families.add(&CONFIG_RELOAD_SUCCESSFUL, &[], successful);
+    series.add(&CONFIG_RELOAD_SUCCESSFUL, &[], successful);
     for cause in RejectReason::ALL {
         let count = exposition
             .rejections
             .get(cause)
             .copied()
             .unwrap_or_default();
-        families.add(&REFUSALS, &[cause.into_str()], count as f64);
+        series.add(&REFUSALS, &[cause.into_str()], count as f64);
     }
     for file in InputFile::ALL {
         let failures = file.failures() as f64;
-        families.add(&FILE_READ_FAILURES, &[file.into_str()], failures);
+        series.add(&FILE_READ_FAILURES, &[file.into_str()], failures);
     }
-    families.add(&CLOCK_STEPS, &[], exposition.clock_steps as f64);
+    series.add(&CLOCK_STEPS, &[], exposition.clock_steps as f64);
     for (content, is_saved) in exposition.recording.into_iter().flatten() {
-        families.add(&RECORDING, &[content], flag(is_saved));
+        series.add(&RECORDING, &[content], flag(is_saved));
     }
-    families.add(&CONFIG_RELOAD_TIMESTAMP, &[], unix(exposition.loaded_at));
-    families.add(&EXPORTER_TIME, &[], unix(exposition.now));
+    series.add(&CONFIG_RELOAD_TIMESTAMP, &[], unix(exposition.loaded_at));
+    series.add(&EXPORTER_TIME, &[], unix(exposition.now));
 }
 
 /// Adds the `process_*` metrics of Prometheus client libraries.

@@ -8,7 +8,7 @@ use std::time::Duration;
 use url::Position;
 
 use super::definitions::*;
-use super::family::Families;
+use super::family::SeriesWriter;
 use super::{flag, tls, unix};
 use crate::config::Target;
 use crate::report::history::TargetState;
@@ -20,18 +20,16 @@ use crate::report::{
 
 /// Adds the series of one target.
 pub(super) fn add(
-    families: &mut Families,
+    series: &mut SeriesWriter<'_>,
     target: &Arc<Target>,
     known: &TargetState,
     interval: Duration,
 ) {
     let stats = &known.stats;
-    let name = target.name.as_str();
     let role = target.role.into_str();
-    families.add_info(
+    series.add_info(
         &TARGET_INFO,
         &[
-            name,
             role,
             // A query may hold what should not be in a label.
             &target.url[..Position::AfterPath],
@@ -39,13 +37,13 @@ pub(super) fn add(
             target.group.as_deref().unwrap_or_default(),
         ],
     );
-    families.add(&PROBE_INTERVAL, &[name], interval.as_secs_f64());
-    families.add(&PROBE_TIMEOUT, &[name], target.timeout.as_secs_f64());
-    counters(families, name, stats);
+    series.add(&PROBE_INTERVAL, &[], interval.as_secs_f64());
+    series.add(&PROBE_TIMEOUT, &[], target.timeout.as_secs_f64());
+    counters(series, stats);
     for change in &known.history.changes {
-        let labels = [name, change.fact.into_str()];
-        families.add_info(&LAST_GOOD_CHANGED_INFO, &labels);
-        families.add(&LAST_GOOD_CHANGED_TIMESTAMP, &labels, unix(change.since));
+        let labels = [change.fact.into_str()];
+        series.add_info(&LAST_GOOD_CHANGED_INFO, &labels);
+        series.add(&LAST_GOOD_CHANGED_TIMESTAMP, &labels, unix(change.since));
     }
     let Some(report) = &stats.latest else { return };
     let (failing, good) = known
@@ -53,81 +51,81 @@ pub(super) fn add(
         .failing_addresses(report.started)
         .unwrap_or_default();
     for one in failing.into_iter().chain(good) {
-        let labels = [name, &one.address.to_string()];
+        let labels = [&*one.address.to_string()];
         let success = flag(one.failure.is_none());
-        families.add(&ADDRESS_PROBE_SUCCESS, &labels, success);
+        series.add(&ADDRESS_PROBE_SUCCESS, &labels, success);
     }
     let success = flag(report.verdict.is_good());
-    families.add(&PROBE_SUCCESS, &[name, role], success);
-    families.add(&PROBE_LAST_RUN, &[name], unix(report.started));
+    series.add(&PROBE_SUCCESS, &[role], success);
+    series.add(&PROBE_LAST_RUN, &[], unix(report.started));
     let paused_until = report.pause().map(|(_, until)| unix(until));
-    families.add_optional(&PROBE_PAUSED_UNTIL, &[name], paused_until);
-    add_facts(families, name, report);
+    series.add_optional(&PROBE_PAUSED_UNTIL, &[], paused_until);
+    add_facts(series, report);
 }
 
 /// Adds the facts of a report.
-pub(super) fn add_facts(families: &mut Families, name: &str, report: &Report) {
-    verdict(families, name, report);
+pub(super) fn add_facts(series: &mut SeriesWriter<'_>, report: &Report) {
+    verdict(series, report);
     if let Some(facts) = report.hops.first().and_then(|hop| hop.dns.facts()) {
-        dns(families, name, facts);
+        dns(series, facts);
     }
-    addresses(families, name, &report.hops);
-    tls::certificates(families, name, &report.hops);
-    tls::sessions(families, name, &report.hops);
-    responses(families, name, report);
+    addresses(series, &report.hops);
+    tls::certificates(series, &report.hops);
+    tls::sessions(series, &report.hops);
+    responses(series, report);
 }
 
 /// Adds the series of groups.
-pub(super) fn add_groups(families: &mut Families, overview: &Overview<'_>) {
+pub(super) fn add_groups(series: &mut SeriesWriter<'_>, overview: &Overview<'_>) {
     for group in &overview.groups {
         for report in &group.paths {
             let way = PathKind::of(report).into_str();
             let good = flag(report.verdict.is_good());
-            families.add(&GROUP_WAY_SUCCESS, &[group.name, &report.target, way], good);
+            series.add(&GROUP_WAY_SUCCESS, &[group.name, &report.target, way], good);
         }
     }
 }
 
-fn counters(families: &mut Families, name: &str, stats: &TargetStats) {
-    families.add(&PROBE_ATTEMPTS, &[name], stats.attempts as f64);
-    families.add(&PROBE_SUCCESSES, &[name], stats.successes as f64);
+fn counters(series: &mut SeriesWriter<'_>, stats: &TargetStats) {
+    series.add(&PROBE_ATTEMPTS, &[], stats.attempts as f64);
+    series.add(&PROBE_SUCCESSES, &[], stats.successes as f64);
     for (reason, count) in &stats.failures {
-        let labels = [name, reason.layer().into_str(), reason.into_str()];
-        families.add(&PROBE_FAILURES, &labels, *count as f64);
+        let labels = [reason.layer().into_str(), reason.into_str()];
+        series.add(&PROBE_FAILURES, &labels, *count as f64);
     }
     for cause in MissReason::ALL {
         let count = stats.missed.get(cause).copied().unwrap_or_default();
-        families.add(&PROBE_MISSED, &[name, cause.into_str()], count as f64);
+        series.add(&PROBE_MISSED, &[cause.into_str()], count as f64);
     }
-    families.add_histogram(&PROBE_DURATION, &[name], &stats.durations);
-    families.add_optional(&PROBE_LAST_SUCCESS, &[name], stats.last_success.map(unix));
-    families.add(&DNS_ANSWER_CHANGES, &[name], stats.answer_changes as f64);
+    series.add_histogram(&PROBE_DURATION, &[], &stats.durations);
+    series.add_optional(&PROBE_LAST_SUCCESS, &[], stats.last_success.map(unix));
+    series.add(&DNS_ANSWER_CHANGES, &[], stats.answer_changes as f64);
     let repeated = stats.repeated_requests as f64;
-    families.add(&HTTP_REQUESTS_REPEATED, &[name], repeated);
+    series.add(&HTTP_REQUESTS_REPEATED, &[], repeated);
 }
 
-fn verdict(families: &mut Families, name: &str, report: &Report) {
+fn verdict(series: &mut SeriesWriter<'_>, report: &Report) {
     if let Some(reason) = report.verdict.reason() {
-        families.add_info(
+        series.add_info(
             &PROBE_FAILURE_INFO,
-            &[name, reason.layer().into_str(), reason.into_str()],
+            &[reason.layer().into_str(), reason.into_str()],
         );
     }
     if let Some(contact) = advice::contact(report) {
-        families.add_info(
+        series.add_info(
             &PROBE_FAILURE_ADVICE_INFO,
-            &[name, contact.into_str(), report.answered_by().into_str()],
+            &[contact.into_str(), report.answered_by().into_str()],
         );
     }
     for layer in LayerName::ALL {
         if let Some(outcome) = report.layer(layer) {
-            let labels = [name, layer.into_str()];
-            families.add(
+            let labels = [layer.into_str()];
+            series.add(
                 &PROBE_LAYER_SUCCESS,
                 &labels,
                 flag(outcome.failure.is_none()),
             );
-            families.add(
+            series.add(
                 &PROBE_LAYER_DURATION,
                 &labels,
                 outcome.duration.as_secs_f64(),
@@ -135,31 +133,29 @@ fn verdict(families: &mut Families, name: &str, report: &Report) {
         }
     }
     for found in &report.findings {
-        families.add_info(&FINDING_INFO, &[name, found.finding.into_str()]);
+        series.add_info(&FINDING_INFO, &[found.finding.into_str()]);
     }
 }
 
-fn dns(families: &mut Families, name: &str, facts: &DnsFacts) {
+fn dns(series: &mut SeriesWriter<'_>, facts: &DnsFacts) {
     let mut expected: BTreeMap<&str, bool> = BTreeMap::new();
     let mut certified: BTreeMap<&str, &Certificate> = BTreeMap::new();
     for lookup in &facts.lookups {
-        let labels = [name, lookup.resolver.as_str(), lookup.record.into_str()];
-        families.add(&DNS_LOOKUP_SUCCESS, &labels, flag(lookup.failure.is_none()));
-        families.add(&DNS_LOOKUP_DURATION, &labels, lookup.duration.as_secs_f64());
+        let labels = [lookup.resolver.as_str(), lookup.record.into_str()];
+        series.add(&DNS_LOOKUP_SUCCESS, &labels, flag(lookup.failure.is_none()));
+        series.add(&DNS_LOOKUP_DURATION, &labels, lookup.duration.as_secs_f64());
         if lookup.rcode.is_some() {
-            families.add(&DNS_ANSWERS, &labels, lookup.answers.len() as f64);
+            series.add(&DNS_ANSWERS, &labels, lookup.answers.len() as f64);
         }
-        families.add_optional(&DNS_MIN_TTL, &labels, lookup.min_ttl.map(f64::from));
+        series.add_optional(&DNS_MIN_TTL, &labels, lookup.min_ttl.map(f64::from));
         if let Some(reason) = lookup.failure {
-            let [target, resolver, record] = labels;
-            families.add_info(
-                &DNS_LOOKUP_FAILURE_INFO,
-                &[target, resolver, record, reason.into_str()],
-            );
+            let [resolver, record] = labels;
+            let labels = [resolver, record, reason.into_str()];
+            series.add_info(&DNS_LOOKUP_FAILURE_INFO, &labels);
         }
         if let Some(session) = &lookup.session {
             let seconds = session.duration.as_secs_f64();
-            families.add(&DNS_SESSION_DURATION, &labels, seconds);
+            series.add(&DNS_SESSION_DURATION, &labels, seconds);
             if let Some(leaf) = session.chain.first() {
                 certified.insert(&lookup.resolver, leaf);
             }
@@ -169,11 +165,10 @@ fn dns(families: &mut Families, name: &str, facts: &DnsFacts) {
         }
     }
     for (resolver, leaf) in certified {
-        families.add(&DNS_CERT_NOT_AFTER, &[name, resolver], unix(leaf.not_after));
-        families.add_info(
+        series.add(&DNS_CERT_NOT_AFTER, &[resolver], unix(leaf.not_after));
+        series.add_info(
             &DNS_CERT_INFO,
             &[
-                name,
                 resolver,
                 &leaf.subject,
                 &leaf.issuer,
@@ -183,21 +178,17 @@ fn dns(families: &mut Families, name: &str, facts: &DnsFacts) {
         );
     }
     for (resolver, all) in expected {
-        families.add(&DNS_ANSWER_EXPECTED, &[name, resolver], flag(all));
+        series.add(&DNS_ANSWER_EXPECTED, &[resolver], flag(all));
     }
-    families.add_optional(
-        &DNS_RESOLVERS_AGREE,
-        &[name],
-        facts.resolvers_agree().map(flag),
-    );
+    series.add_optional(&DNS_RESOLVERS_AGREE, &[], facts.resolvers_agree().map(flag));
     for address in &facts.resolution.addresses {
         let family = AddressFamily::of(*address).into_str();
-        families.add_info(&ADDRESS_INFO, &[name, &address.to_string(), family]);
+        series.add_info(&ADDRESS_INFO, &[&address.to_string(), family]);
     }
 }
 
 /// An address that several hops use succeeds only if it does each time; its duration is the first one's.
-fn addresses(families: &mut Families, name: &str, hops: &[Hop]) {
+fn addresses(series: &mut SeriesWriter<'_>, hops: &[Hop]) {
     let mut connects = BTreeMap::new();
     let mut handshakes = BTreeMap::new();
     for hop in hops {
@@ -226,9 +217,9 @@ fn addresses(families: &mut Families, name: &str, hops: &[Hop]) {
         (handshakes, &TLS_HANDSHAKE_SUCCESS, &TLS_HANDSHAKE_DURATION),
     ] {
         for (address, (good, took)) in all {
-            let labels = [name, &address.to_string()];
-            families.add(success, &labels, flag(good));
-            families.add(duration, &labels, took.as_secs_f64());
+            let labels = [&*address.to_string()];
+            series.add(success, &labels, flag(good));
+            series.add(duration, &labels, took.as_secs_f64());
         }
     }
 }
@@ -245,7 +236,7 @@ fn merge(
         .or_insert((good, duration));
 }
 
-fn responses(families: &mut Families, name: &str, report: &Report) {
+fn responses(series: &mut SeriesWriter<'_>, report: &Report) {
     let mut first_byte: Option<Duration> = None;
     let mut transfer: Option<Duration> = None;
     for facts in report.hops.iter().filter_map(|hop| hop.http.facts()) {
@@ -260,27 +251,23 @@ fn responses(families: &mut Families, name: &str, report: &Report) {
     }
     for (phase, sum) in [("first_byte", first_byte), ("transfer", transfer)] {
         let seconds = sum.map(|duration| duration.as_secs_f64());
-        families.add_optional(&HTTP_DURATION, &[name, phase], seconds);
+        series.add_optional(&HTTP_DURATION, &[phase], seconds);
     }
     let Some(facts) = report.response() else {
         return;
     };
-    families.add_optional(&HTTP_STATUS_CODE, &[name], facts.status.map(f64::from));
+    series.add_optional(&HTTP_STATUS_CODE, &[], facts.status.map(f64::from));
     if facts.status.is_some() {
-        families.add(&HTTP_REDIRECTS, &[name], (report.hops.len() - 1) as f64);
-        families.add(&HTTP_RESPONSE_BYTES, &[name], facts.body_bytes as f64);
+        series.add(&HTTP_REDIRECTS, &[], (report.hops.len() - 1) as f64);
+        series.add(&HTTP_RESPONSE_BYTES, &[], facts.body_bytes as f64);
     }
-    families.add_optional(&HTTP_CLOCK_SKEW, &[name], facts.clock_skew_seconds);
+    series.add_optional(&HTTP_CLOCK_SKEW, &[], facts.clock_skew_seconds);
     for check in report
         .page
         .facts()
         .into_iter()
         .flat_map(|facts| &facts.checks)
     {
-        families.add(
-            &PAGE_CHECK_SUCCESS,
-            &[name, &check.check],
-            flag(check.passed),
-        );
+        series.add(&PAGE_CHECK_SUCCESS, &[&check.check], flag(check.passed));
     }
 }

@@ -4,7 +4,7 @@
 use jiff::Timestamp;
 use jiff::civil::{Time, time};
 
-use super::family::{Families, MetricDesc, PREFIX};
+use super::family::{Families, MetricDesc, PREFIX, SeriesWriter};
 use super::{Format, flag, unix};
 use crate::calendar::{Calendar, date_at, instant};
 use crate::report::browser::protocol::NotRun;
@@ -15,57 +15,57 @@ const DUE: Time = time(9, 0, 0, 0);
 
 const LABELS: &[&str] = &["terminal", "target", "by"];
 
-const CHECK_TIME: MetricDesc = MetricDesc::gauge(
+static CHECK_TIME: MetricDesc = MetricDesc::gauge(
     "terminal_check_timestamp_seconds",
     &["terminal"],
     "When the check ended that wrote this file; an old value means that the scheduled task does not run.",
 );
-const CHECK_DUE: MetricDesc = MetricDesc::gauge(
+static CHECK_DUE: MetricDesc = MetricDesc::gauge(
     "terminal_check_due_timestamp_seconds",
     &["terminal"],
     "Until when the next check must have run: 09:00 in Hong Kong on the next business day; absent outside the calendar.",
 );
-const SUCCESS: MetricDesc = MetricDesc::gauge(
+static SUCCESS: MetricDesc = MetricDesc::gauge(
     "terminal_check_success",
     LABELS,
     "1 if the login page was reached; by is probe or browser.",
 );
-const DURATION: MetricDesc = MetricDesc::gauge(
+static DURATION: MetricDesc = MetricDesc::gauge(
     "terminal_check_duration_seconds",
     LABELS,
     "How long the probe took, or the browser until it had loaded the page.",
 );
-const FAILURE_INFO: MetricDesc = MetricDesc::gauge(
+static FAILURE_INFO: MetricDesc = MetricDesc::gauge(
     "terminal_check_failure_info",
     &["terminal", "target", "by", "reason", "error"],
     "1 if the check failed: the reason, and the browser's own error. The reason is empty if none fits that error.",
 );
-const DIFFERS: MetricDesc = MetricDesc::gauge(
+static DIFFERS: MetricDesc = MetricDesc::gauge(
     "terminal_browser_differs_from_probe",
     &["terminal", "target"],
     "1 if the browser shows the page and the probe does not reach it, or the reverse.",
 );
-const BROWSER_INFO: MetricDesc = MetricDesc::gauge(
+static BROWSER_INFO: MetricDesc = MetricDesc::gauge(
     "terminal_browser_info",
     &["terminal", "browser", "browser_version"],
     "The browser of the check.",
 );
-const CERTIFICATE_END: MetricDesc = MetricDesc::gauge(
+static CERTIFICATE_END: MetricDesc = MetricDesc::gauge(
     "terminal_certificate_not_after_timestamp_seconds",
     LABELS,
     "End of the server's certificate.",
 );
 
 /// In the order of the documentation.
-pub const TERMINAL_DEFINITIONS: &[MetricDesc] = &[
-    CHECK_TIME,
-    CHECK_DUE,
-    SUCCESS,
-    DURATION,
-    FAILURE_INFO,
-    DIFFERS,
-    BROWSER_INFO,
-    CERTIFICATE_END,
+pub static TERMINAL_DEFINITIONS: &[&MetricDesc] = &[
+    &CHECK_TIME,
+    &CHECK_DUE,
+    &SUCCESS,
+    &DURATION,
+    &FAILURE_INFO,
+    &DIFFERS,
+    &BROWSER_INFO,
+    &CERTIFICATE_END,
 ];
 
 /// A check at a terminal.
@@ -79,32 +79,32 @@ pub struct TerminalMetrics<'a> {
 
 /// The file of a check of these targets.
 pub fn textfile(reports: &[&Report], check: &TerminalMetrics<'_>) -> String {
-    let terminal = check.terminal;
     let mut families = Families::prefixed(PREFIX, Format::Text);
-    families.add(&CHECK_TIME, &[terminal], unix(check.ended));
+    let series = &mut families.writer_with("terminal", check.terminal);
+    series.add(&CHECK_TIME, &[], unix(check.ended));
     let next = check
         .calendar
         .next_business_day_after(date_at(check.ended))
         .map(|date| unix(instant(date, DUE)));
-    families.add_optional(&CHECK_DUE, &[terminal], next);
+    series.add_optional(&CHECK_DUE, &[], next);
     for report in reports {
-        let labels = [terminal, report.target.as_str(), "probe"];
+        let labels = [report.target.as_str(), "probe"];
         let reason = report.verdict.reason().map(|reason| reason.into_str());
-        families.add(&SUCCESS, &labels, flag(reason.is_none()));
-        families.add(&DURATION, &labels, report.duration.as_secs_f64());
+        series.add(&SUCCESS, &labels, flag(reason.is_none()));
+        series.add(&DURATION, &labels, report.duration.as_secs_f64());
         if let Some(reason) = reason {
-            families.add_info(&FAILURE_INFO, &[&labels[..], &[reason, ""]].concat());
+            series.add_info(&FAILURE_INFO, &[&labels[..], &[reason, ""]].concat());
         }
         let end = report
             .certificate()
             .map(|certificate| unix(certificate.not_after));
-        families.add_optional(&CERTIFICATE_END, &labels, end);
+        series.add_optional(&CERTIFICATE_END, &labels, end);
         match (&report.browser, check.not_run) {
-            (Some(check), _) => browser(&mut families, report, check, terminal),
+            (Some(check), _) => browser(series, report, check),
             (None, Some(why)) => {
-                let labels = [terminal, report.target.as_str(), "browser"];
-                families.add(&SUCCESS, &labels, 0.0);
-                families.add_info(&FAILURE_INFO, &[&labels[..], &["", why.code()]].concat());
+                let labels = [report.target.as_str(), "browser"];
+                series.add(&SUCCESS, &labels, 0.0);
+                series.add_info(&FAILURE_INFO, &[&labels[..], &["", why.code()]].concat());
             }
             (None, None) => {}
         }
@@ -112,28 +112,28 @@ pub fn textfile(reports: &[&Report], check: &TerminalMetrics<'_>) -> String {
     // The same for every target.
     if let Some(check) = reports.iter().find_map(|report| report.browser.as_ref()) {
         let seen = &check.seen;
-        families.add_info(&BROWSER_INFO, &[terminal, &seen.browser, &seen.version]);
+        series.add_info(&BROWSER_INFO, &[&seen.browser, &seen.version]);
     }
     families.into_texts().collect()
 }
 
-fn browser(families: &mut Families, report: &Report, check: &BrowserCheck, terminal: &str) {
+fn browser(series: &mut SeriesWriter<'_>, report: &Report, check: &BrowserCheck) {
     let target = report.target.as_str();
-    let labels = [terminal, target, "browser"];
-    families.add(&SUCCESS, &labels, flag(check.is_good()));
+    let labels = [target, "browser"];
+    series.add(&SUCCESS, &labels, flag(check.is_good()));
     let seen = &check.seen;
     let load = seen.load_ms.map(|load| load as f64 / 1_000.0);
-    families.add_optional(&DURATION, &labels, load);
+    series.add_optional(&DURATION, &labels, load);
     if let Some(failure) = &check.failure {
         let reason = failure.reason.map_or("", |reason| reason.into_str());
         let error = failure.error.as_deref().unwrap_or_default();
-        families.add_info(&FAILURE_INFO, &[&labels[..], &[reason, error]].concat());
+        series.add_info(&FAILURE_INFO, &[&labels[..], &[reason, error]].concat());
     }
     let end = seen
         .certificate
         .as_ref()
         .map(|certificate| certificate.valid_to as f64);
-    families.add_optional(&CERTIFICATE_END, &labels, end);
+    series.add_optional(&CERTIFICATE_END, &labels, end);
     let differs = flag(check.differs_from(report));
-    families.add(&DIFFERS, &[terminal, target], differs);
+    series.add(&DIFFERS, &[target], differs);
 }

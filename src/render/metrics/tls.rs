@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::definitions::*;
-use super::family::Families;
+use super::family::SeriesWriter;
 use super::{flag, unix};
 use crate::report::{Handshake, Hop, Interception, RootSet};
 
@@ -16,7 +16,7 @@ fn handshakes(hops: &[Hop]) -> impl Iterator<Item = (&Hop, &Handshake)> {
     })
 }
 
-pub(super) fn certificates(families: &mut Families, name: &str, hops: &[Hop]) {
+pub(super) fn certificates(series: &mut SeriesWriter<'_>, hops: &[Hop]) {
     let mut infos = BTreeSet::new();
     let mut validity: BTreeMap<(&str, usize), (f64, f64)> = BTreeMap::new();
     let mut paths: BTreeMap<(&str, RootSet), f64> = BTreeMap::new();
@@ -56,32 +56,28 @@ pub(super) fn certificates(families: &mut Families, name: &str, hops: &[Hop]) {
         }
     }
     for ((host, position), (after, before)) in validity {
-        let labels = [name, host, &position.to_string()];
-        families.add(&TLS_CERT_NOT_AFTER, &labels, after);
-        families.add(&TLS_CERT_NOT_BEFORE, &labels, before);
+        let labels = [host, &position.to_string()];
+        series.add(&TLS_CERT_NOT_AFTER, &labels, after);
+        series.add(&TLS_CERT_NOT_BEFORE, &labels, before);
     }
     for ((host, roots), until) in paths {
-        families.add(
-            &TLS_CHAIN_VALID_UNTIL,
-            &[name, host, roots.into_str()],
-            until,
-        );
+        series.add(&TLS_CHAIN_VALID_UNTIL, &[host, roots.into_str()], until);
     }
     for ((host, position), needed) in needed {
-        let labels = [name, host, &position.to_string()];
-        families.add(&TLS_CERT_NEEDED, &labels, flag(needed));
+        let labels = [host, &position.to_string()];
+        series.add(&TLS_CERT_NEEDED, &labels, flag(needed));
     }
     for (position, [host, subject, issuer, serial, fingerprint]) in infos {
         let position = &position.to_string();
-        families.add_info(
+        series.add_info(
             &TLS_CERT_INFO,
-            &[name, host, position, subject, issuer, serial, fingerprint],
+            &[host, position, subject, issuer, serial, fingerprint],
         );
     }
 }
 
 /// Properties of all sessions: trusted and pinned only if each is, intercepted if any is.
-pub(super) fn sessions(families: &mut Families, name: &str, hops: &[Hop]) {
+pub(super) fn sessions(series: &mut SeriesWriter<'_>, hops: &[Hop]) {
     let mut trusted = BTreeMap::new();
     let mut stapled: Option<bool> = None;
     let mut pinned: Option<bool> = None;
@@ -111,15 +107,12 @@ pub(super) fn sessions(families: &mut Families, name: &str, hops: &[Hop]) {
         }
     }
     for (address, [version, cipher, key_exchange, alpn]) in &parameters {
-        families.add_info(
-            &TLS_INFO,
-            &[name, address, version, cipher, key_exchange, alpn],
-        );
+        series.add_info(&TLS_INFO, &[address, version, cipher, key_exchange, alpn]);
     }
     for (roots, all) in trusted {
-        families.add(&TLS_TRUSTED, &[name, roots.into_str()], flag(all));
+        series.add(&TLS_TRUSTED, &[roots.into_str()], flag(all));
     }
-    families.add_optional(&TLS_INTERCEPTED, &[name], intercepted.map(flag));
-    families.add_optional(&TLS_OCSP_STAPLED, &[name], stapled.map(flag));
-    families.add_optional(&TLS_PIN_MATCHED, &[name], pinned.map(flag));
+    series.add_optional(&TLS_INTERCEPTED, &[], intercepted.map(flag));
+    series.add_optional(&TLS_OCSP_STAPLED, &[], stapled.map(flag));
+    series.add_optional(&TLS_PIN_MATCHED, &[], pinned.map(flag));
 }
