@@ -121,6 +121,7 @@ fleet-size: install ## a centre of 1,500 sites: series, bytes, time of rules and
 	tests/newest.sh
 	$(CARGO) build --quiet --workspace --locked --bins
 	tests/bench/fleet_size.py prometheus target/debug
+	tests/bench/fleet_size.py newest-prometheus target/debug
 	tests/bench/fleet_size.py victoria-metrics target/debug
 
 rehearsal:      ## an outage from the first failing probe to the page: no network, no root

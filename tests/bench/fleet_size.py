@@ -2,6 +2,7 @@
 """Measures a centre with many sites: series, bytes a day, time of the rules, time of the dashboards' queries.
 
   tests/bench/fleet_size.py prometheus PROGRAMS         PROGRAMS has ccass-2fa-exporter and ccass-2fa-lab
+  tests/bench/fleet_size.py newest-prometheus PROGRAMS  with that of tests/newest.sh
   tests/bench/fleet_size.py victoria-metrics PROGRAMS
 
 What each site sends is the exposition of a real exporter, once healthy and once for each of two failures,
@@ -268,6 +269,8 @@ class Writer:
 
 
 class Prometheus:
+    PROGRAM = "prometheus"
+
     def __init__(self, programs, directory):
         self.address = f"127.0.0.1:{free_port()}"
         self.url = f"http://{self.address}"
@@ -276,7 +279,7 @@ class Prometheus:
         self.config.write_text(self.text([]))
         self.program = start(
             programs,
-            "prometheus",
+            self.PROGRAM,
             f"--config.file={self.config}",
             f"--storage.tsdb.path={directory / 'data'}",
             f"--web.listen-address={self.address}",
@@ -306,6 +309,10 @@ class Prometheus:
         with urllib.request.urlopen(request, timeout=600) as answer:
             name = json.load(answer)["data"]["name"]
         return size(self.directory / "data/snapshots" / name)
+
+
+class NewestPrometheus(Prometheus):
+    PROGRAM = NEWEST / "prometheus"
 
 
 class VictoriaMetrics:
@@ -500,7 +507,12 @@ def measure(engine, binaries, programs, directory):
     print(f"| of these, of its target | {of_target} |")
     print("unused:", ", ".join(f"{name} ({number})" for name, number in sorted(unused(kinds[0]).items())))
 
-    centre = {"prometheus": Prometheus, "victoria-metrics": VictoriaMetrics}[engine](programs, directory)
+    engines = {
+        "prometheus": Prometheus,
+        "newest-prometheus": NewestPrometheus,
+        "victoria-metrics": VictoriaMetrics,
+    }
+    centre = engines[engine](programs, directory)
     writer = Writer(centre.address, kinds)
     files = rule_files()
     now = int(time.time()) // SCRAPE * SCRAPE
