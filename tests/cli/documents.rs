@@ -6,7 +6,7 @@ use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
 use ccass_2fa_exporter::cli::Cli;
-use ccass_2fa_exporter::render::metrics::{DEFINITIONS, MetricDesc, PREFIX, TERMINAL_DEFINITIONS};
+use ccass_2fa_exporter::render::metrics::{DEFINITIONS, MetricDesc, TERMINAL_DEFINITIONS};
 use ccass_2fa_exporter::report::advice::{self, Advice, Contact};
 use ccass_2fa_exporter::report::{Finding, LayerName, Reason};
 use clap::CommandFactory;
@@ -67,12 +67,12 @@ fn reasons_document_has_every_reason_and_finding_with_its_advice() {
 
 #[test]
 fn metrics_document_has_every_metric_with_labels_and_help() {
-    let mut text = format!(
+    let mut text = String::from(
         "# Metrics\n\n\
-         Every metric of `/metrics` begins with `{PREFIX}`, which is omitted here. Other labels come from\n\
+         Every metric of `/metrics` begins with `ccass2fa_`, which is omitted here. Other labels come from\n\
          the scrape. An absent fact is an absent series, never 0. On Linux the usual `process_*`\n\
          metrics are exported as well.\n\n\
-         | metric | type | labels | meaning |\n|---|---|---|---|\n"
+         | metric | type | labels | meaning |\n|---|---|---|---|\n",
     );
     text += &rows(DEFINITIONS);
     text += "\n## Of a terminal\n\n\

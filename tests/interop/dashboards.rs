@@ -87,7 +87,7 @@ async fn queries_parse_and_use_only_existing_metrics() {
     let recorded = Regex::new(r"(?m)record: (\S+)$").unwrap();
     let mut known: BTreeSet<String> = BTreeSet::new();
     for definition in DEFINITIONS.iter().chain(TERMINAL_DEFINITIONS) {
-        let name = definition.full_name();
+        let name = definition.full_name;
         for suffix in ["", "_bucket", "_sum", "_count"] {
             known.insert(format!("{name}{suffix}"));
         }

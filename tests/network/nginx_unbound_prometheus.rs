@@ -595,7 +595,7 @@ fn failed_probes_expose_certificates_and_dns_answers(metrics: &Metrics) {
 
 fn every_documented_metric_is_exposed(metrics: &Metrics) {
     for definition in DEFINITIONS {
-        let name = definition.full_name();
+        let name = definition.full_name;
         // Exported only while one of several addresses fails: tests/serve/addresses.rs; and only with a
         // browser: tests/browser/service.rs.
         if name == "ccass2fa_address_probe_success" || name.starts_with("ccass2fa_browser_") {

@@ -6,39 +6,33 @@
 use std::net::IpAddr;
 use std::time::Duration;
 
-use super::family::{MetricDesc, SeriesWriter};
+use super::family::{MetricDesc, MetricType, SeriesWriter, metrics};
 use super::{flag, unix};
 use crate::report::{AddressAttempt, AddressFamily, Handshake, Hop, HttpFacts, Report, TlsFacts};
 
-macro_rules! names {
-    ($($name:ident = ($($part:expr),*);)*) => {
-        $(static $name: MetricDesc = MetricDesc::gauge($($part),*);)*
-        /// Every metric shared with blackbox_exporter, without a prefix.
-        pub static BLACKBOX: &[&MetricDesc] = &[$(&$name),*];
-    };
-}
-
-names! {
-    SUCCESS = ("probe_success", &[], "Displays whether or not the probe was a success");
-    DURATION = ("probe_duration_seconds", &[], "Returns how long the probe took to complete in seconds");
-    TIMEOUT = ("probe_timeout_seconds", &[], "Returns how long the probe timeout is in seconds");
-    DNS_LOOKUP_TIME = ("probe_dns_lookup_time_seconds", &[], "Returns the time taken for probe dns lookup in seconds");
-    IP_PROTOCOL = ("probe_ip_protocol", &[], "Specifies whether probe ip protocol is IP4 or IP6");
-    IP_ADDR_HASH = ("probe_ip_addr_hash", &[], "Specifies the hash of IP address. It's useful to detect if the IP address changes.");
-    HTTP_DURATION = ("probe_http_duration_seconds", &["phase"], "Duration of http request by phase, summed over all redirects");
-    HTTP_CONTENT_LENGTH = ("probe_http_content_length", &[], "Length of http content response");
-    HTTP_UNCOMPRESSED_BODY_LENGTH = ("probe_http_uncompressed_body_length", &[], "Length of uncompressed response body");
-    HTTP_REDIRECTS = ("probe_http_redirects", &[], "The number of redirects");
-    HTTP_SSL = ("probe_http_ssl", &[], "Indicates if SSL was used for the final redirect");
-    HTTP_STATUS_CODE = ("probe_http_status_code", &[], "Response HTTP status code");
-    HTTP_VERSION = ("probe_http_version", &[], "Returns the version of HTTP of the probe response");
-    FAILED_DUE_TO_REGEX = ("probe_failed_due_to_regex", &[], "Indicates if probe failed due to regex");
-    HTTP_LAST_MODIFIED = ("probe_http_last_modified_timestamp_seconds", &[], "Returns the Last-Modified HTTP response header in unixtime");
-    SSL_EARLIEST_CERT_EXPIRY = ("probe_ssl_earliest_cert_expiry", &[], "Returns last SSL chain expiry in unixtime");
-    SSL_LAST_CHAIN_EXPIRY = ("probe_ssl_last_chain_expiry_timestamp_seconds", &[], "Returns last SSL chain expiry in timestamp");
-    SSL_LAST_CHAIN_INFO = ("probe_ssl_last_chain_info", &["fingerprint_sha256", "subject", "issuer", "subjectalternative", "serialnumber"], "Contains SSL leaf certificate information");
-    TLS_VERSION_INFO = ("probe_tls_version_info", &["version"], "Returns the TLS version used or NaN when unknown");
-    TLS_CIPHER_INFO = ("probe_tls_cipher_info", &["cipher"], "Returns the TLS cipher negotiated during handshake");
+metrics! {
+    /// Every metric shared with blackbox_exporter, without a prefix.
+    pub static BLACKBOX = "";
+    SUCCESS = Gauge("probe_success", [], "Displays whether or not the probe was a success");
+    DURATION = Gauge("probe_duration_seconds", [], "Returns how long the probe took to complete in seconds");
+    TIMEOUT = Gauge("probe_timeout_seconds", [], "Returns how long the probe timeout is in seconds");
+    DNS_LOOKUP_TIME = Gauge("probe_dns_lookup_time_seconds", [], "Returns the time taken for probe dns lookup in seconds");
+    IP_PROTOCOL = Gauge("probe_ip_protocol", [], "Specifies whether probe ip protocol is IP4 or IP6");
+    IP_ADDR_HASH = Gauge("probe_ip_addr_hash", [], "Specifies the hash of IP address. It's useful to detect if the IP address changes.");
+    HTTP_DURATION = Gauge("probe_http_duration_seconds", ["phase"], "Duration of http request by phase, summed over all redirects");
+    HTTP_CONTENT_LENGTH = Gauge("probe_http_content_length", [], "Length of http content response");
+    HTTP_UNCOMPRESSED_BODY_LENGTH = Gauge("probe_http_uncompressed_body_length", [], "Length of uncompressed response body");
+    HTTP_REDIRECTS = Gauge("probe_http_redirects", [], "The number of redirects");
+    HTTP_SSL = Gauge("probe_http_ssl", [], "Indicates if SSL was used for the final redirect");
+    HTTP_STATUS_CODE = Gauge("probe_http_status_code", [], "Response HTTP status code");
+    HTTP_VERSION = Gauge("probe_http_version", [], "Returns the version of HTTP of the probe response");
+    FAILED_DUE_TO_REGEX = Gauge("probe_failed_due_to_regex", [], "Indicates if probe failed due to regex");
+    HTTP_LAST_MODIFIED = Gauge("probe_http_last_modified_timestamp_seconds", [], "Returns the Last-Modified HTTP response header in unixtime");
+    SSL_EARLIEST_CERT_EXPIRY = Gauge("probe_ssl_earliest_cert_expiry", [], "Returns last SSL chain expiry in unixtime");
+    SSL_LAST_CHAIN_EXPIRY = Gauge("probe_ssl_last_chain_expiry_timestamp_seconds", [], "Returns last SSL chain expiry in timestamp");
+    SSL_LAST_CHAIN_INFO = Gauge("probe_ssl_last_chain_info", ["fingerprint_sha256", "subject", "issuer", "subjectalternative", "serialnumber"], "Contains SSL leaf certificate information");
+    TLS_VERSION_INFO = Gauge("probe_tls_version_info", ["version"], "Returns the TLS version used or NaN when unknown");
+    TLS_CIPHER_INFO = Gauge("probe_tls_cipher_info", ["cipher"], "Returns the TLS cipher negotiated during handshake");
 }
 
 /// Adds the series for a joined probe that did not end within the scrape timeout.

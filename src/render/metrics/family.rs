@@ -5,23 +5,23 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
-use std::iter;
 
 use memchr::memchr3;
 
 use super::Format;
 use crate::report::DurationHistogram;
 
-/// The prefix of every metric.
-pub const PREFIX: &str = "ccass2fa_";
-
 /// A documented metric with its labels in order.
 #[derive(Debug, PartialEq, Eq)]
 pub struct MetricDesc {
     /// Without the prefix.
     pub name: &'static str,
+    /// As in the exposition.
+    pub full_name: &'static str,
     pub kind: MetricType,
     pub labels: &'static [&'static str],
+    /// What is written before the value of each label: `{one="` and `",two="`.
+    pub(super) openers: &'static [&'static str],
     pub help: &'static str,
 }
 
@@ -42,57 +42,32 @@ impl MetricType {
     }
 }
 
-impl MetricDesc {
-    pub const fn gauge(
-        name: &'static str,
-        labels: &'static [&'static str],
-        help: &'static str,
-    ) -> Self {
-        Self {
-            name,
-            kind: MetricType::Gauge,
-            labels,
-            help,
-        }
-    }
-
-    pub const fn counter(
-        name: &'static str,
-        labels: &'static [&'static str],
-        help: &'static str,
-    ) -> Self {
-        Self {
-            name,
-            kind: MetricType::Counter,
-            labels,
-            help,
-        }
-    }
-
-    pub const fn histogram(
-        name: &'static str,
-        labels: &'static [&'static str],
-        help: &'static str,
-    ) -> Self {
-        Self {
-            name,
-            kind: MetricType::Histogram,
-            labels,
-            help,
-        }
-    }
-
-    pub fn full_name(&self) -> String {
-        format!("{PREFIX}{}", self.name)
-    }
+/// Defines metrics whose names begin with a prefix, and a list of them in the order of the documentation.
+macro_rules! metrics {
+    (
+        $(#[$about:meta])*
+        pub static $all:ident = $prefix:literal;
+        $($metric:ident = $kind:ident($name:literal, [$($first:literal $(, $other:literal)*)?], $help:literal);)*
+    ) => {
+        $(pub(super) static $metric: MetricDesc = MetricDesc {
+            name: $name,
+            full_name: concat!($prefix, $name),
+            kind: MetricType::$kind,
+            labels: &[$($first $(, $other)*)?],
+            openers: &[$(concat!("{", $first, "=\"") $(, concat!("\",", $other, "=\""))*)?],
+            help: $help,
+        };)*
+        $(#[$about])*
+        pub static $all: &[&MetricDesc] = &[$(&$metric),*];
+    };
 }
+pub(super) use metrics;
 
 /// Approximate bytes per series.
 const SERIES_SIZE_HINT: usize = 128;
 
 /// The families of one scrape.
 pub(super) struct Families {
-    prefix: &'static str,
     format: Format,
     /// By the address of their definition, each of which is a static: a scrape of 1,000 targets looks up 70,000 times.
     families: BTreeMap<*const MetricDesc, Family>,
@@ -100,10 +75,7 @@ pub(super) struct Families {
 
 /// A family with its rendered series.
 struct Family {
-    /// The name of its samples, without a suffix.
-    name: String,
-    /// What is written before the value of each label.
-    openers: Vec<String>,
+    definition: &'static MetricDesc,
     /// Its type and its help, then its samples.
     text: String,
 }
@@ -116,10 +88,8 @@ pub(super) struct SeriesWriter<'a> {
 }
 
 impl Families {
-    /// Families whose names begin with `prefix`.
-    pub fn prefixed(prefix: &'static str, format: Format) -> Self {
+    pub fn new(format: Format) -> Self {
         Self {
-            prefix,
             format,
             families: BTreeMap::new(),
         }
@@ -144,24 +114,15 @@ impl Families {
     }
 
     fn family(&mut self, definition: &'static MetricDesc) -> &mut Family {
-        let (prefix, format) = (self.prefix, self.format);
-        let of = || {
-            // In OpenMetrics a counter's samples end in _total, the family name does not.
-            let name = match (format, definition.kind) {
-                (Format::OpenMetrics, MetricType::Counter) => {
-                    definition.name.trim_end_matches("_total")
-                }
-                _ => definition.name,
-            };
-            Family::new([prefix, name].concat(), definition, format)
-        };
-        self.families.entry(definition).or_insert_with(of)
+        let new = || Family::new(definition, self.format);
+        self.families.entry(definition).or_insert_with(new)
     }
 
     /// The text of each family, sorted by name: a scrape of 1,000 targets has 5 MiB, which nothing copies into one.
     pub fn into_texts(self) -> impl Iterator<Item = String> {
+        let name = |family: &Family| family_name(family.definition, self.format);
         let mut families: Vec<Family> = self.families.into_values().collect();
-        families.sort_by(|one, other| one.name.cmp(&other.name));
+        families.sort_by_key(name);
         families.into_iter().map(|family| family.text)
     }
 }
@@ -169,12 +130,8 @@ impl Families {
 impl SeriesWriter<'_> {
     /// Adds a series of a gauge or counter.
     pub fn add(&mut self, definition: &'static MetricDesc, labels: &[&str], value: f64) {
-        let suffix = match (self.families.format, definition.kind) {
-            (Format::OpenMetrics, MetricType::Counter) => "_total",
-            _ => "",
-        };
         let family = self.families.family(definition);
-        family.sample(suffix, &self.first, labels, None, value);
+        family.sample("", &self.first, labels, None, value);
     }
 
     /// Adds a series if there is a value.
@@ -219,24 +176,21 @@ impl SeriesWriter<'_> {
 }
 
 impl Family {
-    fn new(name: String, definition: &MetricDesc, format: Format) -> Self {
+    fn new(definition: &'static MetricDesc, format: Format) -> Self {
+        let name = family_name(definition, format);
         let mut text = String::with_capacity(2 * SERIES_SIZE_HINT);
         // The formats differ in the order.
         match format {
             Format::Text => {
-                push_help(&mut text, &name, definition.help, Quotes::Literal);
-                push_type(&mut text, &name, definition.kind);
+                push_help(&mut text, name, definition.help, Quotes::Literal);
+                push_type(&mut text, name, definition.kind);
             }
             Format::OpenMetrics => {
-                push_type(&mut text, &name, definition.kind);
-                push_help(&mut text, &name, definition.help, Quotes::Escaped);
+                push_type(&mut text, name, definition.kind);
+                push_help(&mut text, name, definition.help, Quotes::Escaped);
             }
         }
-        Self {
-            name,
-            openers: openers(definition.labels),
-            text,
-        }
+        Self { definition, text }
     }
 
     /// Adds a line; `first` is the rendered first label or empty, `bound` the bucket's upper bound.
@@ -249,20 +203,23 @@ impl Family {
         value: f64,
     ) {
         let rendered = usize::from(!first.is_empty());
-        debug_assert_eq!(self.openers.len(), rendered + labels.len(), "{}", self.name);
+        let MetricDesc {
+            full_name, openers, ..
+        } = self.definition;
+        debug_assert_eq!(openers.len(), rendered + labels.len(), "{full_name}");
         // A scrape of 1,000 targets has 70,000 samples, so that each append counts.
         let out = &mut self.text;
-        out.push_str(&self.name);
+        out.push_str(full_name);
         for part in [suffix, first] {
             if !part.is_empty() {
                 out.push_str(part);
             }
         }
-        for (opener, label) in self.openers.iter().skip(rendered).zip(labels) {
+        for (opener, label) in openers.iter().skip(rendered).zip(labels) {
             out.push_str(opener);
             push_escaped(out, label, Quotes::Escaped);
         }
-        let is_labelled = !self.openers.is_empty();
+        let is_labelled = !openers.is_empty();
         if let Some(bound) = bound {
             out.push_str(if is_labelled { "\",le=\"" } else { "{le=\"" });
             out.push_str(bound);
@@ -271,6 +228,16 @@ impl Family {
         out.push_str(if labels_end { "\"} " } else { " " });
         push_value(out, value);
         out.push('\n');
+    }
+}
+
+/// In OpenMetrics a counter's samples end in `_total`, the family's name does not.
+fn family_name(definition: &MetricDesc, format: Format) -> &'static str {
+    match (format, definition.kind) {
+        (Format::OpenMetrics, MetricType::Counter) => {
+            definition.full_name.trim_end_matches("_total")
+        }
+        _ => definition.full_name,
     }
 }
 
@@ -286,15 +253,6 @@ fn push_help(out: &mut String, name: &str, help: &str, quotes: Quotes) {
     }
     push_escaped(out, help, quotes);
     out.push('\n');
-}
-
-/// `{one="` and `",two="`.
-fn openers(labels: &[&str]) -> Vec<String> {
-    let starts = iter::once("{").chain(iter::repeat("\","));
-    let pairs = labels.iter().zip(starts);
-    pairs
-        .map(|(name, start)| format!("{start}{name}=\""))
-        .collect()
 }
 
 /// Whole numbers, which most values are, skip the search for the shortest fraction.
@@ -346,7 +304,10 @@ mod tests {
 
     use super::*;
 
-    static TWO_LABELS: MetricDesc = MetricDesc::gauge("sample", &["one", "two"], "A sample.");
+    metrics! {
+        pub static SAMPLES = "ccass2fa_";
+        TWO_LABELS = Gauge("sample", ["one", "two"], "A sample.");
+    }
 
     /// Reads a label's value up to its closing quote, as the exposition format defines it.
     fn unescape(text: &str) -> Option<(String, &str)> {
@@ -374,8 +335,8 @@ mod tests {
             value in any::<f64>(),
         ) {
             for format in [Format::Text, Format::OpenMetrics] {
-                let mut families = Families::prefixed(PREFIX, format);
-                families.writer().add(&TWO_LABELS, &[&one, &two], value);
+                let mut families = Families::new(format);
+                families.writer().add(SAMPLES[0], &[&one, &two], value);
                 let out: String = families.into_texts().collect();
                 let sample = out.split_inclusive('\n').nth(2).unwrap();
                 let read = || {

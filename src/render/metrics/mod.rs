@@ -38,7 +38,7 @@ use definitions::{
     FILE_READ_FAILURES, RECORDING, REFUSALS,
 };
 use family::{Families, SeriesWriter};
-pub use family::{MetricDesc, MetricType, PREFIX};
+pub use family::{MetricDesc, MetricType};
 pub use terminal::{TERMINAL_DEFINITIONS, TerminalMetrics, textfile};
 
 /// The state that a scrape renders.
@@ -101,20 +101,19 @@ pub fn render(exposition: &Snapshot<'_>, format: Format) -> prometheus::Result<V
 
 /// Renders a single probe under blackbox_exporter's names, and under this exporter's where it has none.
 pub fn probe(probed: &Probed<'_>, format: Format) -> Vec<u8> {
-    let mut shared = Families::prefixed("", format);
-    let mut own = Families::prefixed(PREFIX, format);
+    let mut families = Families::new(format);
     match probed.outcome {
         Outcome::Report(report) => {
-            blackbox::add(&mut shared.writer(), report, probed.limit);
-            let series = &mut own.writer_with("target", &report.target);
+            blackbox::add(&mut families.writer(), report, probed.limit);
+            let series = &mut families.writer_with("target", &report.target);
             probe::add_facts(series, report);
         }
         Outcome::Unfinished { waited } => {
-            blackbox::add_unfinished(&mut shared.writer(), probed.limit, waited);
+            blackbox::add_unfinished(&mut families.writer(), probed.limit, waited);
         }
     }
     let mut text = String::with_capacity(16 * 1024);
-    text.extend(own.into_texts().chain(shared.into_texts()));
+    text.extend(families.into_texts());
     end(&mut text, format);
     text.into_bytes()
 }
@@ -126,7 +125,7 @@ fn end(text: &mut String, format: Format) {
 }
 
 fn gather(exposition: &Snapshot<'_>, format: Format) -> Families {
-    let mut families = Families::prefixed(PREFIX, format);
+    let mut families = Families::new(format);
     for (target, known) in exposition.known {
         let series = &mut families.writer_with("target", &target.name);
         probe::add(series, target, known, exposition.config.probe.interval);

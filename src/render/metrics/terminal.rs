@@ -4,7 +4,7 @@
 use jiff::Timestamp;
 use jiff::civil::{Time, time};
 
-use super::family::{Families, MetricDesc, PREFIX, SeriesWriter};
+use super::family::{Families, MetricDesc, MetricType, SeriesWriter, metrics};
 use super::{Format, flag, unix};
 use crate::calendar::{Calendar, date_at, instant};
 use crate::report::browser::protocol::NotRun;
@@ -13,60 +13,18 @@ use crate::report::{BrowserCheck, Report};
 /// When somebody should know that a terminal was not checked.
 const DUE: Time = time(9, 0, 0, 0);
 
-const LABELS: &[&str] = &["terminal", "target", "by"];
-
-static CHECK_TIME: MetricDesc = MetricDesc::gauge(
-    "terminal_check_timestamp_seconds",
-    &["terminal"],
-    "When the check ended that wrote this file; an old value means that the scheduled task does not run.",
-);
-static CHECK_DUE: MetricDesc = MetricDesc::gauge(
-    "terminal_check_due_timestamp_seconds",
-    &["terminal"],
-    "Until when the next check must have run: 09:00 in Hong Kong on the next business day; absent outside the calendar.",
-);
-static SUCCESS: MetricDesc = MetricDesc::gauge(
-    "terminal_check_success",
-    LABELS,
-    "1 if the login page was reached; by is probe or browser.",
-);
-static DURATION: MetricDesc = MetricDesc::gauge(
-    "terminal_check_duration_seconds",
-    LABELS,
-    "How long the probe took, or the browser until it had loaded the page.",
-);
-static FAILURE_INFO: MetricDesc = MetricDesc::gauge(
-    "terminal_check_failure_info",
-    &["terminal", "target", "by", "reason", "error"],
-    "1 if the check failed: the reason, and the browser's own error. The reason is empty if none fits that error.",
-);
-static DIFFERS: MetricDesc = MetricDesc::gauge(
-    "terminal_browser_differs_from_probe",
-    &["terminal", "target"],
-    "1 if the browser shows the page and the probe does not reach it, or the reverse.",
-);
-static BROWSER_INFO: MetricDesc = MetricDesc::gauge(
-    "terminal_browser_info",
-    &["terminal", "browser", "browser_version"],
-    "The browser of the check.",
-);
-static CERTIFICATE_END: MetricDesc = MetricDesc::gauge(
-    "terminal_certificate_not_after_timestamp_seconds",
-    LABELS,
-    "End of the server's certificate.",
-);
-
-/// In the order of the documentation.
-pub static TERMINAL_DEFINITIONS: &[&MetricDesc] = &[
-    &CHECK_TIME,
-    &CHECK_DUE,
-    &SUCCESS,
-    &DURATION,
-    &FAILURE_INFO,
-    &DIFFERS,
-    &BROWSER_INFO,
-    &CERTIFICATE_END,
-];
+metrics! {
+    /// In the order of the documentation.
+    pub static TERMINAL_DEFINITIONS = "ccass2fa_";
+    CHECK_TIME = Gauge("terminal_check_timestamp_seconds", ["terminal"], "When the check ended that wrote this file; an old value means that the scheduled task does not run.");
+    CHECK_DUE = Gauge("terminal_check_due_timestamp_seconds", ["terminal"], "Until when the next check must have run: 09:00 in Hong Kong on the next business day; absent outside the calendar.");
+    SUCCESS = Gauge("terminal_check_success", ["terminal", "target", "by"], "1 if the login page was reached; by is probe or browser.");
+    DURATION = Gauge("terminal_check_duration_seconds", ["terminal", "target", "by"], "How long the probe took, or the browser until it had loaded the page.");
+    FAILURE_INFO = Gauge("terminal_check_failure_info", ["terminal", "target", "by", "reason", "error"], "1 if the check failed: the reason, and the browser's own error. The reason is empty if none fits that error.");
+    DIFFERS = Gauge("terminal_browser_differs_from_probe", ["terminal", "target"], "1 if the browser shows the page and the probe does not reach it, or the reverse.");
+    BROWSER_INFO = Gauge("terminal_browser_info", ["terminal", "browser", "browser_version"], "The browser of the check.");
+    CERTIFICATE_END = Gauge("terminal_certificate_not_after_timestamp_seconds", ["terminal", "target", "by"], "End of the server's certificate.");
+}
 
 /// A check at a terminal.
 pub struct TerminalMetrics<'a> {
@@ -79,7 +37,7 @@ pub struct TerminalMetrics<'a> {
 
 /// The file of a check of these targets.
 pub fn textfile(reports: &[&Report], check: &TerminalMetrics<'_>) -> String {
-    let mut families = Families::prefixed(PREFIX, Format::Text);
+    let mut families = Families::new(Format::Text);
     let series = &mut families.writer_with("terminal", check.terminal);
     series.add(&CHECK_TIME, &[], unix(check.ended));
     let next = check
