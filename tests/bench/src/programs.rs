@@ -183,8 +183,27 @@ impl Exporter {
         programs: &Programs,
         config: &str,
     ) -> anyhow::Result<Self> {
+        Self::ours_by(Command::new(&programs.ours), port, network, config).await
+    }
+
+    /// With the first processor only.
+    pub async fn ours_on_one_processor(
+        network: &BenchNetwork,
+        programs: &Programs,
+        config: &str,
+    ) -> anyhow::Result<Self> {
+        let mut command = Command::new("taskset");
+        command.args(["--cpu-list", "0"]).arg(&programs.ours);
+        Self::ours_by(command, 10762, network, config).await
+    }
+
+    async fn ours_by(
+        mut command: Command,
+        port: u16,
+        network: &BenchNetwork,
+        config: &str,
+    ) -> anyhow::Result<Self> {
         let config = network.write(&config_of(port), config)?;
-        let mut command = Command::new(&programs.ours);
         command.arg(format!("--config.file={}", config.display()));
         let address = format!("127.0.0.1:{port}");
         Self::start(command, &address, ExporterKind::Ours, network).await

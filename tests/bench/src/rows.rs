@@ -3,6 +3,7 @@
 mod background;
 mod failures;
 mod https;
+mod one_processor;
 mod program;
 mod prometheus;
 mod scaling;
@@ -26,6 +27,8 @@ pub enum Part {
     Background,
     /// 1 to 10,000 targets
     Scaling,
+    /// 10,000 configured targets every minute, on one processor
+    OneProcessor,
     /// Whether reported durations match known delays
     Timing,
     /// Binary size and start-up time
@@ -33,13 +36,14 @@ pub enum Part {
 }
 
 impl Part {
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::Program,
         Self::Https,
         Self::Failures,
         Self::Prometheus,
         Self::Background,
         Self::Scaling,
+        Self::OneProcessor,
         Self::Timing,
     ];
 
@@ -56,6 +60,7 @@ impl Part {
             Self::Prometheus => prometheus::measure(network, programs, figures).await,
             Self::Background => background::measure(network, programs, figures).await,
             Self::Scaling => scaling::measure(network, programs, figures).await,
+            Self::OneProcessor => one_processor::measure(network, programs, figures).await,
             Self::Timing => timing::measure(network, programs, figures).await,
             Self::Program => program::measure(network, programs, figures).await,
         }
